@@ -1,0 +1,64 @@
+"""The one settings object, made at the edge of each process and passed in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Environment variables with the prefix `TONOK_`; every one has a default that needs no server."""
+
+    model_config = SettingsConfigDict(env_prefix="TONOK_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the API listens on.")
+    data_dir: Path = Field(Path(".tonok"), description="Folder of the database, the file store and the logs.")
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL; by default SQLite at `<data_dir>/tonok.db`."
+    )
+    dataset_dir: Path | None = Field(
+        None, description="Folder where data sets live; by default `<data_dir>/datasets`."
+    )
+    dataset_mirror: str | None = Field(
+        None,
+        description="A folder or an https:// URL that holds the data sets' original files; tried before "
+        "the data set's own servers.",
+    )
+    slots: int = Field(1, ge=1, le=64, description="Heavy jobs that one worker runs at a time.")
+    threads_per_slot: int | None = Field(
+        None, ge=1, description="Torch threads of one job; by default the cores divided by the slots."
+    )
+    max_queued_jobs: int = Field(1000, ge=1, description="Jobs that may wait; one more is answered 429.")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body that is read.")
+    lease_ttl_s: float = Field(30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
+    cancel_grace_s: float = Field(5.0, ge=0, description="Seconds between asking a job to stop and killing it.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("data_dir", "dataset_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The SQLAlchemy URL in force. May hold a password: never log it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'tonok.db'}"
+
+    @property
+    def resolved_dataset_dir(self) -> Path:
+        """The folder of the data sets."""
+        return self.dataset_dir if self.dataset_dir is not None else self.data_dir / "datasets"
+
+    @property
+    def resolved_threads_per_slot(self) -> int:
+        """Threads that one job may use, so that all slots together do not exceed the cores."""
+        if self.threads_per_slot is not None:
+            return self.threads_per_slot
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, available // self.slots)

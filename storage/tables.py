@@ -1,0 +1,164 @@
+"""The rows. `SQLModel(table=True)` does not validate: only parsed values reach these classes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime, Index
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class JobStatus(StrEnum):
+    """queued → running → succeeded | failed | cancelled; running → cancelling → any terminal one."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out, also on SQLite, which forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    """The present moment, aware."""
+    return datetime.now(UTC)
+
+
+def _time(*, nullable: bool = True, index: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(UtcDateTime(), nullable=nullable, index=index))
+
+
+def _json(default: Any) -> Any:
+    return Field(default_factory=default, sa_column=Column(JSON, nullable=False))
+
+
+class Job(SQLModel, table=True):
+    """One request to do something, from submission to its end."""
+
+    __table_args__ = (
+        Index("ix_job_queue", "status", "created_at", "id"),
+        Index("ix_job_kind_created", "kind", "created_at", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    kind: str
+    name: str | None = None
+    labels: dict[str, str] = _json(dict)
+    status: str = Field(default=JobStatus.QUEUED)
+    phase: str | None = None
+    progress: dict[str, Any] = _json(dict)
+    spec: dict[str, Any] = _json(dict)
+    resolved_spec: dict[str, Any] = _json(dict)
+    model_id: str | None = Field(default=None, index=True)
+    parent_job_id: str | None = Field(default=None, index=True)
+    output_model_id: str | None = None
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    warnings: list[str] = _json(list)
+    attempt: int = 0
+    max_attempts: int = 2
+    max_runtime_s: int = 7200
+    cancel_requested: bool = False
+    lease_holder: str | None = None
+    lease_expires_at: float | None = None
+    """Seconds since the epoch by the database's clock, so that machines need not agree on the time."""
+    created_at: datetime = _time(nullable=False, index=True)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    updated_at: datetime = _time(nullable=False)
+
+
+class JobEvent(SQLModel, table=True):
+    """The durable log of a job; `seq` counts from 1 within the job."""
+
+    job_id: str = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    seq: int = Field(primary_key=True)
+    attempt: int = 0
+    type: str
+    data: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+
+
+class JobMetric(SQLModel, table=True):
+    """One measured value of a series: train_loss at epoch 3, say. `value` is None where it was not finite."""
+
+    __table_args__ = (Index("ix_jobmetric_series", "job_id", "name", "step"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    job_id: str = Field(foreign_key="job.id", ondelete="CASCADE")
+    attempt: int
+    name: str
+    step: float
+    value: float | None = None
+    created_at: datetime = _time(nullable=False)
+
+
+class Artifact(SQLModel, table=True):
+    """An immutable file of a job, addressed by its SHA-256."""
+
+    id: str = Field(primary_key=True)
+    job_id: str = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
+    kind: str
+    name: str
+    media_type: str
+    sha256: str = Field(index=True)
+    num_bytes: int
+    created_at: datetime = _time(nullable=False)
+
+
+class Model(SQLModel, table=True):
+    """A trained or compressed network: where it came from, its files, and everything measured of it."""
+
+    id: str = Field(primary_key=True)
+    job_id: str = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
+    parent_model_id: str | None = Field(default=None, index=True)
+    name: str
+    architecture: str
+    dataset: str
+    files: dict[str, str] = _json(dict)
+    """Format (`checkpoint`, `compressed`, …) → artifact id."""
+    summary: dict[str, Any] = _json(dict)
+    """`ModelSummary` of worker/jobs/base.py as JSON: evaluations, sparsity, size ledger, layers, latency."""
+    created_at: datetime = _time(nullable=False, index=True)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A client's key, the hash of the body it came with, and the job it made."""
+
+    key: str = Field(primary_key=True)
+    request_hash: str
+    job_id: str
+    created_at: datetime = _time(nullable=False, index=True)
+
+
+class WorkerNode(SQLModel, table=True):
+    """A worker process and its last sign of life, by the database's clock."""
+
+    id: str = Field(primary_key=True)
+    pid: int
+    host: str
+    slots: int
+    info: dict[str, Any] = _json(dict)
+    heartbeat_at: float

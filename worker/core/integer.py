@@ -1,0 +1,55 @@
+"""A quantized network as plain arrays: what `quantization` produces and `coding` stores.
+
+Batch norm is already folded into `scale` and `bias`, so that a layer computes, for its real-valued input x,
+
+    q = clamp(round(x / input_scale) + input_zero_point, lowest, highest)     # stored width, signed or not
+    y[c] = (sum over the receptive field of (q - input_zero_point) * weight[c]) * (input_scale * scale[c]) + bias[c]
+
+with the sum exact in integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class IntegerLayer:
+    """One convolution or linear layer.
+
+    weight: int8, (out, in / groups, kernel_h, kernel_w) or (out, in), each value representable in
+        `bit_width` bits as a signed integer (a channel whose batch-norm gain is negative keeps its
+        integers: the sign is in `scale`).
+    scale: float32, (out,) or (1,); may be negative. bias: float32, (out,).
+    """
+
+    name: str
+    weight: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    bit_width: int
+    input_scale: float
+    input_zero_point: int
+    input_bit_width: int
+    input_signed: bool
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """Everything needed to rebuild and run a quantized network.
+
+    `architecture` and `widths` name a network of worker/core/models; `layers` are in the order of its
+    convolution and linear modules. The input picture p (uint8, `input_shape` = (channels, height, width))
+    enters as (p / 255 - mean) / std.
+    """
+
+    architecture: str
+    widths: tuple[int, ...]
+    input_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    mean: float
+    std: float
+    layers: tuple[IntegerLayer, ...]

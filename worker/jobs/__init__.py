@@ -1,0 +1,30 @@
+"""The job kinds. To add one: a module with a spec and a run, and its spec in `AnySpec`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter
+
+from worker.jobs.base import JobContext, JobOutcome, JobSpec
+from worker.jobs.compress import CompressSpec
+from worker.jobs.prune import PruneSpec
+from worker.jobs.quantize import QuantizeSpec
+from worker.jobs.train import TrainSpec
+
+AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec
+
+SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}
+_parser: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
+
+
+def parse_spec(resolved_spec: dict[str, Any]) -> AnySpec:
+    """The stored JSON of a job back to its spec. Raises pydantic's ValidationError."""
+    return _parser.validate_python(resolved_spec)
+
+
+def run_spec(spec: JobSpec, context: JobContext) -> JobOutcome:
+    """Calls the `run` that stands beside the spec's class."""
+    outcome: JobOutcome = sys.modules[type(spec).__module__].run(spec, context)
+    return outcome

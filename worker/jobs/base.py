@@ -1,0 +1,110 @@
+"""What a job is: a spec that a client sends, and a context through which its run touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from worker.catalog import ArtifactKind
+
+ModelId = Annotated[str, StringConstraints(pattern=r"^mdl_[0-9A-Za-z]{1,40}$")]
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,40}$")]
+LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class JobSpec(BaseModel):
+    """Fields that every kind shares. Frozen, strict about names: an unknown field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    name: str | None = Field(None, min_length=1, max_length=100, description="A name for people.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, max_length=16, description="Key-value pairs to filter the list of jobs by."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seeds the split, the order of batches and every random choice.")
+    max_attempts: int = Field(2, ge=1, le=5, description="Times the job may be started before it fails.")
+    max_runtime_s: int = Field(7200, ge=1, le=604_800, description="Seconds after which an attempt is stopped.")
+
+
+class JobCancelled(Exception):
+    """Raised by `JobContext.report` once a cancel was asked for. Not an error: let it pass."""
+
+
+@dataclass(frozen=True)
+class DatasetLocation:
+    """Where data sets live (`root`), and a folder or https:// URL to fill it from (`mirror`)."""
+
+    root: Path
+    mirror: str | None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A network that a job made. `files`: format → a name given to `artifact_path` before."""
+
+    name: str
+    architecture: str
+    dataset: str
+    parent_model_id: str | None
+    files: Mapping[str, str]
+    summary: Mapping[str, Any]
+    """JSON: `evaluation` {validation, test}, `sparsity`, `size`, `layers`, `latency`, `macs` …"""
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """What a run returns: the result as JSON, and the model that is its main product."""
+
+    result: Mapping[str, Any]
+    output_model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report. Fields left at None keep their last value; `metrics` become points of the series."""
+
+    phase: str | None = None
+    percent: float | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    epoch: int | None = None
+    total_epochs: int | None = None
+    eta_s: float | None = None
+    message: str | None = None
+    """One line for the event log, when this moment is worth one (an epoch's end, a finished probe)."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics_step: float = 0.0
+    """The x value of `metrics` (an epoch, or a sparsity)."""
+
+
+class JobContext(Protocol):
+    """Everything a run may touch."""
+
+    job_id: str
+    threads: int
+    datasets: DatasetLocation
+    scratch: Path
+    """A folder of this job alone that survives a killed attempt: finished steps are kept here."""
+
+    def model_file(self, model_id: str) -> Path:
+        """Path of a stored model's checkpoint (or, without one, its compressed file), its SHA-256 checked."""
+
+    def model_summary(self, model_id: str) -> Mapping[str, Any]:
+        """`Model.summary` of a stored model."""
+
+    def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
+        """A path to write an artifact to. It is published under `name` only if the job succeeds."""
+
+    def save_model(self, record: ModelRecord) -> str:
+        """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
+
+    def report(self, progress: Progress) -> None:
+        """Records progress. Cheap: may be called per batch. Raises JobCancelled when asked to stop."""
+
+    def warn(self, message: str) -> None:
+        """Adds a line to the job's warnings."""
