@@ -1,0 +1,67 @@
+# One command each; `make help` lists them. Nothing is needed but make and Python 3.11 or newer.
+# Everything is called as `python -m …`: the scripts of a virtual environment hold absolute paths, modules do
+# not, so that this folder may be moved or copied.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+UV_COMPILE := uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --quiet
+
+# Where FashionMNIST's four original files often lie beside a checkout. A setting of one's own goes first.
+NEIGHBOUR := ../shared/data/fashion-mnist
+ifneq ($(wildcard $(NEIGHBOUR)),)
+export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check format lint types contracts bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## the environment in .venv, from requirements.lock
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tonok needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: $(STAMP) ## train, prune, quantize and compress on FashionMNIST through the API; then a table
+	@$(PY) -m service.demo
+
+serve: $(STAMP) ## the API and a worker; Swagger at http://127.0.0.1:8000/docs
+	@$(PY) -m service.supervisor
+
+test: $(STAMP) ## all tests
+	$(PY) -m pytest
+
+check: format lint types contracts test ## what CI runs
+
+format: $(STAMP) ## is everything formatted?
+	$(PY) -m ruff format --check .
+
+lint: $(STAMP) ## ruff's rules
+	$(PY) -m ruff check .
+
+types: $(STAMP) ## mypy --strict
+	$(PY) -m mypy
+
+contracts: $(STAMP) ## who may import whom
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-logo
+
+bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
+	@for file in tests/benchmarks/bench_*.py; do \
+		name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
+	done
+
+lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
+	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock
+	$(UV_COMPILE) --constraint requirements.lock -o requirements-api.lock
+	$(UV_COMPILE) --constraint requirements.lock --extra worker -o requirements-worker.lock
+
+clean: ## remove the environment, the caches and the demo's data; never a server's
+	rm -rf $(VENV) .tonok/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""HTTP. Never imports torch, never runs a job."""
