@@ -38,6 +38,15 @@ class QueueFull(DomainError):
     code = "queue_full"
 
 
+class InvalidPageToken(DomainError):
+    """A page token that this service did not give out."""
+
+    code = "invalid_page_token"
+
+    def __init__(self) -> None:
+        super().__init__("page_token is not one that this service gave out", field="page_token")
+
+
 class LeaseLost(DomainError):
     """This attempt no longer holds its job: whatever it wants to write must be thrown away."""
 

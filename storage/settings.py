@@ -20,9 +20,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; by default SQLite at `<data_dir>/tonok.db`."
     )
-    dataset_dir: Path | None = Field(
-        None, description="Folder where data sets live; by default `<data_dir>/datasets`."
-    )
+    dataset_dir: Path | None = Field(None, description="Folder where data sets live; by default `<data_dir>/datasets`.")
     dataset_mirror: str | None = Field(
         None,
         description="A folder or an https:// URL that holds the data sets' original files; tried before "

@@ -1,0 +1,56 @@
+"""The rows of stored files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import exists
+from sqlmodel import Session, col, select
+
+from storage.database import serialize
+from storage.errors import NotFound
+from storage.files import FileStore
+from storage.ids import new_id
+from storage.tables import Artifact, utc_now
+
+_PUBLISH_LOCK = 7_406_019
+
+
+def get_artifact(session: Session, artifact_id: str, *, job_id: str | None = None) -> Artifact:
+    """The artifact, of this job if one is named. Raises NotFound."""
+    artifact = session.get(Artifact, artifact_id)
+    if artifact is None or job_id not in (None, artifact.job_id):
+        raise NotFound("there is no artifact with this id")
+    return artifact
+
+
+def list_artifacts(session: Session, job_id: str) -> list[Artifact]:
+    """The artifacts of a job, in the order they were made."""
+    return list(session.exec(select(Artifact).where(col(Artifact.job_id) == job_id).order_by(col(Artifact.id))).all())
+
+
+def build_artifact(*, job_id: str, kind: str, name: str, media_type: str, sha256: str, num_bytes: int) -> Artifact:
+    """A row, not yet part of any session."""
+    return Artifact(
+        id=new_id("art"),
+        job_id=job_id,
+        kind=kind,
+        name=name,
+        media_type=media_type,
+        sha256=sha256,
+        num_bytes=num_bytes,
+        created_at=utc_now(),
+    )
+
+
+def lock_publication(session: Session) -> None:
+    """Until the transaction ends no file is removed: what `FileStore.has` then says about a file stays true."""
+    serialize(session, _PUBLISH_LOCK)
+
+
+def remove_unreferenced(session: Session, files: FileStore, hashes: Collection[str]) -> None:
+    """Removes those of the files that no row names. Needs a transaction, and makes publishers wait."""
+    lock_publication(session)
+    for sha256 in hashes:
+        if not session.exec(select(exists().where(col(Artifact.sha256) == sha256))).one():
+            files.remove(sha256)

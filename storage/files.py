@@ -1,0 +1,128 @@
+"""Content-addressed files: the name is the SHA-256 of the bytes, so a file never changes and is stored once."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from storage.errors import CorruptFile, DiskFull, NotFound
+from storage.settings import Settings
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK_BYTES = 1 << 20
+_TEMPORARY_KEPT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What addresses a stored file, and its length."""
+
+    sha256: str
+    num_bytes: int
+
+
+class FileStore:
+    """`<data_dir>/files/ab/cd…`: a file is written beside, made durable, and only then given its name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.data_dir / "files"
+        self._temporary = self._root / "tmp"
+
+    def put(self, source: Path) -> StoredFile:
+        """Stores a copy of a file. Raises DiskFull."""
+        with source.open("rb") as stream:
+            return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""))
+
+    def put_bytes(self, content: bytes) -> StoredFile:
+        """Stores bytes. Raises DiskFull."""
+        return self._store((content,))
+
+    def path(self, sha256: str) -> Path:
+        """Where the file of this hash lies, if it does. Nothing but the hash makes the path."""
+        if _SHA256.fullmatch(sha256) is None:
+            raise ValueError("not a SHA-256 in lower-case hexadecimal")
+        return self._root / sha256[:2] / sha256[2:]
+
+    def has(self, sha256: str) -> bool:
+        """Whether the file is stored (its bytes unread)."""
+        return self.path(sha256).is_file()
+
+    def open_verified(self, sha256: str) -> BinaryIO:
+        """The file at its beginning, every byte of it checked before. Raises NotFound, CorruptFile."""
+        try:
+            stream = self.path(sha256).open("rb")
+        except FileNotFoundError:
+            raise NotFound("the stored file is gone") from None
+        if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+            stream.close()
+            raise CorruptFile("the stored file no longer matches its SHA-256")
+        stream.seek(0)
+        return stream
+
+    def verify(self, sha256: str) -> Path:
+        """The path of a file whose bytes were just checked. Raises NotFound, CorruptFile."""
+        self.open_verified(sha256).close()
+        return self.path(sha256)
+
+    def remove(self, sha256: str) -> None:
+        """Removes the file, if it is there. See `artifacts.remove_unreferenced`."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def sweep_temporary(self) -> None:
+        """Removes what writers that died left behind a day ago or earlier."""
+        if self._temporary.is_dir():
+            for leftover in self._temporary.iterdir():
+                with suppress(FileNotFoundError):
+                    if time.time() - leftover.stat().st_mtime > _TEMPORARY_KEPT_S:
+                        leftover.unlink()
+
+    def _store(self, chunks: Iterable[bytes]) -> StoredFile:
+        with _disk_full_translated():
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            temporary = self._temporary / secrets.token_hex(16)
+            try:
+                digest, num_bytes = hashlib.sha256(), 0
+                with temporary.open("xb") as stream:
+                    for chunk in chunks:
+                        digest.update(chunk)
+                        num_bytes += stream.write(chunk)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                target = self.path(digest.hexdigest())
+                if not target.parent.is_dir():
+                    target.parent.mkdir(exist_ok=True)
+                    _fsync_folder(self._root)
+                # Also where the file exists: a copy that has rotted on the disk is healed this way.
+                os.replace(temporary, target)
+                _fsync_folder(target.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return StoredFile(digest.hexdigest(), num_bytes)
+
+
+@contextmanager
+def _disk_full_translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("the disk that holds the data directory is full") from error
+        raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    """A rename is durable only once its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

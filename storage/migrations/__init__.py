@@ -1,0 +1,1 @@
+"""The schema's history; `Database.create` brings a database to its end."""

@@ -1,0 +1,42 @@
+"""Trained and compressed networks, and where each came from."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, select
+
+from storage.errors import NotFound
+from storage.paging import Page, fetch_page
+from storage.tables import Model
+
+
+def get_model(session: Session, model_id: str) -> Model:
+    """The model. Raises NotFound."""
+    model = session.get(Model, model_id)
+    if model is None:
+        raise NotFound("there is no model with this id")
+    return model
+
+
+def list_models(
+    session: Session,
+    *,
+    job_id: str | None = None,
+    parent_model_id: str | None = None,
+    page_size: int = 50,
+    page_token: str | None = None,
+) -> Page[Model]:
+    """Models, newest first. Raises InvalidPageToken."""
+    query = select(Model)
+    if job_id is not None:
+        query = query.where(col(Model.job_id) == job_id)
+    if parent_model_id is not None:
+        query = query.where(col(Model.parent_model_id) == parent_model_id)
+    return fetch_page(session, query, Model, page_size, page_token)
+
+
+def get_lineage(session: Session, model_id: str) -> list[Model]:
+    """The model, its parent, and so on back to the one that was trained. Raises NotFound."""
+    lineage = [get_model(session, model_id)]
+    while (parent_id := lineage[-1].parent_model_id) is not None:
+        lineage.append(get_model(session, parent_id))
+    return lineage
