@@ -1,0 +1,181 @@
+"""Domain error → HTTP status: the only such table. Every failure leaves as RFC 9457 problem+json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from storage.errors import (
+    Conflict,
+    CorruptFile,
+    DiskFull,
+    DomainError,
+    IdempotencyMismatch,
+    JobError,
+    LeaseLost,
+    NotFound,
+    QueueFull,
+)
+
+_log = logging.getLogger(__name__)
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[DomainError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    LeaseLost: 409,
+    IdempotencyMismatch: 422,
+    QueueFull: 429,
+    CorruptFile: 500,
+    # Execution errors live in a job's `error`; one that escapes into a request is a fault of ours.
+    JobError: 500,
+    DomainError: 500,
+    DiskFull: 507,
+}
+
+_RETRY_AFTER_S = {429: "10", 503: "2"}
+_LONGEST_NAME = 64
+_MOST_ERRORS = 50
+
+
+class RequestRefused(Exception):
+    """A failure that only HTTP knows: a body too large, a media type not spoken, a range not there."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.pointer = pointer
+        self.headers = headers or {}
+
+
+def get_status(error: type[DomainError]) -> int:
+    """The status of the nearest class in the table."""
+    return next(STATUS[cls] for cls in error.__mro__ if cls in STATUS)
+
+
+def build_problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An `application/problem+json` answer. `detail` and `errors` must hold nothing that the client sent as a value."""
+    body = {
+        "type": f"urn:tonok:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "request_id": request.scope.get("state", {}).get("request_id"),
+        "errors": list(errors),
+    }
+    all_headers = dict(headers or {})
+    if status in _RETRY_AFTER_S:
+        all_headers.setdefault("Retry-After", _RETRY_AFTER_S[status])
+    # ASCII escapes: a field name may hold a lone surrogate, which UTF-8 cannot carry.
+    return Response(
+        json.dumps(body, ensure_ascii=True).encode("ascii"),
+        status_code=status,
+        headers=all_headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+def build_pointer(parts: Sequence[int | str]) -> str:
+    """RFC 6901: `("bit_widths", 0)` → `/bit_widths/0`. A key that is itself wrong ends where it stands."""
+    shown = [str(part)[:_LONGEST_NAME] for part in parts if part != "[key]"]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in shown)
+
+
+def _validation_item(error: Mapping[str, Any]) -> dict[str, str]:
+    """One of pydantic's errors without its `input` and `ctx`, which would repeat what was sent."""
+    place, *rest = error["loc"] or ("body",)
+    if place == "body":
+        pointer = build_pointer([] if error["type"] == "json_invalid" else rest)
+    else:
+        pointer = "/".join(str(part) for part in rest)
+    return {"pointer": pointer, "code": str(error["type"]), "detail": str(error["msg"])}
+
+
+def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    items = [_validation_item(item) for item in found[:_MOST_ERRORS]]
+    if len(found) == 1:
+        where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
+        detail = where + items[0]["detail"]
+    else:
+        detail = f"{len(found)} fields are wrong; `errors` names them."
+    return build_problem(request, 422, "validation_error", detail, items)
+
+
+def _on_domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    status = get_status(type(error))
+    if status == 500:
+        _log.error("a domain error became a 500", exc_info=error)
+    items = [{"pointer": error.field, "code": error.code, "detail": error.detail}] if error.field else []
+    return build_problem(request, status, error.code, error.detail, items)
+
+
+def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
+    items = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}] if error.pointer is not None else []
+    return build_problem(request, error.status, error.code, error.detail, items, error.headers)
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette raises by itself: an unknown path, a wrong method."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    detail = {
+        404: "There is nothing at this path. The API is described at /docs.",
+        405: "This path does not answer that method.",
+    }.get(error.status_code, f"{phrase}.")
+    return build_problem(request, error.status_code, code, detail, headers=error.headers)
+
+
+def _on_database_error(request: Request, error: Exception) -> Response:
+    _log.error("the database did not answer", exc_info=error)
+    return build_problem(
+        request, 503, "database_unavailable", "The database is busy or cannot be reached; nothing was changed."
+    )
+
+
+def _on_unexpected(request: Request, _error: Exception) -> Response:
+    # The server logs the traceback; the client learns only which request it was.
+    return build_problem(request, 500, "internal_error", "Something went wrong here. The log knows it by `request_id`.")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Makes problem+json of every failure of `app`."""
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(DomainError, _on_domain_error)
+    app.add_exception_handler(RequestRefused, _on_refused)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(OperationalError, _on_database_error)
+    app.add_exception_handler(Exception, _on_unexpected)
