@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from storage.tables import Artifact, Job, JobEvent, JobStatus, Model
 
@@ -216,6 +216,138 @@ class ModelList(Answer):
 
     models: list[ModelAnswer]
     next_page_token: str | None
+
+
+class LayerSparsity(Answer):
+    """Zeros of one layer."""
+
+    name: str
+    zeros: int
+    total: int
+    sparsity: float
+
+
+class ModelSparsity(Answer):
+    """Zeros per layer and in total."""
+
+    model_id: str
+    total: float | None = Field(description="Fraction of zero weights, 0–1.")
+    layers: list[LayerSparsity]
+
+
+class SizeEntry(Answer):
+    """One line of the size ledger."""
+
+    measure: str = Field(description="`formula`, `float32`, `packed`, `entropy`, `file` …")
+    bytes: int
+    kb: float = Field(description="1 KB is 1024 bytes.")
+    ratio: float = Field(description="float32 bytes ÷ these bytes.")
+
+
+class ModelSize(Answer):
+    """The size ledger: never one number."""
+
+    model_id: str
+    entries: list[SizeEntry]
+
+
+class ModelLayers(Answer):
+    """Shapes, parameters, MACs, bit widths, and what can be pruned or quantized and why not."""
+
+    model_id: str
+    layers: list[dict[str, Any]]
+
+
+class ComparedModel(Answer):
+    """One column of a comparison."""
+
+    model_id: str
+    name: str
+    dataset: str
+    architecture: str
+    accuracy: dict[str, float | None] = Field(description="Per split, 0–1.")
+    accuracy_drop: dict[str, float | None] = Field(description="Percentage points below the first model, per split.")
+    sparsity: float | None
+    size_bytes: dict[str, int] = Field(description="Measure → bytes.")
+    size_ratio: float | None = Field(description="Stored bytes of the first model ÷ stored bytes of this one.")
+    macs: int | None
+    latency: dict[str, Any] | None
+
+
+class ComparedLayer(Answer):
+    """One layer across the models; null where a network has no such layer."""
+
+    name: str
+    sparsity: list[float | None]
+
+
+class Comparison(Answer):
+    """Two to eight models, aligned; the first is the reference."""
+
+    models: list[ComparedModel]
+    layers: list[ComparedLayer]
+    verdict: list[str] = Field(description="A sentence for each model after the first, from its numbers.")
+
+
+class ParetoPoint(Answer):
+    """A model on the size–accuracy plane."""
+
+    model_id: str
+    name: str
+    dataset: str
+    measure: str = Field(description="The measure that `bytes` is of: `file` where the model has one.")
+    bytes: int
+    kb: float
+    accuracy: float
+    on_front: bool = Field(description="No other model of its data set is both as small and as accurate.")
+
+
+class ParetoFront(Answer):
+    """Points, smallest first."""
+
+    split: str
+    points: list[ParetoPoint]
+
+
+class SizeEstimateRequest(BaseModel):
+    """Neurons per layer and bit widths: no model is needed."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"layer_sizes": [784, 256, 10], "bit_widths": [8, 6, 4, 2]}]}
+    )
+
+    layer_sizes: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
+        min_length=2, max_length=64, description="Neurons of each layer, the input first."
+    )
+    bit_widths: list[Annotated[int, Field(ge=1, le=32)]] = Field(
+        min_length=1, max_length=64, description="By default one estimate for each."
+    )
+    mixed: bool = Field(
+        False, description="One estimate instead, `bit_widths` naming the width of each weight matrix in turn."
+    )
+
+    @model_validator(mode="after")
+    def _widths_fit_the_layers(self) -> SizeEstimateRequest:
+        if self.mixed and len(self.bit_widths) != len(self.layer_sizes) - 1:
+            raise ValueError(f"`mixed` takes {len(self.layer_sizes) - 1} bit widths, one for each weight matrix")
+        return self
+
+
+class SizeEstimate(Answer):
+    """Weights only: sum(n_i · n_(i+1) · bits) / 8."""
+
+    bit_widths: list[int] = Field(description="Of each weight matrix.")
+    bytes: int
+    kb: float
+    ratio: float = Field(description="float32 bytes ÷ these bytes.")
+
+
+class SizeEstimates(Answer):
+    """Estimates by the formula."""
+
+    num_weights: int
+    float32_bytes: int
+    estimates: list[SizeEstimate]
 
 
 def build_job_links(job_id: str) -> JobLinks:

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, select
 
 from storage.errors import NotFound
 from storage.paging import Page, fetch_page
-from storage.tables import Model
+from storage.tables import Job, Model
 
 
 def get_model(session: Session, model_id: str) -> Model:
@@ -15,6 +15,12 @@ def get_model(session: Session, model_id: str) -> Model:
     if model is None:
         raise NotFound("there is no model with this id")
     return model
+
+
+def find_newest_model(session: Session, job_kind: str) -> Model | None:
+    """The model that the newest succeeded job of this kind made, or None."""
+    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id)).where(col(Job.kind) == job_kind)
+    return session.exec(query.order_by(col(Model.created_at).desc(), col(Model.id).desc()).limit(1)).first()
 
 
 def list_models(

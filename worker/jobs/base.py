@@ -11,9 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from worker.catalog import ArtifactKind
 
-ModelId = Annotated[str, StringConstraints(pattern=r"^mdl_[0-9A-Za-z]{1,40}$")]
+LATEST_MODEL = "latest"
+"""In a spec that is sent: the newest model of a succeeded train job. A resolved spec holds that model's id."""
+
+ModelId = Annotated[
+    str,
+    Field(
+        pattern=r"^(latest|mdl_[0-9A-Za-z]{1,40})$",
+        description="Id of a stored model, or `latest`: the newest one that a train job made.",
+    ),
+]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,40}$")]
-LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+# No control characters: PostgreSQL refuses NUL, and the rest has no place in a line of a log.
+LINE_OF_TEXT = r"^[^\x00-\x1f\x7f]+$"
+LabelValue = Annotated[str, StringConstraints(pattern=LINE_OF_TEXT, max_length=100)]
 
 
 class JobSpec(BaseModel):
@@ -22,7 +33,7 @@ class JobSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
-    name: str | None = Field(None, min_length=1, max_length=100, description="A name for people.")
+    name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, max_length=16, description="Key-value pairs to filter the list of jobs by."
     )

@@ -13,7 +13,7 @@ from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 class CompressSpec(JobSpec):
     """Finds the smallest compressed file whose validation drop is at most `max_accuracy_drop`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "mdl_example", "effort": "quick"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
     kind: Literal["compress"] = "compress"
     model_id: ModelId

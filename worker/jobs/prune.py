@@ -14,7 +14,7 @@ class PruneSpec(JobSpec):
     """Removes weights or channels: to a given sparsity, or to the highest one within an accuracy drop."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model_id": "mdl_example", "schedule": "one_shot", "max_accuracy_drop": 1.0}]}
+        json_schema_extra={"examples": [{"model_id": "latest", "schedule": "one_shot", "max_accuracy_drop": 1.0}]}
     )
 
     kind: Literal["prune"] = "prune"

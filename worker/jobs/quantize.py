@@ -21,7 +21,7 @@ def _unique(bit_widths: tuple[int, ...]) -> tuple[int, ...]:
 class QuantizeSpec(JobSpec):
     """Maps weights and activations to integers; a list of widths measures them all on one model."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "mdl_example", "bit_widths": [8, 4]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "bit_widths": [8, 4]}]})
 
     kind: Literal["quantize"] = "quantize"
     model_id: ModelId

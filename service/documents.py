@@ -1,0 +1,107 @@
+"""The OpenAPI document, and the two pages that show it from our own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from service.errors import PROBLEM_MEDIA_TYPE
+from service.schemas import Problem, ResolvedSpec, SizeEstimateRequest
+from worker.jobs import SPECS
+
+_STATIC = Path(__file__).parent / "static"
+_TITLE = "Tonok"
+_DESCRIPTION = """Neural-network compression as jobs: train, prune, quantize, compress.
+
+A POST to `/v1/jobs/<kind>` answers 202 and a job. Follow it at its `links`: long poll, events, or a stream. When it has
+succeeded, its `output_model_id` names the model that it made. Every example here can be sent unchanged: begin with
+`train`; the others then start from `latest`, the newest model that a train job made.
+
+Every failure is `application/problem+json` (RFC 9457) and names the wrong field in `errors[].pointer`."""
+_TAGS = [
+    {"name": "jobs", "description": "Submit, follow, cancel, retry and delete."},
+    {"name": "artifacts", "description": "Plots, checkpoints, reports and logs of jobs."},
+    {"name": "models", "description": "Trained and compressed networks: sparsity, size, layers, downloads, comparison."},
+    {"name": "catalog", "description": "What can be asked for."},
+    {"name": "system", "description": "The service itself."},
+]
+
+_MEANING = {
+    404: "There is no such thing.",
+    409: "Its state does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    416: "The range begins behind the end of the file.",
+    422: "A field is wrong; `errors` names it.",
+    429: "The queue is full.",
+    503: "Not ready.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may fail with these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _MEANING[status], "content": {PROBLEM_MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def install_documents(app: FastAPI) -> None:
+    """Adds `/docs`, `/redoc` and their files, and completes `/openapi.json`."""
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+    @app.get("/docs", include_in_schema=False)
+    def show_swagger() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=_TITLE,
+            swagger_js_url="/static/swagger-ui/swagger-ui-bundle.js",
+            swagger_css_url="/static/swagger-ui/swagger-ui.css",
+            swagger_favicon_url="/static/swagger-ui/favicon-32x32.png",
+            # No validator: it would send the document's address to a server elsewhere.
+            swagger_ui_parameters={"validatorUrl": None, "displayRequestDuration": True},
+        )
+
+    @app.get("/redoc", include_in_schema=False)
+    def show_redoc() -> HTMLResponse:
+        return get_redoc_html(
+            openapi_url="/openapi.json",
+            title=_TITLE,
+            redoc_js_url="/static/redoc/redoc.standalone.js",
+            redoc_favicon_url="/static/swagger-ui/favicon-32x32.png",
+            with_google_fonts=False,
+        )
+
+    def build_document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build_document(app)
+        return app.openapi_schema
+
+    app.openapi = build_document  # type: ignore[method-assign]  # the way that FastAPI's documentation names
+
+
+def _build_document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=_TITLE, version=app.version, description=_DESCRIPTION, tags=_TAGS, routes=app.routes
+    )
+    # FastAPI collects the schemas of bodies that it parses itself; ours are parsed by service/bodies.py.
+    bodies: list[type[BaseModel]] = [*SPECS.values(), SizeEstimateRequest]
+    _, schemas = models_json_schema(
+        [
+            *((body, "validation") for body in bodies),
+            (Problem, "serialization"),
+            (ResolvedSpec, "serialization"),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    document["components"]["schemas"] |= schemas["$defs"]
+    return document

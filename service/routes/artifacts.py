@@ -1,0 +1,53 @@
+"""Files of jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.dependencies import ArtifactId, FilesDep, JobId, ReadSession
+from service.documents import problems
+from service.downloads import build_download
+from service.schemas import ArtifactList, build_artifact
+from storage.artifacts import get_artifact, list_artifacts
+from storage.jobs import get_job
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
+
+_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+DOWNLOAD_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bytes, as an attachment; `ETag` is their SHA-256.", **_BYTES},
+    206: {"description": "The range asked for.", **_BYTES},
+    304: {"description": "As `If-None-Match` knows it."},
+    **problems(404, 416, 422),
+}
+
+
+@router.get("", operation_id="list_artifacts", summary="List a job's files", responses=problems(404, 422))
+def get_artifact_list(job_id: JobId, session: ReadSession) -> ArtifactList:
+    """Plots, checkpoints, reports and the log."""
+    get_job(session, job_id)
+    return ArtifactList(artifacts=[build_artifact(artifact) for artifact in list_artifacts(session, job_id)])
+
+
+@router.head(
+    "/{artifact_id}",
+    operation_id="head_artifact",
+    summary="Ask about a file",
+    response_class=Response,
+    responses=DOWNLOAD_RESPONSES,
+)
+@router.get(
+    "/{artifact_id}",
+    operation_id="download_artifact",
+    summary="Download a file",
+    response_class=Response,
+    responses=DOWNLOAD_RESPONSES,
+)
+def download_artifact(
+    request: Request, job_id: JobId, artifact_id: ArtifactId, session: ReadSession, files: FilesDep
+) -> Response:
+    """Range, `If-Range`, `If-None-Match` and HEAD are understood."""
+    return build_download(request, files, get_artifact(session, artifact_id, job_id=job_id))

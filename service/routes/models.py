@@ -1,0 +1,240 @@
+"""Trained and compressed networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from sqlmodel import Session
+from starlette.responses import Response
+
+from service.comparison import (
+    Point,
+    align_layers,
+    compute_drop,
+    compute_front,
+    describe_difference,
+    get_accuracy,
+    get_layer_sparsity,
+    get_ledger,
+    get_stored_size,
+)
+from service.dependencies import LARGEST_PAGE, FilesDep, ModelId, PageSize, PageToken, ReadSession
+from service.documents import problems
+from service.downloads import build_download
+from service.errors import RequestRefused
+from service.routes.artifacts import DOWNLOAD_RESPONSES
+from service.schemas import (
+    ComparedLayer,
+    ComparedModel,
+    Comparison,
+    ModelDetail,
+    ModelLayers,
+    ModelList,
+    ModelSize,
+    ModelSparsity,
+    ParetoFront,
+    ParetoPoint,
+    build_model,
+    build_model_detail,
+)
+from storage.artifacts import get_artifact
+from storage.errors import NotFound
+from storage.models import get_lineage, get_model, list_models
+from storage.tables import Model
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+_SPLITS = ("validation", "test")
+_PREFERRED_FORMATS = ("compressed", "checkpoint")
+_MOST_POINTS = 1000
+
+Split = Literal["validation", "test"]
+
+
+@router.get("/models", operation_id="list_models", summary="List models, newest first", responses=problems(422))
+def get_model_list(
+    session: ReadSession,
+    job_id: Annotated[str | None, Query(max_length=50, description="Models that this job made.")] = None,
+    parent_model_id: Annotated[str | None, Query(max_length=50, description="Models made from this one.")] = None,
+    page_size: PageSize = 50,
+    page_token: PageToken = None,
+) -> ModelList:
+    """Every trained or compressed model."""
+    page = list_models(
+        session,
+        job_id=job_id,
+        parent_model_id=parent_model_id,
+        page_size=min(page_size, LARGEST_PAGE),
+        page_token=page_token,
+    )
+    return ModelList(models=[build_model(model) for model in page.items], next_page_token=page.next_page_token)
+
+
+@router.get("/models/{model_id}", operation_id="get_model", summary="Get a model", responses=problems(404, 422))
+def get_one_model(model_id: ModelId, session: ReadSession) -> ModelDetail:
+    """The model with its numbers and its lineage."""
+    model, *ancestors = get_lineage(session, model_id)
+    return build_model_detail(model, [ancestor.id for ancestor in ancestors])
+
+
+@router.get(
+    "/models/{model_id}/sparsity", operation_id="get_sparsity", summary="Get zeros per layer", responses=problems(404, 422)
+)
+def get_sparsity(model_id: ModelId, session: ReadSession) -> ModelSparsity:
+    """Counted, then divided; per layer and in total."""
+    sparsity = get_model(session, model_id).summary.get("sparsity") or {}
+    return ModelSparsity(model_id=model_id, total=sparsity.get("total"), layers=sparsity.get("layers") or [])
+
+
+@router.get(
+    "/models/{model_id}/size", operation_id="get_size", summary="Get the size ledger", responses=problems(404, 422)
+)
+def get_size(model_id: ModelId, session: ReadSession) -> ModelSize:
+    """Bytes and KB by each measure, and the ratio to float32."""
+    size = get_model(session, model_id).summary.get("size") or {}
+    return ModelSize(model_id=model_id, entries=size.get("entries") or [])
+
+
+@router.get(
+    "/models/{model_id}/layers", operation_id="get_layers", summary="Get the layers", responses=problems(404, 422)
+)
+def get_layers(model_id: ModelId, session: ReadSession) -> ModelLayers:
+    """What each layer is, costs and allows."""
+    return ModelLayers(model_id=model_id, layers=get_model(session, model_id).summary.get("layers") or [])
+
+
+def _find_format(model: Model, wanted: str | None) -> str:
+    if wanted is None:
+        wanted = next((name for name in (*_PREFERRED_FORMATS, *model.files) if name in model.files), "")
+    if wanted not in model.files:
+        raise NotFound(f"format: this model has {', '.join(model.files) or 'no file'}", field="format")
+    return wanted
+
+
+@router.head(
+    "/models/{model_id}/download",
+    operation_id="head_model_download",
+    summary="Ask about a model's file",
+    response_class=Response,
+    responses=DOWNLOAD_RESPONSES,
+)
+@router.get(
+    "/models/{model_id}/download",
+    operation_id="download_model",
+    summary="Download a model",
+    response_class=Response,
+    responses=DOWNLOAD_RESPONSES,
+)
+def download_model(
+    request: Request,
+    model_id: ModelId,
+    session: ReadSession,
+    files: FilesDep,
+    file_format: Annotated[
+        str | None,
+        Query(alias="format", max_length=40, description="A key of the model's `files`; by default its smallest kind."),
+    ] = None,
+) -> Response:
+    """The compressed file where there is one, else the checkpoint, or the format asked for."""
+    model = get_model(session, model_id)
+    artifact = get_artifact(session, model.files[_find_format(model, file_format)])
+    return build_download(request, files, artifact)
+
+
+@router.get(
+    "/compare", operation_id="compare_models", summary="Compare two to eight models", responses=problems(404, 422)
+)
+def compare_models(
+    session: ReadSession,
+    models: Annotated[str, Query(max_length=400, description="Ids with commas between; the first is the reference.")],
+) -> Comparison:
+    """Accuracy, drop, sparsity per layer, sizes and latency side by side, and what they say in words."""
+    model_ids = [model_id.strip() for model_id in models.split(",")]
+    if not 2 <= len(model_ids) <= 8 or len(set(model_ids)) != len(model_ids):
+        raise RequestRefused(
+            422, "validation_error", "models: two to eight different ids with commas between.", pointer="models"
+        )
+    rows = [_get_named_model(session, model_id) for model_id in model_ids]
+    reference = rows[0].summary
+    layers = align_layers([get_layer_sparsity(row.summary) for row in rows])
+    return Comparison(
+        models=[_compare(row, reference) for row in rows],
+        layers=[ComparedLayer(name=name, sparsity=values) for name, values in layers.items()],
+        verdict=[describe_difference(row.name, row.summary, reference) for row in rows[1:]],
+    )
+
+
+def _get_named_model(session: Session, model_id: str) -> Model:
+    try:
+        return get_model(session, model_id)
+    except NotFound as error:
+        raise NotFound(f"models: {error.detail}", field="models") from None
+
+
+def _compare(model: Model, reference: dict[str, Any]) -> ComparedModel:
+    summary = model.summary
+    size, reference_size = get_stored_size(summary), get_stored_size(reference)
+    return ComparedModel(
+        model_id=model.id,
+        name=model.name,
+        dataset=model.dataset,
+        architecture=model.architecture,
+        accuracy={split: get_accuracy(summary, split) for split in _SPLITS},
+        accuracy_drop={
+            split: compute_drop(get_accuracy(summary, split), get_accuracy(reference, split)) for split in _SPLITS
+        },
+        sparsity=(summary.get("sparsity") or {}).get("total"),
+        size_bytes=get_ledger(summary),
+        size_ratio=reference_size[1] / size[1] if size and reference_size and size[1] else None,
+        macs=summary.get("macs"),
+        latency=summary.get("latency"),
+    )
+
+
+@router.get(
+    "/pareto", operation_id="get_pareto", summary="Get the size–accuracy plane and its front", responses=problems(422)
+)
+def get_pareto(
+    session: ReadSession,
+    split: Annotated[
+        Split, Query(description="Choose by `validation`; `test` is for the report, not for choosing.")
+    ] = "validation",
+    dataset: Annotated[str | None, Query(max_length=40, description="Only models of this data set.")] = None,
+) -> ParetoFront:
+    """A point for each of the newest 1000 models whose size and accuracy are known; a front for each data set."""
+    points = []
+    for model in _list_newest_models(session):
+        size, accuracy = get_stored_size(model.summary), get_accuracy(model.summary, split)
+        if size is None or accuracy is None or dataset not in (None, model.dataset):
+            continue
+        points.append(
+            ParetoPoint(
+                model_id=model.id,
+                name=model.name,
+                dataset=model.dataset,
+                measure=size[0],
+                bytes=size[1],
+                kb=size[1] / 1024,
+                accuracy=accuracy,
+                on_front=False,
+            )
+        )
+    for name in {point.dataset for point in points}:
+        rivals = [point for point in points if point.dataset == name]
+        front = compute_front([Point(point.bytes, point.accuracy) for point in rivals])
+        for point, on_front in zip(rivals, front, strict=True):
+            point.on_front = on_front
+    return ParetoFront(split=split, points=sorted(points, key=lambda point: (point.bytes, -point.accuracy)))
+
+
+def _list_newest_models(session: Session) -> list[Model]:
+    models: list[Model] = []
+    token: str | None = None
+    while len(models) < _MOST_POINTS:
+        page = list_models(session, page_size=LARGEST_PAGE, page_token=token)
+        models += page.items
+        token = page.next_page_token
+        if token is None:
+            break
+    return models
