@@ -102,7 +102,7 @@ class FileStore:
                     target.parent.mkdir(exist_ok=True)
                     _fsync_folder(self._root)
                 # Also where the file exists: a copy that has rotted on the disk is healed this way.
-                os.replace(temporary, target)
+                temporary.replace(target)
                 _fsync_folder(target.parent)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -14,17 +14,27 @@ _NUM_CHARACTERS = 26
 
 Prefix = Literal["job", "mdl", "art", "wrk"]
 
-_lock = threading.Lock()
-_last = 0
+
+class _Clock:
+    """Numbers that rise within the process: two ids of one millisecond would otherwise sort by chance."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        with self._lock:
+            number = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+            self._last = max(self._last + 1, number)
+            return self._last
+
+
+_clock = _Clock()
 
 
 def new_id(prefix: Prefix) -> str:
     """`prefix_` and 26 characters: 48 bits of milliseconds, 80 random bits; rising within one process."""
-    global _last
-    with _lock:
-        # Two ids of one millisecond would sort by chance: count up from the last one instead.
-        _last = max(_last + 1, (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS))
-        number = _last
+    number = _clock.next()
     characters = []
     for _ in range(_NUM_CHARACTERS):
         number, digit = divmod(number, 32)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, literal, tuple_
@@ -53,9 +52,9 @@ def _parse_token(token: str) -> tuple[datetime, str]:
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         created_at, row_id = json.loads(text)
-        moment = datetime.fromisoformat(created_at)
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise InvalidPageToken() from error
-    if moment.tzinfo is None or not isinstance(row_id, str) or not row_id.isascii() or not row_id.isprintable():
-        raise InvalidPageToken()
+        moment = datetime.fromisoformat(created_at).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InvalidPageToken from error
+    if not isinstance(row_id, str) or not row_id.isascii() or not row_id.isprintable():
+        raise InvalidPageToken
     return moment, row_id

@@ -1,0 +1,252 @@
+"""What a worker does to a job: one function per transition.
+
+Each transition is one guarded UPDATE, with its event row in the same transaction. Every write names its `Lease` in
+the WHERE; no row changed means that another attempt has taken over, and raises `LeaseLost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import exists, func, update
+from sqlmodel import Session, col, select
+
+from storage.database import clock
+from storage.errors import LeaseLost
+from storage.events import add_event
+from storage.jobs import MetricPoint, get_job
+from storage.tables import Artifact, Job, JobMetric, JobStatus, Model, utc_now
+
+_MAX_WARNINGS = 100
+_ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One attempt's right to write: the job, the attempt (the fencing token) and the worker that holds it."""
+
+    job_id: str
+    attempt: int
+    holder: str
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A job whose worker fell silent, and the status it was given."""
+
+    job_id: str
+    attempt: int
+    status: JobStatus
+
+
+def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
+    """Takes the oldest queued job for `ttl` seconds, or None.
+
+    The attempt is counted here and not at its end: a job that kills its worker must still use up an attempt.
+    """
+    oldest = (
+        select(Job.id)
+        .where(col(Job.status) == JobStatus.QUEUED)
+        .order_by(col(Job.created_at), col(Job.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite has no such clause and leaves it out; its writers are alone
+    )
+    now = utc_now()
+    claimed = session.exec(
+        update(Job)
+        .where(col(Job.id) == oldest.scalar_subquery(), col(Job.status) == JobStatus.QUEUED)
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=Job.attempt + 1,
+            lease_holder=holder,
+            lease_expires_at=clock(session) + ttl,
+            started_at=func.coalesce(col(Job.started_at), now),
+            updated_at=now,
+            phase=None,
+            progress={},
+            warnings=[],
+        )
+        .returning(col(Job.id))
+    ).scalar_one_or_none()
+    if claimed is None:
+        return None
+    job = get_job(session, claimed)
+    add_event(session, job.id, job.attempt, "started", {})
+    return job
+
+
+def has_queued(session: Session) -> bool:
+    """Whether a job waits: a look that takes no lock, before `claim_job` takes one."""
+    return session.exec(select(exists().where(col(Job.status) == JobStatus.QUEUED))).one()
+
+
+def list_cancelling(session: Session, holder: str) -> list[str]:
+    """Ids of the jobs that this worker holds and that were asked to stop."""
+    query = select(Job.id).where(col(Job.status) == JobStatus.CANCELLING, col(Job.lease_holder) == holder)
+    return list(session.exec(query).all())
+
+
+def renew_lease(session: Session, lease: Lease, ttl: float) -> bool:
+    """Keeps the job for `ttl` seconds more; returns whether a cancel was asked for. Raises LeaseLost."""
+    return _write_held(session, lease, lease_expires_at=clock(session) + ttl)
+
+
+def record_progress(
+    session: Session,
+    lease: Lease,
+    *,
+    progress: Mapping[str, Any],
+    phase: str | None = None,
+    message: str | None = None,
+    metrics: Mapping[str, Sequence[MetricPoint]] | None = None,
+    log: bool = True,
+) -> bool:
+    """Replaces the job's progress and appends metric points; returns whether a cancel was asked for.
+
+    progress: the whole JSON object. log: also append a `progress` event. Raises LeaseLost.
+    """
+    cancel_requested = _write_held(session, lease, progress=dict(progress), phase=phase, updated_at=utc_now())
+    points = [(name, point) for name, series in (metrics or {}).items() for point in series]
+    if log:
+        data = {**progress, "phase": phase}
+        if message is not None:
+            data["message"] = message
+        if points:
+            data["metrics"] = {name: point.value for name, point in points}
+        add_event(session, lease.job_id, lease.attempt, "progress", data)
+    now = utc_now()
+    for name, point in points:
+        row = JobMetric(job_id=lease.job_id, attempt=lease.attempt, name=name, step=point.step, created_at=now)
+        row.value = point.value
+        session.add(row)
+    return cancel_requested
+
+
+def add_warning(session: Session, lease: Lease, message: str) -> None:
+    """Appends to the job's warnings, once per wording. Raises LeaseLost."""
+    _write_held(session, lease, updated_at=utc_now())  # guards, and locks the row for the read that follows
+    job = get_job(session, lease.job_id)
+    if message in job.warnings or len(job.warnings) >= _MAX_WARNINGS:
+        return
+    session.exec(update(Job).where(col(Job.id) == lease.job_id).values(warnings=[*job.warnings, message]))
+    add_event(session, lease.job_id, lease.attempt, "warning", {"message": message})
+
+
+def finish_succeeded(
+    session: Session,
+    lease: Lease,
+    *,
+    result: Mapping[str, Any],
+    output_model_id: str | None,
+    artifacts: Sequence[Artifact],
+    models: Sequence[Model],
+) -> None:
+    """The job has succeeded; with it appears everything the attempt made. Raises LeaseLost."""
+    _finish(session, lease, JobStatus.SUCCEEDED, artifacts, result=dict(result), output_model_id=output_model_id)
+    session.add_all(models)
+
+
+def finish_failed(
+    session: Session, lease: Lease, *, error: Mapping[str, Any], artifacts: Sequence[Artifact] = ()
+) -> None:
+    """The job has failed for good. error: {code, title, detail, retryable}. Raises LeaseLost."""
+    _finish(session, lease, JobStatus.FAILED, artifacts, error=dict(error))
+
+
+def finish_cancelled(session: Session, lease: Lease, *, artifacts: Sequence[Artifact] = ()) -> None:
+    """The job has stopped because it was asked to. Raises LeaseLost."""
+    _finish(session, lease, JobStatus.CANCELLED, artifacts)
+
+
+def retry_or_fail(
+    session: Session, lease: Lease, *, error: Mapping[str, Any], artifacts: Sequence[Artifact] = ()
+) -> JobStatus:
+    """After a crash: queued while attempts are left, else failed; cancelled if that was asked. Raises LeaseLost."""
+    cancel_requested = _write_held(session, lease, updated_at=utc_now())
+    job = get_job(session, lease.job_id)
+    if cancel_requested:
+        finish_cancelled(session, lease, artifacts=artifacts)
+        return JobStatus.CANCELLED
+    if job.attempt >= job.max_attempts:
+        finish_failed(session, lease, error=error, artifacts=artifacts)
+        return JobStatus.FAILED
+    _requeue(session, lease, {"reason": error["code"]})
+    return JobStatus.QUEUED
+
+
+def release_job(session: Session, lease: Lease) -> JobStatus:
+    """A worker that stops in good order gives its job back: cancelled if that was asked, else queued.
+
+    The attempt stays counted, because it is the fencing token; in its place one more is allowed. Raises LeaseLost.
+    """
+    if _write_held(session, lease, max_attempts=Job.max_attempts + 1, updated_at=utc_now()):
+        finish_cancelled(session, lease)
+        return JobStatus.CANCELLED
+    _requeue(session, lease, {"reason": "worker_stopped"})
+    return JobStatus.QUEUED
+
+
+def requeue_expired(session: Session) -> list[Recovered]:
+    """Ends the attempts whose lease ran out by the database's clock: queued again while attempts are left."""
+    silent = select(Job).where(col(Job.status).in_(_ACTIVE), col(Job.lease_expires_at) < clock(session))
+    recovered = []
+    for job in session.exec(silent.with_for_update(skip_locked=True)).all():
+        lease = Lease(job.id, job.attempt, str(job.lease_holder))
+        error = {
+            "code": "worker_lost",
+            "title": "The worker was lost",
+            "detail": f"the worker of attempt {job.attempt} fell silent",
+            "retryable": True,
+        }
+        recovered.append(Recovered(job.id, job.attempt, retry_or_fail(session, lease, error=error)))
+    return recovered
+
+
+def _requeue(session: Session, lease: Lease, data: Mapping[str, Any]) -> None:
+    _write_held(
+        session,
+        lease,
+        status=JobStatus.QUEUED,
+        lease_holder=None,
+        lease_expires_at=None,
+        phase=None,
+        updated_at=utc_now(),
+    )
+    add_event(session, lease.job_id, lease.attempt, "requeued", data)
+
+
+def _finish(session: Session, lease: Lease, status: JobStatus, artifacts: Sequence[Artifact], **values: Any) -> None:
+    now = utc_now()
+    _write_held(
+        session,
+        lease,
+        status=status,
+        lease_holder=None,
+        lease_expires_at=None,
+        finished_at=now,
+        updated_at=now,
+        **values,
+    )
+    session.add_all(artifacts)
+    error = values.get("error")
+    add_event(session, lease.job_id, lease.attempt, status, {} if error is None else {"error": error})
+
+
+def _write_held(session: Session, lease: Lease, **values: Any) -> bool:
+    """The one guarded UPDATE of every worker-side write; returns `cancel_requested`. Raises LeaseLost."""
+    held = session.exec(
+        update(Job)
+        .where(
+            col(Job.id) == lease.job_id,
+            col(Job.status).in_(_ACTIVE),
+            col(Job.attempt) == lease.attempt,
+            col(Job.lease_holder) == lease.holder,
+        )
+        .values(**values)
+        .returning(col(Job.cancel_requested))
+    ).scalar_one_or_none()
+    if held is None:
+        raise LeaseLost(f"attempt {lease.attempt} no longer holds its job")
+    return bool(held)
