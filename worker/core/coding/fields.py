@@ -1,0 +1,176 @@
+"""Small values: flags, numbers, names and floats, each written as adaptive binary decisions.
+
+Every method takes the value to write and returns the value that is in the file; a reader hands in anything of the
+right type and goes on with what it gets back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import InvalidModel
+from worker.core.coding.mixing import AdaptiveBits, MixedBit
+from worker.core.coding.ranges import BitCoder
+
+EVEN = 1 << 15
+"""The probability of a bit of which nothing is known."""
+
+TEXT_PRIMER = (
+    "conv1 conv2 conv3 conv4 fc1 fc2 fc3 linear1 linear2 features.0 features.4 features.8 classifier.1 classifier.3 "
+    "blocks.0.conv1 blocks.1.conv2 layers.0 layers.2 layers.4 stem head depthwise pointwise shortcut output "
+    "0 1 2 3 4 5 6 7 8 9 the time of an one line more than other water on order Read Side Part Till Light Air Group "
+)
+"""Read by both sides before the first text, so that letters and usual layer names are not new to the model."""
+
+
+class Fields:
+    """Writes or reads the small values of one file, and keeps what was learnt about each kind of value."""
+
+    def __init__(self, coder: BitCoder) -> None:
+        self.coder = coder
+        self._bits = AdaptiveBits()
+        self._text: MixedBit | None = None
+        self._widths: dict[str, int] = {}
+        self._exponents: dict[str, int] = {}
+
+    def bit(self, kind: Hashable, value: int) -> int:
+        """A flag, 0 or 1; flags of one kind share their statistics."""
+        return self._bits.code(self.coder, kind, value)
+
+    def raw(self, value: int, num_bits: int) -> int:
+        """A number of exactly `num_bits` bits, each costing one bit, highest first."""
+        read = 0
+        for shift in range(num_bits - 1, -1, -1):
+            read = 2 * read + self.coder.code(EVEN, value >> shift & 1)
+        return read
+
+    def number(self, kind: str, value: int, limit: int) -> int:
+        """An integer of 0..limit: Exp-Golomb with an adaptive prefix. Raises InvalidModel beyond the limit."""
+        if not 0 <= value <= limit:
+            raise InvalidModel(f"{kind} must be from 0 to {limit} in a compressed file.", field=kind)
+        size = 0
+        while size < limit.bit_length() and self.bit((kind, size), int(value + 1 >= 2 << size)):
+            size += 1
+        read = (1 << size | self.raw((value + 1) & ((1 << size) - 1), size)) - 1
+        if read > limit:
+            raise InvalidModel(f"{kind} of the file is beyond the format's limit of {limit}.")
+        return read
+
+    def guessed(self, kind: str, value: int, guess: int, limit: int) -> int:
+        """An integer of 0..limit that is probably `guess`."""
+        if self.bit((kind, "guessed"), int(value == guess)):
+            return guess
+        return self.number(kind, value, limit)
+
+    def text(self, kind: str, value: str, limit: int) -> str:
+        """UTF-8 of at most `limit` bytes."""
+        data = value.encode("utf-8", "surrogatepass")
+        size = self.number(f"{kind} length", len(data), limit)
+        if self._text is None:
+            self._text = _primed_text_model()
+        read = bytearray()
+        before = 0
+        for index in range(size):
+            byte = _code_byte(self._text, self.coder, before, data[index] if index < len(data) else 0)
+            before = (before << 8 | byte) & 0xFFFFFF
+            read.append(byte)
+        try:
+            return read.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidModel(f"{kind} is not valid text.", field=kind) from error
+
+    def signed(self, kind: str, value: int, limit: int) -> int:
+        """An integer of -limit..limit, small ones cheap."""
+        folded = self.number(kind, 2 * value if value >= 0 else -2 * value - 1, 2 * limit)
+        return folded // 2 if folded % 2 == 0 else -(folded + 1) // 2
+
+    def decimal(self, kind: str, value: float) -> float:
+        """One float by its shortest decimal notation: 0.286 is 286 and -3."""
+        sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+        number = int("".join(map(str, digits)))
+        size = self.raw(number.bit_length(), 6)
+        number = self.raw(number, size)
+        sign = self.bit((kind, "sign"), sign)
+        power = self.signed("decimal exponent", int(exponent), 400)
+        read = float(f"{'-' if sign else ''}{number}e{power}")
+        if not math.isfinite(read):
+            raise InvalidModel(f"{kind} of the file is not finite.", field=kind)
+        return read
+
+    def floats(self, kind: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Floats, (n,), exactly.
+
+        First: whether float32 holds them all, the largest exponent, the number of mantissa bits that all values
+        need. Then each value: sign, how far its exponent lies below the largest, mantissa.
+        """
+        is_wide = self.bit((kind, "wide"), int(not _fits_float32(values)))
+        exponent_bits, mantissa_bits = (11, 52) if is_wide else (8, 23)
+        patterns = _to_patterns(values, bool(is_wide))
+        exponents = [pattern >> mantissa_bits & (1 << exponent_bits) - 1 for pattern in patterns]
+        mantissas = [pattern & (1 << mantissa_bits) - 1 for pattern in patterns]
+        unused = min([mantissa_bits, *((m & -m).bit_length() - 1 for m in mantissas if m)])
+        kept = self.guessed(f"{kind} mantissa bits", mantissa_bits - unused, self._widths.get(kind, 0), mantissa_bits)
+        self._widths[kind] = kept
+        largest = self.guessed(f"{kind} exponent", max(exponents, default=0), self._exponents.get(kind, 0), (1 << exponent_bits) - 2)
+        self._exponents[kind] = largest
+        read = []
+        for pattern, exponent, mantissa in zip(patterns, exponents, mantissas, strict=True):
+            sign = self.bit((kind, "sign"), pattern >> exponent_bits + mantissa_bits)
+            if self.bit((kind, "zero exponent"), int(exponent == 0)):
+                exponent = 0
+            else:
+                below = 0
+                while below < largest - 1 and self.bit((kind, "below", below), int(largest - exponent > below)):
+                    below += 1
+                exponent = largest - below
+            mantissa = self.raw(mantissa >> mantissa_bits - kept, kept) << mantissa_bits - kept
+            read.append((sign << exponent_bits | exponent) << mantissa_bits | mantissa)
+        return _from_patterns(read, bool(is_wide))
+
+
+def _fits_float32(values: NDArray[np.float64]) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(values.astype(np.float32).astype(np.float64), values)
+
+
+def _to_patterns(values: NDArray[np.float64], is_wide: bool) -> list[int]:
+    patterns = values.view(np.uint64) if is_wide else values.astype(np.float32).view(np.uint32)
+    return [int(pattern) for pattern in patterns]
+
+
+def _from_patterns(patterns: list[int], is_wide: bool) -> NDArray[np.float64]:
+    if is_wide:
+        return np.array(patterns, dtype=np.uint64).view(np.float64)
+    return np.array(patterns, dtype=np.uint32).view(np.float32).astype(np.float64)
+
+
+def _code_byte(model: MixedBit, coder: BitCoder, before: int, byte: int) -> int:
+    node = 1
+    for shift in range(7, -1, -1):
+        contexts = (node, node | (before & 0xFF) << 8, node | (before & 0xFFFF) << 8, node | before << 8)
+        node = 2 * node | model.code(coder, contexts, 0, byte >> shift & 1)
+    return node & 0xFF
+
+
+class _Rehearsal:
+    """A coder for text that both sides know already."""
+
+    def code(self, probability: int, bit: int) -> int:
+        return bit
+
+    def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
+        return bits
+
+
+def _primed_text_model() -> MixedBit:
+    model = MixedBit(num_inputs=4, num_weight_sets=1)
+    before = 0
+    for byte in TEXT_PRIMER.encode("ascii"):
+        _code_byte(model, _Rehearsal(), before, byte)
+        before = (before << 8 | byte) & 0xFFFFFF
+    return model

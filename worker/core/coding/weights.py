@@ -1,0 +1,179 @@
+"""The integers of one layer.
+
+A weight is read as a three-dimensional index (out, channel, position): a 3x3 kernel has nine positions; the columns of
+a linear layer behind a flattened picture are channels times positions too. It is written as decisions: is it zero,
+its sign, and its magnitude in Exp-Golomb order (how many bits, then the bits). Rows and columns without any weight
+may be masked out beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import InvalidModel
+from worker.core.coding.fields import Fields
+from worker.core.coding.mixing import MixedBit
+from worker.core.coding.ranges import BitCoder
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How a layer is walked, chosen by the writer by real size.
+
+    positions: columns of one channel; divides the number of columns. stride: columns of one picture row among them.
+    by_column: out is the fastest index. masked: empty rows and columns are announced and skipped.
+    in_blocks: many weights at once, without neighbours; for layers too large to be coded one decision at a time.
+    """
+
+    positions: int = 1
+    stride: int = 1
+    by_column: bool = False
+    masked: bool = False
+    in_blocks: bool = False
+
+
+class WeightModels:
+    """What is learnt about weights while a file is coded."""
+
+    def __init__(self) -> None:
+        self.nonzero = MixedBit(num_inputs=8, num_weight_sets=10)
+        self.negative = MixedBit(num_inputs=5, num_weight_sets=2)
+        self.magnitude = MixedBit(num_inputs=5, num_weight_sets=8)
+
+    def forget_contexts(self) -> None:
+        for model in (self.nonzero, self.negative, self.magnitude):
+            model.forget_contexts()
+
+
+def code_weights(
+    fields: Fields, models: WeightModels, weight: NDArray[np.int8], bit_width: int, scan: Scan
+) -> NDArray[np.int8]:
+    """weight: (out, columns), of which a reader uses only the shape. Returns what is in the file, same shape."""
+    num_rows, num_columns = weight.shape
+    rows, columns = list(range(num_rows)), list(range(num_columns))
+    if scan.masked:
+        rows = _code_mask(fields, "row", (weight != 0).any(axis=1).astype(int).tolist(), 1)
+        columns = _code_mask(fields, "column", (weight != 0).any(axis=0).astype(int).tolist(), scan.positions)
+    if scan.in_blocks:
+        live = weight[np.ix_(rows, columns)]
+        ordered = live.T if scan.by_column else live
+        values = _code_blocks(fields.coder, ordered.reshape(-1).astype(np.int32), bit_width).reshape(ordered.shape)
+        read = np.zeros_like(weight)
+        read[np.ix_(rows, columns)] = values.T if scan.by_column else values
+    else:
+        read = np.array(_code_mixed(fields.coder, models, weight.tolist(), rows, columns, bit_width, scan), np.int64)
+    lowest, highest = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
+    if read.size and not lowest <= int(read.min()) <= int(read.max()) <= highest:
+        raise InvalidModel(f"A weight lies outside the {bit_width} bits of its layer.")
+    return read.astype(np.int8)
+
+
+def _code_mask(fields: Fields, kind: str, alive: list[int], period: int) -> list[int]:
+    """The indices that are alive. Guessed from the one before and the one a period before."""
+    read: list[int] = []
+    for index, flag in enumerate(alive):
+        near = read[index - 1] if index else 2
+        far = read[index - period] if index >= period else 2
+        read.append(fields.bit((kind, near, far), flag))
+    return [index for index, flag in enumerate(read) if flag]
+
+
+def _code_mixed(
+    coder: BitCoder,
+    models: WeightModels,
+    weight: list[list[int]],
+    rows: list[int],
+    columns: list[int],
+    bit_width: int,
+    scan: Scan,
+) -> list[list[int]]:
+    models.forget_contexts()
+    positions, stride = scan.positions, scan.stride
+    read = [[0] * len(row) for row in weight]
+    order = ((r, c) for c in columns for r in rows) if scan.by_column else ((r, c) for r in rows for c in columns)
+    kind = 5 if positions > 1 else 0
+    last = last_but_one = 0
+    for row, column in order:
+        channel, position = divmod(column, positions)
+        line = read[row]
+        above = read[row - 1][column] if row else 0
+        before = line[column - positions] if channel else 0
+        left = line[column - 1] if position else 0
+        upper = line[column - stride] if position >= stride else 0
+        value = weight[row][column]
+        a, b, c, d = min(abs(above), 2), min(abs(before), 2), min(abs(left), 2), min(abs(upper), 2)
+        block = (row << 16) | channel
+        contexts = (0, row, column, channel, position, block, ((a * 3 + b) * 3 + c) * 3 + d, last + last_but_one)
+        num_near = (a > 0) + (b > 0) + (c > 0) + (d > 0)
+        nonzero = models.nonzero.code(coder, contexts, num_near + kind, int(value != 0))
+        last_but_one, last = last, nonzero
+        if nonzero:
+            near = (_sign(above) * 3 + _sign(before)) * 9 + _sign(left) * 3 + _sign(upper)
+            negative = models.negative.code(coder, (0, row, column, near, block), int(kind > 0), int(value < 0))
+            size = min(abs(above) + abs(before) + abs(left) + abs(upper), 15)
+            magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, (row, column, size, position))
+            line[column] = -magnitude if negative else magnitude
+    return read
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0) + 1
+
+
+def _code_magnitude(
+    coder: BitCoder, model: MixedBit, magnitude: int, bit_width: int, near: tuple[int, int, int, int]
+) -> int:
+    """1..2^(bit_width - 1): the number of further bits in unary, then those bits, highest first."""
+    first, second, third, fourth = (context << 9 for context in near)
+    size = 0
+    while size < bit_width - 1:
+        contexts = (size, size | first, size | second, size | third, size | fourth)
+        if not model.code(coder, contexts, size, int(magnitude >= 2 << size)):
+            break
+        size += 1
+    read = 1
+    for shift in range(size - 1, -1, -1):
+        node = 8 + (1 << size) + read
+        contexts = (node, node | first, node | second, node | third, node | fourth)
+        read = 2 * read + model.code(coder, contexts, size, magnitude >> shift & 1)
+    return read
+
+
+def _code_blocks(coder: BitCoder, values: NDArray[np.int32], bit_width: int) -> NDArray[np.int32]:
+    """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before."""
+    counts: dict[int, list[int]] = {}
+
+    def decide(node: int, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        zeros, ones = counts.setdefault(node, [1, 1])
+        probability = min(65535, max(1, (ones << 16) // (zeros + ones)))
+        read = coder.code_block(probability, bits.astype(np.int32))
+        num_ones = int(read.sum())
+        counts[node] = [zeros + 2 * (len(bits) - num_ones), ones + 2 * num_ones]
+        return read.astype(bool)
+
+    read = np.zeros_like(values)
+    start, length = 0, 64
+    while start < len(values):
+        block = values[start : start + length]
+        nonzero = np.flatnonzero(decide(0, block != 0))
+        block = block[nonzero]
+        negative = decide(1, block < 0)
+        magnitude = np.ones(len(block), np.int32)
+        active = np.arange(len(block))
+        for size in range(bit_width):
+            longer = np.zeros(len(active), bool)
+            if size < bit_width - 1:
+                longer = decide(2 + size, np.abs(block[active]) >= 2 << size)
+            ending = active[~longer]
+            for shift in range(size - 1, -1, -1):
+                for prefix in np.unique(magnitude[ending]).tolist():
+                    chosen = ending[magnitude[ending] == prefix]
+                    bits = decide(16 + (1 << size) + prefix, np.abs(block[chosen]) >> shift & 1 == 1)
+                    magnitude[chosen] = 2 * prefix + bits
+            active = active[longer]
+        read[start + nonzero] = np.where(negative, -magnitude, magnitude)
+        start, length = start + length, min(2 * length, 4096)
+    return read

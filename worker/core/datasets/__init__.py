@@ -1,0 +1,104 @@
+"""Data sets as whole tensors: one uint8 tensor per split, normalised batch by batch."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from sklearn.model_selection import train_test_split
+
+from worker.catalog import DatasetName
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: uint8 (N, C, H, W); labels: int64 (N,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> Split:
+        """The same split held on `device`."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """What a data set module's `load` returns: its official training and test parts."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    mean: float
+    std: float
+    validation_size: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set split for one lineage of models. Decisions are made on `validation`, `test` is only reported.
+
+    A pixel p enters a network as (p / 255 - mean) / std.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+    mean: float
+    std: float
+    split_seed: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """images: uint8 (B, C, H, W). Returns float32 of the same shape, channels last."""
+        x = images.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def limit_train(self, max_examples: int | None) -> Dataset:
+        """The same data set with at most `max_examples` training examples (they are in random order already)."""
+        if max_examples is None or max_examples >= len(self.train):
+            return self
+        return replace(self, train=Split(self.train.images[:max_examples], self.train.labels[:max_examples]))
+
+
+def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> Dataset:
+    """Loads a data set and splits its training part, stratified by class.
+
+    The split depends on `split_seed` alone. A model carries it, so that no later job of its lineage
+    validates on what the model was trained on. Raises DatasetUnavailable.
+    """
+    module = importlib.import_module(f"{__name__}.{DatasetName(name).value}")
+    raw: RawDataset = module.load(root, mirror)
+    kept, held_out = train_test_split(
+        torch.arange(len(raw.train)).numpy(),
+        test_size=raw.validation_size,
+        stratify=raw.train.labels.numpy(),
+        random_state=split_seed,
+    )
+
+    def take(indices: object) -> Split:
+        rows = torch.as_tensor(indices)
+        return Split(raw.train.images[rows], raw.train.labels[rows])
+
+    return Dataset(
+        name=name,
+        train=take(kept),
+        validation=take(held_out),
+        test=raw.test,
+        class_names=raw.class_names,
+        mean=raw.mean,
+        std=raw.std,
+        split_seed=split_seed,
+    )

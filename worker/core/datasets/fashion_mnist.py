@@ -1,0 +1,98 @@
+"""FashionMNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747) through torchvision, which checks its MD5 sums."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.error import URLError
+
+from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
+
+from storage.errors import DatasetUnavailable
+from worker.core.datasets import RawDataset, Split
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+FOLDER = "FashionMNIST"
+
+
+def load(root: Path, mirror: str | None) -> RawDataset:
+    """60,000 training and 10,000 test pictures of 28x28 grey pixels.
+
+    Looks in `<root>/FashionMNIST/raw`, then fills that folder from `mirror` (a folder of the four .gz files, or
+    an https:// URL), then from torchvision's own servers. Raises DatasetUnavailable.
+    """
+    parts = []
+    _ensure(root, mirror)
+    for train in (True, False):
+        dataset = TorchvisionFashionMNIST(str(root), train=train)
+        parts.append(Split(dataset.data.unsqueeze(1).contiguous(), dataset.targets.long()))
+    # Mean and deviation of the 60,000 training pictures, each pixel scaled to 0..1.
+    return RawDataset(parts[0], parts[1], CLASS_NAMES, mean=0.2860, std=0.3530, validation_size=5000)
+
+
+def _ensure(root: Path, mirror: str | None) -> None:
+    """Fills `<root>/FashionMNIST` in one rename, so that no half-downloaded folder is ever seen."""
+    target = root / FOLDER
+    if _is_complete(root):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:
+        temporary = Path(folder)
+        sources = TorchvisionFashionMNIST.mirrors
+        if mirror is not None and mirror.startswith(("http://", "https://")):
+            sources = [mirror.rstrip("/") + "/", *sources]
+        elif mirror is not None:
+            _copy_archives(Path(mirror).expanduser(), temporary / FOLDER / "raw")
+        try:
+            _download(temporary, sources)
+        except (RuntimeError, URLError, OSError, EOFError) as error:
+            raise DatasetUnavailable(
+                "FashionMNIST is not in the dataset folder, and neither the mirror nor torchvision's servers gave "
+                "it. Set TONOK_DATASET_MIRROR to a folder (or https:// URL) that holds the four original .gz "
+                "files, or TONOK_DATASET_DIR to a folder that has FashionMNIST/raw."
+            ) from error
+        if target.exists() and not _is_complete(root):
+            shutil.rmtree(target)
+        try:
+            (temporary / FOLDER).rename(target)
+        except OSError:
+            # Another job was faster: what it put there is checked like our own.
+            if not _is_complete(root):
+                raise
+
+
+def _is_complete(root: Path) -> bool:
+    try:
+        TorchvisionFashionMNIST(str(root), train=True)
+        TorchvisionFashionMNIST(str(root), train=False)
+    except (RuntimeError, OSError, ValueError, AssertionError):
+        return False
+    return True
+
+
+def _copy_archives(source: Path, raw: Path) -> None:
+    raw.mkdir(parents=True)
+    for url_name, _md5 in TorchvisionFashionMNIST.resources:
+        if (source / url_name).is_file():
+            shutil.copyfile(source / url_name, raw / url_name)
+
+
+def _download(root: Path, sources: list[str]) -> None:
+    class FashionMNIST(TorchvisionFashionMNIST):
+        """Named like its parent, because torchvision derives the folder from the class's name."""
+
+        mirrors = sources
+
+    FashionMNIST(str(root), download=True)

@@ -1,0 +1,55 @@
+"""Architectures. Each is described by its name and the widths of its hidden layers alone.
+
+That is all a file has to hold to rebuild a network, also one whose channels were pruned away.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from storage.errors import InvalidModel
+from worker.catalog import Architecture
+
+LARGEST_WIDTH = 16_384
+
+
+def build_model(
+    architecture: str,
+    widths: Sequence[int] | None = None,
+    *,
+    input_shape: tuple[int, int, int] = (1, 28, 28),
+    num_classes: int = 10,
+) -> nn.Module:
+    """A network with fresh random weights (torch's global generator), channels last.
+
+    widths: channels or neurons of each hidden layer, in forward order; None for the architecture's own.
+    Raises InvalidModel when the name is unknown or the widths do not fit.
+    """
+    module = _module(architecture)
+    chosen = tuple(widths) if widths is not None else tuple(module.DEFAULT_WIDTHS)
+    if not all(1 <= width <= LARGEST_WIDTH for width in chosen):
+        raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
+    wanted = getattr(module, "NUM_WIDTHS", len(module.DEFAULT_WIDTHS))
+    if wanted is not None and len(chosen) != wanted:
+        raise InvalidModel(f"{architecture} has {wanted} hidden widths, {len(chosen)} were given", field="widths")
+    model: nn.Module = module.build(chosen, input_shape, num_classes)
+    return model.to(memory_format=torch.channels_last)
+
+
+def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
+    """The widths that `build_model` needs to rebuild `model`, read from its layers."""
+    widths: tuple[int, ...] = _module(architecture).get_widths(model)
+    return widths
+
+
+def _module(architecture: str) -> ModuleType:
+    try:
+        name = Architecture(architecture).value
+    except ValueError:
+        raise InvalidModel(f"unknown architecture {architecture!r:.60}") from None
+    return importlib.import_module(f"{__name__}.{name}")
