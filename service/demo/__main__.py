@@ -1,0 +1,170 @@
+"""`python -m service.demo`: train → prune → quantize → compress through the public API, and a table of it all."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from service.demo.client import ApiClient, ApiProblem
+from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.server import ServiceFailed, read_tail, run_service
+from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
+from storage.settings import Settings
+
+UNAVAILABLE = """
+  FashionMNIST could not be had, so everything below runs on scikit-learn's DIGITS instead, with lenet5.
+  Nothing that follows says anything about FashionMNIST. To have it, give one of these and run again:
+    TONOK_DATASET_MIRROR  a folder or an https:// URL that holds its four original .gz files
+    TONOK_DATASET_DIR     the folder of data sets, with those files in FashionMNIST/raw/
+"""
+
+
+class Demo:
+    """One run: its results, and the files that it leaves in `output`."""
+
+    def __init__(self, client: ApiClient, output: Path) -> None:
+        self.client = client
+        self.output = output
+        self.rows: list[Row] = []
+        self.failed: list[str] = []
+        self.running_job: str | None = None
+        self._number = 0
+
+    def run(self, *, digits: bool) -> None:
+        """Every step. A step that fails is told and counted; without a baseline nothing follows."""
+        self._stop_leftovers()
+        baseline = self._run_step(DIGITS if digits else FASHION_MNIST)
+        if not digits and (baseline["error"] or {}).get("code") == "dataset_unavailable":
+            print(f"{UNAVAILABLE}  The reason: {baseline['error']['detail']}\n", flush=True)
+            self.failed.clear()
+            baseline = self._run_step(DIGITS)
+        if baseline["status"] == "succeeded":
+            for step in FROM_BASELINE:
+                self._run_step(step, baseline["output_model_id"])
+
+    def _stop_leftovers(self) -> None:
+        # Of a demo that was killed: a new run begins with an empty queue.
+        for status in ("queued", "running"):
+            for job in self.client.get("/v1/jobs", status=status, page_size="200")["jobs"]:
+                self.client.cancel_job(job["id"])
+
+    def _run_step(self, step: Step, model_id: str | None = None) -> dict[str, Any]:
+        self._number += 1
+        spec = {"name": f"demo: {step.row}", **step.spec} | ({"model_id": model_id} if model_id else {})
+        started = time.monotonic()
+        job = self.client.submit_job(step.kind, spec)
+        self.running_job = job["id"]
+        line = LiveLine(sys.stdout, f"[{self._number}] {step.row}")
+        line.show({"phase": "queued"})
+        for event in self.client.follow_job(job["id"]):
+            if event.name == "progress":
+                line.show(event.data["data"])
+            elif event.name in ("warning", "requeued"):
+                line.note(f"{event.name}: {event.data['data'].get('message') or event.data['data'].get('reason')}")
+            elif event.name == "done":
+                job = event.data
+        self.running_job = None
+        took = format_seconds(time.monotonic() - started)
+        folder = self._save_artifacts(job["id"], step)
+        if job["status"] != "succeeded":
+            self.failed.append(step.row)
+            line.note(f"{job['status'].upper()} after {took}\n{_explain(job, folder)}")
+            return job
+        added = self._add_rows(step, job)
+        line.note("; ".join(_summarise(row) for row in added) + f" ({took})")
+        return job
+
+    def _add_rows(self, step: Step, job: Mapping[str, Any]) -> list[Row]:
+        if step.kind == "quantize":
+            widths = {width["bit_width"]: width for width in job["result"]["widths"]}
+            names = {f"{bits} bit": widths[bits]["model_id"] for bits in BIT_WIDTHS}
+        else:
+            names = {step.row: job["output_model_id"]}
+        added = [Row(name, self.client.get(f"/v1/models/{model_id}")) for name, model_id in names.items()]
+        self.rows += added
+        return added
+
+    def _save_artifacts(self, job_id: str, step: Step) -> Path:
+        folder = self.output / f"{self._number}-{step.slug}"
+        folder.mkdir(parents=True)
+        for artifact in self.client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
+            self.client.download(artifact["url"], folder / Path(artifact["name"]).name)
+        return folder
+
+
+def _summarise(row: Row) -> str:
+    parts = [row.name] if row.name.endswith("bit") else []
+    if row.test_accuracy is not None:
+        parts.append(f"{100 * row.test_accuracy:.2f} % on test")
+    if row.test_drop is not None:
+        parts.append(f"drop {row.test_drop:.2f}")
+    return " ".join(parts)
+
+
+def _explain(job: Mapping[str, Any], folder: Path) -> str:
+    error = job["error"]
+    text = f"    {error['code']}: {error['title']}: {error['detail']}" if error else "    it was cancelled"
+    for log in sorted(folder.glob("*.log")):
+        text += f"\n    the end of {log}:\n{read_tail(log)}"
+    return text
+
+
+def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Runs the demo; returns the exit status: 0, 1 when anything failed, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m service.demo", description=__doc__)
+    parser.add_argument("--dataset", choices=["fashion_mnist", "digits"], default="fashion_mnist")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+
+    settings = Settings()
+    data_dir = settings.data_dir / "demo"
+    output = data_dir / "output"
+    shutil.rmtree(output, ignore_errors=True)
+    started = time.monotonic()
+    print(f"Tonok's demo. Everything it makes is kept in {data_dir}", flush=True)
+    try:
+        with run_service(settings, data_dir) as service:
+            print(f"The service answers at {service.client.base_url}/docs while the demo runs.\n", flush=True)
+            demo = Demo(service.client, output)
+            try:
+                demo.run(digits=arguments.dataset == "digits")
+            except KeyboardInterrupt:
+                if demo.running_job is not None:
+                    with contextlib.suppress(ApiProblem, OSError):
+                        service.client.cancel_job(demo.running_job)
+                raise
+    except KeyboardInterrupt:
+        print("\nInterrupted: the job was cancelled and the service stopped.", flush=True)
+        return 130
+    except (ServiceFailed, ApiProblem, OSError) as error:
+        print(f"\nThe demo cannot go on: {error}\nThe service's log: {data_dir / 'service.log'}", flush=True)
+        return 1
+
+    if demo.rows:
+        table = build_table(demo.rows)
+        (output / "table.txt").write_text(table + "\n", encoding="utf-8")
+        results = [{"row": row.name, "model": row.model} for row in demo.rows]
+        (output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        print(f"\n{table}\n")
+    print(f"Plots, reports, logs and models, by job: {output}")
+    print(f"Total: {format_seconds(time.monotonic() - started)}")
+    if demo.failed:
+        print(f"FAILED: {', '.join(demo.failed)}")
+    return 1 if demo.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

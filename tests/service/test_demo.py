@@ -1,0 +1,197 @@
+"""The demo client: what it reads from the API and what it shows; at the end one real run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.demo.client import Event, parse_events
+from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.server import CHECKOUT, build_environment
+from storage.settings import Settings
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def build_row(name: str, accuracy: float, drop: float | None, file_bytes: int | None) -> Row:
+    entries = [{"measure": "float32", "bytes": 1_692_672}]
+    if file_bytes is not None:
+        entries.append({"measure": "file", "bytes": file_bytes})
+    model: dict[str, Any] = {
+        "evaluation": {"test": {"accuracy": accuracy}},
+        "accuracy_drop": None if drop is None else {"validation": 0.9, "test": drop},
+        "sparsity": 0.0 if drop is None else 0.975,
+        "macs": 4_241_152,
+        "size": {"entries": entries},
+    }
+    return Row(name, model)
+
+
+def test_a_frame_of_a_stream_becomes_an_event() -> None:
+    lines = [
+        b": still here\n",
+        b"\n",
+        b"id: 7\r\n",
+        b"event: progress\r\n",
+        b'data: {"a":\r\n',
+        b"data: 1}\r\n",
+        b"\r\n",
+    ]
+    assert list(parse_events(lines)) == [Event("progress", "7", {"a": 1})]
+
+
+def test_a_frame_that_was_cut_off_is_no_event() -> None:
+    assert list(parse_events([b"event: done\n", b'data: {"status": "succee'])) == []
+
+
+def test_the_table_has_one_line_per_model_and_measures_every_file_against_the_baseline() -> None:
+    table = build_table([build_row("baseline", 0.9312, None, None), build_row("compressed file", 0.9224, 0.88, 11_776)])
+    header, rule, baseline, compressed = table.splitlines()[:4]
+    assert header.split()[:2] == ["model", "test"]
+    assert set(rule) == {"─"}
+    assert baseline.split() == ["baseline", "93.12", "–", "0.00", "4.24", "–", "1,653.00", "–", "–", "–", "–"]
+    # 11,776 bytes are 11.5 KB; 1,653 / 11.5 = 143.7
+    assert compressed.split()[2:] == ["92.24", "0.88", "97.50", "4.24", "–", "1,653.00", "–", "–", "11.50", "143.7×"]
+
+
+def test_a_model_of_which_nothing_was_measured_still_has_a_line() -> None:
+    empty = {"evaluation": None, "accuracy_drop": None, "sparsity": None, "macs": None, "size": None}
+    assert build_table([Row("odd", empty)]).splitlines()[2].split() == ["odd", *["–"] * 10]
+
+
+def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    line = LiveLine(terminal, "[1] baseline")
+    line.show({"phase": "training", "percent": 41.6, "epoch": 5, "total_epochs": 12, "eta_s": 95.2,
+               "metrics": {"train_loss": 0.3124}})  # fmt: skip
+    line.show({"phase": "training", "epoch": 6, "total_epochs": 12, "metrics": {"validation_accuracy": 0.9151}})
+    first, second = terminal.getvalue().split("\r\x1b[2K")[1:]
+    assert first == "[1] baseline · training · 42 % · 1:35 left · epoch 5/12 · train loss 0.312"
+    assert "epoch 6/12 · train loss 0.312 · validation accuracy 91.51 %" in second
+    assert "\n" not in terminal.getvalue()
+
+
+def test_a_file_sees_plain_lines_and_only_where_something_is_said() -> None:
+    output = io.StringIO()
+    line = LiveLine(output, "[1] baseline")
+    for step in range(50):
+        line.show({"phase": "training", "step": step})
+    line.show({"phase": "training", "message": "epoch 1/12: loss 0.51"})
+    assert output.getvalue() == "[1] baseline: training\n[1] baseline: epoch 1/12: loss 0.51\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (75, "1:15"), (3725, "62:05")])
+def test_seconds_read_as_minutes(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_the_service_of_the_demo_keeps_to_its_own_folder_and_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONOK_DATABASE_URL", "postgresql://someone-elses")
+    monkeypatch.setenv("TONOK_DATA_DIR", str(tmp_path))
+    environment = build_environment(Settings(), tmp_path / "demo", 12345)
+    assert "TONOK_DATABASE_URL" not in environment
+    assert environment["TONOK_DATA_DIR"] == str(tmp_path / "demo")
+    assert environment["TONOK_DATASET_DIR"] == str(tmp_path / "datasets"), "fetched once for demo and serve"
+    assert environment["TONOK_HOST"] == "127.0.0.1"
+
+
+def test_a_mirror_that_the_user_names_goes_before_the_neighbouring_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONOK_DATASET_MIRROR", "https://mirror.example/fashion-mnist")
+    environment = build_environment(Settings(), tmp_path, 12345)
+    assert environment["TONOK_DATASET_MIRROR"] == "https://mirror.example/fashion-mnist"
+
+
+def start_demo(data_dir: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.demo", *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, "TONOK_DATA_DIR": str(data_dir), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def find_processes(data_dir: Path) -> list[str]:
+    """Command lines of living processes whose environment names this data directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(data_dir) in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_on_digits_ends_with_every_row_and_leaves_files_but_no_process(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--dataset", "digits")
+    text, _ = demo.communicate(timeout=600)
+    assert demo.returncode == 0, text
+    output = tmp_path / "demo" / "output"
+    assert (output / "table.txt").read_text() in text
+    results = {entry["row"]: entry["model"] for entry in json.loads((output / "results.json").read_text())}
+    assert list(results) == [
+        "baseline", "one-shot pruning", "step-by-step pruning", "8 bit", "6 bit", "4 bit", "2 bit", "channel pruning",
+        "compressed file",
+    ]  # fmt: skip
+    assert results["step-by-step pruning"]["sparsity"] > results["one-shot pruning"]["sparsity"]
+    assert results["channel pruning"]["macs"] < results["baseline"]["macs"]
+    files = {entry["measure"]: entry["bytes"] for entry in results["compressed file"]["size"]["entries"]}
+    [compressed] = output.glob("*-compress/*.tonok")
+    assert files["file"] == compressed.stat().st_size
+    assert list(output.glob("*-train/*.png"))
+    assert find_processes(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_interrupted_it_cancels_its_job_and_leaves_no_process(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--dataset", "digits")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("[1]"):
+            break
+    demo.send_signal(signal.SIGINT)
+    text, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, text
+    assert "Interrupted" in text
+    assert find_processes(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_without_fashion_mnist_it_says_so_loudly_and_names_both_settings(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    # A mirror without the files, and a proxy where nobody listens: neither source can answer.
+    demo = start_demo(tmp_path, TONOK_DATASET_MIRROR=str(empty), https_proxy="http://127.0.0.1:9",
+                      http_proxy="http://127.0.0.1:9")  # fmt: skip
+    assert demo.stdout is not None
+    text = ""
+    for line in demo.stdout:
+        text += line
+        if line.startswith("[2]"):
+            break
+    demo.send_signal(signal.SIGTERM)
+    demo.communicate(timeout=60)
+    assert "dataset_unavailable" in text
+    assert "DIGITS" in text
+    assert "TONOK_DATASET_MIRROR" in text
+    assert "TONOK_DATASET_DIR" in text
