@@ -50,9 +50,7 @@ _BLANK_LAYER = IntegerLayer(
     input_bit_width=8,
     input_signed=False,
 )
-_BLANK = IntegerNetwork(
-    architecture="", widths=(), input_shape=(1, 1, 1), class_names=(), mean=0.0, std=1.0, layers=()
-)
+_BLANK = IntegerNetwork(architecture="", widths=(), input_shape=(1, 1, 1), class_names=(), mean=0.0, std=1.0, layers=())
 
 
 def encode_network(network: IntegerNetwork) -> bytes:
@@ -87,7 +85,9 @@ def decode_network(data: bytes) -> IntegerNetwork:
 def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ...], max_weights: int) -> IntegerNetwork:
     known = ARCHITECTURES.index(network.architecture) + 1 if network.architecture in ARCHITECTURES else 0
     known = fields.number("architecture id", known, len(ARCHITECTURES))
-    architecture = ARCHITECTURES[known - 1] if known else fields.text("architecture", network.architecture, MAX_TEXT_BYTES)
+    architecture = (
+        ARCHITECTURES[known - 1] if known else fields.text("architecture", network.architecture, MAX_TEXT_BYTES)
+    )
     num_widths = fields.number("number of widths", len(network.widths), MAX_LAYERS)
     widths = tuple(fields.number("width", _at(network.widths, i, 0), MAX_SIDE) for i in range(num_widths))
     channels, height, width = network.input_shape

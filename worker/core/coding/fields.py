@@ -116,7 +116,9 @@ class Fields:
         unused = min([mantissa_bits, *((m & -m).bit_length() - 1 for m in mantissas if m)])
         kept = self.guessed(f"{kind} mantissa bits", mantissa_bits - unused, self._widths.get(kind, 0), mantissa_bits)
         self._widths[kind] = kept
-        largest = self.guessed(f"{kind} exponent", max(exponents, default=0), self._exponents.get(kind, 0), (1 << exponent_bits) - 2)
+        largest = self.guessed(
+            f"{kind} exponent", max(exponents, default=0), self._exponents.get(kind, 0), (1 << exponent_bits) - 2
+        )
         self._exponents[kind] = largest
         read = []
         for pattern, exponent, mantissa in zip(patterns, exponents, mantissas, strict=True):
