@@ -1,7 +1,7 @@
 """JSON bodies, parsed once at the door.
 
-pydantic reads the bytes itself: its strict mode for JSON takes an array for a tuple and a string for an enum but neither
-`"3"` nor `true` for an integer, and its parser refuses lone surrogates and deep nesting, which `json.loads` lets through.
+pydantic reads the bytes itself: its strict mode for JSON takes an array for a tuple and a string for an enum but
+neither `"3"` nor `true` for an integer, and its parser refuses the lone surrogates that `json.loads` lets through.
 """
 
 from __future__ import annotations

@@ -54,15 +54,16 @@ def align_layers(columns: Sequence[Mapping[str, float]]) -> dict[str, list[float
 
 def compute_front(points: Sequence[Point]) -> list[bool]:
     """For each point whether no other is at least as small and as accurate, and better in one of both."""
-    return [
-        not any(
-            other.num_bytes <= point.num_bytes
-            and other.accuracy >= point.accuracy
-            and (other.num_bytes < point.num_bytes or other.accuracy > point.accuracy)
-            for other in points
-        )
-        for point in points
-    ]
+    on_front = [False] * len(points)
+    best_smaller = best_of_size = float("-inf")
+    num_bytes = -1
+    for index in sorted(range(len(points)), key=lambda index: (points[index].num_bytes, -points[index].accuracy)):
+        point = points[index]
+        if point.num_bytes > num_bytes:
+            # The first of its size is the most accurate of its size.
+            best_smaller, best_of_size, num_bytes = max(best_smaller, best_of_size), point.accuracy, point.num_bytes
+        on_front[index] = point.accuracy == best_of_size > best_smaller
+    return on_front
 
 
 def describe_difference(name: str, summary: Mapping[str, Any], reference: Mapping[str, Any]) -> str:

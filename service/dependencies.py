@@ -1,4 +1,7 @@
-"""What routes are given. Yielding dependencies end before the answer leaves (`scope="function"`): a failed commit is seen."""
+"""What routes are given.
+
+Yielding dependencies end before the answer leaves (`scope="function"`): a commit that fails is a failure to the client.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
 from service.errors import RequestRefused
-from storage.artifacts import FileStore
 from storage.database import Database
+from storage.files import FileStore
 from storage.settings import Settings
 
 

@@ -14,7 +14,9 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from service.errors import PROBLEM_MEDIA_TYPE
-from service.schemas import Problem, ResolvedSpec, SizeEstimateRequest
+from service.schemas.base import Problem
+from service.schemas.catalog import SizeEstimateRequest
+from service.schemas.jobs import ResolvedSpec
 from worker.jobs import SPECS
 
 _STATIC = Path(__file__).parent / "static"
@@ -29,7 +31,10 @@ Every failure is `application/problem+json` (RFC 9457) and names the wrong field
 _TAGS = [
     {"name": "jobs", "description": "Submit, follow, cancel, retry and delete."},
     {"name": "artifacts", "description": "Plots, checkpoints, reports and logs of jobs."},
-    {"name": "models", "description": "Trained and compressed networks: sparsity, size, layers, downloads, comparison."},
+    {
+        "name": "models",
+        "description": "Trained and compressed networks: sparsity, size, layers, downloads, comparison.",
+    },
     {"name": "catalog", "description": "What can be asked for."},
     {"name": "system", "description": "The service itself."},
 ]
@@ -90,9 +95,7 @@ def install_documents(app: FastAPI) -> None:
 
 
 def _build_document(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(
-        title=_TITLE, version=app.version, description=_DESCRIPTION, tags=_TAGS, routes=app.routes
-    )
+    document = get_openapi(title=_TITLE, version=app.version, description=_DESCRIPTION, tags=_TAGS, routes=app.routes)
     # FastAPI collects the schemas of bodies that it parses itself; ours are parsed by service/bodies.py.
     bodies: list[type[BaseModel]] = [*SPECS.values(), SizeEstimateRequest]
     _, schemas = models_json_schema(

@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from service.errors import RequestRefused
-from storage.artifacts import FileStore
+from storage.files import FileStore
 from storage.tables import Artifact
 
 _CHUNK_BYTES = 256 * 1024

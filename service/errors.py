@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +19,7 @@ from storage.errors import (
     DiskFull,
     DomainError,
     IdempotencyMismatch,
+    InvalidPageToken,
     JobError,
     LeaseLost,
     NotFound,
@@ -35,6 +35,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Conflict: 409,
     LeaseLost: 409,
     IdempotencyMismatch: 422,
+    InvalidPageToken: 422,
     QueueFull: 429,
     CorruptFile: 500,
     # Execution errors live in a job's `error`; one that escapes into a request is a fault of ours.
@@ -110,20 +111,41 @@ def build_pointer(parts: Sequence[int | str]) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in shown)
 
 
-def _validation_item(error: Mapping[str, Any]) -> dict[str, str]:
-    """One of pydantic's errors without its `input` and `ctx`, which would repeat what was sent."""
-    place, *rest = error["loc"] or ("body",)
-    if place == "body":
-        pointer = build_pointer([] if error["type"] == "json_invalid" else rest)
-    else:
-        pointer = "/".join(str(part) for part in rest)
-    return {"pointer": pointer, "code": str(error["type"]), "detail": str(error["msg"])}
+def translate_error(request: Request, error: Exception) -> Response:
+    """The answer to any exception that a request ended with."""
+    match error:
+        case RequestValidationError():
+            return _translate_validation_error(request, error)
+        case DomainError():
+            return _translate_domain_error(request, error)
+        case RequestRefused():
+            items = [] if error.pointer is None else [_item(error.pointer, error.code, error.detail)]
+            return build_problem(request, error.status, error.code, error.detail, items, error.headers)
+        case HTTPException():
+            return _translate_http_exception(request, error)
+        case OperationalError():
+            _log.error("the database did not answer", exc_info=error)
+            detail = "The database is busy or cannot be reached; nothing was changed."
+            return build_problem(request, 503, "database_unavailable", detail)
+    # The server logs the traceback; the client learns only which request it was.
+    return build_problem(request, 500, "internal_error", "Something went wrong here. The log knows it by `request_id`.")
 
 
-def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def _item(pointer: str, code: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "code": code, "detail": detail}
+
+
+def _translate_validation_error(request: Request, error: RequestValidationError) -> Response:
     found = error.errors()
-    items = [_validation_item(item) for item in found[:_MOST_ERRORS]]
+    items = []
+    for fault in found[:_MOST_ERRORS]:
+        # Without `input` and `ctx`, which would repeat what was sent.
+        place, *rest = fault["loc"] or ("body",)
+        if place == "body":
+            pointer = build_pointer([] if fault["type"] == "json_invalid" else rest)
+        else:
+            pointer = "/".join(str(part) for part in rest)
+        items.append(_item(pointer, str(fault["type"]), str(fault["msg"])))
     if len(found) == 1:
         where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
         detail = where + items[0]["detail"]
@@ -132,24 +154,16 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     return build_problem(request, 422, "validation_error", detail, items)
 
 
-def _on_domain_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DomainError)
+def _translate_domain_error(request: Request, error: DomainError) -> Response:
     status = get_status(type(error))
     if status == 500:
         _log.error("a domain error became a 500", exc_info=error)
-    items = [{"pointer": error.field, "code": error.code, "detail": error.detail}] if error.field else []
+    items = [_item(error.field, error.code, error.detail)] if error.field else []
     return build_problem(request, status, error.code, error.detail, items)
 
 
-def _on_refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestRefused)
-    items = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}] if error.pointer is not None else []
-    return build_problem(request, error.status, error.code, error.detail, items, error.headers)
-
-
-def _on_http_exception(request: Request, error: Exception) -> Response:
+def _translate_http_exception(request: Request, error: HTTPException) -> Response:
     """What Starlette raises by itself: an unknown path, a wrong method."""
-    assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     detail = {
@@ -159,23 +173,7 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     return build_problem(request, error.status_code, code, detail, headers=error.headers)
 
 
-def _on_database_error(request: Request, error: Exception) -> Response:
-    _log.error("the database did not answer", exc_info=error)
-    return build_problem(
-        request, 503, "database_unavailable", "The database is busy or cannot be reached; nothing was changed."
-    )
-
-
-def _on_unexpected(request: Request, _error: Exception) -> Response:
-    # The server logs the traceback; the client learns only which request it was.
-    return build_problem(request, 500, "internal_error", "Something went wrong here. The log knows it by `request_id`.")
-
-
 def install_error_handlers(app: FastAPI) -> None:
     """Makes problem+json of every failure of `app`."""
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(DomainError, _on_domain_error)
-    app.add_exception_handler(RequestRefused, _on_refused)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(OperationalError, _on_database_error)
-    app.add_exception_handler(Exception, _on_unexpected)
+    for cls in (RequestValidationError, DomainError, RequestRefused, HTTPException, OperationalError, Exception):
+        app.add_exception_handler(cls, translate_error)

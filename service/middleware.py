@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +47,13 @@ class RequestMiddleware:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            # The template and not the path: ids would make a series of their own each.
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = scope["state"].get("route", "unmatched")
             self.observe(scope["method"], route, status, time.perf_counter() - started)
+
+
+def note_route(request: Request) -> None:
+    """A dependency of the whole app that tells the middleware which route it was.
+
+    The template and not the path: ids would make a series of their own each.
+    """
+    request.state.route = request.scope["route"].path

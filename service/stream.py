@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from service.schemas import EventAnswer, JobAnswer, build_event, build_job
+from service.schemas.jobs import EventAnswer, JobAnswer, build_event, build_job
 from storage.database import Database
 from storage.errors import NotFound
 from storage.jobs import get_job, list_events

@@ -16,6 +16,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the API listens on.")
+    allow_remote: bool = Field(
+        False, description="Listen on an address that other machines reach, although nothing asks them for a key."
+    )
     data_dir: Path = Field(Path(".tonok"), description="Folder of the database, the file store and the logs.")
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; by default SQLite at `<data_dir>/tonok.db`."

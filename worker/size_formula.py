@@ -17,6 +17,8 @@ def compute_size_bytes(layer_sizes: Sequence[int], bit_widths: int | Sequence[in
         raise ValueError("a network has at least two layers")
     widths = [bit_widths] * len(weights) if isinstance(bit_widths, int) else list(bit_widths)
     if len(widths) != len(weights):
-        raise ValueError(f"{len(layer_sizes)} layers have {len(weights)} weight matrices: as many bit widths are needed")
+        raise ValueError(
+            f"{len(layer_sizes)} layers have {len(weights)} weight matrices: as many bit widths are needed"
+        )
     num_bits = sum(count * width for count, width in zip(weights, widths, strict=True))
     return -(-num_bits // 8)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.dependencies import ArtifactId, FilesDep, JobId, ReadSession
 from service.documents import problems
 from service.downloads import build_download
-from service.schemas import ArtifactList, build_artifact
+from service.schemas.jobs import ArtifactList, build_artifact
 from storage.artifacts import get_artifact, list_artifacts
 from storage.jobs import get_job
 

@@ -32,7 +32,7 @@ from service.dependencies import (
 from service.documents import problems
 from service.downloads import is_known
 from service.errors import RequestRefused
-from service.schemas import (
+from service.schemas.jobs import (
     EventList,
     JobAnswer,
     JobList,
@@ -145,7 +145,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
         database: DatabaseDep,
         settings: SettingsDep,
         key: IdempotencyKeyDep,
-        spec: JobSpec = Depends(spec_from_body),
+        spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
         validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
     ) -> Response:
         result, is_new = _submit(database, spec, key, validate_only, settings.max_queued_jobs)
@@ -323,9 +323,7 @@ def get_events(
 ) -> EventList:
     """The durable log, oldest first."""
     events = list_events(session, job_id, after, limit)
-    return EventList(
-        events=[build_event(event) for event in events], next_after=events[-1].seq if events else after
-    )
+    return EventList(events=[build_event(event) for event in events], next_after=events[-1].seq if events else after)
 
 
 @router.get(
@@ -354,7 +352,9 @@ async def stream_events(
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-@router.get("/{job_id}/metrics", operation_id="list_metrics", summary="Get a job's series", responses=problems(404, 422))
+@router.get(
+    "/{job_id}/metrics", operation_id="list_metrics", summary="Get a job's series", responses=problems(404, 422)
+)
 def get_metrics(
     job_id: JobId,
     session: ReadSession,

@@ -24,7 +24,7 @@ from service.documents import problems
 from service.downloads import build_download
 from service.errors import RequestRefused
 from service.routes.artifacts import DOWNLOAD_RESPONSES
-from service.schemas import (
+from service.schemas.models import (
     ComparedLayer,
     ComparedModel,
     Comparison,
@@ -79,7 +79,10 @@ def get_one_model(model_id: ModelId, session: ReadSession) -> ModelDetail:
 
 
 @router.get(
-    "/models/{model_id}/sparsity", operation_id="get_sparsity", summary="Get zeros per layer", responses=problems(404, 422)
+    "/models/{model_id}/sparsity",
+    operation_id="get_sparsity",
+    summary="Get zeros per layer",
+    responses=problems(404, 422),
 )
 def get_sparsity(model_id: ModelId, session: ReadSession) -> ModelSparsity:
     """Counted, then divided; per layer and in total."""

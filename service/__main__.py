@@ -1,0 +1,41 @@
+"""`python -m service`: the API alone. `--fd N` takes over a listening socket, as the supervisor hands it down."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+
+import uvicorn
+
+from service.app import create_app
+from service.listen import format_url, load_settings, open_socket
+
+_GRACE_S = 3
+"""How long open streams may go on after the order to stop: they never end by themselves."""
+
+
+def main() -> None:
+    """Serves until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m service", description="Tonok's API.")
+    parser.add_argument("--fd", type=int, help="file descriptor of a listening socket")
+    arguments = parser.parse_args()
+    settings = load_settings()
+    listening = open_socket(settings) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if arguments.fd is None:
+        print(f"Tonok's API: {format_url(listening)}/docs", flush=True)
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        log_level=settings.log_level.lower(),
+        # Each request is counted in /metrics; a line for each would bury the warnings.
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The API as an ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import Depends, FastAPI
+
+from service.documents import install_documents
+from service.errors import install_error_handlers
+from service.metrics import Metrics
+from service.middleware import RequestMiddleware, note_route
+from service.parameters import check_parameters
+from service.routes import artifacts, catalog, jobs, models, system
+from storage.database import Database
+from storage.files import FileStore
+from storage.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app. It opens the database, and brings its schema up to date, when it starts to serve."""
+    database = Database(settings)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        database.create()
+        yield
+        database.dispose()
+
+    app = FastAPI(
+        title="Tonok",
+        version=_find_own_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(note_route), Depends(check_parameters)],
+    )
+    app.state.settings = settings
+    app.state.database = database
+    app.state.files = FileStore(settings)
+    app.state.metrics = metrics
+    for resource in (jobs, artifacts, models, catalog, system):
+        app.include_router(resource.router)
+    install_documents(app)
+    install_error_handlers(app)
+    app.add_middleware(RequestMiddleware, observe=metrics.observe_request)
+    return app
+
+
+def _find_own_version() -> str:
+    try:
+        return version("tonok")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0.1.0"

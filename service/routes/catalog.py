@@ -1,0 +1,114 @@
+"""What can be asked for. Drives forms; grows by itself with worker/catalog.py and the job kinds."""
+
+from __future__ import annotations
+
+import ast
+from enum import StrEnum
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+import worker
+from service.bodies import describe_body, parse_body
+from service.documents import problems
+from service.schemas.catalog import (
+    DatasetList,
+    JobKind,
+    Methods,
+    NamedChoice,
+    SizeEstimate,
+    SizeEstimateRequest,
+    SizeEstimates,
+)
+from worker import catalog
+from worker.descriptions import DESCRIPTIONS
+from worker.jobs import SPECS
+from worker.size_formula import compute_size_bytes
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+
+_CORE = Path(worker.__file__).parent / "core"
+_FLOAT32_BITS = 32
+# The folder of the core whose modules implement the values; None where worker/descriptions.py says what they are.
+_CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
+    "architecture": (catalog.Architecture, "models"),
+    "pruning_method": (catalog.PruningMethod, None),
+    "pruning_scope": (catalog.PruningScope, None),
+    "pruning_pattern": (catalog.PruningPattern, None),
+    "pruning_schedule": (catalog.PruningSchedule, None),
+    "quantization_mode": (catalog.QuantizationMode, None),
+    "effort": (catalog.Effort, None),
+    "optimizer": (catalog.Optimizer, None),
+    "precision": (catalog.Precision, None),
+}
+
+
+@cache
+def _list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]:
+    return [
+        NamedChoice(
+            name=name.value,
+            description=DESCRIPTIONS.get(name) if folder is None else _read_summary(_CORE / folder / f"{name}.py"),
+        )
+        for name in names
+    ]
+
+
+def _read_summary(module: Path) -> str | None:
+    """The first line of a module's docstring. Read, not imported: importing it would load torch."""
+    if not module.is_file():
+        return None
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    return docstring.splitlines()[0] if docstring else None
+
+
+@router.get("/datasets", operation_id="list_datasets", summary="List data sets")
+def get_datasets() -> DatasetList:
+    """The names that a train job may use."""
+    return DatasetList(datasets=_list_choices(catalog.DatasetName, "datasets"))
+
+
+@router.get("/methods", operation_id="list_methods", summary="List job kinds and methods")
+def get_methods() -> Methods:
+    """Job kinds with their JSON Schemas and examples, and every name that a spec may choose."""
+    return Methods(
+        job_kinds=[
+            JobKind(
+                name=kind,
+                description=(spec.__doc__ or "").strip(),
+                submit=f"/v1/jobs/{kind}",
+                example=spec.model_json_schema()["examples"][0],
+                json_schema=spec.model_json_schema(),
+            )
+            for kind, spec in SPECS.items()
+        ],
+        choices={name: _list_choices(*source) for name, source in _CHOICES.items()},
+    )
+
+
+@router.post(
+    "/size-estimates",
+    operation_id="estimate_size",
+    summary="Estimate a network's size",
+    openapi_extra=describe_body(SizeEstimateRequest),
+    responses=problems(413, 415, 422),
+)
+def estimate_size(request: Annotated[SizeEstimateRequest, Depends(parse_body(SizeEstimateRequest))]) -> SizeEstimates:
+    """From the neurons of each layer and the bit width alone; weights only; 1 KB is 1024 bytes."""
+    num_matrices = len(request.layer_sizes) - 1
+    float32_bytes = compute_size_bytes(request.layer_sizes, _FLOAT32_BITS)
+    wanted = [request.bit_widths] if request.mixed else [[width] * num_matrices for width in request.bit_widths]
+    estimates = []
+    for widths in wanted:
+        num_bytes = compute_size_bytes(request.layer_sizes, widths)
+        estimates.append(
+            SizeEstimate(bit_widths=widths, bytes=num_bytes, kb=num_bytes / 1024, ratio=float32_bytes / num_bytes)
+        )
+    return SizeEstimates(
+        num_weights=sum(inputs * outputs for inputs, outputs in pairwise(request.layer_sizes)),
+        float32_bytes=float32_bytes,
+        estimates=estimates,
+    )

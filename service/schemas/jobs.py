@@ -1,0 +1,183 @@
+"""What the API answers about jobs. Built from rows here and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.schemas.base import Answer
+from storage.tables import Artifact, Job, JobEvent, JobStatus
+
+
+class JobProgress(Answer):
+    """How far an attempt is. Null where it is not known."""
+
+    percent: float | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    epoch: int | None = None
+    total_epochs: int | None = None
+    eta_s: float | None = Field(None, description="Seconds that it will probably still take.")
+    updated_at: datetime | None = None
+
+
+class JobFailure(Answer):
+    """Why a job failed."""
+
+    code: str
+    title: str
+    detail: str
+    retryable: bool
+
+
+class JobLinks(Answer):
+    """Where to go from a job."""
+
+    self: str
+    events: str
+    stream: str
+    metrics: str
+    artifacts: str
+    result: str
+    cancel: str
+    retry: str
+
+
+class JobSummary(Answer):
+    """A job as lists show it: without its specs and its result."""
+
+    id: str
+    kind: str
+    name: str | None
+    labels: dict[str, str]
+    status: JobStatus
+    phase: str | None = Field(description="What it is doing now; an open vocabulary.")
+    progress: JobProgress
+    model_id: str | None = Field(description="The model that it started from.")
+    parent_job_id: str | None
+    output_model_id: str | None = Field(description="The model that it made.")
+    error: JobFailure | None
+    warnings: list[str]
+    attempt: int
+    max_attempts: int
+    max_runtime_s: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: JobLinks
+
+
+class JobAnswer(JobSummary):
+    """A job."""
+
+    spec: dict[str, Any] = Field(description="As it was sent.")
+    resolved_spec: dict[str, Any] = Field(description="With every default filled in.")
+    result: dict[str, Any] | None
+
+
+class JobList(Answer):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next_page_token: str | None
+
+
+class ResolvedSpec(Answer):
+    """What `validate_only` answers: the job that would have been queued."""
+
+    valid: Literal[True] = True
+    kind: str
+    resolved_spec: dict[str, Any]
+
+
+class EventAnswer(Answer):
+    """One line of a job's log."""
+
+    seq: int = Field(description="Counts from 1 within the job.")
+    attempt: int
+    type: str
+    data: dict[str, Any]
+    created_at: datetime
+
+
+class EventList(Answer):
+    """Events in order; `next_after` continues."""
+
+    events: list[EventAnswer]
+    next_after: int
+
+
+class MetricPoint(Answer):
+    """One measured value; null where it was not finite."""
+
+    step: float
+    value: float | None
+
+
+class MetricSeries(Answer):
+    """Name → points of the newest attempt, evenly thinned."""
+
+    series: dict[str, list[MetricPoint]]
+
+
+class ArtifactAnswer(Answer):
+    """An immutable file of a job."""
+
+    id: str
+    job_id: str
+    kind: str
+    name: str
+    media_type: str
+    sha256: str
+    num_bytes: int
+    created_at: datetime
+    url: str
+
+
+class ArtifactList(Answer):
+    """The files of a job."""
+
+    artifacts: list[ArtifactAnswer]
+
+
+class JobResult(Answer):
+    """Everything that a succeeded job found out."""
+
+    job_id: str
+    kind: str
+    output_model_id: str | None
+    result: dict[str, Any]
+    artifacts: list[ArtifactAnswer]
+
+
+def build_job_links(job_id: str) -> JobLinks:
+    """Links of a job, relative to the server."""
+    base = f"/v1/jobs/{job_id}"
+    return JobLinks(self=base, **{name: f"{base}/{name}" for name in JobLinks.model_fields if name != "self"})
+
+
+def build_job(job: Job) -> JobAnswer:
+    """Row → answer."""
+    return JobAnswer(**job.model_dump(), links=build_job_links(job.id))
+
+
+def build_job_summary(job: Job) -> JobSummary:
+    """Row → answer of lists."""
+    return JobSummary(**job.model_dump(), links=build_job_links(job.id))
+
+
+def build_event(event: JobEvent) -> EventAnswer:
+    """Row → answer."""
+    return EventAnswer.model_validate(event)
+
+
+def build_artifact(artifact: Artifact) -> ArtifactAnswer:
+    """Row → answer."""
+    return ArtifactAnswer(**artifact.model_dump(), url=build_artifact_url(artifact.job_id, artifact.id))
+
+
+def build_artifact_url(job_id: str, artifact_id: str) -> str:
+    """Path of an artifact's bytes."""
+    return f"/v1/jobs/{job_id}/artifacts/{artifact_id}"

@@ -1,0 +1,158 @@
+"""`python -m service.supervisor`: the API and a worker, kept alive, and stopped together.
+
+The listening socket belongs to the supervisor: a port in use is known before anything starts, and while a dead
+API is started again its clients wait in the queue of the socket instead of being refused.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from service.listen import format_url, load_settings, open_socket
+
+_POLL_S = 0.1
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 30.0
+_HEALTHY_S = 60.0
+_STOP_MARGIN_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """A process that is started again, later and later, whenever it ends."""
+
+    def __init__(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+        self.name = name
+        self._command = command
+        self._pass_fds = pass_fds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._start_again_at = 0.0
+        self._delay_s = _FIRST_DELAY_S
+
+    def start(self) -> None:
+        """Starts the process in a session of its own: a Ctrl-C in the terminal comes to the supervisor alone."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own modules
+            self._command,
+            pass_fds=self._pass_fds,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - this process has one thread
+        )
+        self._started_at = time.monotonic()
+
+    def keep_alive(self) -> None:
+        """To be called again and again: starts the process anew when its time has come."""
+        if self._process is None:
+            if time.monotonic() >= self._start_again_at:
+                self.start()
+            return
+        code = self._process.poll()
+        if code is None:
+            return
+        if time.monotonic() - self._started_at > _HEALTHY_S:
+            self._delay_s = _FIRST_DELAY_S
+        print(f"tonok: the {self.name} ended ({describe_exit(code)}); again in {self._delay_s:g} s", file=sys.stderr)
+        self._process = None
+        self._start_again_at = time.monotonic() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, _LONGEST_DELAY_S)
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended and was not started again yet."""
+        return self._process is None or self._process.poll() is not None
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait_or_kill(self, deadline: float) -> None:
+        """Waits until the monotonic `deadline`, then kills what is left of the process' group."""
+        if self._process is None:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def describe_exit(code: int) -> str:
+    """An exit code of `subprocess` in words."""
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def supervise(children: Sequence[Child], stop: threading.Event, grace_s: float) -> None:
+    """Keeps the started children alive until `stop` is set, then ends them all within about `grace_s` seconds."""
+    try:
+        while not stop.wait(_POLL_S):
+            for child in children:
+                child.keep_alive()
+    finally:
+        for child in children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + grace_s
+        for child in children:
+            child.wait_or_kill(deadline)
+
+
+def main() -> int:
+    """Runs until SIGINT or SIGTERM; the exit code is 1 where the API could not start."""
+    settings = load_settings()
+    listening = open_socket(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    descriptor = listening.fileno()
+    api = Child("API", [sys.executable, "-m", "service", "--fd", str(descriptor)], pass_fds=[descriptor])
+    worker = Child("worker", [sys.executable, "-m", "worker"])
+    grace_s = settings.cancel_grace_s + _STOP_MARGIN_S
+    children = [api]
+    api.start()
+    healthy = _wait_until_healthy(listening, api, stop)
+    failed = not healthy and api.has_ended()
+    if healthy:
+        worker.start()
+        children.append(worker)
+        url = format_url(listening)
+        print(f"Tonok is up. Swagger: {url}/docs   Data: {settings.data_dir}   Ctrl-C stops it.", flush=True)
+    else:
+        stop.set()
+    supervise(children, stop, grace_s)
+    return 1 if failed else 0
+
+
+def _wait_until_healthy(listening: socket.socket, api: Child, stop: threading.Event) -> bool:
+    """False when the API ended, or the order to stop came, before it answered."""
+    host, port = format_url(listening).removeprefix("http://").rsplit(":", 1)
+    while not (api.has_ended() or stop.is_set()):
+        connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=1)
+        with suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return True
+        connection.close()
+        stop.wait(_POLL_S)
+    return False
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux: SIGTERM to the child when the supervisor dies, however it dies."""
+    if sys.platform != "linux":
+        return None
+    # Loaded before the fork: between fork and exec nothing may be imported or allocated at length.
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
