@@ -18,7 +18,7 @@ from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, read_tail, run_service
 from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
-from storage.settings import Settings
+from service.listen import load_settings
 
 UNAVAILABLE = """
   FashionMNIST could not be had, so everything below runs on scikit-learn's DIGITS instead, with lenet5.
@@ -129,7 +129,7 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _raise_interrupt)
 
-    settings = Settings()
+    settings = load_settings()
     data_dir = settings.data_dir / "demo"
     output = data_dir / "output"
     shutil.rmtree(output, ignore_errors=True)

@@ -1,0 +1,55 @@
+# Two images from one file: `api` (small, without PyTorch) and `worker` (everything).
+#   docker build --target api -t tonok-api .    docker build --target worker -t tonok-worker .
+# Packages come from pip's default index, their hashes from the lock files. An index of one's own is a build
+# secret, never a layer: docker build --secret id=pip,src=$HOME/.config/pip/pip.conf …
+
+ARG PYTHON_VERSION=3.11
+
+FROM python:${PYTHON_VERSION}-slim AS base
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PATH=/opt/venv/bin:$PATH \
+    TONOK_DATA_DIR=/data
+# A number, so that an orchestrator can see that it is not root. /data belongs to it: a new volume starts as a copy.
+RUN groupadd --gid 10001 tonok \
+    && useradd --uid 10001 --gid tonok --no-create-home --home-dir /data tonok \
+    && install --directory --owner=tonok --group=tonok /data
+WORKDIR /app
+
+FROM base AS api-packages
+COPY requirements-api.lock ./
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python -m venv /opt/venv \
+    && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-api.lock
+
+FROM base AS worker-packages
+COPY requirements-worker.lock ./
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python -m venv /opt/venv \
+    && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+
+FROM base AS api
+COPY --from=api-packages /opt/venv /opt/venv
+COPY storage/ storage/
+# The API needs the names and specs of jobs (worker/catalog.py, worker/jobs), never the core.
+COPY worker/__init__.py worker/catalog.py worker/size_formula.py worker/
+COPY worker/jobs/ worker/jobs/
+COPY service/ service/
+USER 10001:10001
+# Inside a container "every address" is the container's own network; what the host publishes decides who comes in.
+ENV TONOK_HOST=0.0.0.0 \
+    TONOK_PORT=8000 \
+    TONOK_ALLOW_REMOTE=true
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["python", "-m", "service"]
+
+FROM base AS worker
+COPY --from=worker-packages /opt/venv /opt/venv
+COPY storage/ storage/
+COPY worker/ worker/
+USER 10001:10001
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "worker.health"]
+CMD ["python", "-m", "worker"]
