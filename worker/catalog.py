@@ -1,6 +1,6 @@
 """Every name a client may use, as enums. Torch-free: the API builds its forms from this.
 
-An enum value *is* the name of the module that implements it; a test holds names and modules together.
+A data set or architecture value *is* the name of its module; a test holds names and code together.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from enum import StrEnum
 
 
 class DatasetName(StrEnum):
-    """worker/core/datasets/<value>.py"""
+    """A data set (the module of that name in worker/core/datasets)."""
 
     FASHION_MNIST = "fashion_mnist"
     DIGITS = "digits"
 
 
 class Architecture(StrEnum):
-    """worker/core/models/<value>.py"""
+    """A network (the module of that name in worker/core/models)."""
 
     FASHION_CNN = "fashion_cnn"
     LENET5 = "lenet5"
@@ -26,7 +26,7 @@ class Architecture(StrEnum):
 
 
 class PruningMethod(StrEnum):
-    """worker/core/pruning/scores/<value>.py: the importance of one weight; higher is kept."""
+    """The importance of one weight; higher is kept (worker/core/pruning/score.py)."""
 
     MAGNITUDE = "magnitude"
     RANDOM = "random"
@@ -35,7 +35,7 @@ class PruningMethod(StrEnum):
 
 
 class PruningScope(StrEnum):
-    """worker/core/pruning/scopes/<value>.py: over which weights the scores compete."""
+    """Over which weights the scores compete (worker/core/pruning/scope.py)."""
 
     UNIFORM = "uniform"
     GLOBAL = "global"
@@ -44,14 +44,14 @@ class PruningScope(StrEnum):
 
 
 class PruningPattern(StrEnum):
-    """worker/core/pruning/patterns/<value>.py: what is removed as one."""
+    """What is removed as one: single weights, or channels so that the network gets narrower."""
 
     WEIGHTS = "weights"
     CHANNELS = "channels"
 
 
 class PruningSchedule(StrEnum):
-    """worker/core/pruning/schedules/<value>.py: how the sparsity grows over the steps."""
+    """How the sparsity grows over the steps (worker/core/pruning/schedule.py)."""
 
     ONE_SHOT = "one_shot"
     LINEAR = "linear"

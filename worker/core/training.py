@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -126,12 +127,17 @@ def iterate_batches(split: Split, batch_size: int, order: torch.Tensor | None = 
             yield Split(split.images[rows], split.labels[rows])
 
 
+def get_device(model: nn.Module) -> torch.device:
+    """Where the tensors of a model lie."""
+    return next(itertools.chain(model.parameters(), model.buffers())).device
+
+
 @torch.inference_mode()
 def compute_logits(
     model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32, batch_size: int = 500
 ) -> torch.Tensor:
     """Logits float32 (N, num_classes) of a whole split, in evaluation mode; the mode is put back."""
-    device = next(model.parameters()).device
+    device = get_device(model)
     was_training = model.training
     model.eval()
     with autocast(precision, device):
@@ -175,7 +181,7 @@ def fit(
     resume_file: written after every epoch and continued from when it exists.
     Raises Diverged when a loss is not finite.
     """
-    device = next(model.parameters()).device
+    device = get_device(model)
     train = data.train.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
     optimizer = _build_optimizer(model, settings)

@@ -1,0 +1,38 @@
+"""Which layers a network has, and which batch norm follows which layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+
+
+def list_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Name → module of every convolution and linear layer, in module order (which is forward order here)."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+
+
+def find_batch_norms(model: nn.Module) -> dict[str, str]:
+    """Name of a convolution → name of the batch norm that alone reads its output."""
+    graph = fx.symbolic_trace(model).graph
+    modules = dict(model.named_modules())
+    pairs = {}
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            continue
+        source = node.args[0]
+        if source.op == "call_module" and isinstance(modules[source.target], nn.Conv2d) and len(source.users) == 1:
+            pairs[str(source.target)] = str(node.target)
+    return pairs
+
+
+def replace_module(model: nn.Module, name: str, replacement: nn.Module) -> None:
+    """Puts `replacement` where `name` (dotted) is."""
+    parent_name, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent_name), child, replacement)
+
+
+def compute_batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """(gain, shift) such that in evaluation mode norm(x)[c] = gain[c] * x[c] + shift[c]; float64 (channels,)."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    return gain, norm.bias.detach().double() - gain * norm.running_mean.double()

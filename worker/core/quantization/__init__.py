@@ -1,0 +1,135 @@
+"""Quantization: from a float network to one that trains on integers, and from there to the integers themselves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from worker.core.graph import find_batch_norms, list_layers, replace_module
+from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
+from worker.core.quantization.linear import (
+    compute_symmetric_scale,
+    linear_dequantize,
+    linear_quantize,
+    search_scale,
+)
+
+__all__ = [
+    "Calibration",
+    "QuantizedConv2d",
+    "QuantizedLinear",
+    "calibrate",
+    "linear_dequantize",
+    "linear_quantize",
+    "list_quantized_layers",
+    "quantize_model",
+]
+
+IMAGE_BIT_WIDTH = 8
+"""The input picture is 8-bit by nature: its pixels enter the first layer as they are."""
+LARGEST_SAMPLE = 200_000
+"""Values of one layer's input that are kept for calibration."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration saw at a layer's input. sample: float32 (n,), drawn evenly; low: the smallest value."""
+
+    sample: torch.Tensor
+    low: float
+
+
+def calibrate(model: nn.Module, x: torch.Tensor) -> dict[str, Calibration]:
+    """Layer name → what it reads, for a batch x of normalised pictures (B, C, H, W). No gradients."""
+    seen: dict[str, Calibration] = {}
+
+    def watch(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            values = inputs[0].detach().float().flatten()
+            stride = max(1, values.numel() // LARGEST_SAMPLE)
+            seen[name] = Calibration(values[::stride].clone(), float(values.min()))
+
+        return layer.register_forward_pre_hook(hook)
+
+    handles = [watch(name, layer) for name, layer in list_layers(model).items()]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(was_training)
+    return seen
+
+
+def quantize_model(
+    model: nn.Module,
+    bit_width: int | Mapping[str, int],
+    calibration: Mapping[str, Calibration],
+    *,
+    mean: float,
+    std: float,
+    activation_bit_width: int | Mapping[str, int] | None = None,
+    per_channel: bool = True,
+) -> nn.Module:
+    """A copy of a float network whose convolution and linear layers compute on quantized values.
+
+    bit_width: 2 to 8, for all layers or by layer name; the first and the last layer are no exception.
+    activation_bit_width: of each layer's input; by default the same as its weights'. The first layer reads the
+        picture's own 8 bits (pixel p enters as (p / 255 - mean) / std).
+    per_channel: one weight scale per output channel, else one per layer.
+
+    As returned it is quantized after training (calibrated scales); trained further by `fit`, its values and
+    scales adapt. Shapes and forward are those of the model given.
+    """
+    quantized = copy.deepcopy(model)
+    batch_norms = find_batch_norms(quantized)
+    for position, (name, layer) in enumerate(list_layers(quantized).items()):
+        weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
+        if activation_bit_width is None:
+            input_bits = weight_bits
+        elif isinstance(activation_bit_width, int):
+            input_bits = activation_bit_width
+        else:
+            input_bits = activation_bit_width[name]
+        replacement = build_quantized_layer(layer)
+        weight_scale = (
+            compute_symmetric_scale(layer.weight.detach(), 8, per_channel=per_channel)
+            if weight_bits == 8
+            else search_scale(layer.weight.detach(), weight_bits, True, per_channel=per_channel)
+        )
+        if position == 0:
+            replacement.configure(
+                bit_width=weight_bits,
+                weight_scale=weight_scale,
+                input_bit_width=IMAGE_BIT_WIDTH,
+                input_scale=1 / (255 * std),
+                input_signed=False,
+                input_zero_point=round(255 * mean),
+                learn_input_scale=False,
+            )
+        else:
+            seen = calibration[name]
+            signed = seen.low < 0
+            replacement.configure(
+                bit_width=weight_bits,
+                weight_scale=weight_scale,
+                input_bit_width=input_bits,
+                input_scale=float(search_scale(seen.sample, input_bits, signed)),
+                input_signed=signed,
+            )
+        replacement.batch_norm_name = batch_norms.get(name)
+        replace_module(quantized, name, replacement.to(layer.weight.device))
+    return quantized
+
+
+def list_quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
+    """Name → module of every quantized layer, in module order."""
+    return {
+        name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)
+    }

@@ -1,0 +1,138 @@
+"""Layers that train on quantized values: straight-through rounding with learned step sizes.
+
+LSQ (Esser et al. 2020, arXiv:1902.08153). Batch norm stays in the network while it trains and is folded into
+scale and bias afterwards, so that the integers which training saw are the integers that are stored.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range
+
+
+class _LearnedStep(torch.autograd.Function):
+    """Quantize then dequantize; gradients to the values (straight-through) and to the step size."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero_point: int, qmin: int, qmax: int, gradient_factor: float
+    ) -> torch.Tensor:
+        scaled = x / scale
+        q = scaled.round()
+        low, high = qmin - zero_point, qmax - zero_point
+        q.clamp_(low, high)
+        ctx.save_for_backward(scaled, q, scale)
+        ctx.low, ctx.high, ctx.gradient_factor = low, high, gradient_factor
+        return q * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+        (gradient,) = gradients
+        scaled, q, scale = ctx.saved_tensors
+        inside = (scaled > ctx.low - 0.5) & (scaled < ctx.high + 0.5)
+        to_x = gradient * inside
+        to_scale = None
+        if ctx.needs_input_grad[1]:
+            # d(dequantized)/d(scale): q where clamped, q - x/scale where rounded.
+            product = gradient * q - to_x * scaled
+            if scale.numel() == 1:
+                to_scale = product.sum().reshape(scale.shape)
+            else:
+                to_scale = product.sum(dim=tuple(range(1, product.ndim)), keepdim=True)
+            to_scale = to_scale * ctx.gradient_factor
+        return to_x, to_scale, None, None, None, None
+
+
+class _QuantizedMixin(nn.Module):
+    """What a quantized convolution and a quantized linear layer share."""
+
+    weight: nn.Parameter
+    bit_width: int
+    input_bit_width: int
+    input_signed: bool
+    input_zero_point: int
+    weight_scale: nn.Parameter
+    input_scale: nn.Parameter
+    batch_norm_name: str | None = None
+    """The batch norm to fold into this layer once trained."""
+
+    def configure(
+        self,
+        *,
+        bit_width: int,
+        weight_scale: torch.Tensor,
+        input_bit_width: int,
+        input_scale: float,
+        input_signed: bool,
+        input_zero_point: int = 0,
+        learn_input_scale: bool = True,
+    ) -> None:
+        """weight_scale: scalar, or (out, 1, …) per channel."""
+        self.bit_width, self.input_bit_width = bit_width, input_bit_width
+        self.input_signed, self.input_zero_point = input_signed, input_zero_point
+        self.weight_scale = nn.Parameter(weight_scale.clone())
+        self.input_scale = nn.Parameter(torch.tensor(float(input_scale)), requires_grad=learn_input_scale)
+
+    def quantized_weight(self) -> torch.Tensor:
+        """The weights as the integers say, as real values, with gradients."""
+        qmin, qmax = compute_integer_range(self.bit_width)
+        factor = 1 / math.sqrt(self.weight.numel() / self.weight_scale.numel() * max(qmax, 1))
+        scale = self.weight_scale.abs().clamp_min(SMALLEST_SCALE)
+        result: torch.Tensor = _LearnedStep.apply(self.weight, scale, 0, qmin, qmax, factor)
+        return result
+
+    def quantized_input(self, x: torch.Tensor) -> torch.Tensor:
+        """The input as the next integers say, as real values, with gradients. x: any shape."""
+        qmin, qmax = compute_integer_range(self.input_bit_width, self.input_signed)
+        factor = 1 / math.sqrt(x[0].numel() * qmax)
+        scale = self.input_scale.abs().clamp_min(SMALLEST_SCALE)
+        result: torch.Tensor = _LearnedStep.apply(x.float(), scale, self.input_zero_point, qmin, qmax, factor)
+        return result
+
+
+class QuantizedConv2d(_QuantizedMixin, nn.Conv2d):
+    """A convolution over quantized inputs and weights."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """input: (B, in, H, W), real values. Returns (B, out, H', W')."""
+        return self._conv_forward(self.quantized_input(input), self.quantized_weight(), self.bias)
+
+
+class QuantizedLinear(_QuantizedMixin, nn.Linear):
+    """A linear layer over quantized inputs and weights."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """input: (B, in), real values. Returns (B, out)."""
+        return F.linear(self.quantized_input(input), self.quantized_weight(), self.bias)
+
+
+QuantizedLayer = QuantizedConv2d | QuantizedLinear
+
+
+def build_quantized_layer(layer: nn.Module) -> QuantizedLayer:
+    """A layer of the same shape that shares the parameters of `layer`; still to be configured."""
+    quantized: QuantizedLayer
+    if isinstance(layer, nn.Conv2d):
+        quantized = QuantizedConv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,  # type: ignore[arg-type]
+            layer.stride,  # type: ignore[arg-type]
+            layer.padding,  # type: ignore[arg-type]
+            layer.dilation,  # type: ignore[arg-type]
+            layer.groups,
+            bias=layer.bias is not None,
+            device="meta",
+        )
+    elif isinstance(layer, nn.Linear):
+        quantized = QuantizedLinear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+    else:
+        raise TypeError(f"no quantized form of {type(layer).__name__}")
+    quantized.weight, quantized.bias = layer.weight, layer.bias
+    return quantized
