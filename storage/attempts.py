@@ -32,15 +32,6 @@ class Lease:
     holder: str
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """A job whose worker fell silent, and the status it was given."""
-
-    job_id: str
-    attempt: int
-    status: JobStatus
-
-
 def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
     """Takes the oldest queued job for `ttl` seconds, or None.
 
@@ -88,9 +79,9 @@ def list_cancelling(session: Session, holder: str) -> list[str]:
     return list(session.exec(query).all())
 
 
-def renew_lease(session: Session, lease: Lease, ttl: float) -> bool:
-    """Keeps the job for `ttl` seconds more; returns whether a cancel was asked for. Raises LeaseLost."""
-    return _write_held(session, lease, lease_expires_at=clock(session) + ttl)
+def renew_lease(session: Session, lease: Lease, ttl: float) -> None:
+    """Keeps the job for `ttl` seconds more. Raises LeaseLost."""
+    _write_held(session, lease, lease_expires_at=clock(session) + ttl)
 
 
 def record_progress(
@@ -102,12 +93,12 @@ def record_progress(
     message: str | None = None,
     metrics: Mapping[str, Sequence[MetricPoint]] | None = None,
     log: bool = True,
-) -> bool:
-    """Replaces the job's progress and appends metric points; returns whether a cancel was asked for.
+) -> None:
+    """Replaces the job's progress and appends metric points.
 
     progress: the whole JSON object. log: also append a `progress` event. Raises LeaseLost.
     """
-    cancel_requested = _write_held(session, lease, progress=dict(progress), phase=phase, updated_at=utc_now())
+    _write_held(session, lease, progress=dict(progress), phase=phase, updated_at=utc_now())
     points = [(name, point) for name, series in (metrics or {}).items() for point in series]
     if log:
         data = {**progress, "phase": phase}
@@ -121,7 +112,6 @@ def record_progress(
         row = JobMetric(job_id=lease.job_id, attempt=lease.attempt, name=name, step=point.step, created_at=now)
         row.value = point.value
         session.add(row)
-    return cancel_requested
 
 
 def add_warning(session: Session, lease: Lease, message: str) -> None:
@@ -163,7 +153,10 @@ def finish_cancelled(session: Session, lease: Lease, *, artifacts: Sequence[Arti
 def retry_or_fail(
     session: Session, lease: Lease, *, error: Mapping[str, Any], artifacts: Sequence[Artifact] = ()
 ) -> JobStatus:
-    """After a crash: queued while attempts are left, else failed; cancelled if that was asked. Raises LeaseLost."""
+    """After a crash: queued while attempts are left, else failed; cancelled if that was asked.
+
+    artifacts: the attempt's log, kept either way. Raises LeaseLost.
+    """
     cancel_requested = _write_held(session, lease, updated_at=utc_now())
     job = get_job(session, lease.job_id)
     if cancel_requested:
@@ -173,23 +166,28 @@ def retry_or_fail(
         finish_failed(session, lease, error=error, artifacts=artifacts)
         return JobStatus.FAILED
     _requeue(session, lease, {"reason": error["code"]})
+    session.add_all(artifacts)
     return JobStatus.QUEUED
 
 
-def release_job(session: Session, lease: Lease) -> JobStatus:
+def release_job(session: Session, lease: Lease, *, artifacts: Sequence[Artifact] = ()) -> JobStatus:
     """A worker that stops in good order gives its job back: cancelled if that was asked, else queued.
 
     The attempt stays counted, because it is the fencing token; in its place one more is allowed. Raises LeaseLost.
     """
     if _write_held(session, lease, max_attempts=Job.max_attempts + 1, updated_at=utc_now()):
-        finish_cancelled(session, lease)
+        finish_cancelled(session, lease, artifacts=artifacts)
         return JobStatus.CANCELLED
     _requeue(session, lease, {"reason": "worker_stopped"})
+    session.add_all(artifacts)
     return JobStatus.QUEUED
 
 
-def requeue_expired(session: Session) -> list[Recovered]:
-    """Ends the attempts whose lease ran out by the database's clock: queued again while attempts are left."""
+def requeue_expired(session: Session) -> list[tuple[Lease, JobStatus]]:
+    """Ends the attempts whose lease ran out by the database's clock: queued again while attempts are left.
+
+    Returns each one's lease, and the status that its job has now.
+    """
     silent = select(Job).where(col(Job.status).in_(_ACTIVE), col(Job.lease_expires_at) < clock(session))
     recovered = []
     for job in session.exec(silent.with_for_update(skip_locked=True)).all():
@@ -200,7 +198,7 @@ def requeue_expired(session: Session) -> list[Recovered]:
             "detail": f"the worker of attempt {job.attempt} fell silent",
             "retryable": True,
         }
-        recovered.append(Recovered(job.id, job.attempt, retry_or_fail(session, lease, error=error)))
+        recovered.append((lease, retry_or_fail(session, lease, error=error)))
     return recovered
 
 

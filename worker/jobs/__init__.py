@@ -13,6 +13,9 @@ from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import TrainSpec
 
+PRELOAD = ("torch",)
+"""What a process imports while it waits for a job: torch alone takes seconds."""
+
 AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec
 
 SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}

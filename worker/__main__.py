@@ -1,0 +1,39 @@
+"""The worker: `python -m worker [--drain]`.
+
+SIGTERM and SIGINT stop it in good order: running jobs are stopped and queued again, and the attempt that this cost
+them is given back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+
+from storage.database import Database
+from storage.settings import Settings
+from worker.engine.dispatcher import Dispatcher
+from worker.engine.local import LocalEngine
+
+
+def main() -> None:
+    """Reads the settings from the environment and works until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Runs queued jobs.")
+    parser.add_argument("--drain", action="store_true", help="stop once every job has ended")
+    parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
+    arguments = parser.parse_args()
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    database = Database(settings)
+    database.create()
+    dispatcher = Dispatcher(settings, database, LocalEngine(settings, jobs_module=arguments.jobs_module))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: dispatcher.stop())
+    try:
+        dispatcher.run(drain=arguments.drain)
+    finally:
+        database.dispose()
+
+
+if __name__ == "__main__":
+    main()

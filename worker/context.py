@@ -1,0 +1,221 @@
+"""The real `JobContext`: progress goes straight to the database, files wait in the staging folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+
+from storage.artifacts import get_artifact
+from storage.attempts import Lease, add_warning, record_progress
+from storage.database import Database
+from storage.errors import CorruptFile, InvalidModel, NotFound
+from storage.files import FileStore
+from storage.ids import new_id
+from storage.jobs import MetricPoint
+from storage.models import get_model
+from storage.settings import Settings
+from worker.catalog import ArtifactKind
+from worker.engine.outcome import Outcome, StagedModel, staged_file
+from worker.jobs.base import DatasetLocation, JobCancelled, JobOutcome, ModelRecord, Progress
+
+_WRITE_INTERVAL_S = 0.25
+_ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+_COUNTERS = ("percent", "step", "total_steps", "epoch", "total_epochs", "eta_s")
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Moment:
+    """What one report adds to the log; never dropped, unlike mere progress."""
+
+    message: str | None
+    metrics: Mapping[str, tuple[MetricPoint]]
+
+
+class Context:
+    """The world of one attempt. `is_cancelled` answers at once and is asked at every report."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        lease: Lease,
+        staging: Path,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self.job_id = lease.job_id
+        self.threads = settings.resolved_threads_per_slot
+        self.datasets = DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror)
+        self.scratch = scratch_folder(settings, lease.job_id)
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._database = database
+        self._files = FileStore(settings)
+        self._lease = lease
+        self._staging = staging
+        self._is_cancelled = is_cancelled
+        self._artifacts: dict[str, ArtifactKind] = {}
+        self._models: dict[str, StagedModel] = {}
+        self._phase: str | None = None
+        self._progress: dict[str, Any] = {}
+        self._moments: list[_Moment] = []
+        self._logged: tuple[str | None, int] = (None, -1)
+        self._written_at = -math.inf
+        self._unwritten = False
+
+    def model_file(self, model_id: str) -> Path:
+        model = self._models.get(model_id)
+        if model is not None:
+            return staged_file(self._staging, model.files.get("checkpoint") or model.files["compressed"])
+        try:
+            with self._database.read() as session:
+                stored = get_model(session, model_id).files
+                artifact_id = stored.get("checkpoint") or stored.get("compressed")
+                if artifact_id is None:
+                    raise InvalidModel("the model has neither a checkpoint nor a compressed file")
+                sha256 = get_artifact(session, artifact_id).sha256
+            return self._files.verify(sha256)
+        except (NotFound, CorruptFile) as error:
+            raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
+
+    def model_summary(self, model_id: str) -> Mapping[str, Any]:
+        model = self._models.get(model_id)
+        if model is not None:
+            return model.summary
+        try:
+            with self._database.read() as session:
+                return get_model(session, model_id).summary
+        except NotFound as error:
+            raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
+
+    def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
+        if _ARTIFACT_NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is not a plain file name")
+        self._artifacts[name] = kind
+        path = staged_file(self._staging, name)
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def save_model(self, record: ModelRecord) -> str:
+        unknown = set(record.files.values()) - self._artifacts.keys()
+        if unknown or not record.files:
+            raise ValueError(f"the model's files must be artifacts of this job; these are not: {sorted(unknown)}")
+        model_id = new_id("mdl")
+        self._models[model_id] = StagedModel(
+            id=model_id,
+            name=record.name,
+            architecture=record.architecture,
+            dataset=record.dataset,
+            parent_model_id=record.parent_model_id,
+            files=dict(record.files),
+            summary=self._finite(dict(record.summary), "the model's summary"),
+        )
+        return model_id
+
+    def report(self, progress: Progress) -> None:
+        if self._is_cancelled():
+            raise JobCancelled
+        for name in _COUNTERS:
+            value = getattr(progress, name)
+            if value is not None:
+                self._progress[name] = value if math.isfinite(value) else None
+        if progress.phase is not None:
+            self._phase = progress.phase
+        if progress.message is not None or progress.metrics:
+            points = {
+                name: (MetricPoint(progress.metrics_step, self._finite_value(value, name)),)
+                for name, value in progress.metrics.items()
+            }
+            self._moments.append(_Moment(progress.message, points))
+        self._unwritten = True
+        due = time.monotonic() - self._written_at >= _WRITE_INTERVAL_S
+        if self._moments or self._phase != self._logged[0] or due:
+            try:
+                self._write()
+            except OperationalError:
+                # A busy database must not end hours of training: what is unwritten waits for the next report.
+                log.warning("progress could not be written; will try again", exc_info=True)
+
+    def warn(self, message: str) -> None:
+        with self._database.transaction() as session:
+            add_warning(session, self._lease, message)
+
+    def build_outcome(self, outcome: JobOutcome) -> Outcome:
+        """What a run that returned leaves to be published; the last progress is written first."""
+        missing = [name for name in self._artifacts if not staged_file(self._staging, name).is_file()]
+        if missing:
+            raise FileNotFoundError(f"artifacts were announced and never written: {missing}")
+        if outcome.output_model_id is not None and outcome.output_model_id not in self._models:
+            raise ValueError("the output model is none that this job has saved")
+        result = self._finite(dict(outcome.result), "the result")
+        self._progress["percent"] = 100.0
+        self._write()
+        return Outcome(
+            status="succeeded",
+            result=result,
+            output_model_id=outcome.output_model_id,
+            artifacts=self._artifacts,
+            models=tuple(self._models.values()),
+        )
+
+    def write_pending(self) -> None:
+        """Writes what a report left unwritten. Raises LeaseLost, OperationalError."""
+        if self._unwritten:
+            self._write()
+
+    def _write(self) -> None:
+        self._written_at = time.monotonic()
+        progress = {**self._progress, "updated_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        # A line in the log for every phase and whole percent: live enough to watch, and bounded.
+        logged = (self._phase, int(self._progress.get("percent") or 0))
+        moments = self._moments or [_Moment(None, {})]
+        with self._database.transaction() as session:
+            for moment in moments:
+                record_progress(
+                    session,
+                    self._lease,
+                    progress=progress,
+                    phase=self._phase,
+                    message=moment.message,
+                    metrics=moment.metrics,
+                    log=bool(self._moments) or logged != self._logged,
+                )
+        self._moments = []
+        self._logged = logged
+        self._unwritten = False
+
+    def _finite_value(self, value: float, name: str) -> float | None:
+        number = float(value)
+        if math.isfinite(number):
+            return number
+        self.warn(f"{name} was not a finite number; it is stored as null")
+        return None
+
+    def _finite(self, value: Any, name: str) -> Any:
+        """The JSON value with null for every number that JSON cannot hold."""
+        if isinstance(value, float):
+            return self._finite_value(value, name)
+        if isinstance(value, Mapping):
+            return {str(key): self._finite(item, name) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._finite(item, name) for item in value]
+        return value
+
+
+def scratch_folder(settings: Settings, job_id: str) -> Path:
+    """The folder of a job that outlives its attempts and goes when the job ends."""
+    return settings.data_dir / "scratch" / job_id
+
+
+def staging_folder(settings: Settings, lease: Lease) -> Path:
+    """The folder of one attempt, named so that two attempts never share one."""
+    return settings.data_dir / "staging" / f"{lease.job_id}-{lease.attempt}"

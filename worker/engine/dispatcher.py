@@ -1,0 +1,192 @@
+"""Brings queued jobs to the engine, keeps their leases, and writes how each attempt ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import time
+from dataclasses import dataclass
+
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
+
+from storage import attempts, jobs, workers
+from storage.attempts import Lease
+from storage.database import Database
+from storage.errors import LeaseLost
+from storage.files import FileStore
+from storage.ids import new_id
+from storage.settings import Settings
+from storage.tables import TERMINAL
+from worker.context import staging_folder
+from worker.engine.endings import NOT_STARTED, Stop, judge
+from worker.engine.outcome import find_outcome
+from worker.engine.port import Attempt, Ending, Engine
+from worker.engine.publish import publish_log
+from worker.engine.settle import settle_attempt
+from worker.engine.sweep import sweep_folders
+
+_POLL_S = 0.05
+_SWEEP_S = 60.0
+_WORKER_FORGOTTEN_S = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Running:
+    """An attempt that this worker holds; times are of the monotonic clock."""
+
+    attempt: Attempt
+    max_runtime_s: int
+    started_at: float
+    renewed_at: float
+    stop: Stop | None = None
+    ending: Ending | None = None
+
+
+class Dispatcher:
+    """The worker's one loop. It owns the leases; the engine owns the processes."""
+
+    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+        self.worker_id = new_id("wrk")
+        self._settings = settings
+        self._database = database
+        self._files = FileStore(settings)
+        self._engine = engine
+        self._running: dict[str, _Running] = {}
+        self._is_stopping = False
+        self._beat_at = 0.0
+        self._sweep_at = 0.0
+
+    def stop(self) -> None:
+        """Lets `run` return soon; running attempts are stopped, their jobs queued again. Safe in a signal handler."""
+        self._is_stopping = True
+
+    def run(self, *, drain: bool = False) -> None:
+        """Works until `stop`; with `drain`, until every job has ended."""
+        log.info("worker %s starts with %d slot(s)", self.worker_id, self._settings.slots)
+        try:
+            while not (self._is_stopping and not self._running) and not (drain and self._is_drained()):
+                if not self.tick():
+                    time.sleep(_POLL_S)
+        finally:
+            self._engine.close()
+        with self._database.transaction() as session:
+            workers.remove_worker(session, self.worker_id)
+        log.info("worker %s stops", self.worker_id)
+
+    def tick(self) -> bool:
+        """One round; returns whether a job was started, so that the next round is worth while at once."""
+        try:
+            if time.monotonic() >= self._beat_at:
+                self._beat()
+            self._watch()
+            return not self._is_stopping and self._engine.num_free > 0 and self._start_next()
+        except OperationalError:
+            log.warning("the database does not answer; will try again", exc_info=True)
+            self._give_up_unrenewed()
+            return False
+
+    def _is_drained(self) -> bool:
+        if self._running:
+            return False
+        with self._database.read() as session:
+            counts = jobs.queue_counts(session)
+        return all(status in TERMINAL or count == 0 for status, count in counts.items())
+
+    # --- leases
+
+    def _beat(self) -> None:
+        ttl = self._settings.lease_ttl_s
+        now = time.monotonic()
+        with self._database.transaction() as session:
+            for running in self._running.values():
+                try:
+                    attempts.renew_lease(session, running.attempt.lease, ttl)
+                except LeaseLost:
+                    running.stop = Stop.LOST
+            workers.record_heartbeat(
+                session,
+                worker_id=self.worker_id,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                slots=self._settings.slots,
+                info={"python": platform.python_version(), "jobs": sorted(self._running)},
+            )
+            workers.remove_silent_workers(session, _WORKER_FORGOTTEN_S)
+            recovered = self._recover(session)
+        held = [running for running in self._running.values() if running.stop is not Stop.LOST]
+        for running in held:
+            running.renewed_at = now
+        self._engine.reconcile({running.attempt.lease for running in held})
+        self._beat_at = now + ttl / 4
+        if recovered or now >= self._sweep_at:
+            sweep_folders(self._settings, self._database)
+            self._sweep_at = now + _SWEEP_S
+
+    def _recover(self, session: Session) -> bool:
+        recovered = attempts.requeue_expired(session)
+        for lease, status in recovered:
+            log.warning("attempt %d of %s was lost; the job is now %s", lease.attempt, lease.job_id, status)
+            publication = publish_log(self._files, lease, staging_folder(self._settings, lease))
+            publication.secure(session)
+            session.add_all(publication.artifacts)
+        return bool(recovered)
+
+    def _give_up_unrenewed(self) -> None:
+        # The holder stops itself before its lease runs out, so that two attempts never run at once.
+        for running in self._running.values():
+            if time.monotonic() - running.renewed_at > 0.8 * self._settings.lease_ttl_s:
+                running.stop = Stop.LOST
+                self._engine.cancel(running.attempt.lease, grace_s=0)
+
+    # --- the life of an attempt
+
+    def _start_next(self) -> bool:
+        with self._database.read() as session:
+            if not attempts.has_queued(session):
+                return False
+        with self._database.transaction() as session:
+            job = attempts.claim_job(session, self.worker_id, self._settings.lease_ttl_s)
+        if job is None:
+            return False
+        lease = Lease(job.id, job.attempt, self.worker_id)
+        now = time.monotonic()
+        attempt = Attempt(lease, job.resolved_spec, staging_folder(self._settings, lease))
+        self._running[job.id] = _Running(attempt, job.max_runtime_s, now, now)
+        log.info("attempt %d of %s (%s) starts", job.attempt, job.id, job.kind)
+        try:
+            self._engine.submit(attempt)
+        except OSError:
+            log.exception("attempt %d of %s could not be started", job.attempt, job.id)
+            self._running[job.id].ending = NOT_STARTED
+        return True
+
+    def _watch(self) -> None:
+        if not self._running:
+            return
+        with self._database.read() as session:
+            cancelling = attempts.list_cancelling(session, self.worker_id)
+        now = time.monotonic()
+        for job_id, running in list(self._running.items()):
+            lease = running.attempt.lease
+            if running.stop is None:
+                if job_id in cancelling:
+                    running.stop = Stop.CANCEL
+                elif now >= running.started_at + running.max_runtime_s:
+                    running.stop = Stop.DEADLINE
+                elif self._is_stopping:
+                    running.stop = Stop.RELEASE
+            if running.stop is not None:
+                self._engine.cancel(lease, 0 if running.stop is Stop.LOST else self._settings.cancel_grace_s)
+            running.ending = running.ending or self._engine.status(lease)
+            if running.ending is not None:
+                attempt = running.attempt
+                outcome = find_outcome(attempt.staging) if running.ending.exit_code == 0 else None
+                judgement = judge(running.stop, running.ending, outcome, running.max_runtime_s)
+                settle_attempt(self._settings, self._database, attempt, judgement, outcome)
+                log.info("attempt %d of %s: %s", lease.attempt, job_id, judgement.verdict)
+                del self._running[job_id]

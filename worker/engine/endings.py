@@ -1,0 +1,86 @@
+"""What an ended attempt means for its job: a pure decision, from three things that were seen."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from worker.engine.outcome import Outcome
+from worker.engine.port import Ending
+
+
+class Stop(StrEnum):
+    """Why a running attempt was told to stop."""
+
+    CANCEL = "cancel"
+    DEADLINE = "deadline"
+    RELEASE = "release"
+    """The worker itself stops."""
+    LOST = "lost"
+    """Another attempt has taken over."""
+
+
+class Verdict(StrEnum):
+    """The transition of storage/attempts.py to take."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    CRASHED = "crashed"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and the job's `error` object where there is one."""
+
+    verdict: Verdict
+    error: Mapping[str, Any] | None = None
+
+
+NOT_STARTED = Ending(exit_code=None, signal=None)
+"""The attempt's process could not be started at all."""
+
+
+def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtime_s: int) -> Judgement:
+    """An outcome that the run reached by itself counts, even where a stop came at the same moment."""
+    if stop is Stop.LOST:
+        return Judgement(Verdict.DISCARDED)
+    if outcome is not None and outcome.status == "succeeded":
+        return Judgement(Verdict.SUCCEEDED)
+    if outcome is not None and outcome.status == "failed":
+        return Judgement(Verdict.FAILED, outcome.error)
+    if stop is Stop.DEADLINE:
+        return Judgement(Verdict.FAILED, _describe_deadline(max_runtime_s))
+    if stop is Stop.RELEASE:
+        return Judgement(Verdict.RELEASED)
+    if stop is Stop.CANCEL or outcome is not None:
+        return Judgement(Verdict.CANCELLED)
+    return Judgement(Verdict.CRASHED, _describe_crash(ending))
+
+
+def _describe_deadline(max_runtime_s: int) -> dict[str, Any]:
+    return {
+        "code": "deadline_exceeded",
+        "title": "The job took too long",
+        "detail": f"the job was stopped after max_runtime_s = {max_runtime_s} seconds",
+        "retryable": False,
+    }
+
+
+def _describe_crash(ending: Ending) -> dict[str, Any]:
+    if ending.out_of_memory:
+        code, title, how = "out_of_memory", "Out of memory", "was killed because the machine ran out of memory"
+    else:
+        code, title = "worker_lost", "The job's process was lost"
+        if ending.signal is not None:
+            how = f"was ended by {signal.Signals(ending.signal).name}"
+        elif ending.exit_code is not None:
+            how = f"ended with exit code {ending.exit_code} and left no outcome"
+        else:
+            how = "could not be started"
+    return {"code": code, "title": title, "detail": f"the job's process {how}", "retryable": True}

@@ -1,0 +1,176 @@
+"""Attempts as child processes of this worker, each in a process group of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from storage.attempts import Lease
+from storage.settings import Settings
+from worker.engine.outcome import ATTEMPT_NAME
+from worker.engine.port import Attempt, Ending
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
+
+
+class LocalEngine:
+    """The default adapter. Submit from the thread that lives longest: children die with the thread that made them.
+
+    A fresh process per attempt leaves no memory and no random state behind. One more process stands by with
+    the jobs module's `PRELOAD` imported already, so that an attempt starts in milliseconds.
+    """
+
+    def __init__(self, settings: Settings, *, jobs_module: str) -> None:
+        self._settings = settings
+        self._command = [sys.executable, "-m", "worker.engine.child", "--jobs-module", jobs_module]
+        self._running: dict[Lease, _Child] = {}
+        self._standby = self._spawn()
+
+    @property
+    def num_free(self) -> int:
+        return self._settings.slots - len(self._running)
+
+    def submit(self, attempt: Attempt) -> None:
+        if self._standby.find_ending() is not None:
+            self._standby = self._spawn()
+        attempt.staging.mkdir(parents=True)
+        # By file, for a spec may be longer than a pipe takes at once.
+        content = {"lease": dataclasses.asdict(attempt.lease), "resolved_spec": attempt.resolved_spec}
+        (attempt.staging / ATTEMPT_NAME).write_text(json.dumps(content), encoding="utf-8")
+        child, self._standby = self._standby, self._spawn()
+        self._running[attempt.lease] = child
+        child.num_oom_kills = _count_oom_kills()
+        child.send(type="run", staging=str(attempt.staging))
+
+    def cancel(self, lease: Lease, grace_s: float) -> None:
+        child = self._running.get(lease)
+        if child is None:
+            return
+        now = time.monotonic()
+        if child.asked_at is None:
+            child.asked_at = now
+            child.send(type="cancel")
+        elapsed = now - child.asked_at
+        if elapsed >= grace_s:
+            child.signal_group(signal.SIGKILL)
+        elif elapsed >= grace_s / 2 and not child.is_terminated:
+            child.is_terminated = True
+            child.signal_group(signal.SIGTERM)
+
+    def status(self, lease: Lease) -> Ending | None:
+        child = self._running[lease]
+        code = child.find_ending()
+        if code is None:
+            return None
+        del self._running[lease]
+        if code >= 0:
+            return Ending(code, None)
+        killed = -code == signal.SIGKILL and child.asked_at is None
+        return Ending(None, -code, out_of_memory=killed and _count_oom_kills() > child.num_oom_kills)
+
+    def reconcile(self, held: Collection[Lease]) -> None:
+        for lease, child in self._running.items():
+            if lease in held:
+                child.send(type="alive")
+            else:
+                self.cancel(lease, grace_s=0)
+
+    def close(self) -> None:
+        for child in (*self._running.values(), self._standby):
+            child.end()
+        self._running.clear()
+
+    def _spawn(self) -> _Child:
+        reader, writer = os.pipe()
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+                [*self._command, "--channel", str(reader), "--parent", str(os.getpid())],
+                env=_build_environment(self._settings),
+                pass_fds=(reader,),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+        os.set_blocking(writer, False)
+        return _Child(process, writer)
+
+
+@dataclasses.dataclass
+class _Child:
+    """A process and our end of its pipe."""
+
+    process: subprocess.Popen[bytes]
+    channel: int
+    asked_at: float | None = None
+    is_terminated: bool = False
+    num_oom_kills: int = 0
+
+    def send(self, **message: Any) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        # A child that is gone shows in its ending. One that does not read has a full pipe, and stops by itself.
+        with suppress(BrokenPipeError, BlockingIOError):
+            os.write(self.channel, line)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        # The child has not been waited for, so that its number cannot belong to another process by now.
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def end(self) -> None:
+        self.signal_group(signal.SIGKILL)
+        if self.process.returncode is None:
+            self.process.wait()
+            os.close(self.channel)
+
+    def find_ending(self) -> int | None:
+        """The exit code (negative: the signal), or None while it runs. Ends what is left of its group."""
+        if self.process.returncode is None:
+            if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return None
+            self.end()
+        return self.process.returncode
+
+
+def _build_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, the settings in force, and the thread counts, which libraries read at import."""
+    environment = dict(os.environ)
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        variable = f"TONOK_{name.upper()}"
+        if value is None:
+            environment.pop(variable, None)
+        else:
+            environment[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    environment.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.resolved_threads_per_slot)))
+    paths = [str(_PROJECT), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return environment
+
+
+def _count_oom_kills() -> int:
+    """How often the kernel has killed for want of memory: here (in this control group), else on this machine."""
+    for path in _MEMORY_EVENTS:
+        with suppress(OSError):
+            for line in path.read_text(encoding="ascii").splitlines():
+                name, count = line.split()
+                if name == "oom_kill":
+                    return int(count)
+    return 0

@@ -1,0 +1,57 @@
+"""The port through which a claimed job reaches a process. One file per adapter stands beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from storage.attempts import Lease
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a job: all that a process needs to know to run it."""
+
+    lease: Lease
+    resolved_spec: dict[str, Any]
+    staging: Path
+    """A folder of this attempt alone, for its log, its outcome and its artifacts until they are published."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt's process ended. `signal` is set where one killed it, else `exit_code`."""
+
+    exit_code: int | None
+    signal: int | None
+    out_of_memory: bool = False
+    """The kernel killed a process for want of memory while this one ran."""
+
+
+class Engine(Protocol):
+    """Runs attempts; knows nothing of jobs' rows and decides nothing about them."""
+
+    @property
+    def num_free(self) -> int:
+        """Attempts that may be submitted now."""
+
+    def submit(self, attempt: Attempt) -> None:
+        """Starts the attempt. Returns at once."""
+
+    def cancel(self, lease: Lease, grace_s: float) -> None:
+        """Asks the attempt to stop. Idempotent: called again, it presses harder, and once `grace_s` seconds are
+        over it ends the process by force.
+        """
+
+    def status(self, lease: Lease) -> Ending | None:
+        """None while the attempt runs. An ending is told once; the attempt is forgotten with it."""
+
+    def reconcile(self, held: Collection[Lease]) -> None:
+        """Tells which attempts are still ours. Those get a sign of life, without which they stop by themselves
+        before their lease runs out; all others are ended at once, by force.
+        """
+
+    def close(self) -> None:
+        """Ends whatever still runs."""

@@ -1,0 +1,83 @@
+"""Writes how an attempt ended: files first, then its rows in one transaction, then its folders go."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+from sqlmodel import Session
+
+from storage.attempts import (
+    Lease,
+    finish_cancelled,
+    finish_failed,
+    finish_succeeded,
+    release_job,
+    retry_or_fail,
+)
+from storage.database import Database
+from storage.errors import DiskFull, LeaseLost
+from storage.files import FileStore
+from storage.settings import Settings
+from storage.tables import TERMINAL, JobStatus
+from worker.context import scratch_folder
+from worker.engine.endings import Judgement, Verdict
+from worker.engine.outcome import DISK_FULL, Outcome
+from worker.engine.port import Attempt
+from worker.engine.publish import Publication, publish_log, publish_outcome
+
+log = logging.getLogger(__name__)
+
+
+def settle_attempt(
+    settings: Settings, database: Database, attempt: Attempt, judgement: Judgement, outcome: Outcome | None
+) -> None:
+    """May be called again after an OperationalError. Where the lease is lost, leaves nothing behind."""
+    lease, files = attempt.lease, FileStore(settings)
+    status = None
+    if judgement.verdict is not Verdict.DISCARDED:
+        publication = Publication(files, lease)
+        try:
+            if judgement.verdict is Verdict.SUCCEEDED and outcome is not None:
+                publication = publish_outcome(files, lease, attempt.staging, outcome)
+            else:
+                publication = publish_log(files, lease, attempt.staging)
+        except DiskFull:
+            log.exception("attempt %d of %s could not be published", lease.attempt, lease.job_id)
+            judgement = Judgement(Verdict.FAILED, DISK_FULL)
+        try:
+            with database.transaction() as session:
+                publication.secure(session)
+                status = _write(session, lease, judgement, outcome, publication)
+        except LeaseLost:
+            log.warning("attempt %d of %s has lost its lease; its work is thrown away", lease.attempt, lease.job_id)
+            with database.transaction() as session:
+                publication.withdraw(session)
+    shutil.rmtree(attempt.staging, ignore_errors=True)
+    if status in TERMINAL:
+        shutil.rmtree(scratch_folder(settings, lease.job_id), ignore_errors=True)
+
+
+def _write(
+    session: Session, lease: Lease, judgement: Judgement, outcome: Outcome | None, publication: Publication
+) -> JobStatus:
+    artifacts, error = publication.artifacts, judgement.error or {}
+    if judgement.verdict is Verdict.SUCCEEDED and outcome is not None:
+        finish_succeeded(
+            session,
+            lease,
+            result=outcome.result,
+            output_model_id=outcome.output_model_id,
+            artifacts=artifacts,
+            models=publication.models,
+        )
+        return JobStatus.SUCCEEDED
+    if judgement.verdict is Verdict.FAILED:
+        finish_failed(session, lease, error=error, artifacts=artifacts)
+        return JobStatus.FAILED
+    if judgement.verdict is Verdict.CANCELLED:
+        finish_cancelled(session, lease, artifacts=artifacts)
+        return JobStatus.CANCELLED
+    if judgement.verdict is Verdict.RELEASED:
+        return release_job(session, lease, artifacts=artifacts)
+    return retry_or_fail(session, lease, error=error, artifacts=artifacts)
