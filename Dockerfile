@@ -31,9 +31,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 FROM base AS api
 COPY --from=api-packages /opt/venv /opt/venv
 COPY storage/ storage/
-# The API needs the names and specs of jobs (worker/catalog.py, worker/jobs), never the core.
-COPY worker/__init__.py worker/catalog.py worker/size_formula.py worker/
-COPY worker/jobs/ worker/jobs/
+# Of the worker the API imports names and specs alone; of the core it reads docstrings, to describe what exists.
+COPY worker/ worker/
 COPY service/ service/
 USER 10001:10001
 # Inside a container "every address" is the container's own network; what the host publishes decides who comes in.

@@ -13,7 +13,7 @@ from worker import health
 
 
 @pytest.fixture(autouse=True)
-def _settings_of_the_process(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings_of_the_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONOK_DATA_DIR", str(settings.data_dir))
 
 
