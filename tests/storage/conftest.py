@@ -1,0 +1,44 @@
+"""Shorthand for putting jobs into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from storage.attempts import Lease, claim_job
+from storage.database import Database
+from storage.jobs import submit_job
+from storage.tables import Job
+
+Submit = Callable[..., Job]
+Claim = Callable[..., Lease]
+
+
+@pytest.fixture
+def submit(database: Database) -> Submit:
+    """Submits a job; keyword arguments replace those of an ordinary one."""
+
+    def submit(**changes: Any) -> Job:
+        values: dict[str, Any] = {
+            "spec": {"kind": "train"}, "resolved_spec": {"kind": "train", "seed": 0}, "kind": "train", "name": None,
+            "labels": {}, "model_id": None, "max_attempts": 2, "max_runtime_s": 60, "max_queued": 100,
+        }  # fmt: skip
+        with database.transaction() as session:
+            return submit_job(session, **values | changes)[0]
+
+    return submit
+
+
+@pytest.fixture
+def claim(database: Database) -> Claim:
+    """Claims the oldest queued job."""
+
+    def claim(holder: str = "worker", ttl: float = 30.0) -> Lease:
+        with database.transaction() as session:
+            job = claim_job(session, holder, ttl)
+        assert job is not None
+        return Lease(job.id, job.attempt, holder)
+
+    return claim

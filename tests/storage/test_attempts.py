@@ -1,0 +1,210 @@
+"""Claim, lease, fence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlmodel import Session
+
+from storage import attempts
+from storage.artifacts import build_artifact, list_artifacts
+from storage.attempts import Lease
+from storage.database import Database
+from storage.errors import LeaseLost
+from storage.jobs import get_job, list_events, request_cancel
+from tests.storage.conftest import Claim, Submit
+
+ERROR = {"code": "worker_lost", "title": "t", "detail": "d", "retryable": True}
+
+
+def test_a_claim_takes_the_oldest_job_counts_the_attempt_and_starts_the_lease(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job, _later = submit(), submit()
+    before = database.now()
+    assert claim("worker", ttl=30) == Lease(job.id, 1, "worker")
+    with database.read() as session:
+        claimed = get_job(session, job.id)
+    assert claimed.status == "running"
+    assert claimed.started_at is not None
+    assert claimed.lease_expires_at is not None
+    assert before + 30 <= claimed.lease_expires_at <= database.now() + 30
+
+
+def test_an_empty_queue_gives_nothing(database: Database) -> None:
+    with database.transaction() as session:
+        assert attempts.claim_job(session, "worker", 30) is None
+        assert not attempts.has_queued(session)
+
+
+def test_workers_that_race_for_the_queue_never_claim_the_same_job(database: Database, submit: Submit) -> None:
+    ids = {submit().id for _ in range(40)}
+    claimed: list[str] = []
+
+    def work(holder: str) -> None:
+        while True:
+            with database.transaction() as session:
+                job = attempts.claim_job(session, holder, 30)
+            if job is None:
+                return
+            claimed.append(job.id)
+
+    threads = [threading.Thread(target=work, args=(f"worker-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == 40
+    assert set(claimed) == ids
+
+
+WRITES: dict[str, Callable[[Session, Lease], object]] = {
+    "renew": lambda session, lease: attempts.renew_lease(session, lease, 30),
+    "progress": lambda session, lease: attempts.record_progress(session, lease, progress={}),
+    "warn": lambda session, lease: attempts.add_warning(session, lease, "w"),
+    "succeed": lambda session, lease: attempts.finish_succeeded(
+        session, lease, result={}, output_model_id=None, artifacts=[], models=[]
+    ),
+    "fail": lambda session, lease: attempts.finish_failed(session, lease, error=ERROR),
+    "cancel": lambda session, lease: attempts.finish_cancelled(session, lease),
+    "retry": lambda session, lease: attempts.retry_or_fail(session, lease, error=ERROR),
+    "release": lambda session, lease: attempts.release_job(session, lease),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_no_write_of_an_attempt_that_was_taken_over_changes_anything(
+    database: Database, submit: Submit, claim: Claim, write: Callable[[Session, Lease], object]
+) -> None:
+    job = submit()
+    lost = claim("worker", ttl=-1)
+    with database.transaction() as session:
+        attempts.requeue_expired(session)
+    held = claim("worker")  # the same worker even: the attempt alone tells them apart
+    with database.read() as session:
+        before, events = get_job(session, job.id), list_events(session, job.id)
+    for lease in (lost, Lease(job.id, held.attempt, "another worker")):
+        with pytest.raises(LeaseLost), database.transaction() as session:
+            write(session, lease)
+    with database.read() as session:
+        assert get_job(session, job.id) == before
+        assert list_events(session, job.id) == events
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_an_ended_job_never_changes(
+    database: Database, submit: Submit, claim: Claim, write: Callable[[Session, Lease], object]
+) -> None:
+    submit()
+    lease = claim()
+    with database.transaction() as session:
+        attempts.finish_failed(session, lease, error=ERROR)
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        write(session, lease)
+
+
+def test_a_lease_in_force_is_left_alone_and_one_that_ran_out_sends_the_job_back(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    silent, healthy = submit(), submit()
+    lost = claim("silent", ttl=-1)
+    claim("healthy", ttl=30)
+    with database.transaction() as session:
+        assert attempts.requeue_expired(session) == [(lost, "queued")]
+        assert attempts.requeue_expired(session) == []
+    with database.read() as session:
+        assert get_job(session, silent.id).status == "queued"
+        assert get_job(session, silent.id).lease_holder is None
+        assert get_job(session, healthy.id).status == "running"
+
+
+def test_a_job_whose_attempts_are_used_up_fails_as_worker_lost(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job = submit(max_attempts=2)
+    for _ in range(2):
+        claim(ttl=-1)
+        with database.transaction() as session:
+            attempts.requeue_expired(session)
+    with database.read() as session:
+        failed = get_job(session, job.id)
+    assert (failed.status, failed.attempt) == ("failed", 2)
+    assert (failed.error or {})["code"] == "worker_lost"
+    assert failed.finished_at is not None
+
+
+def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(database: Database, submit: Submit, claim: Claim) -> None:
+    job = submit()
+    lease = claim(ttl=-1)
+    with database.transaction() as session:
+        request_cancel(session, job.id)
+        assert attempts.list_cancelling(session, "worker") == [job.id]
+        assert attempts.requeue_expired(session) == [(lease, "cancelled")]
+        assert attempts.list_cancelling(session, "worker") == []
+
+
+def test_renewing_moves_the_end_of_the_lease(database: Database, submit: Submit, claim: Claim) -> None:
+    submit()
+    lease = claim(ttl=-1)
+    with database.transaction() as session:
+        attempts.renew_lease(session, lease, 30)
+        assert attempts.requeue_expired(session) == []
+
+
+def test_an_attempt_given_back_in_good_order_does_not_count_against_the_job(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job = submit(max_attempts=1)
+    with database.transaction() as session:
+        assert attempts.release_job(session, claim_in(session)) == "queued"
+    lease = claim()
+    assert lease.attempt == 2
+    with database.transaction() as session:
+        assert attempts.retry_or_fail(session, lease, error=ERROR) == "failed"
+    with database.read() as session:
+        assert get_job(session, job.id).max_attempts == 2
+
+
+def claim_in(session: Session) -> Lease:
+    job = attempts.claim_job(session, "worker", 30)
+    assert job is not None
+    return Lease(job.id, job.attempt, "worker")
+
+
+def test_a_new_attempt_starts_with_a_clean_slate_but_keeps_when_the_job_first_started(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job = submit()
+    lease = claim(ttl=-1)
+    with database.transaction() as session:
+        attempts.record_progress(session, lease, progress={"percent": 50}, phase="training")
+        attempts.add_warning(session, lease, "w")
+        attempts.requeue_expired(session)
+        first_start = get_job(session, job.id).started_at
+    claim()
+    with database.read() as session:
+        again = get_job(session, job.id)
+    assert (again.progress, again.phase, again.warnings) == ({}, None, [])
+    assert again.started_at == first_start
+
+
+def test_a_warning_is_kept_once_per_wording(database: Database, submit: Submit, claim: Claim) -> None:
+    job = submit()
+    lease = claim()
+    for message in ("a", "b", "a"):
+        with database.transaction() as session:
+            attempts.add_warning(session, lease, message)
+    with database.read() as session:
+        assert get_job(session, job.id).warnings == ["a", "b"]
+
+
+def test_the_log_of_a_crashed_attempt_is_kept(database: Database, submit: Submit, claim: Claim) -> None:
+    job = submit()
+    lease = claim()
+    log = build_artifact(job_id=job.id, kind="log", name="log-1.txt", media_type="m", sha256="0" * 64, num_bytes=1)
+    with database.transaction() as session:
+        assert attempts.retry_or_fail(session, lease, error=ERROR, artifacts=[log]) == "queued"
+    with database.read() as session:
+        assert [artifact.name for artifact in list_artifacts(session, job.id)] == ["log-1.txt"]
