@@ -1,0 +1,163 @@
+"""A running API over a real database, and jobs brought to their ends by the functions that workers use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from service.app import create_app
+from storage.artifacts import build_artifact
+from storage.attempts import Lease, claim_job, finish_failed, finish_succeeded, record_progress
+from storage.database import Database
+from storage.files import FileStore
+from storage.ids import new_id
+from storage.jobs import MetricPoint
+from storage.settings import Settings
+from storage.tables import Job, Model, utc_now
+
+HOLDER = "wrk_test"
+
+
+def build_summary(*, test: float, file_bytes: int | None = None, latency_ms: float = 2.0) -> dict[str, Any]:
+    """A model's summary as jobs write it."""
+    entries = [{"measure": "float32", "bytes": 1_692_672, "kb": 1653.0, "ratio": 1.0}]
+    if file_bytes is not None:
+        entries.append(
+            {"measure": "file", "bytes": file_bytes, "kb": file_bytes / 1024, "ratio": 1_692_672 / file_bytes}
+        )
+    return {
+        "evaluation": {
+            "validation": {"num_correct": 4670, "num_examples": 5000, "accuracy": 0.934, "loss": 0.2},
+            "test": {"num_correct": round(test * 10_000), "num_examples": 10_000, "accuracy": test, "loss": 0.21},
+        },
+        "accuracy_drop": None,
+        "sparsity": {
+            "total": 0.5,
+            "layers": [{"name": "conv1", "zeros": 144, "total": 288, "sparsity": 0.5}],
+        },
+        "size": {"entries": entries},
+        "layers": [{"name": "conv1", "type": "Conv2d", "shape": [32, 1, 3, 3], "parameters": 288, "macs": 225_792}],
+        "macs": 4_241_152,
+        "latency": {"median_ms": latency_ms, "p95_ms": 3.0, "batch_size": 1, "threads": 1, "device": "cpu"},
+    }
+
+
+class Workshop:
+    """Does what a worker does to the rows of a job, without computing anything."""
+
+    def __init__(self, client: TestClient, database: Database, files: FileStore) -> None:
+        self.client = client
+        self.database = database
+        self.files = files
+
+    def submit(self, kind: str = "train", **spec: Any) -> str:
+        """Id of a job submitted by HTTP."""
+        answer = self.client.post(f"/v1/jobs/{kind}", json=spec)
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["id"]
+        return job_id
+
+    def claim(self) -> Lease:
+        """Starts the oldest waiting job."""
+        with self.database.transaction() as session:
+            job = claim_job(session, HOLDER, ttl=60)
+            assert job is not None
+            return Lease(job.id, job.attempt, HOLDER)
+
+    def report(self, lease: Lease, epoch: int, loss: float | None) -> None:
+        """One epoch's progress."""
+        with self.database.transaction() as session:
+            record_progress(
+                session,
+                lease,
+                progress={"percent": 10.0 * epoch, "epoch": epoch, "total_epochs": 10},
+                phase="training",
+                message=f"epoch {epoch}",
+                metrics={"train_loss": [MetricPoint(epoch, loss)]},
+            )
+
+    def succeed(
+        self,
+        lease: Lease,
+        summary: Mapping[str, Any],
+        content: bytes = b"weights",
+        file_format: str = "checkpoint",
+        file_name: str = "model.safetensors",
+    ) -> str:
+        """Ends the job with one model and one file; returns the model's id."""
+        stored = self.files.put_bytes(content)
+        artifact = build_artifact(
+            job_id=lease.job_id,
+            kind="checkpoint",
+            name=file_name,
+            media_type="application/octet-stream",
+            sha256=stored.sha256,
+            num_bytes=stored.num_bytes,
+        )
+        with self.database.transaction() as session:
+            job = session.get(Job, lease.job_id)
+            assert job is not None
+            model = Model(
+                id=new_id("mdl"),
+                job_id=job.id,
+                parent_model_id=job.model_id,
+                name=f"{job.kind}-{file_format}",
+                architecture="fashion_cnn",
+                dataset="fashion_mnist",
+                files={file_format: artifact.id},
+                summary=dict(summary),
+                created_at=utc_now(),
+            )
+            finish_succeeded(
+                session,
+                lease,
+                result={"epochs": 3},
+                output_model_id=model.id,
+                artifacts=[artifact],
+                models=[model],
+            )
+        return model.id
+
+    def fail(self, lease: Lease) -> None:
+        """Ends the job with an execution error."""
+        error = {"code": "diverged", "title": "Training diverged", "detail": "loss is not finite", "retryable": False}
+        with self.database.transaction() as session:
+            finish_failed(session, lease, error=error)
+
+    def train(self, test: float = 0.93) -> str:
+        """Id of the model of a finished train job."""
+        self.submit("train", epochs=3)
+        return self.succeed(self.claim(), build_summary(test=test))
+
+    def compress(self, model_id: str, test: float = 0.925, file_bytes: int = 16_927, latency_ms: float = 1.0) -> str:
+        """Id of the model of a finished compress job."""
+        self.submit("compress", model_id=model_id)
+        summary = build_summary(test=test, file_bytes=file_bytes, latency_ms=latency_ms)
+        return self.succeed(self.claim(), summary, b"0123456789", "compressed", "تُنُک model.tonok")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def workshop(client: TestClient, database: Database, files: FileStore) -> Workshop:
+    return Workshop(client, database, files)
+
+
+def check_problem(answer: Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
+    """Asserts that the answer is a complete RFC 9457 problem with just these pointers; returns it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert sorted(item["pointer"] for item in problem["errors"]) == sorted(pointers)
+    return problem

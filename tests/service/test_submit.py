@@ -1,0 +1,217 @@
+"""POST /v1/jobs/<kind>: what is taken, what is refused, and how clearly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from storage.settings import Settings
+from tests.service.conftest import Workshop, check_problem
+from worker.jobs import SPECS
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_the_example_in_the_document_can_be_sent_unchanged(kind: str, client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    operation = client.get("/openapi.json").json()["paths"][f"/v1/jobs/{kind}"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    answer = client.post(f"/v1/jobs/{kind}", json=example)
+    assert answer.status_code == 202
+    assert answer.json()["spec"] == example
+
+
+def test_a_submitted_job_waits_and_says_where_to_follow_it(client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train", json={"epochs": 3, "labels": {"team": "vision"}, "name": "first"})
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (job["status"], job["attempt"], job["name"], job["labels"]) == ("queued", 0, "first", {"team": "vision"})
+    assert job["spec"] == {"epochs": 3, "labels": {"team": "vision"}, "name": "first"}
+    assert job["resolved_spec"]["batch_size"] == 256
+    assert job["resolved_spec"]["seed"] == 0
+    assert client.get(answer.headers["location"]).json() == job
+
+
+def test_validate_only_answers_the_resolved_spec_and_starts_nothing(client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train?validate_only=true", json={"epochs": 3})
+    assert answer.status_code == 200
+    assert answer.json()["valid"] is True
+    assert answer.json()["resolved_spec"]["optimizer"] == "sgd"
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_latest_is_resolved_to_the_newest_trained_model_when_the_job_is_submitted(
+    client: TestClient, workshop: Workshop
+) -> None:
+    workshop.train()
+    newest = workshop.train()
+    workshop.compress(newest)
+    job = client.post("/v1/jobs/prune", json={"model_id": "latest"}).json()
+    assert job["spec"]["model_id"] == "latest"
+    assert job["resolved_spec"]["model_id"] == job["model_id"] == newest
+
+
+def test_latest_without_a_trained_model_says_what_to_do(client: TestClient) -> None:
+    problem = check_problem(
+        client.post("/v1/jobs/prune", json={"model_id": "latest"}), 404, "not_found", "/model_id"
+    )
+    assert "/v1/jobs/train" in problem["detail"]
+
+
+@pytest.mark.parametrize("validate_only", ["false", "true"])
+def test_an_unknown_model_is_404_and_names_the_field(validate_only: str, client: TestClient) -> None:
+    answer = client.post(f"/v1/jobs/quantize?validate_only={validate_only}", json={"model_id": "mdl_0"})
+    check_problem(answer, 404, "not_found", "/model_id")
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "pointer", "code"),
+    [
+        ("train", {"epochs": "3"}, "/epochs", "int_type"),
+        ("train", {"epochs": True}, "/epochs", "int_type"),
+        ("train", {"epochs": 2.5}, "/epochs", "int_type"),
+        ("train", {"epochs": 0}, "/epochs", "greater_than_equal"),
+        ("train", {"seed": 2**63}, "/seed", "less_than"),
+        ("train", {"learning_rate": "0.1"}, "/learning_rate", "float_type"),
+        ("prune", {"model_id": "latest", "distillation": 1}, "/distillation", "bool_type"),
+        ("train", {"dataset": "cifar10"}, "/dataset", "enum"),
+        ("train", {"kind": "prune"}, "/kind", "literal_error"),
+        ("train", {"epocs": 3}, "/epocs", "extra_forbidden"),
+        ("train", {"labels": {"team": ""}}, "/labels/team", "string_pattern_mismatch"),
+        ("train", {"labels": {"a/b": "x"}}, "/labels/a~1b", "string_pattern_mismatch"),
+        ("train", {"name": "a\0b"}, "/name", "string_pattern_mismatch"),
+        ("quantize", {"model_id": "latest", "bit_widths": [9, 8]}, "/bit_widths/0", "less_than_equal"),
+        ("quantize", {"model_id": "latest", "bit_widths": [8, 8]}, "/bit_widths", "value_error"),
+        ("quantize", {"model_id": "latest", "bit_widths": []}, "/bit_widths", "too_short"),
+        ("prune", {}, "/model_id", "missing"),
+        ("prune", {"model_id": "../../etc/passwd"}, "/model_id", "string_pattern_mismatch"),
+        ("prune", {"model_id": "latest", "sparsity": 95}, "/sparsity", "less_than"),
+    ],
+)
+def test_a_wrong_field_is_named(kind: str, spec: dict[str, Any], pointer: str, code: str, client: TestClient) -> None:
+    problem = check_problem(client.post(f"/v1/jobs/{kind}", json=spec), 422, "validation_error", pointer)
+    assert problem["errors"][0]["code"] == code
+    assert problem["detail"].startswith(pointer)
+
+
+def test_a_misspelt_field_is_answered_with_the_right_one(client: TestClient) -> None:
+    problem = check_problem(client.post("/v1/jobs/train", json={"epocs": 3}), 422, "validation_error", "/epocs")
+    assert "`epochs`" in problem["detail"]
+
+
+def test_every_wrong_field_is_named_at_once_but_no_value_is_repeated(client: TestClient) -> None:
+    spec = {"epochs": "s3cret", "batch_size": "s3cret", "dataset": "s3cret", "labels": {"x": ["s3cret"]}}
+    answer = client.post("/v1/jobs/train", json=spec)
+    check_problem(answer, 422, "validation_error", "/epochs", "/batch_size", "/dataset", "/labels/x")
+    assert "s3cret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"3",
+        b'{"epochs": 3}{',
+        b'{"name": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"name": "\xff"}',
+        b'{"learning_rate": NaN}',
+        b'{"learning_rate": Infinity}',
+        b'{"learning_rate": 1e999}',
+        b'{"epochs": ' + b"9" * 5000 + b"}",
+        b'{"labels": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        b"[" * 100_000,
+        b'{"epochs": 1, "epochs": "x"}',
+        b"\xef\xbb\xbf{}",
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_hostile_json_is_the_clients_mistake_and_never_ours(body: bytes, client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_thousand_unknown_fields_do_not_make_a_thousand_errors(client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train", json={f"field_{number}": 1 for number in range(1000)})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 50
+    assert "1000 fields" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml"])
+def test_a_body_that_is_not_called_json_is_415(content_type: str | None, client: TestClient) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    problem = check_problem(
+        client.post("/v1/jobs/train", content=b'{"epochs": 3}', headers=headers),
+        415,
+        "unsupported_media_type",
+        "Content-Type",
+    )
+    assert "application/json" in problem["detail"]
+
+
+def test_json_with_a_charset_is_json(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert client.post("/v1/jobs/train", content=b"{}", headers=headers).status_code == 202
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not(chunked: bool, settings: Settings) -> None:
+    from service.app import create_app
+
+    small = settings.model_copy(update={"max_body_bytes": 2048})
+    body = json.dumps({"name": "x" * 3000}).encode()
+    with TestClient(create_app(small)) as client:
+        answer = client.post(
+            "/v1/jobs/train",
+            content=iter([body[:1000], body[1000:]]) if chunked else body,
+            headers={"Content-Type": "application/json"},
+        )
+        check_problem(answer, 413, "body_too_large")
+        assert client.post("/v1/jobs/train", json={}).status_code == 202
+
+
+def test_a_full_queue_is_429_with_a_time_to_come_back(settings: Settings) -> None:
+    from service.app import create_app
+
+    with TestClient(create_app(settings.model_copy(update={"max_queued_jobs": 1}))) as client:
+        assert client.post("/v1/jobs/train", json={}).status_code == 202
+        answer = client.post("/v1/jobs/train", json={})
+        check_problem(answer, 429, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def test_the_same_key_and_body_answer_the_first_job_again(client: TestClient) -> None:
+    key = {"Idempotency-Key": "order-1"}
+    first = client.post("/v1/jobs/train", json={"epochs": 3}, headers=key)
+    again = client.post("/v1/jobs/train", content=b'{ "epochs" : 3 }', headers=key | {"Content-Type": "application/json"})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert len(client.get("/v1/jobs").json()["jobs"]) == 1
+
+
+def test_the_same_key_with_another_body_or_kind_is_refused(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    key = {"Idempotency-Key": "order-1"}
+    client.post("/v1/jobs/prune", json={"model_id": "latest"}, headers=key)
+    body = {"model_id": "latest", "sparsity": 0.5}
+    check_problem(client.post("/v1/jobs/prune", json=body, headers=key), 422, "idempotency_key_reused")
+    body = {"model_id": "latest"}
+    check_problem(client.post("/v1/jobs/compress", json=body, headers=key), 422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", b"\xe9"])
+def test_an_idempotency_key_that_is_not_a_line_of_ascii_is_named(key: str | bytes, client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train", json={}, headers=[("Idempotency-Key", key)])  # type: ignore[list-item]
+    check_problem(answer, 422, "validation_error", "Idempotency-Key")
