@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     database = Database(settings)
     database.create()
     dispatcher = Dispatcher(settings, database, LocalEngine(settings, jobs_module=arguments.jobs_module))

@@ -65,6 +65,7 @@ class Context:
         self._is_cancelled = is_cancelled
         self._artifacts: dict[str, ArtifactKind] = {}
         self._models: dict[str, StagedModel] = {}
+        self._warned: set[str] = set()
         self._phase: str | None = None
         self._progress: dict[str, Any] = {}
         self._moments: list[_Moment] = []
@@ -146,6 +147,9 @@ class Context:
                 log.warning("progress could not be written; will try again", exc_info=True)
 
     def warn(self, message: str) -> None:
+        if message in self._warned:
+            return
+        self._warned.add(message)
         with self._database.transaction() as session:
             add_warning(session, self._lease, message)
 
@@ -208,7 +212,9 @@ class Context:
             return {str(key): self._finite(item, name) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._finite(item, name) for item in value]
-        return value
+        if value is None or isinstance(value, str | int):
+            return value
+        raise TypeError(f"{name} holds a {type(value).__name__}, which JSON cannot hold")
 
 
 def scratch_folder(settings: Settings, job_id: str) -> Path:

@@ -68,9 +68,9 @@ WRITES: dict[str, Callable[[Session, Lease], object]] = {
         session, lease, result={}, output_model_id=None, artifacts=[], models=[]
     ),
     "fail": lambda session, lease: attempts.finish_failed(session, lease, error=ERROR),
-    "cancel": lambda session, lease: attempts.finish_cancelled(session, lease),
+    "cancel": attempts.finish_cancelled,
     "retry": lambda session, lease: attempts.retry_or_fail(session, lease, error=ERROR),
-    "release": lambda session, lease: attempts.release_job(session, lease),
+    "release": attempts.release_job,
 }
 
 

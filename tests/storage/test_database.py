@@ -16,6 +16,10 @@ from storage.settings import Settings
 from storage.tables import Artifact, WorkerNode, utc_now
 
 
+class _Interruption(Exception):
+    pass
+
+
 def _add_worker(database: Database, name: str) -> None:
     with database.transaction() as session:
         session.add(WorkerNode(id=name, pid=1, host="h", slots=0, heartbeat_at=0.0))
@@ -62,9 +66,10 @@ def test_several_processes_may_create_the_schema_at_once(settings: Settings) -> 
 
 
 def test_a_reader_cannot_write(database: Database) -> None:
-    with pytest.raises(OperationalError, match="readonly"), database.read() as session:
+    with database.read() as session:
         session.add(WorkerNode(id="w", pid=1, host="h", slots=1, heartbeat_at=0.0))
-        session.flush()
+        with pytest.raises(OperationalError, match="readonly"):
+            session.flush()
 
 
 def test_a_connection_that_has_read_can_write_again(database: Database) -> None:
@@ -75,10 +80,14 @@ def test_a_connection_that_has_read_can_write_again(database: Database) -> None:
 
 
 def test_an_exception_rolls_everything_back(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.transaction() as session:
-        session.add(WorkerNode(id="w", pid=1, host="h", slots=1, heartbeat_at=0.0))
-        session.flush()
-        raise ZeroDivisionError
+    def write_half() -> None:
+        with database.transaction() as session:
+            session.add(WorkerNode(id="w", pid=1, host="h", slots=1, heartbeat_at=0.0))
+            session.flush()
+            raise _Interruption
+
+    with pytest.raises(_Interruption):
+        write_half()
     with database.read() as session:
         assert session.get(WorkerNode, "w") is None
 

@@ -60,7 +60,7 @@ def test_only_a_hash_becomes_a_path(files: FileStore, name: str) -> None:
         files.path(name)
 
 
-def test_a_write_that_fails_leaves_nothing(files: FileStore, settings: Settings, tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_nothing(files: FileStore, settings: Settings) -> None:
     (settings.data_dir / "files").mkdir(parents=True)
     (settings.data_dir / "files" / ABC[:2]).write_text("a file where a folder is needed")
     with pytest.raises(OSError, match=r"File exists|Not a directory"):

@@ -188,7 +188,7 @@ def main() -> None:
         return
     staging = Path(message["staging"])
     _redirect_output(staging / LOG_NAME)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     watch = Watch(channel, silence_s=0.8 * settings.lease_ttl_s)
     watch.start()
     attempt = json.loads((staging / ATTEMPT_NAME).read_bytes())

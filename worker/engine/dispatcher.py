@@ -137,9 +137,10 @@ class Dispatcher:
         return bool(recovered)
 
     def _give_up_unrenewed(self) -> None:
-        # The holder stops itself before its lease runs out, so that two attempts never run at once.
+        # The holder stops itself before its lease runs out, so that two attempts never run at once. One that has ended
+        # by now is kept: whether it may still be published, its fence will tell.
         for running in self._running.values():
-            if time.monotonic() - running.renewed_at > 0.8 * self._settings.lease_ttl_s:
+            if running.ending is None and time.monotonic() - running.renewed_at > 0.8 * self._settings.lease_ttl_s:
                 running.stop = Stop.LOST
                 self._engine.cancel(running.attempt.lease, grace_s=0)
 

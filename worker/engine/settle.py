@@ -26,6 +26,13 @@ from worker.engine.outcome import DISK_FULL, Outcome
 from worker.engine.port import Attempt
 from worker.engine.publish import Publication, publish_log, publish_outcome
 
+_UNPUBLISHED = {
+    "code": "internal_error",
+    "title": "The job failed",
+    "detail": "the job's files could not be stored",
+    "retryable": True,
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -42,9 +49,9 @@ def settle_attempt(
                 publication = publish_outcome(files, lease, attempt.staging, outcome)
             else:
                 publication = publish_log(files, lease, attempt.staging)
-        except DiskFull:
+        except (DiskFull, OSError) as error:
             log.exception("attempt %d of %s could not be published", lease.attempt, lease.job_id)
-            judgement = Judgement(Verdict.FAILED, DISK_FULL)
+            judgement = Judgement(Verdict.FAILED, DISK_FULL if isinstance(error, DiskFull) else _UNPUBLISHED)
         try:
             with database.transaction() as session:
                 publication.secure(session)

@@ -1,0 +1,44 @@
+"""What the worker concludes from a process that has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.engine.endings import NOT_STARTED, Stop, Verdict, judge
+from worker.engine.outcome import Outcome
+from worker.engine.port import Ending
+
+SUCCEEDED = Outcome(status="succeeded")
+FAILED = Outcome(status="failed", error={"code": "diverged"})
+CANCELLED = Outcome(status="cancelled")
+EXITED = Ending(exit_code=0, signal=None)
+KILLED = Ending(exit_code=None, signal=9)
+
+
+@pytest.mark.parametrize(
+    ("stop", "ending", "outcome", "verdict", "code"),
+    [
+        (None, EXITED, SUCCEEDED, Verdict.SUCCEEDED, None),
+        (None, EXITED, FAILED, Verdict.FAILED, "diverged"),
+        (None, EXITED, CANCELLED, Verdict.CANCELLED, None),
+        (None, EXITED, None, Verdict.CRASHED, "worker_lost"),
+        (None, KILLED, None, Verdict.CRASHED, "worker_lost"),
+        (None, NOT_STARTED, None, Verdict.CRASHED, "worker_lost"),
+        (None, Ending(None, 9, out_of_memory=True), None, Verdict.CRASHED, "out_of_memory"),
+        (Stop.CANCEL, KILLED, None, Verdict.CANCELLED, None),
+        (Stop.CANCEL, EXITED, SUCCEEDED, Verdict.SUCCEEDED, None),
+        (Stop.CANCEL, EXITED, FAILED, Verdict.FAILED, "diverged"),
+        (Stop.DEADLINE, EXITED, CANCELLED, Verdict.FAILED, "deadline_exceeded"),
+        (Stop.DEADLINE, KILLED, None, Verdict.FAILED, "deadline_exceeded"),
+        (Stop.RELEASE, EXITED, CANCELLED, Verdict.RELEASED, None),
+        (Stop.RELEASE, KILLED, None, Verdict.RELEASED, None),
+        (Stop.RELEASE, EXITED, SUCCEEDED, Verdict.SUCCEEDED, None),
+        (Stop.LOST, EXITED, SUCCEEDED, Verdict.DISCARDED, None),
+    ],
+)
+def test_verdict(
+    stop: Stop | None, ending: Ending, outcome: Outcome | None, verdict: Verdict, code: str | None
+) -> None:
+    judgement = judge(stop, ending, outcome, max_runtime_s=10)
+    assert judgement.verdict is verdict
+    assert (judgement.error or {}).get("code") == code

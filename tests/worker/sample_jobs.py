@@ -1,0 +1,142 @@
+"""Job kinds for the engine's tests: each does one thing that jobs do, or that goes wrong with them."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from storage.errors import Diverged
+from worker.catalog import ArtifactKind
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress
+
+PRELOAD = ()
+
+
+class SampleSpec(JobSpec):
+    """`action` is what the run does; `witness` is a folder where it leaves signs of what it has seen."""
+
+    kind: Literal["sample"] = "sample"
+    action: str
+    witness: Path
+
+
+def parse_spec(resolved_spec: dict[str, Any]) -> SampleSpec:
+    return SampleSpec.model_validate(resolved_spec)
+
+
+def run_spec(spec: JobSpec, context: JobContext) -> JobOutcome:
+    assert isinstance(spec, SampleSpec)
+    with (spec.witness / context.job_id).open("a") as stream:
+        stream.write(f"{os.getpid()}\n")
+    print(f"the run says {spec.action}", flush=True)
+    return _ACTIONS[spec.action](spec, context)
+
+
+def _write_and_save(context: JobContext) -> str:
+    context.artifact_path("weights.bin", ArtifactKind.CHECKPOINT).write_bytes(b"weights" * 1000)
+    context.artifact_path("curve.png", ArtifactKind.PLOT).write_bytes(b"\x89PNG")
+    return context.save_model(
+        ModelRecord("net", "mlp", "digits", None, {"checkpoint": "weights.bin"}, {"sparsity": 0.5, "loss": math.nan})
+    )
+
+
+def _succeed(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    for epoch in range(1, 4):
+        metrics = {"train_loss": 1 / epoch, "bad": math.nan if epoch == 2 else 1.0}
+        context.report(
+            Progress(
+                phase="training", percent=epoch * 30, epoch=epoch, message=f"epoch {epoch}", metrics=metrics,
+                metrics_step=epoch,
+            )
+        )  # fmt: skip
+    model_id = _write_and_save(context)
+    assert context.model_file(model_id).read_bytes().startswith(b"weights")
+    threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    return JobOutcome({"accuracy": 0.9, "infinite": math.inf, "threads": threads}, model_id)
+
+
+def _fail(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    _write_and_save(context)
+    raise Diverged("the loss is not finite")
+
+
+def _raise(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    _write_and_save(context)
+    raise RuntimeError("secret-path-in-message")
+
+
+def _memory_error(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    raise MemoryError
+
+
+def _exit(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    os._exit(7)
+
+
+def _segfault(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    ctypes.string_at(0)
+    raise AssertionError
+
+
+def _exit_once(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    """Dies in the first attempt; in the second finds in scratch what the first has kept there."""
+    kept = context.scratch / "kept"
+    if not kept.exists():
+        kept.write_text("first")
+        os._exit(1)
+    return JobOutcome({"kept": kept.read_text()})
+
+
+def _wait(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    """Runs until it is asked to stop."""
+    while True:
+        context.report(Progress(phase="waiting"))
+        time.sleep(0.02)
+
+
+def _wait_for_go(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    while not (spec.witness / "go").exists():
+        time.sleep(0.02)
+    return _succeed(spec, context)
+
+
+def _ignore_everything(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """Neither reports nor minds SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.05)
+
+
+def _with_grandchild(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            time.sleep(0.05)
+    (spec.witness / "grandchild").write_text(str(pid))
+    return _ignore_everything(spec, context)
+
+
+def _imports(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    return JobOutcome({"torch": "torch" in sys.modules, "group": os.getpgid(0) == os.getpid()})
+
+
+_ACTIONS = {
+    "succeed": _succeed,
+    "fail": _fail,
+    "raise": _raise,
+    "memory_error": _memory_error,
+    "exit": _exit,
+    "segfault": _segfault,
+    "exit_once": _exit_once,
+    "wait": _wait,
+    "wait_for_go": _wait_for_go,
+    "ignore_everything": _ignore_everything,
+    "with_grandchild": _with_grandchild,
+    "imports": _imports,
+}
