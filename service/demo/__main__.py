@@ -59,7 +59,7 @@ class Demo:
 
     def _run_step(self, step: Step, model_id: str | None = None) -> dict[str, Any]:
         self._number += 1
-        spec = {"name": f"demo: {step.row}", **step.spec} | ({"model_id": model_id} if model_id else {})
+        spec = {"name": step.name, **step.spec} | ({"model_id": model_id} if model_id else {})
         started = time.monotonic()
         job = self.client.submit_job(step.kind, spec)
         self.running_job = job["id"]
@@ -94,7 +94,7 @@ class Demo:
         return added
 
     def _save_artifacts(self, job_id: str, step: Step) -> Path:
-        folder = self.output / f"{self._number}-{step.slug}"
+        folder = self.output / f"{self._number}-{step.name}"
         folder.mkdir(parents=True)
         for artifact in self.client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
             self.client.download(artifact["url"], folder / Path(artifact["name"]).name)

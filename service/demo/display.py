@@ -23,12 +23,12 @@ class LiveLine:
 
     output: TextIO
     title: str
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
     phase: str | None = None
 
     def show(self, data: Mapping[str, Any]) -> None:
         """data: of a `progress` event."""
-        self.metrics |= {name: value for name, value in (data.get("metrics") or {}).items() if value is not None}
+        self.metrics = data.get("metrics") or self.metrics
         if self.output.isatty():
             width = shutil.get_terminal_size().columns - 1
             self.output.write(f"\r\x1b[2K{self._describe(data)[:width]}")
@@ -52,11 +52,11 @@ class LiveLine:
         if data.get("epoch") is not None:
             parts.append(f"epoch {data['epoch']}/{data.get('total_epochs') or '?'}")
         for name, value in self.metrics.items():
-            words = name.replace("_", " ")
-            if name.endswith("loss"):
-                parts.append(f"{words} {value:.3f}")
-            elif name.endswith("accuracy"):
-                parts.append(f"{words} {100 * value:.2f} %")
+            # A series may carry its stage in front, such as the bit width that is trained.
+            if value is not None and name.endswith("train_loss"):
+                parts.append(f"loss {value:.3f}")
+            elif value is not None and name.endswith("validation_accuracy"):
+                parts.append(f"accuracy {100 * value:.2f} %")
         return " · ".join(parts)
 
 

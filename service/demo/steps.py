@@ -11,26 +11,26 @@ BIT_WIDTHS = (8, 6, 4, 2)
 
 @dataclass(frozen=True)
 class Step:
-    """One job. slug: its folder of results; row: its line in the table; spec: what is sent, but for the model."""
+    """One job. name: of its model and its folder; row: its line in the table; spec: what is sent, but for the model."""
 
-    slug: str
+    name: str
     row: str
     kind: str
     spec: Mapping[str, Any]
 
 
-FASHION_MNIST = Step("train", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn"})
-DIGITS = Step("train", "baseline", "train", {"dataset": "digits", "architecture": "lenet5", "epochs": 30})
+FASHION_MNIST = Step("baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn"})
+DIGITS = Step("baseline", "baseline", "train", {"dataset": "digits", "architecture": "lenet5", "epochs": 30})
 
 FROM_BASELINE = (
-    Step("prune-one-shot", "one-shot pruning", "prune", {"schedule": "one_shot", "max_accuracy_drop": 1.0}),
-    Step("prune-step-by-step", "step-by-step pruning", "prune", {"schedule": "cubic", "max_accuracy_drop": 1.0}),
-    Step("quantize", "quantization", "quantize", {"bit_widths": list(BIT_WIDTHS)}),
+    Step("one-shot", "one-shot pruning", "prune", {"schedule": "one_shot", "max_accuracy_drop": 1.0}),
+    Step("step-by-step", "step-by-step pruning", "prune", {"schedule": "cubic", "max_accuracy_drop": 1.0}),
+    Step("quantized", "quantization", "quantize", {"bit_widths": list(BIT_WIDTHS)}),
     Step(
-        "prune-channels",
+        "channels",
         "channel pruning",
         "prune",
         {"pattern": "channels", "schedule": "one_shot", "sparsity": 0.5, "fine_tune_epochs": 2},
     ),
-    Step("compress", "compressed file", "compress", {"effort": "quick", "max_accuracy_drop": 1.0}),
+    Step("compressed", "compressed file", "compress", {"effort": "quick", "max_accuracy_drop": 1.0}),
 )
