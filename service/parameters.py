@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 
 from service.errors import RequestRefused
 
 
 def check_parameters(request: Request) -> None:
     """A dependency of the whole app. Raises RequestRefused (422)."""
-    # Read from the document that clients read, so that the two cannot disagree.
-    operation = request.app.openapi()["paths"].get(request.scope["route"].path, {}).get(request.method.lower())
-    if operation is None:  # not part of the API: the documentation pages
-        return
-    known = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
+    known = list(_list_names(request.scope["route"].dependant))
     for name in request.query_params:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -27,3 +25,10 @@ def check_parameters(request: Request) -> None:
         # PostgreSQL has no text with NUL in it.
         if "\0" in value:
             raise RequestRefused(422, "validation_error", f"{name}: NUL is not allowed.", pointer=name)
+
+
+def _list_names(dependant: Dependant) -> Iterator[str]:
+    """Query parameters of a route and of everything that it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _list_names(inner)

@@ -1,0 +1,329 @@
+"""Following, ending and finding jobs."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from storage.attempts import requeue_expired
+from storage.jobs import get_job
+from tests.service.conftest import Workshop, build_summary, check_problem
+
+READS = ["", "/events", "/stream", "/metrics", "/result", "/artifacts"]
+
+
+def parse_frames(text: str) -> list[dict[str, str]]:
+    """Server-sent events as their fields."""
+    frames = [frame for frame in text.split("\n\n") if frame and not frame.startswith(":")]
+    return [dict(line.split(": ", 1) for line in frame.split("\n")) for frame in frames]
+
+
+@pytest.mark.parametrize("path", READS)
+def test_every_view_of_an_unknown_job_is_404(path: str, client: TestClient) -> None:
+    check_problem(client.get(f"/v1/jobs/job_unknown{path}"), 404, "not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
+def test_an_unknown_job_cannot_be_changed(method: str, path: str, client: TestClient) -> None:
+    check_problem(client.request(method, f"/v1/jobs/job_unknown{path}"), 404, "not_found")
+
+
+def test_a_running_job_shows_phase_and_progress(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.report(workshop.claim(), epoch=4, loss=0.5)
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["status"], job["phase"], job["attempt"]) == ("running", "training", 1)
+    assert (job["progress"]["percent"], job["progress"]["epoch"], job["progress"]["eta_s"]) == (40.0, 4, None)
+    assert job["started_at"].endswith("Z")
+    assert job["finished_at"] is None
+
+
+def test_a_failed_job_is_a_200_that_carries_its_error(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.fail(workshop.claim())
+    answer = client.get(f"/v1/jobs/{job_id}")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "failed"
+    assert answer.json()["error"] == {
+        "code": "diverged",
+        "title": "Training diverged",
+        "detail": "loss is not finite",
+        "retryable": False,
+    }
+
+
+def test_a_job_that_has_not_changed_is_304(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    etag = client.get(f"/v1/jobs/{job_id}").headers["etag"]
+    unchanged = client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": etag})
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", etag)
+    workshop.claim()
+    changed = client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": etag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != etag
+
+
+def test_a_long_poll_gives_up_after_its_time(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    started = time.monotonic()
+    answer = client.get(f"/v1/jobs/{job_id}?wait_s=0.5")
+    assert answer.json()["status"] == "queued"
+    assert time.monotonic() - started >= 0.5
+
+
+def test_a_long_poll_answers_when_the_job_ends(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    lease = workshop.claim()
+    ending = threading.Timer(0.5, workshop.fail, [lease])
+    ending.start()
+    started = time.monotonic()
+    answer = client.get(f"/v1/jobs/{job_id}?wait_s=30")
+    ending.join()
+    assert answer.json()["status"] == "failed"
+    assert time.monotonic() - started < 25
+
+
+def test_a_long_poll_with_an_etag_answers_at_the_first_change(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    etag = client.get(f"/v1/jobs/{job_id}").headers["etag"]
+    start = threading.Timer(0.5, workshop.claim)
+    start.start()
+    answer = client.get(f"/v1/jobs/{job_id}?wait_s=30", headers={"If-None-Match": etag})
+    start.join()
+    assert (answer.status_code, answer.json()["status"]) == (200, "running")
+
+
+@pytest.mark.parametrize("wait_s", ["-1", "31", "soon", "nan"])
+def test_a_wait_out_of_bounds_is_named(wait_s: str, client: TestClient) -> None:
+    check_problem(client.get(f"/v1/jobs/job_1?wait_s={wait_s}"), 422, "validation_error", "wait_s")
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_again_without_effect(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    for _ in range(2):
+        answer = client.post(f"/v1/jobs/{job_id}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+def test_a_running_job_is_cancelling_until_its_worker_has_stopped_it(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.claim()
+    for _ in range(2):
+        answer = client.post(f"/v1/jobs/{job_id}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_finished_job_cannot_be_cancelled(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.fail(workshop.claim())
+    check_problem(client.post(f"/v1/jobs/{job_id}/cancel"), 409, "conflict")
+
+
+def test_a_retry_is_a_new_job_with_the_same_spec(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train", epochs=3, labels={"team": "vision"})
+    check_problem(client.post(f"/v1/jobs/{job_id}/retry"), 409, "conflict")
+    workshop.fail(workshop.claim())
+    answer = client.post(f"/v1/jobs/{job_id}/retry")
+    first, again = client.get(f"/v1/jobs/{job_id}").json(), answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{again['id']}"
+    assert again["id"] != job_id
+    assert (again["status"], again["attempt"], again["error"]) == ("queued", 0, None)
+    same = ["kind", "spec", "resolved_spec", "labels", "max_attempts"]
+    assert {name: again[name] for name in same} == {name: first[name] for name in same}
+
+
+def test_a_retry_with_a_key_happens_once(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.fail(workshop.claim())
+    key = {"Idempotency-Key": "again"}
+    ids = {client.post(f"/v1/jobs/{job_id}/retry", headers=key).json()["id"] for _ in range(2)}
+    assert len(ids) == 1
+
+
+def test_a_deleted_job_takes_its_model_and_files_along(client: TestClient, workshop: Workshop) -> None:
+    model_id = workshop.train()
+    job_id = client.get(f"/v1/models/{model_id}").json()["job_id"]
+    sha256 = client.get(f"/v1/jobs/{job_id}/artifacts").json()["artifacts"][0]["sha256"]
+    answer = client.delete(f"/v1/jobs/{job_id}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    check_problem(client.get(f"/v1/jobs/{job_id}"), 404, "not_found")
+    check_problem(client.get(f"/v1/models/{model_id}"), 404, "not_found")
+    assert not workshop.files.has(sha256)
+
+
+def test_a_job_that_runs_or_that_others_build_on_cannot_be_deleted(client: TestClient, workshop: Workshop) -> None:
+    running = workshop.submit("train")
+    check_problem(client.delete(f"/v1/jobs/{running}"), 409, "conflict")
+    workshop.fail(workshop.claim())
+    model_id = workshop.train()
+    workshop.compress(model_id)
+    parent_job = client.get(f"/v1/models/{model_id}").json()["job_id"]
+    check_problem(client.delete(f"/v1/jobs/{parent_job}"), 409, "conflict")
+
+
+def test_events_are_numbered_and_continue_where_the_last_page_ended(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    lease = workshop.claim()
+    workshop.report(lease, epoch=1, loss=0.7)
+    workshop.fail(lease)
+    first = client.get(f"/v1/jobs/{job_id}/events?limit=2").json()
+    rest = client.get(f"/v1/jobs/{job_id}/events?after={first['next_after']}").json()
+    events = first["events"] + rest["events"]
+    assert [event["type"] for event in events] == ["queued", "started", "progress", "failed"]
+    assert [event["seq"] for event in events] == [1, 2, 3, 4]
+    assert events[2]["data"]["message"] == "epoch 1"
+    assert client.get(f"/v1/jobs/{job_id}/events?after=4").json() == {"events": [], "next_after": 4}
+
+
+def test_the_stream_is_the_log_and_ends_with_done(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    lease = workshop.claim()
+    workshop.report(lease, epoch=1, loss=0.7)
+    ending = threading.Timer(0.5, workshop.fail, [lease])
+    ending.start()
+    answer = client.get(f"/v1/jobs/{job_id}/stream")
+    ending.join()
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    frames = parse_frames(answer.text)
+    log = client.get(f"/v1/jobs/{job_id}/events").json()["events"]
+    assert [json.loads(frame["data"]) for frame in frames[:-1]] == log
+    assert [(frame["id"], frame["event"]) for frame in frames[:-1]] == [(str(e["seq"]), e["type"]) for e in log]
+    assert frames[-1]["event"] == "done"
+    assert json.loads(frames[-1]["data"])["status"] == "failed"
+
+
+def test_a_stream_is_resumed_behind_the_last_event_seen(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.fail(workshop.claim())
+    resumed = client.get(f"/v1/jobs/{job_id}/stream?after=1", headers={"Last-Event-ID": "2"})
+    assert [frame["event"] for frame in parse_frames(resumed.text)] == ["failed", "done"]
+    wrong = client.get(f"/v1/jobs/{job_id}/stream", headers={"Last-Event-ID": "two"})
+    check_problem(wrong, 422, "validation_error", "last-event-id")
+
+
+def test_series_hold_one_point_per_report_and_null_where_it_was_not_finite(
+    client: TestClient, workshop: Workshop
+) -> None:
+    job_id = workshop.submit("train")
+    lease = workshop.claim()
+    for epoch, loss in enumerate([0.9, None, 0.4], start=1):
+        workshop.report(lease, epoch, loss)
+    points = [{"step": 1.0, "value": 0.9}, {"step": 2.0, "value": None}, {"step": 3.0, "value": 0.4}]
+    assert client.get(f"/v1/jobs/{job_id}/metrics").json() == {"series": {"train_loss": points}}
+    thinned = client.get(f"/v1/jobs/{job_id}/metrics?name=train_loss&max_points=2").json()
+    assert thinned == {"series": {"train_loss": [points[0], points[2]]}}
+    assert client.get(f"/v1/jobs/{job_id}/metrics?name=accuracy").json() == {"series": {}}
+
+
+def test_the_result_is_there_once_the_job_has_succeeded(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    lease = workshop.claim()
+    check_problem(client.get(f"/v1/jobs/{job_id}/result"), 409, "conflict")
+    model_id = workshop.succeed(lease, build_summary(test=0.93))
+    result = client.get(f"/v1/jobs/{job_id}/result").json()
+    assert (result["output_model_id"], result["result"]) == (model_id, {"epochs": 3})
+    assert [artifact["name"] for artifact in result["artifacts"]] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("ending", ["failed", "cancelled"])
+def test_a_job_that_did_not_succeed_has_no_result(ending: str, client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    if ending == "failed":
+        workshop.fail(workshop.claim())
+    else:
+        client.post(f"/v1/jobs/{job_id}/cancel")
+    assert ending in check_problem(client.get(f"/v1/jobs/{job_id}/result"), 409, "conflict")["detail"]
+
+
+def test_a_lost_workers_job_waits_again(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.claim()
+    with workshop.database.transaction() as session:
+        get_job(session, job_id).lease_expires_at = 0.0
+    with workshop.database.transaction() as session:
+        requeue_expired(session)
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["status"], job["attempt"], job["max_attempts"]) == ("queued", 1, 2)
+
+
+def list_ids(client: TestClient, **parameters: Any) -> list[str]:
+    answer = client.get("/v1/jobs", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [job["id"] for job in answer.json()["jobs"]]
+
+
+def test_the_list_is_newest_first_and_filters_combine(client: TestClient, workshop: Workshop) -> None:
+    first = workshop.submit("train", labels={"team": "vision", "run": "a=b"})
+    failed = workshop.submit("train", labels={"team": "speech"})
+    workshop.succeed(workshop.claim(), build_summary(test=0.93))
+    workshop.fail(workshop.claim())
+    model_id = client.get(f"/v1/jobs/{first}").json()["output_model_id"]
+    pruning = workshop.submit("prune", model_id=model_id)
+    assert list_ids(client) == [pruning, failed, first]
+    assert list_ids(client, status="failed") == [failed]
+    assert list_ids(client, kind="train") == [failed, first]
+    assert list_ids(client, kind="train", status="succeeded") == [first]
+    assert list_ids(client, label="team=vision") == list_ids(client, label="run=a=b") == [first]
+    assert list_ids(client, model_id=model_id) == [pruning]
+    created_at = client.get(f"/v1/jobs/{first}").json()["created_at"]
+    assert list_ids(client, created_after=created_at) == [pruning, failed]
+
+
+def test_the_list_leaves_out_specs_and_results(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    job = client.get("/v1/jobs").json()["jobs"][0]
+    assert {"spec", "resolved_spec", "result"} & set(job) == set()
+
+
+def test_pages_hold_every_job_once_also_while_jobs_are_added(client: TestClient, workshop: Workshop) -> None:
+    ids = [workshop.submit("train") for _ in range(5)]
+    seen: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.get("/v1/jobs", params={"page_size": 2} | ({"page_token": token} if token else {})).json()
+        seen += [job["id"] for job in page["jobs"]]
+        workshop.submit("train")
+        token = page["next_page_token"]
+        if token is None:
+            break
+    assert seen == ids[::-1]
+
+
+def test_a_page_size_above_the_limit_is_clamped(client: TestClient, workshop: Workshop) -> None:
+    workshop.submit("train")
+    assert len(list_ids(client, page_size=10**30)) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("status=done", "status"),
+        ("kind=distill", "kind"),
+        ("label=vision", "label"),
+        ("created_after=yesterday", "created_after"),
+        ("created_after=2026-11-23T21:00:00", "created_after"),
+        ("created_after=0001-01-01T00:00:00%2B23:59", "created_after"),
+        ("page_size=0", "page_size"),
+        ("page_size=many", "page_size"),
+        ("model_id=%00", "model_id"),
+    ],
+)
+def test_a_wrong_filter_is_named(query: str, pointer: str, client: TestClient) -> None:
+    check_problem(client.get(f"/v1/jobs?{query}"), 422, "validation_error", pointer)
+
+
+@pytest.mark.parametrize("token", ["x", "W10", "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwiYSJd"])
+def test_a_page_token_of_ones_own_making_is_named(token: str, client: TestClient) -> None:
+    check_problem(client.get(f"/v1/jobs?page_token={token}"), 422, "invalid_page_token", "page_token")
+
+
+def test_a_misspelt_filter_is_refused_and_not_ignored(client: TestClient) -> None:
+    problem = check_problem(client.get("/v1/jobs?stauts=failed"), 422, "unknown_parameter", "stauts")
+    assert "`status`" in problem["detail"]
