@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from worker.core.coding.container import decode_network, encode_network
+from worker.core.coding.ledger import compute_entropy_bytes, compute_packed_bytes
 
-__all__ = ["decode_network", "encode_network"]
+__all__ = ["compute_entropy_bytes", "compute_packed_bytes", "decode_network", "encode_network"]

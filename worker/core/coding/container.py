@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import RangeReader, RangeWriter
-from worker.core.coding.scan import MAX_MIXED_WEIGHTS, choose_scans, compute_natural_scan
+from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
+from worker.core.coding.scan import choose_scans, compute_natural_scan
 from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
 
@@ -35,6 +35,7 @@ MAX_LAYERS = 1024
 MAX_CLASSES = 4096
 MAX_TEXT_BYTES = 255
 MAX_SIDE = 1 << 20
+MAX_WEIGHTS = 1 << 26
 FREE_WEIGHTS = 1 << 16
 WEIGHTS_PER_BYTE = 1024
 """A file of n bytes may declare FREE_WEIGHTS + n * WEIGHTS_PER_BYTE weights: what bounds a reader's memory."""
@@ -56,10 +57,11 @@ _BLANK = IntegerNetwork(architecture="", widths=(), input_shape=(1, 1, 1), class
 def encode_network(network: IntegerNetwork) -> bytes:
     """The bytes of a `.tonok` file. Raises InvalidModel for a network outside the format's limits."""
     _check_network(network)
-    scans = choose_scans(network)
     writer = RangeWriter()
     num_weights = sum(layer.weight.size for layer in network.layers)
-    _code_network(Fields(writer), network, scans, num_weights)
+    if num_weights > MAX_WEIGHTS:
+        raise InvalidModel(f"A compressed file holds at most {MAX_WEIGHTS} weights.", field="layers")
+    _code_network(Fields(writer), network, choose_scans(network), num_weights)
     body = writer.finish()
     # A network of hardly anything but zeros may need fewer bytes than its size must have: a reader takes zeros at the
     # end for nothing.
@@ -79,7 +81,8 @@ def decode_network(data: bytes) -> IntegerNetwork:
     body = data[HEAD_BYTES:]
     if zlib.crc32(body) != int.from_bytes(data[3:HEAD_BYTES], "big"):
         raise InvalidModel("The file is damaged: its checksum does not match.")
-    return _code_network(Fields(RangeReader(body)), _BLANK, (), FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
+    max_weights = min(MAX_WEIGHTS, FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
+    return _code_network(Fields(RangeReader(body)), _BLANK, (), max_weights)
 
 
 def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ...], max_weights: int) -> IntegerNetwork:
@@ -114,15 +117,14 @@ def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ..
     input_scales = np.array([layer.input_scale for layer in layers], np.float64)
     input_scales = fields.floats("input scale", input_scales)
     layers = [replace(layer, input_scale=float(scale)) for layer, scale in zip(layers, input_scales, strict=True)]
-    for kind in ("scale", "bias"):
-        layers = [replace(layer, **{kind: _code_array(fields, kind, getattr(layer, kind))}) for layer in layers]
+    layers = [replace(layer, scale=_code_array(fields, "scale", layer.scale)) for layer in layers]
+    layers = [replace(layer, bias=_code_array(fields, "bias", layer.bias)) for layer in layers]
 
-    models, num_mixed = WeightModels(), 0
+    models = WeightModels()
     for index, layer in enumerate(layers):
         natural = compute_natural_scan(layer.weight, layers[index - 1].weight if index else None)
         scan = _code_scan(fields, _at(scans, index, natural), natural)
-        num_mixed += 0 if scan.in_blocks else layer.weight.size
-        if num_mixed > MAX_MIXED_WEIGHTS:
+        if not scan.in_blocks and layer.weight.size > MAX_DECISIONS:
             raise InvalidModel("The file codes more weights one by one than the format allows.")
         flat = layer.weight.reshape(len(layer.weight), -1)
         read = code_weights(fields, models, flat, layer.bit_width, scan)

@@ -20,6 +20,11 @@ from worker.core.coding.ranges import BitCoder
 EVEN = 1 << 15
 """The probability of a bit of which nothing is known."""
 
+MAX_EXPONENT = 2046
+
+NEAR_EXPONENTS = 16
+"""Exponents up to so far below the largest are counted down to one by one."""
+
 TEXT_PRIMER = (
     "conv1 conv2 conv3 conv4 fc1 fc2 fc3 linear1 linear2 features.0 features.4 features.8 classifier.1 classifier.3 "
     "blocks.0.conv1 blocks.1.conv2 layers.0 layers.2 layers.4 stem head depthwise pointwise shortcut output "
@@ -91,7 +96,7 @@ class Fields:
 
     def decimal(self, kind: str, value: float) -> float:
         """One float by its shortest decimal notation: 0.286 is 286 and -3."""
-        sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+        sign, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
         number = int("".join(map(str, digits)))
         size = self.raw(number.bit_length(), 6)
         number = self.raw(number, size)
@@ -121,18 +126,25 @@ class Fields:
         )
         self._exponents[kind] = largest
         read = []
-        for pattern, exponent, mantissa in zip(patterns, exponents, mantissas, strict=True):
+        for pattern in patterns:
             sign = self.bit((kind, "sign"), pattern >> exponent_bits + mantissa_bits)
-            if self.bit((kind, "zero exponent"), int(exponent == 0)):
-                exponent = 0
-            else:
-                below = 0
-                while below < largest - 1 and self.bit((kind, "below", below), int(largest - exponent > below)):
-                    below += 1
-                exponent = largest - below
-            mantissa = self.raw(mantissa >> mantissa_bits - kept, kept) << mantissa_bits - kept
-            read.append((sign << exponent_bits | exponent) << mantissa_bits | mantissa)
+            exponent = self._exponent(kind, pattern >> mantissa_bits & (1 << exponent_bits) - 1, largest)
+            mantissa = self.raw((pattern & (1 << mantissa_bits) - 1) >> mantissa_bits - kept, kept)
+            read.append((sign << exponent_bits | exponent) << mantissa_bits | mantissa << mantissa_bits - kept)
         return _from_patterns(read, bool(is_wide))
+
+    def _exponent(self, kind: str, value: int, largest: int) -> int:
+        """0, or how far it lies below the largest."""
+        if self.bit((kind, "zero exponent"), int(value == 0)):
+            return 0
+        below = 0
+        while below < NEAR_EXPONENTS and self.bit((kind, "below", below), int(largest - value > below)):
+            below += 1
+        if below == NEAR_EXPONENTS:
+            below += self.number(f"{kind} far below", largest - value - below, MAX_EXPONENT)
+        if below >= largest:
+            raise InvalidModel(f"A {kind} of the file has no valid exponent.", field=kind)
+        return largest - below
 
 
 def _fits_float32(values: NDArray[np.float64]) -> bool:
@@ -162,10 +174,10 @@ def _code_byte(model: MixedBit, coder: BitCoder, before: int, byte: int) -> int:
 class _Rehearsal:
     """A coder for text that both sides know already."""
 
-    def code(self, probability: int, bit: int) -> int:
+    def code(self, probability: int, bit: int) -> int:  # noqa: ARG002 - there is no file
         return bit
 
-    def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:  # noqa: ARG002
         return bits
 
 

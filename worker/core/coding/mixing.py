@@ -9,7 +9,6 @@ probabilities. Shifts to the right round down, also for negative numbers.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from operator import mul
 
 from worker.core.coding.ranges import BitCoder
 from worker.core.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
@@ -18,14 +17,17 @@ STATE_BITS = 22
 """A context's probability has six bits more than the coder's, so that slow learning is not rounded away."""
 
 EVEN_STATE = 1 << STATE_BITS - 1
-MEMORY = 250
+
+MEMORY = 1000
 """After so many decisions a context forgets as fast as it learns."""
 
-RATES = [int(65536 / (count + 1.6)) for count in range(MEMORY)]
-"""The share (in 1/65536) by which a context's n-th decision moves its probability."""
+RATES = [655360 // (10 * count + 16) for count in range(MEMORY)]
+"""The share, in 1/65536, by which a context's decision moves its probability: 1 / (decisions before + 1.6)."""
 
 WHOLE_WEIGHT = 65536
-STARTING_WEIGHT = 20000
+STARTING_WEIGHT = 10000
+SLOWEST_MIX = 6
+"""The rate at which weights learn: 800 / (decisions before + 16), but never less than this."""
 
 
 class AdaptiveBits:
@@ -35,9 +37,12 @@ class AdaptiveBits:
         self._states: dict[Hashable, list[int]] = {}
 
     def code(self, coder: BitCoder, context: Hashable, bit: int) -> int:
+        """Returns the bit in the file."""
         state = self._states.setdefault(context, [EVEN_STATE, 0])
         bit = coder.code(min(65535, max(1, state[0] >> 6)), bit)
-        _learn(state, bit)
+        probability, count = state
+        state[0] = probability + (((bit << STATE_BITS) - probability) * RATES[count] >> 16)
+        state[1] = min(count + 1, MEMORY - 1)
         return bit
 
 
@@ -45,47 +50,54 @@ class MixedBit:
     """One kind of decision, seen in `num_inputs` contexts at once.
 
     The first context is the base: a new context of another input starts from the base's probability, and the mix is
-    base + the weighted distances of the others from the base. `num_weight_sets` sets of weights learn apart.
+    the base's logit plus the weighted distances of the others from it. `num_weight_sets` sets of weights learn apart.
     """
 
     def __init__(self, num_inputs: int, num_weight_sets: int) -> None:
-        self._num_inputs = num_inputs
-        self._states: list[dict[int, list[int]]] = [{} for _ in range(num_inputs)]
+        self._tables: list[dict[int, list[int]]] = [{} for _ in range(num_inputs)]
         self._weights = [[WHOLE_WEIGHT] + [STARTING_WEIGHT] * (num_inputs - 1) for _ in range(num_weight_sets)]
         self._counts = [0] * num_weight_sets
 
     def forget_contexts(self) -> None:
         """For a new layer: its rows and columns are new, whom to trust is not."""
-        self._states = [{} for _ in range(self._num_inputs)]
+        self._tables = [{} for _ in self._tables]
 
     def code(self, coder: BitCoder, contexts: Sequence[int], weight_set: int, bit: int) -> int:
         """contexts: one per input. Returns the bit in the file."""
-        states = []
-        base = self._states[0].setdefault(contexts[0], [EVEN_STATE, 0])
-        for table, context in zip(self._states, contexts, strict=True):
+        # This is where the time goes: plain loops over a few numbers are the fastest that Python offers here.
+        states: list[list[int]] = []
+        logits: list[int] = []
+        weights = self._weights[weight_set]
+        base = base_logit = mixed = 0
+        for table, context, weight in zip(self._tables, contexts, weights, strict=True):
             state = table.get(context)
             if state is None:
-                state = table[context] = [base[0], 0]
+                state = table[context] = [base if states else EVEN_STATE, 0]
+            if states:
+                logit = LOGIT[state[0] >> 6] - base_logit
+            else:
+                base = state[0]
+                logit = base_logit = LOGIT[base >> 6]
+            mixed += weight * logit
             states.append(state)
-        base_logit = LOGIT[base[0] >> 6]
-        logits = [LOGIT[state[0] >> 6] - base_logit for state in states]
-        logits[0] = base_logit
-        weights = self._weights[weight_set]
-        mixed = sum(map(mul, weights, logits)) >> 16
-        probability = PROBABILITY[min(LOGIT_LIMIT, max(-LOGIT_LIMIT, mixed)) + LOGIT_LIMIT]
+            logits.append(logit)
+        mixed >>= 16
+        if mixed > LOGIT_LIMIT:
+            mixed = LOGIT_LIMIT
+        elif mixed < -LOGIT_LIMIT:
+            mixed = -LOGIT_LIMIT
+        probability = PROBABILITY[mixed + LOGIT_LIMIT]
         bit = coder.code(probability, bit)
 
         count = self._counts[weight_set]
         self._counts[weight_set] = count + 1
-        error = ((bit << 16) - probability) * max(2, 400 // (count + 16))
-        self._weights[weight_set] = [w + (error * x >> 18) for w, x in zip(weights, logits, strict=True)]
-        for state in states:
-            _learn(state, bit)
+        rate = 800 // (count + 16) if count < 118 else SLOWEST_MIX
+        error = ((bit << 16) - probability) * rate
+        target = bit << STATE_BITS
+        for index, state in enumerate(states):
+            weights[index] += error * logits[index] >> 18
+            probability, count = state
+            state[0] = probability + ((target - probability) * RATES[count] >> 16)
+            if count < MEMORY - 1:
+                state[1] = count + 1
         return bit
-
-
-def _learn(state: list[int], bit: int) -> None:
-    probability, count = state
-    state[0] = probability + (((bit << STATE_BITS) - probability) * RATES[count] >> 16)
-    if count < MEMORY - 1:
-        state[1] = count + 1

@@ -20,6 +20,10 @@ _MODELS = [_Bernoulli(probability / 65536, perfect=False) for probability in ran
 _COST_BITS = [-math.log2(max(probability, 0.5) / 65536) for probability in range(65537)]
 
 
+MAX_DECISIONS = 1 << 21
+"""So many single decisions may a file hold (blocks not counted): what bounds a reader's time, whatever a file says."""
+
+
 class BitCoder(Protocol):
     """Something that takes part in the coding of binary decisions."""
 
@@ -35,8 +39,12 @@ class RangeWriter:
 
     def __init__(self) -> None:
         self._encoder = constriction.stream.queue.RangeEncoder()
+        self._decisions_left = MAX_DECISIONS
 
     def code(self, probability: int, bit: int) -> int:
+        self._decisions_left -= 1
+        if self._decisions_left < 0:
+            raise InvalidModel("The network takes more decisions than the compressed format allows.")
         self._encoder.encode(bit, _MODELS[probability])
         return bit
 
@@ -50,6 +58,9 @@ class RangeWriter:
         `constriction` seals with whole 32-bit words. A reader takes what is missing at the end for zeros, so any
         number within [lower, lower + range) will do, and of those the one with the most trailing zero bytes is stored.
         """
+        num_words: int
+        lower: int
+        width: int
         num_words, (lower, width) = self._encoder.pos()
         num_bytes = 4 * num_words + 8
         words = self._encoder.get_compressed()
@@ -63,7 +74,7 @@ class RangeWriter:
             step = 256**dropped
             value = -(-start // step) * step
             if value < start + width:
-                return value.to_bytes(num_bytes, "big")[: num_bytes - dropped]
+                return bytes(value.to_bytes(num_bytes, "big")[: num_bytes - dropped])
         raise AssertionError("the interval of a range coder is never empty")
 
 
@@ -73,10 +84,14 @@ class RangeReader:
     def __init__(self, data: bytes) -> None:
         words = np.frombuffer(data + b"\0" * (-len(data) % 4), dtype=">u4").astype(np.uint32)
         self._decoder = constriction.stream.queue.RangeDecoder(words)
+        self._decisions_left = MAX_DECISIONS
 
-    def code(self, probability: int, bit: int) -> int:
+    def code(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
+        self._decisions_left -= 1
+        if self._decisions_left < 0:
+            raise InvalidModel("The file holds more decisions than the format allows.")
         try:
-            return int(self._decoder.decode(_MODELS[probability]))
+            return self._decoder.decode(_MODELS[probability])  # type: ignore[no-any-return]
         except AssertionError as error:
             raise InvalidModel("The file's coded part is not valid.") from error
 

@@ -14,13 +14,13 @@ from worker.core.coding.ranges import CostMeter
 from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
 
-MAX_MIXED_WEIGHTS = 1 << 19
-"""Over all layers coded one decision at a time: what bounds a reader's time."""
+MIXED_DECISIONS = 1 << 20
+"""Over all layers: beyond, layers are coded in blocks. Well below what the format allows, for the writer's sake."""
 
-MIXED_DECISIONS = 700_000
-"""About what the writer spends on one layer before it turns to blocks."""
+MAX_MASK = 1 << 16
+"""Layers of more rows and columns than this are not masked."""
 
-TRIAL_WEIGHTS = 100_000
+TRIAL_WEIGHTS = 50_000
 """Larger layers are coded as they naturally lie, without trying other ways."""
 
 
@@ -40,23 +40,36 @@ def choose_scans(network: IntegerNetwork) -> tuple[Scan, ...]:
     models = WeightModels()
     scans: list[Scan] = []
     previous = None
-    num_mixed = 0
+    decisions_left = MIXED_DECISIONS
     for layer in network.layers:
         natural = compute_natural_scan(layer.weight, previous)
         previous = layer.weight
-        scan, models = _choose_scan(layer, natural, models, MAX_MIXED_WEIGHTS - num_mixed)
-        num_mixed += 0 if scan.in_blocks else layer.weight.size
-        scans.append(scan)
+        num_decisions = count_decisions(layer)
+        if num_decisions > decisions_left:
+            scans.append(replace(natural, in_blocks=True, masked=_is_worth_masking(layer)))
+        else:
+            decisions_left -= num_decisions
+            scan, models = _choose_scan(layer, natural, models)
+            scans.append(scan)
     return tuple(scans)
 
 
-def _choose_scan(layer: IntegerLayer, natural: Scan, models: WeightModels, max_mixed: int) -> tuple[Scan, WeightModels]:
+def count_decisions(layer: IntegerLayer) -> int:
+    """How many single decisions the weights take at most, masks not counted."""
+    magnitude = np.abs(layer.weight[layer.weight != 0].astype(np.int16))
+    sizes = np.frexp(magnitude.astype(np.float64))[1] - 1
+    return int(layer.weight.size) + 2 * int(magnitude.size) + 2 * int(sizes.sum())
+
+
+def _is_worth_masking(layer: IntegerLayer) -> bool:
+    nonzero = layer.weight.reshape(len(layer.weight), -1) != 0
+    has_empty = not (nonzero.any(axis=0).all() and nonzero.any(axis=1).all())
+    return has_empty and sum(nonzero.shape) <= MAX_MASK
+
+
+def _choose_scan(layer: IntegerLayer, natural: Scan, models: WeightModels) -> tuple[Scan, WeightModels]:
     """Also returns what the models have learnt by coding the layer that way."""
     flat = layer.weight.reshape(len(layer.weight), -1)
-    nonzero = flat != 0
-    has_empty = not (nonzero.any(axis=0).all() and nonzero.any(axis=1).all())
-    if flat.size > max_mixed or flat.size + 4 * int(nonzero.sum()) > MIXED_DECISIONS:
-        return replace(natural, in_blocks=True, masked=has_empty), models
 
     def measure(scan: Scan) -> tuple[float, WeightModels]:
         trial = deepcopy(models)
@@ -65,17 +78,17 @@ def _choose_scan(layer: IntegerLayer, natural: Scan, models: WeightModels, max_m
         return meter.bits, trial
 
     models.forget_contexts()
+    masked = replace(natural, masked=True)
     if flat.size > TRIAL_WEIGHTS:
-        scan = replace(natural, masked=has_empty)
+        scan = masked if _is_worth_masking(layer) else natural
         return scan, measure(scan)[1]
     best, (bits, learnt) = natural, measure(natural)
-    changes: list[dict[str, int | bool]] = [{"by_column": True}]
-    if has_empty:
-        changes.append({"masked": True})
+    others = [replace(natural, by_column=True)]
+    if _is_worth_masking(layer):
+        others += [masked, replace(masked, by_column=True)]
     if layer.weight.ndim == 2 and natural.positions > 1:
-        changes.append({"positions": 1, "stride": 1})
-    for change in changes:
-        scan = replace(best, **change)
+        others.append(replace(natural, positions=1, stride=1))
+    for scan in others:
         trial_bits, trial = measure(scan)
         if trial_bits < bits:
             best, bits, learnt = scan, trial_bits, trial

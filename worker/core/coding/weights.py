@@ -18,6 +18,9 @@ from worker.core.coding.fields import Fields
 from worker.core.coding.mixing import MixedBit
 from worker.core.coding.ranges import BitCoder
 
+SMALL_KERNEL = 16
+"""Channels of at most so many positions are kernels, larger ones flattened pictures."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -39,9 +42,9 @@ class WeightModels:
     """What is learnt about weights while a file is coded."""
 
     def __init__(self) -> None:
-        self.nonzero = MixedBit(num_inputs=8, num_weight_sets=10)
-        self.negative = MixedBit(num_inputs=5, num_weight_sets=2)
-        self.magnitude = MixedBit(num_inputs=5, num_weight_sets=8)
+        self.nonzero = MixedBit(num_inputs=6, num_weight_sets=10)
+        self.negative = MixedBit(num_inputs=3, num_weight_sets=2)
+        self.magnitude = MixedBit(num_inputs=3, num_weight_sets=8)
 
     def forget_contexts(self) -> None:
         for model in (self.nonzero, self.negative, self.magnitude):
@@ -92,10 +95,10 @@ def _code_mixed(
 ) -> list[list[int]]:
     models.forget_contexts()
     positions, stride = scan.positions, scan.stride
+    has_positions = positions > 1
     read = [[0] * len(row) for row in weight]
+    filled: dict[int, int] = {}
     order = ((r, c) for c in columns for r in rows) if scan.by_column else ((r, c) for r in rows for c in columns)
-    kind = 5 if positions > 1 else 0
-    last = last_but_one = 0
     for row, column in order:
         channel, position = divmod(column, positions)
         line = read[row]
@@ -103,18 +106,17 @@ def _code_mixed(
         before = line[column - positions] if channel else 0
         left = line[column - 1] if position else 0
         upper = line[column - stride] if position >= stride else 0
+        # Within a small kernel, how full it is so far; within a picture, which of its lines.
+        block = row << 20 | channel
+        area = filled.get(block, 0) << 20 | position if positions <= SMALL_KERNEL else row << 20 | position // stride
+        num_near = (above != 0) + (before != 0) + (left != 0) + (upper != 0)
+        contexts = (0, row, column, channel, position, area)
         value = weight[row][column]
-        a, b, c, d = min(abs(above), 2), min(abs(before), 2), min(abs(left), 2), min(abs(upper), 2)
-        block = (row << 16) | channel
-        contexts = (0, row, column, channel, position, block, ((a * 3 + b) * 3 + c) * 3 + d, last + last_but_one)
-        num_near = (a > 0) + (b > 0) + (c > 0) + (d > 0)
-        nonzero = models.nonzero.code(coder, contexts, num_near + kind, int(value != 0))
-        last_but_one, last = last, nonzero
-        if nonzero:
+        if models.nonzero.code(coder, contexts, num_near + 5 * has_positions, int(value != 0)):
+            filled[block] = filled.get(block, 0) + 1
             near = (_sign(above) * 3 + _sign(before)) * 9 + _sign(left) * 3 + _sign(upper)
-            negative = models.negative.code(coder, (0, row, column, near, block), int(kind > 0), int(value < 0))
-            size = min(abs(above) + abs(before) + abs(left) + abs(upper), 15)
-            magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, (row, column, size, position))
+            negative = models.negative.code(coder, (0, row, near), int(has_positions), int(value < 0))
+            magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, row, column)
             line[column] = -magnitude if negative else magnitude
     return read
 
@@ -123,22 +125,18 @@ def _sign(value: int) -> int:
     return (value > 0) - (value < 0) + 1
 
 
-def _code_magnitude(
-    coder: BitCoder, model: MixedBit, magnitude: int, bit_width: int, near: tuple[int, int, int, int]
-) -> int:
+def _code_magnitude(coder: BitCoder, model: MixedBit, magnitude: int, bit_width: int, row: int, column: int) -> int:
     """1..2^(bit_width - 1): the number of further bits in unary, then those bits, highest first."""
-    first, second, third, fourth = (context << 9 for context in near)
+    row, column = row << 9, column << 9
     size = 0
     while size < bit_width - 1:
-        contexts = (size, size | first, size | second, size | third, size | fourth)
-        if not model.code(coder, contexts, size, int(magnitude >= 2 << size)):
+        if not model.code(coder, (size, size | row, size | column), size, int(magnitude >= 2 << size)):
             break
         size += 1
     read = 1
     for shift in range(size - 1, -1, -1):
         node = 8 + (1 << size) + read
-        contexts = (node, node | first, node | second, node | third, node | fourth)
-        read = 2 * read + model.code(coder, contexts, size, magnitude >> shift & 1)
+        read = 2 * read + model.code(coder, (node, node | row, node | column), size, magnitude >> shift & 1)
     return read
 
 
