@@ -1,0 +1,226 @@
+"""What can be asked for, how the service stands, and the documents that describe it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from service.app import create_app
+from service.errors import STATUS, get_status
+from storage import errors
+from storage.database import Database
+from storage.settings import Settings
+from storage.workers import record_heartbeat
+from tests.service.conftest import Workshop, build_summary, check_problem
+from worker import catalog
+from worker.jobs import SPECS
+
+
+@pytest.fixture
+def heartbeat(database: Database, client: TestClient) -> None:
+    with database.transaction() as session:
+        record_heartbeat(session, worker_id="wrk_1", pid=4711, host="here", slots=2, info={"torch": "2.15.0"})
+
+
+def test_alive_is_answered_without_touching_anything(settings: Settings) -> None:
+    # No `with`: the app was never started, so that not even the database exists.
+    assert TestClient(create_app(settings)).get("/healthz").json() == {"status": "ok"}
+
+
+def test_not_ready_names_what_is_missing(client: TestClient) -> None:
+    answer = client.get("/readyz")
+    check_problem(answer, 503, "not_ready", "worker")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.usefixtures("heartbeat")
+def test_ready_with_a_database_a_worker_and_room(client: TestClient) -> None:
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "checks": {"database": "ok", "worker": "ok", "disk": "ok"},
+    }
+
+
+@pytest.mark.usefixtures("heartbeat")
+def test_the_system_page_shows_settings_workers_queue_and_disk(client: TestClient, workshop: Workshop) -> None:
+    workshop.submit("train")
+    system = client.get("/v1/system").json()
+    assert system["slots"] == 2
+    assert system["workers"][0] | {"silent_s": 0} == {
+        "id": "wrk_1", "pid": 4711, "host": "here", "slots": 2, "info": {"torch": "2.15.0"}, "silent_s": 0,
+    }  # fmt: skip
+    assert system["jobs"]["queued"] == 1
+    assert 0 < system["disk"]["free_bytes"] < system["disk"]["total_bytes"]
+    assert system["settings"]["port"] == 8000
+    assert re.fullmatch(r"3\.\d+\.\d+.*", system["versions"]["python"])
+
+
+def test_the_system_page_shows_no_secret(settings: Settings) -> None:
+    secret = settings.model_copy(
+        update={
+            "database_url": SecretStr(f"sqlite:///{settings.data_dir}/hunter2.db"),
+            "dataset_mirror": "https://me:hunter2@example.org/data?token=hunter2",
+        }
+    )
+    with TestClient(create_app(secret)) as client:
+        answer = client.get("/v1/system")
+    assert "hunter2" not in answer.text
+    assert answer.json()["settings"]["dataset_mirror"] == "https://example.org/data"
+
+
+def read_metric(client: TestClient, name: str) -> dict[tuple[str, ...], float]:
+    """Label values → value, parsed by Prometheus' own parser."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_prometheus_counts_jobs_waiting_time_and_requests(client: TestClient, workshop: Workshop) -> None:
+    workshop.submit("train")
+    workshop.succeed(workshop.claim(), build_summary(test=0.93))
+    job_id = workshop.submit("train")
+    for _ in range(3):
+        client.get(f"/v1/jobs/{job_id}")
+    assert read_metric(client, "tonok_jobs") == {("train", "queued"): 1, ("train", "succeeded"): 1}
+    assert read_metric(client, "tonok_queue_age_seconds")[()] > 0
+    durations = read_metric(client, "tonok_job_duration_seconds_sum")
+    assert durations.keys() == {("train", "succeeded")}
+    assert 0 <= durations["train", "succeeded"] < 600
+    requests = read_metric(client, "tonok_http_request_duration_seconds_count")
+    assert requests["GET", "/v1/jobs/{job_id}", "200"] == 3
+
+
+def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> None:
+    methods = client.get("/v1/methods").json()
+    assert [kind["name"] for kind in methods["job_kinds"]] == list(SPECS)
+    prune = next(kind for kind in methods["job_kinds"] if kind["name"] == "prune")
+    assert prune["json_schema"]["properties"]["max_accuracy_drop"]["maximum"] == 100
+    names = {choice["name"] for choice in methods["choices"]["pruning_method"]}
+    assert names == {method.value for method in catalog.PruningMethod}
+    nameless = [choice["name"] for group in methods["choices"].values() for choice in group if not choice["description"]]
+    assert nameless == []
+
+
+def test_data_sets_are_listed_with_a_line_about_each(client: TestClient) -> None:
+    datasets = client.get("/v1/datasets").json()["datasets"]
+    assert [dataset["name"] for dataset in datasets] == ["fashion_mnist", "digits"]
+    assert all(dataset["description"] for dataset in datasets)
+
+
+def test_a_size_estimate_counts_weights_times_bits(client: TestClient) -> None:
+    body = {"layer_sizes": [784, 128, 10], "bit_widths": [8, 4]}
+    answer = client.post("/v1/size-estimates", json=body).json()
+    # By hand: 784·128 + 128·10 = 101,632 weights; a byte each at 8 bits; 1 KB is 1024 bytes.
+    assert (answer["num_weights"], answer["float32_bytes"]) == (101_632, 406_528)
+    assert answer["estimates"] == [
+        {"bit_widths": [8, 8], "bytes": 101_632, "kb": 99.25, "ratio": 4.0},
+        {"bit_widths": [4, 4], "bytes": 50_816, "kb": 49.625, "ratio": 8.0},
+    ]
+    mixed = client.post("/v1/size-estimates", json=body | {"mixed": True}).json()
+    # 784·128 bytes and half of 128·10.
+    assert [(each["bit_widths"], each["bytes"]) for each in mixed["estimates"]] == [([8, 4], 100_992)]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"layer_sizes": [784], "bit_widths": [8]}, "/layer_sizes"),
+        ({"layer_sizes": [784, 0], "bit_widths": [8]}, "/layer_sizes/1"),
+        ({"layer_sizes": [784, "10"], "bit_widths": [8]}, "/layer_sizes/1"),
+        ({"layer_sizes": [784, 10], "bit_widths": [33]}, "/bit_widths/0"),
+        ({"layer_sizes": [784, 10], "bit_width": [8], "bit_widths": [8]}, "/bit_width"),
+        ({"layer_sizes": [784, 10], "bit_widths": [8, 4], "mixed": True}, ""),
+    ],
+)
+def test_a_size_estimate_names_what_is_wrong(body: dict[str, object], pointer: str, client: TestClient) -> None:
+    check_problem(client.post("/v1/size-estimates", json=body), 422, "validation_error", pointer)
+
+
+def test_every_domain_error_has_a_status_and_only_faults_of_ours_are_500() -> None:
+    classes = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.DomainError)]
+    assert set(STATUS) <= set(classes)
+    ours = {cls for cls in classes if get_status(cls) == 500}
+    execution = {cls for cls in classes if issubclass(cls, errors.JobError)}
+    assert ours == {errors.DomainError, errors.CorruptFile} | execution
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/jobs/", 404, "not_found"),
+        ("GET", "/static/../app.py", 404, "not_found"),
+        ("GET", "/static/%2e%2e/app.py", 404, "not_found"),
+        ("PUT", "/v1/jobs", 405, "method_not_allowed"),
+        ("POST", "/healthz", 405, "method_not_allowed"),
+    ],
+)
+def test_what_is_not_there_is_a_problem_too(
+    method: str, path: str, status: int, code: str, client: TestClient
+) -> None:
+    check_problem(client.request(method, path), status, code)
+
+
+def test_an_unexpected_error_is_a_500_that_tells_nothing(settings: Settings) -> None:
+    app: FastAPI = create_app(settings)
+
+    @app.get("/broken")
+    def break_down() -> None:
+        raise RuntimeError("the password is hunter2")
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/broken", headers={"X-Request-ID": "req-7"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", "req-7")
+    assert "hunter2" not in answer.text
+    assert "RuntimeError" not in answer.text
+
+
+def test_a_request_id_is_taken_over_if_it_is_a_sane_one(client: TestClient) -> None:
+    assert client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/healthz", headers={"X-Request-ID": "a b\x7f"}).headers["x-request-id"] != "a b\x7f"
+
+
+def test_any_host_name_is_answered(client: TestClient) -> None:
+    assert client.get("/healthz", headers={"Host": "tonok.example.org:8443"}).status_code == 200
+
+
+def test_every_operation_of_the_document_can_be_told_apart_and_explains_itself(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert [o["operationId"] for o in operations if not (o.get("summary") and o.get("description") and o["tags"])] == []
+    assert [name for name in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
+
+
+def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> None:
+    answer = client.get("/openapi.json")
+    schemas = answer.json()["components"]["schemas"]
+    referenced = set(re.findall(r'"#/components/schemas/([^"]+)"', answer.text))
+    assert referenced <= set(schemas)
+    assert "HTTPValidationError" not in referenced
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_documentation_needs_no_other_server(page: str, client: TestClient) -> None:
+    html = client.get(page).text
+    addresses = re.findall(r'(?:src|href|url)\s*[=:]\s*["\']([^"\']+)["\']', html)
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200
+
+
+def test_the_start_page_leads_to_the_documentation(client: TestClient) -> None:
+    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
