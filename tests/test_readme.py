@@ -18,8 +18,8 @@ CHECKOUT = Path(__file__).parents[1]
 def read_block(name: str) -> str:
     """The shell commands below `<!-- tested: name -->`."""
     readme = (CHECKOUT / "README.md").read_text("utf-8")
-    [block] = re.findall(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", readme, flags=re.DOTALL)
-    return block
+    [block] = re.finditer(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", readme, flags=re.DOTALL)
+    return block.group(1)
 
 
 @pytest.mark.slow

@@ -74,10 +74,10 @@ class Demo:
                 job = event.data
         self.running_job = None
         took = format_seconds(time.monotonic() - started)
-        folder = self._save_artifacts(job["id"], step)
+        logs = self._save_artifacts(job["id"], step)
         if job["status"] != "succeeded":
             self.failed.append(step.row)
-            line.note(f"{job['status'].upper()} after {took}\n{_explain(job, folder)}")
+            line.note(f"{job['status'].upper()} after {took}\n{_explain(job, logs)}")
             return job
         added = self._add_rows(step, job)
         line.note("; ".join(_summarise(row) for row in added) + f" ({took})")
@@ -93,12 +93,17 @@ class Demo:
         self.rows += added
         return added
 
-    def _save_artifacts(self, job_id: str, step: Step) -> Path:
+    def _save_artifacts(self, job_id: str, step: Step) -> list[Path]:
+        """Everything that the job made, in a folder of the step; returns its logs."""
         folder = self.output / f"{self._number}-{step.name}"
         folder.mkdir(parents=True)
+        logs = []
         for artifact in self.client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
-            self.client.download(artifact["url"], folder / Path(artifact["name"]).name)
-        return folder
+            file = folder / Path(artifact["name"]).name
+            self.client.download(artifact["url"], file)
+            if artifact["kind"] == "log":
+                logs.append(file)
+        return logs
 
 
 def _summarise(row: Row) -> str:
@@ -110,12 +115,10 @@ def _summarise(row: Row) -> str:
     return " ".join(parts)
 
 
-def _explain(job: Mapping[str, Any], folder: Path) -> str:
+def _explain(job: Mapping[str, Any], logs: list[Path]) -> str:
     error = job["error"]
     text = f"    {error['code']}: {error['title']}: {error['detail']}" if error else "    it was cancelled"
-    for log in sorted(folder.glob("*.log")):
-        text += f"\n    the end of {log}:\n{read_tail(log)}"
-    return text
+    return text + "".join(f"\n    the end of {log}:\n{read_tail(log)}" for log in logs)
 
 
 def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -36,7 +36,7 @@ LEARNING_RATE = 0.05
 
 def build_network(device: torch.device, memory_format: torch.memory_format) -> nn.Module:
     torch.manual_seed(SEED)
-    return build_model("fashion_cnn").to(device=device, memory_format=memory_format)
+    return build_model("fashion_cnn").to(device).to(memory_format=memory_format)
 
 
 def read_clock(device: torch.device) -> float:
@@ -63,7 +63,7 @@ def measure_plain_training(settings: Settings, device: torch.device, num_batches
             started = read_clock(device)
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images.to(device)), labels.to(device))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if number + 1 == WARM_UP_BATCHES + num_batches:
             break
