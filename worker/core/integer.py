@@ -10,7 +10,7 @@ with the sum exact in integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,3 +53,31 @@ class IntegerNetwork:
     mean: float
     std: float
     layers: tuple[IntegerLayer, ...]
+
+
+def round_floats(network: IntegerNetwork, mantissa_bits: int) -> IntegerNetwork:
+    """The same network with every scale and bias rounded to `mantissa_bits` bits behind the leading one.
+
+    A file holds each of them in as few bits as represent it exactly; the relative error is at most
+    2^-(mantissa_bits + 1). The first layer's input scale belongs to the picture and is left alone.
+    """
+    first, *rest = network.layers
+    layers = [_round_layer(first, mantissa_bits)]
+    layers += [
+        replace(_round_layer(layer, mantissa_bits), input_scale=float(_round(layer.input_scale, mantissa_bits)))
+        for layer in rest
+    ]
+    return replace(network, layers=tuple(layers))
+
+
+def _round_layer(layer: IntegerLayer, mantissa_bits: int) -> IntegerLayer:
+    # A channel without a weight has no use for its scale: zero costs least.
+    is_alive = layer.weight.reshape(len(layer.weight), -1).any(axis=1)
+    scale = layer.scale if layer.scale.size == 1 else np.where(is_alive, layer.scale, 0)
+    return replace(layer, scale=_round(scale, mantissa_bits), bias=_round(layer.bias, mantissa_bits))
+
+
+def _round(values: NDArray[np.float32] | float, mantissa_bits: int) -> NDArray[np.float32]:
+    mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
+    steps = 2.0 ** (mantissa_bits + 1)
+    return np.ldexp(np.round(mantissa * steps) / steps, exponent).astype(np.float32)

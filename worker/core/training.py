@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,6 @@ from storage.errors import Diverged
 from worker.catalog import Optimizer, Precision
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast
-
-LARGEST_SHIFT = 2
-"""Pixels by which augmentation moves a picture at most."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,8 @@ class TrainingSettings:
     optimizer: Optimizer = Optimizer.SGD
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    augment: bool = True
+    flip: bool = True
+    max_shift: int = 0
     patience: int = 1_000_000
     precision: Precision = Precision.AUTO
     seed: int = 0
@@ -59,6 +57,16 @@ class TrainingSettings:
     temperature: float = 2.0
     keep_best: bool = True
     """Keep the epoch with the best validation accuracy, else the last one."""
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """A teacher's logits for every training picture: float32 (2, N, num_classes), [0] as stored and [1] mirrored.
+
+    Computed once per job instead of once per epoch. Fits only training whose augmentation is mirroring alone.
+    """
+
+    logits: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -97,34 +105,27 @@ class BatchProgress:
     eta_s: float
 
 
-def augment_batch(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Flips each picture left-right with probability 1/2 and shifts it by up to two pixels, edges filled with zero.
+def augment_batch(
+    images: torch.Tensor, generator: torch.Generator, *, flip: bool, max_shift: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mirrors each picture left-right with probability 1/2 and shifts it by up to `max_shift` pixels.
 
-    images: uint8 (B, C, H, W). Returns the same shape.
+    Edges are filled with zero. images: uint8 (B, C, H, W). Returns the same shape, and bool (B,): which are mirrored.
     """
     batch, channels, height, width = images.shape
     device = images.device
-    reach = LARGEST_SHIFT
+    reach = max_shift
     padded = F.pad(images, (reach, reach, reach, reach))
     draw = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator).to(device)
-    flip = torch.randint(0, 2, (batch, 1), generator=generator).bool().to(device)
+    mirrored = torch.randint(0, 2, (batch, 1), generator=generator).bool().to(device) & flip
     rows = torch.arange(height, device=device) + draw[0]  # (B, H)
     columns = torch.arange(width, device=device)
-    columns = torch.where(flip, columns.flip(0), columns) + draw[1]  # (B, W)
+    columns = torch.where(mirrored, columns.flip(0), columns) + draw[1]  # (B, W)
     stride = width + 2 * reach
     index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1)  # (B, H * W)
     flat = padded.flatten(2)  # (B, C, H' * W')
-    return flat.gather(2, index[:, None, :].expand(-1, channels, -1)).view(batch, channels, height, width)
-
-
-def iterate_batches(split: Split, batch_size: int, order: torch.Tensor | None = None) -> Iterator[Split]:
-    """Batches of a split, in the order of `order` (indices) or as stored."""
-    for start in range(0, len(split), batch_size):
-        if order is None:
-            yield Split(split.images[start : start + batch_size], split.labels[start : start + batch_size])
-        else:
-            rows = order[start : start + batch_size]
-            yield Split(split.images[rows], split.labels[rows])
+    shifted = flat.gather(2, index[:, None, :].expand(-1, channels, -1)).view(batch, channels, height, width)
+    return shifted, mirrored[:, 0]
 
 
 def get_device(model: nn.Module) -> torch.device:
@@ -142,11 +143,19 @@ def compute_logits(
     model.eval()
     with autocast(precision, device):
         parts = [
-            model(data.normalize(batch.images.to(device, non_blocking=True))).float()
-            for batch in iterate_batches(split, batch_size)
+            model(data.normalize(images.to(device, non_blocking=True))).float()
+            for images in split.images.split(batch_size)
         ]
     model.train(was_training)
     return torch.cat(parts)
+
+
+def compute_soft_targets(teacher: nn.Module, data: Dataset) -> SoftTargets:
+    """The teacher's logits on the training split, in the fast precision of the device."""
+    mirrored = Split(data.train.images.flip(3), data.train.labels)
+    views = [compute_logits(teacher, data, split, Precision.AUTO) for split in (data.train, mirrored)]
+    # Out of inference mode: the loss that reads them is differentiated.
+    return SoftTargets(torch.stack(views).clone())
 
 
 def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32) -> Evaluation:
@@ -167,7 +176,7 @@ def fit(
     data: Dataset,
     settings: TrainingSettings,
     *,
-    teacher: nn.Module | None = None,
+    soft_targets: SoftTargets | None = None,
     after_step: Callable[[nn.Module], None] | None = None,
     extra_loss: Callable[[nn.Module], torch.Tensor] | None = None,
     on_batch: Callable[[BatchProgress], None] | None = None,
@@ -179,8 +188,11 @@ def fit(
     after_step: called after every optimizer step; how masks survive without `fit` knowing what a mask is.
     extra_loss: added to the loss of every batch.
     resume_file: written after every epoch and continued from when it exists.
+    soft_targets: a teacher to learn from too, with the share `distillation_weight`.
     Raises Diverged when a loss is not finite.
     """
+    if soft_targets is not None and settings.max_shift:
+        raise ValueError("soft targets were computed for pictures that are not shifted")
     device = get_device(model)
     train = data.train.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -190,8 +202,6 @@ def fit(
     run = _Run(model, optimizer, generator)
     if resume_file is not None and resume_file.exists():
         run.load(resume_file)
-    if teacher is not None:
-        teacher.eval()
     started, step_at_start = time.perf_counter(), run.step
 
     def progress(epoch: int) -> BatchProgress:
@@ -208,17 +218,18 @@ def fit(
         num_correct = torch.zeros((), dtype=torch.long, device=device)
         rate = 0.0
         order = torch.randperm(len(train), generator=generator).to(device)
-        for batch in iterate_batches(train, settings.batch_size, order):
+        for rows in order.split(settings.batch_size):
+            batch = Split(train.images[rows], train.labels[rows])
             rate = compute_learning_rate(settings, run.step, total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1.0)
-            images = augment_batch(batch.images, generator) if settings.augment else batch.images
+            images, mirrored = augment_batch(batch.images, generator, flip=settings.flip, max_shift=settings.max_shift)
             x = data.normalize(images)
             with autocast(settings.precision, device):
                 logits = model(x).float()
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=settings.label_smoothing)
-            if teacher is not None and settings.distillation_weight > 0:
-                loss = _distill(loss, logits, teacher, x, settings)
+            if soft_targets is not None:
+                loss = _distill(loss, logits, soft_targets.logits[mirrored.long(), rows], settings)
             total = loss if extra_loss is None else loss + extra_loss(model)
             optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -262,10 +273,8 @@ def compute_learning_rate(settings: TrainingSettings, step: int, total_steps: in
 
 
 def _distill(
-    loss: torch.Tensor, logits: torch.Tensor, teacher: nn.Module, x: torch.Tensor, settings: TrainingSettings
+    loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, settings: TrainingSettings
 ) -> torch.Tensor:
-    with torch.no_grad(), autocast(settings.precision, x.device):
-        targets = teacher(x).float()
     t = settings.temperature
     soft = F.kl_div(
         F.log_softmax(logits / t, 1), F.log_softmax(targets / t, 1), log_target=True, reduction="batchmean"

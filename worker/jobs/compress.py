@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from worker.catalog import Effort
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.catalog import ArtifactKind, Effort
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
 
 
 class CompressSpec(JobSpec):
@@ -22,4 +23,39 @@ class CompressSpec(JobSpec):
 
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
-    raise NotImplementedError
+    """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
+    from worker.core import plots
+    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
+    from worker.jobs.shrinking import Shrinker, choose_candidate, find_front
+
+    baseline = open_baseline(context, spec.model_id)
+    shrinker = Shrinker(spec, context, baseline)
+    candidates = shrinker.run()
+    chosen = choose_candidate(candidates)
+    if not chosen.within:
+        context.warn(
+            f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
+        )
+    context.report(Progress(phase="measuring", percent=96))
+    name = spec.name or f"compressed-{spec.effort}"
+    saved = save_integer_model(context, name, shrinker.load(chosen), baseline)
+    front = find_front(candidates)
+    plots.plot_front(
+        context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
+        [(candidate.num_bytes, candidate.accuracy) for candidate in candidates],
+        [(candidate.num_bytes, candidate.accuracy) for candidate in front],
+        threshold=baseline.validation.accuracy - spec.max_accuracy_drop / 100,
+        chosen=(chosen.num_bytes, chosen.accuracy),
+        title="Every candidate: bytes of the file against validation accuracy",
+    )
+    plot_results(context, saved, baseline.data, name)
+    result = describe_result(saved, baseline) | {
+        "file_bytes": saved.num_bytes,
+        "compression_ratio": baseline.reference_bytes / saved.num_bytes,
+        "within_max_accuracy_drop": chosen.within,
+        "chosen": asdict(chosen),
+        "candidates": [asdict(candidate) for candidate in candidates],
+        "front": [asdict(candidate) for candidate in front],
+        "techniques": shrinker.describe_techniques(),
+    }
+    return JobOutcome(result, saved.model_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from worker.catalog import PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
 
 
 class PruneSpec(JobSpec):
@@ -42,4 +43,34 @@ class PruneSpec(JobSpec):
 
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
-    raise NotImplementedError
+    """Searches or prunes as asked, then measures, draws and saves what it found."""
+    from worker.core import plots
+    from worker.core.measure import count_macs, measure_latency
+    from worker.jobs.products import describe_result, open_baseline, plot_results, save_float_model
+    from worker.jobs.searching import run_search
+
+    baseline = open_baseline(context, spec.model_id)
+    found = run_search(spec, context, baseline)
+    context.report(Progress(phase="measuring", percent=97))
+    name = spec.name or f"pruned-{spec.pattern}-{spec.schedule}"
+    saved = save_float_model(context, name, found.model, baseline.info.architecture, baseline.data, baseline)
+    label = spec.schedule.replace("_", "-")
+    plots.plot_sparsity_curve(
+        context.artifact_path(f"{name}-curve.png", ArtifactKind.PLOT),
+        {label: [(probe.sparsity, probe.accuracy) for probe in found.probes]},
+        baseline=baseline.validation.accuracy,
+        max_drop=spec.max_accuracy_drop,
+        chosen={label: found.chosen.sparsity},
+        title=f"Validation accuracy against sparsity of {spec.pattern}",
+    )
+    plot_results(context, saved, baseline.data, name)
+    result = describe_result(saved, baseline) | {
+        "chosen": asdict(found.chosen),
+        "curve": found.probes_json(),
+        "within_max_accuracy_drop": found.chosen.within,
+        "distillation": spec.distillation and spec.schedule is not PruningSchedule.ONE_SHOT,
+        "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
+        "baseline_latency": measure_latency(baseline.model, baseline.info.input_shape),
+        "widths": saved.summary["widths"],
+    }
+    return JobOutcome(result, saved.model_id)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from worker.catalog import QuantizationMode
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.catalog import ArtifactKind, QuantizationMode
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+
+if TYPE_CHECKING:
+    from worker.core.integer import IntegerNetwork
+    from worker.core.quantization import Calibration
+    from worker.core.training import SoftTargets
+    from worker.jobs.products import Baseline, SavedModel
+
+CALIBRATION_EXAMPLES = 1024
+DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 2, 3: 3, 2: 4}
+"""Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
 
@@ -40,4 +51,144 @@ class QuantizeSpec(JobSpec):
 
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
-    raise NotImplementedError
+    """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
+    from worker.core import plots
+    from worker.core.quantization import calibrate
+    from worker.core.training import compute_soft_targets
+    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
+
+    baseline = open_baseline(context, spec.model_id)
+    data = baseline.data
+    sample = data.normalize(data.train.images[:CALIBRATION_EXAMPLES].to(next(baseline.model.parameters()).device))
+    calibration = calibrate(baseline.model, sample)
+    soft_targets = compute_soft_targets(baseline.model, data) if spec.distillation else None
+    saved, rows, histories = {}, [], {}
+    for position, bit_width in enumerate(spec.bit_widths):
+        network, history = _quantize(spec, context, baseline, calibration, position, soft_targets)
+        model = save_integer_model(context, f"{spec.name or 'quantized'}-{bit_width}bit", network, baseline)
+        saved[bit_width] = model
+        histories[bit_width] = history
+        rows.append(_describe_width(bit_width, model, history))
+        context.report(
+            Progress(
+                message=(
+                    f"{bit_width} bit: test accuracy {100 * model.metrics.test.accuracy:.2f} %, "
+                    f"drop {model.summary['accuracy_drop']['test']:.2f} points, {model.num_bytes} bytes"
+                )
+            )
+        )
+    allowed = [
+        bits
+        for bits, model in saved.items()
+        if baseline.allows(model.metrics.validation.accuracy, spec.max_accuracy_drop)
+    ]
+    if not allowed:
+        context.warn(f"no bit width stays within {spec.max_accuracy_drop} points on validation; the widest is kept")
+    chosen = min(allowed) if allowed else max(saved)
+    plots.plot_bit_widths(
+        context.artifact_path("bit-widths.png", ArtifactKind.PLOT),
+        [
+            plots.BitWidthPoint(
+                row["bit_width"], row["accuracy"], row["file_bytes"], tuple(row["evaluation"]["test"]["interval"])
+            )
+            for row in rows
+        ],
+        baseline=baseline.test.accuracy,
+    )
+    trained = {bits: history for bits, history in histories.items() if history}
+    if trained:
+        plots.plot_quantization_curves(
+            context.artifact_path("quantization-training.png", ArtifactKind.PLOT),
+            trained,
+            baseline=baseline.validation.accuracy,
+        )
+    plot_results(context, saved[chosen], data, f"{chosen}bit")
+    result = describe_result(saved[chosen], baseline) | {
+        "bit_width": chosen,
+        "widths": rows,
+        "num_calibration_examples": len(sample),
+        "first_layer_input": "the picture's own 8 bits",
+    }
+    return JobOutcome(result, saved[chosen].model_id)
+
+
+def _quantize(
+    spec: QuantizeSpec,
+    context: JobContext,
+    baseline: Baseline,
+    calibration: Mapping[str, Calibration],
+    position: int,
+    soft_targets: SoftTargets | None,
+) -> tuple[IntegerNetwork, list[dict[str, Any]]]:
+    from worker.core.pruning import apply_masks_, get_masks
+    from worker.core.quantization import quantize_model
+    from worker.core.quantization.deploy import extract_integers
+    from worker.core.training import TrainingSettings, fit
+    from worker.jobs.products import Stage, keep_step
+
+    bit_width = spec.bit_widths[position]
+    share = 95 / len(spec.bit_widths)
+    data, info = baseline.data, baseline.info
+    model = quantize_model(
+        baseline.model,
+        bit_width,
+        calibration,
+        mean=data.mean,
+        std=data.std,
+        activation_bit_width=spec.activation_bit_width,
+        per_channel=spec.per_channel,
+    )
+    masks = get_masks(baseline.model)
+
+    def train() -> dict[str, Any]:
+        if spec.mode is QuantizationMode.POST_TRAINING:
+            return {"state": model.state_dict(), "history": []}
+        stage = Stage(
+            context, f"quantizing to {bit_width} bit", 2 + share * position, 2 + share * (position + 1),
+            series=f"{bit_width}bit_",
+        )  # fmt: skip
+        history = fit(
+            model,
+            data,
+            TrainingSettings(
+                epochs=spec.epochs or DEFAULT_EPOCHS[bit_width],
+                learning_rate=spec.learning_rate,
+                warmup=0.1,
+                distillation_weight=0.7 if spec.distillation else 0.0,
+                seed=spec.seed,
+            ),
+            soft_targets=soft_targets,
+            after_step=lambda trained: apply_masks_(trained, masks),
+            on_batch=stage.on_batch,
+            on_epoch=stage.on_epoch,
+        )
+        return {"state": model.state_dict(), "history": history.to_json()}
+
+    step = keep_step(context.scratch, f"{bit_width}bit", train)
+    model.load_state_dict(step["state"])
+    network = extract_integers(
+        model,
+        info.architecture,
+        input_shape=info.input_shape,
+        class_names=info.class_names,
+        mean=info.mean,
+        std=info.std,
+    )
+    return network, step["history"]
+
+
+def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, Any]]) -> dict[str, Any]:
+    summary = saved.summary
+    return {
+        "bit_width": bit_width,
+        "model_id": saved.model_id,
+        "accuracy": saved.metrics.test.accuracy,
+        "validation_accuracy": saved.metrics.validation.accuracy,
+        "accuracy_drop": summary["accuracy_drop"],
+        "evaluation": summary["evaluation"],
+        "sparsity": summary["sparsity"]["total"],
+        "size": summary["size"],
+        "file_bytes": saved.num_bytes,
+        "classification_report": saved.metrics.report,
+        "history": history,
+    }

@@ -6,14 +6,16 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from worker.catalog import Architecture, DatasetName, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec
+from worker.catalog import Architecture, ArtifactKind, DatasetName, Optimizer, Precision
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress
 
 
 class TrainSpec(JobSpec):
     """Trains a network on a data set and keeps the epoch that is best on validation."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 3}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 3}]}
+    )
 
     kind: Literal["train"] = "train"
     dataset: DatasetName = DatasetName.FASHION_MNIST
@@ -24,16 +26,72 @@ class TrainSpec(JobSpec):
         description="Channels or neurons of each hidden layer; by default the architecture's own.",
     )
     epochs: int = Field(12, ge=1, le=500)
-    batch_size: int = Field(256, ge=1, le=8192)
+    batch_size: int = Field(128, ge=1, le=8192)
     optimizer: Optimizer = Optimizer.SGD
     learning_rate: float = Field(0.1, gt=0, le=10)
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    augment: bool = Field(True, description="Random horizontal flips and shifts by up to two pixels.")
+    flip: bool = Field(True, description="Mirror each training picture left to right, half of the time.")
+    max_shift: int = Field(0, ge=0, le=8, description="Shift each training picture by up to so many pixels.")
     patience: int = Field(10, ge=1, description="Epochs without a better validation accuracy before it stops.")
     precision: Precision = Precision.AUTO
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
-    raise NotImplementedError
+    """Trains, keeps the best epoch, measures it on test and draws its curves."""
+    import torch
+
+    from worker.core import plots
+    from worker.core.datasets import load_dataset
+    from worker.core.device import find_device, resolve_precision
+    from worker.core.models import build_model
+    from worker.core.training import TrainingSettings, fit
+    from worker.jobs.products import Stage, describe_result, plot_results, save_float_model
+
+    context.report(Progress(phase="loading", percent=0))
+    data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
+    data = data.limit_train(spec.max_train_examples)
+    torch.manual_seed(spec.seed)
+    device = find_device()
+    model = build_model(
+        spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
+    ).to(device)
+    stage = Stage(context, "training", 1, 97)
+    history = fit(
+        model,
+        data,
+        TrainingSettings(
+            epochs=spec.epochs,
+            learning_rate=spec.learning_rate,
+            batch_size=spec.batch_size,
+            optimizer=spec.optimizer,
+            weight_decay=spec.weight_decay,
+            label_smoothing=spec.label_smoothing,
+            max_shift=spec.max_shift,
+            flip=spec.flip,
+            patience=spec.patience,
+            precision=spec.precision,
+            seed=spec.seed,
+        ),
+        on_batch=stage.on_batch,
+        on_epoch=stage.on_epoch,
+        resume_file=context.scratch / "training.state",
+    )
+    context.report(Progress(phase="measuring", percent=97))
+    name = spec.name or f"{spec.architecture}"
+    saved = save_float_model(context, name, model, spec.architecture, data, None)
+    plots.plot_training_curves(
+        context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
+        history.to_json(),
+        best_epoch=history.best_epoch,
+        title=f"Training of {name} on {spec.dataset}",
+    )
+    plot_results(context, saved, data, name)
+    result = describe_result(saved, None) | {
+        "history": history.to_json(),
+        "best_epoch": history.best_epoch,
+        "precision": resolve_precision(spec.precision, device),
+        "num_train_examples": len(data.train),
+    }
+    return JobOutcome(result, saved.model_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Mapping
 
 import torch
 import torch_pruning
@@ -20,17 +21,18 @@ def prune_channels(
     *,
     method: PruningMethod = PruningMethod.MAGNITUDE,
     scope: PruningScope = PruningScope.UNIFORM,
+    gradients: Mapping[str, torch.Tensor] | None = None,
 ) -> nn.Module:
     """A narrower copy of `model`: about `sparsity` of all prunable channels and neurons are gone.
 
     The logits keep their number. `uniform` takes the fraction from each layer; any other scope ranks the channels
-    of all layers together and leaves each layer at least a tenth. Gradients for `taylor` are read from the
-    weights' `.grad`, which the caller has filled.
+    of all layers together and leaves each layer at least a tenth. gradients: by layer name, for `taylor` alone.
     """
     narrow = copy.deepcopy(model)
-    for parameter, original in zip(narrow.parameters(), model.parameters(), strict=True):
-        parameter.grad = None if original.grad is None else original.grad.clone()
-    *_, last = list_layers(narrow).values()
+    layers = list_layers(narrow)
+    for name, gradient in (gradients or {}).items():
+        layers[name].weight.grad = gradient.clone()
+    *_, last = layers.values()
     ranked_together = scope is not PruningScope.UNIFORM
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
     pruner = torch_pruning.pruner.BasePruner(

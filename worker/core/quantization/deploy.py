@@ -148,9 +148,7 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     )
     templates = list_layers(model)
     if len(templates) != len(network.layers):
-        raise InvalidModel(
-            f"{network.architecture} has {len(templates)} layers, the file holds {len(network.layers)}"
-        )
+        raise InvalidModel(f"{network.architecture} has {len(templates)} layers, the file holds {len(network.layers)}")
     for (name, template), layer in zip(templates.items(), network.layers, strict=True):
         if tuple(template.weight.shape) != layer.weight.shape:
             raise InvalidModel(
@@ -162,4 +160,3 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             replace_module(model, name, nn.Identity())
     return model.eval()
-

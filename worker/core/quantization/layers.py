@@ -89,6 +89,8 @@ class _QuantizedMixin(nn.Module):
 
     def quantized_input(self, x: torch.Tensor) -> torch.Tensor:
         """The input as the next integers say, as real values, with gradients. x: any shape."""
+        if not self.input_scale.requires_grad:
+            return x  # The picture: its pixels are the integers already.
         qmin, qmax = compute_integer_range(self.input_bit_width, self.input_signed)
         factor = 1 / math.sqrt(x[0].numel() * qmax)
         scale = self.input_scale.abs().clamp_min(SMALLEST_SCALE)

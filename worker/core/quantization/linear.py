@@ -29,9 +29,7 @@ def linear_quantize(
     return (torch.round(x / scale) + zero_point).clamp_(qmin, qmax).to(torch.int32)
 
 
-def linear_dequantize(
-    q: torch.Tensor, scale: torch.Tensor | float, zero_point: torch.Tensor | int
-) -> torch.Tensor:
+def linear_dequantize(q: torch.Tensor, scale: torch.Tensor | float, zero_point: torch.Tensor | int) -> torch.Tensor:
     """Integers back to real values, float32: scale * (q - zero_point)."""
     return scale * (q - zero_point).to(torch.float32)
 

@@ -1,0 +1,197 @@
+"""What a network costs: the size ledger, multiply-accumulates, latency. And its metrics with their uncertainty."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import classification_report, confusion_matrix
+from torch import nn
+
+from worker.core.datasets import Dataset, Split
+from worker.core.device import describe_device
+from worker.core.graph import list_layers
+from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
+from worker.core.training import Evaluation, compute_logits, evaluate_logits, get_device
+
+KB = 1024
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One way to count bytes."""
+
+    measure: str
+    num_bytes: int
+
+
+def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, Any]:
+    """The size ledger as JSON. reference_bytes: the plain float32 checkpoint that ratios are taken against.
+
+    1 KB = 1024 bytes; ratio = reference_bytes / bytes.
+    """
+    return {
+        "reference_bytes": reference_bytes,
+        "entries": [
+            {
+                "measure": measure,
+                "bytes": num_bytes,
+                "kb": round(num_bytes / KB, 3),
+                "ratio": round(reference_bytes / num_bytes, 2) if num_bytes else None,
+            }
+            for measure, num_bytes in entries.items()
+        ],
+    }
+
+
+def compute_float_sizes(model: nn.Module) -> dict[str, int]:
+    """Bytes of a float network by the measures that need no file.
+
+    formula: its weights alone at 32 bits. packed: per layer the smaller of all weights, or a bit mask with the
+    non-zero ones; everything else at 32 bits. entropy: the same, with the mask at its order-0 entropy.
+    """
+    weights = [layer.weight.detach() for layer in list_layers(model).values()]
+    num_weights = sum(weight.numel() for weight in weights)
+    others = sum(value.numel() for value in _float_tensors(model)) - num_weights
+    packed_bits = entropy_bits = float(others * FLOAT_BITS)
+    for weight in weights:
+        total, kept = weight.numel(), int((weight != 0).sum())
+        packed_bits += min(total * FLOAT_BITS, total + kept * FLOAT_BITS)
+        entropy_bits += total * _binary_entropy(kept / total) + kept * FLOAT_BITS
+    return {
+        "formula": num_weights * FLOAT_BITS // 8,
+        "packed": math.ceil(packed_bits / 8),
+        "entropy": math.ceil(entropy_bits / 8),
+    }
+
+
+def _float_tensors(model: nn.Module) -> list[torch.Tensor]:
+    return [value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")]
+
+
+def _binary_entropy(p: float) -> float:
+    return 0.0 if p in (0.0, 1.0) else -p * math.log2(p) - (1 - p) * math.log2(1 - p)
+
+
+def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
+    """Layer name → multiply-accumulates for one picture, zeros counted like any other weight."""
+    macs: dict[str, int] = {}
+
+    def watch(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            weight = module.weight
+            assert isinstance(weight, torch.Tensor)
+            macs[name] = weight[0].numel() * output[0].numel()
+
+        return layer.register_forward_hook(hook)
+
+    kinds = nn.Conv2d | nn.Linear | IntegerConv2d | IntegerLinear
+    handles = [watch(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
+    was_training = model.training
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, *input_shape, device=get_device(model)))
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(was_training)
+    return macs
+
+
+@torch.inference_mode()
+def measure_latency(
+    model: nn.Module, input_shape: tuple[int, int, int], *, batch_size: int = 64, repeats: int = 40
+) -> dict[str, Any]:
+    """Milliseconds of one forward pass of a batch in float32, median and 95th percentile of `repeats`."""
+    device = get_device(model)
+    x = torch.randn(batch_size, *input_shape, device=device).contiguous(memory_format=torch.channels_last)
+    model.eval()
+    times = []
+    for _ in range(repeats + 5):
+        started = time.perf_counter()
+        model(x)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - started) * 1000)
+    counted = np.array(times[5:])
+    return {
+        "median_ms": round(float(np.median(counted)), 3),
+        "p95_ms": round(float(np.percentile(counted, 95)), 3),
+        "batch_size": batch_size,
+        "threads": torch.get_num_threads(),
+        "device": describe_device(device),
+    }
+
+
+def compute_wilson_interval(num_correct: int, num_examples: int) -> tuple[float, float]:
+    """95 % interval of an accuracy (Wilson 1927): two fractions 0..1."""
+    z = 1.959963984540054
+    p = num_correct / num_examples
+    denominator = 1 + z * z / num_examples
+    centre = (p + z * z / (2 * num_examples)) / denominator
+    reach = z / denominator * math.sqrt(p * (1 - p) / num_examples + z * z / (4 * num_examples**2))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON, with its interval."""
+    return {
+        "num_correct": evaluation.num_correct,
+        "num_examples": evaluation.num_examples,
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "interval": list(compute_wilson_interval(evaluation.num_correct, evaluation.num_examples)),
+    }
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Everything measured of a final model on the test set; matrix[i, j] counts class i taken for class j."""
+
+    validation: Evaluation
+    test: Evaluation
+    report: dict[str, Any]
+    matrix: np.ndarray[Any, np.dtype[np.int64]]
+
+    def to_json(self) -> dict[str, Any]:
+        """`evaluation` of a model's summary."""
+        average = self.report["macro avg"]
+        return {
+            "validation": describe_evaluation(self.validation),
+            "test": describe_evaluation(self.test)
+            | {
+                "precision_macro": average["precision"],
+                "recall_macro": average["recall"],
+                "f1_macro": average["f1-score"],
+            },
+        }
+
+
+def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
+    """Evaluates in float32 (or, for an integer network, in its integers) on validation and test."""
+    validation = evaluate_logits(compute_logits(model, data, data.validation), data.validation)
+    logits = compute_logits(model, data, data.test)
+    predicted, labels = logits.argmax(1).cpu().numpy(), data.test.labels.numpy()
+    classes = list(range(len(data.class_names)))
+    report = classification_report(
+        labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
+    )
+    return Metrics(
+        validation, evaluate_logits(logits, data.test), report, confusion_matrix(labels, predicted, labels=classes)
+    )
+
+
+def measure_accuracy(model: nn.Module, data: Dataset, split: Split) -> float:
+    """Accuracy 0..1 on one split, in float32."""
+    return evaluate_logits(compute_logits(model, data, split), split).accuracy
+
+
+def compute_drop(baseline: Evaluation, result: Evaluation) -> float:
+    """Accuracy drop in percentage points, from counts."""
+    return 100 * (baseline.accuracy - result.accuracy)

@@ -1,0 +1,39 @@
+"""Pruning while a network trains: the sparsity grows along a cubic ramp (Zhu and Gupta 2017, arXiv:1710.01878)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from worker.catalog import PruningScope
+from worker.core.graph import list_layers
+from worker.core.pruning import apply_masks_, check_sparsity
+from worker.core.pruning.scope import Masks, choose_masks
+
+
+class GradualPruner:
+    """For `fit(after_step=…)`: raises the sparsity from the model's own to `final`, then holds its masks.
+
+    ramp_steps: optimizer steps until `final` is reached. The masks are chosen anew every `interval` steps from the
+    weights' magnitudes, so that a weight cut early may come back while the ramp lasts.
+    """
+
+    def __init__(
+        self, model: nn.Module, final: float, ramp_steps: int, *, scope: PruningScope, interval: int = 20
+    ) -> None:
+        self.start = check_sparsity(model).sparsity
+        self.final, self.ramp_steps, self.scope, self.interval = final, max(1, ramp_steps), scope, interval
+        self.step = 0
+        self.masks: Masks = {}
+
+    def __call__(self, model: nn.Module) -> None:
+        """Advances by one step and zeroes what is masked."""
+        self.step += 1
+        if self.step <= self.ramp_steps and (self.step % self.interval == 0 or self.step == self.ramp_steps):
+            time = self.step / self.ramp_steps
+            sparsity = self.final + (self.start - self.final) * (1 - time) ** 3
+            scores: dict[str, torch.Tensor] = {
+                name: layer.weight.detach().abs() for name, layer in list_layers(model).items()
+            }
+            self.masks = choose_masks(scores, sparsity, self.scope)
+        apply_masks_(model, self.masks)

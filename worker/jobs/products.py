@@ -1,0 +1,391 @@
+"""What every kind does before and after its own work: open its input model, follow a fit, save and measure models.
+
+Imported inside `run` only: the specs beside which it lies must load without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from storage.errors import InvalidModel
+from worker.catalog import ArtifactKind
+from worker.core import plots
+from worker.core.checkpoint import (
+    COMPRESSED_SUFFIX,
+    SUFFIX,
+    CheckpointInfo,
+    describe_checkpoint,
+    load_checkpoint,
+    load_compressed,
+    save_checkpoint,
+)
+from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
+from worker.core.datasets import Dataset, load_dataset
+from worker.core.device import find_device
+from worker.core.graph import list_layers
+from worker.core.integer import IntegerNetwork
+from worker.core.measure import (
+    Metrics,
+    build_ledger,
+    compute_drop,
+    compute_float_sizes,
+    count_macs,
+    measure_latency,
+    measure_metrics,
+)
+from worker.core.pruning import check_sparsity
+from worker.core.training import BatchProgress, EpochRecord, Evaluation, evaluate
+from worker.jobs.base import JobContext, ModelRecord, Progress
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The float model that a job starts from, and how good it is. Drops are counted from here."""
+
+    model_id: str
+    model: nn.Module
+    info: CheckpointInfo
+    data: Dataset
+    validation: Evaluation
+    test: Evaluation
+    reference_bytes: int
+    """Bytes of the plain float32 checkpoint of the first model of the lineage."""
+
+    def drop(self, validation_accuracy: float) -> float:
+        """Drop on validation in percentage points of an accuracy 0..1."""
+        return 100 * (self.validation.accuracy - validation_accuracy)
+
+    def allows(self, validation_accuracy: float, max_drop: float) -> bool:
+        """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
+        return self.drop(validation_accuracy) <= max_drop + 1e-9
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model registered with the context, and what was measured of it."""
+
+    model_id: str
+    metrics: Metrics
+    summary: Mapping[str, Any]
+    num_bytes: int
+
+
+def open_baseline(context: JobContext, model_id: str) -> Baseline:
+    """Loads a stored float model with the split it was trained on, and measures it.
+
+    Raises InvalidModel for a model that is quantized already.
+    """
+    path = context.model_file(model_id)
+    summary = context.model_summary(model_id)
+    context.report(Progress(phase="loading", percent=0))
+    if summary.get("bit_width") is not None:
+        raise InvalidModel(
+            f"{model_id} is quantized already; start from the float model that it came from", field="model_id"
+        )
+    model, info = load_checkpoint(path)
+    model.to(find_device())
+    data = load_dataset(info.dataset, context.datasets.root, context.datasets.mirror, info.split_seed)
+    return Baseline(
+        model_id=model_id,
+        model=model,
+        info=info,
+        data=data,
+        validation=evaluate(model, data, data.validation),
+        test=evaluate(model, data, data.test),
+        reference_bytes=int(summary["size"]["reference_bytes"]),
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of a job's progress bar, from `first` to `last` percent, in which one fit runs."""
+
+    context: JobContext
+    phase: str
+    first: float
+    last: float
+    series: str = ""
+    """Prefix of the metric series, when a job has several fits."""
+    epochs_before: int = 0
+    """Epochs of the same series that went before this fit."""
+
+    def on_batch(self, progress: BatchProgress) -> None:
+        """For `fit`: moves the bar; this is where a cancel is noticed."""
+        self.context.report(self._place(progress))
+
+    def on_epoch(self, record: EpochRecord, progress: BatchProgress) -> None:
+        """For `fit`: one event and one point of every series."""
+        place = self._place(progress)
+        self.context.report(
+            Progress(
+                phase=place.phase,
+                percent=place.percent,
+                step=place.step,
+                total_steps=place.total_steps,
+                epoch=record.epoch,
+                total_epochs=progress.total_epochs,
+                eta_s=progress.eta_s,
+                message=(
+                    f"{self.phase}: epoch {record.epoch} of {progress.total_epochs}, "
+                    f"loss {record.train_loss:.4f}, validation accuracy {100 * record.validation_accuracy:.2f} %"
+                ),
+                metrics={
+                    f"{self.series}train_loss": record.train_loss,
+                    f"{self.series}train_accuracy": record.train_accuracy,
+                    f"{self.series}validation_loss": record.validation_loss,
+                    f"{self.series}validation_accuracy": record.validation_accuracy,
+                },
+                metrics_step=self.epochs_before + record.epoch,
+            )
+        )
+
+    def _place(self, progress: BatchProgress) -> Progress:
+        share = progress.step / progress.total_steps
+        return Progress(
+            phase=self.phase,
+            percent=round(self.first + (self.last - self.first) * share, 1),
+            step=progress.step,
+            total_steps=progress.total_steps,
+            epoch=progress.epoch,
+            total_epochs=progress.total_epochs,
+            eta_s=round(progress.eta_s, 1),
+        )
+
+
+def save_float_model(
+    context: JobContext,
+    name: str,
+    model: nn.Module,
+    architecture: str,
+    data: Dataset,
+    baseline: Baseline | None,
+) -> SavedModel:
+    """Writes `<name>.safetensors`, reads it back, measures what was read and registers it.
+
+    baseline: the model it came from; None for one trained from scratch, whose own file is then the reference.
+    """
+    path = context.artifact_path(name + SUFFIX, ArtifactKind.CHECKPOINT)
+    num_bytes = save_checkpoint(path, model, describe_checkpoint(model, architecture, data))
+    stored, info = load_checkpoint(path)
+    stored.to(find_device())
+    metrics = measure_metrics(stored, data)
+    reference = baseline.reference_bytes if baseline is not None else num_bytes
+    sizes = {"float32": num_bytes, **compute_float_sizes(stored), "file": num_bytes}
+    layers = {layer: tuple(module.weight.shape) for layer, module in list_layers(stored).items()}
+    summary = _summarize(
+        info=info,
+        metrics=metrics,
+        baseline=baseline,
+        sizes=sizes,
+        reference_bytes=reference,
+        zeros={layer.name: layer.num_zeros for layer in check_sparsity(stored).layers},
+        shapes=layers,
+        bit_widths=dict.fromkeys(layers, FLOAT_BITS),
+        macs=count_macs(stored, info.input_shape),
+    ) | {
+        "bit_width": None,
+        "parameters": sum(parameter.numel() for parameter in stored.parameters()),
+        "latency": measure_latency(stored, info.input_shape),
+    }
+    return _register(context, name, path, "checkpoint", info, baseline, metrics, summary)
+
+
+def save_integer_model(context: JobContext, name: str, network: IntegerNetwork, baseline: Baseline) -> SavedModel:
+    """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
+    path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
+    path.write_bytes(encode_network(network))
+    model, decoded = load_compressed(path)
+    model.to(find_device())
+    metrics = measure_metrics(model, baseline.data)
+    weights = {layer.name: layer.weight for layer in decoded.layers}
+    bit_widths = {layer.name: layer.bit_width for layer in decoded.layers}
+    sizes = {
+        "float32": baseline.reference_bytes,
+        "formula": -(-sum(weights[layer].size * bits for layer, bits in bit_widths.items()) // 8),
+        "packed": compute_packed_bytes(decoded),
+        "entropy": compute_entropy_bytes(decoded),
+        "file": path.stat().st_size,
+    }
+    macs = count_macs(model, decoded.input_shape)
+    summary = _summarize(
+        info=baseline.info,
+        metrics=metrics,
+        baseline=baseline,
+        sizes=sizes,
+        reference_bytes=baseline.reference_bytes,
+        zeros={layer: int((weight == 0).sum()) for layer, weight in weights.items()},
+        shapes={layer: weight.shape for layer, weight in weights.items()},
+        bit_widths=bit_widths,
+        macs=dict(zip(weights, macs.values(), strict=True)),
+    ) | {
+        "widths": list(decoded.widths),
+        "bit_width": max(bit_widths.values()),
+        "activation_bit_widths": [layer.input_bit_width for layer in decoded.layers],
+        "parameters": sum(weight.size for weight in weights.values()) + sum(x.bias.size for x in decoded.layers),
+        # The integers are computed here in floating point, exactly but not fast: a time would mislead.
+        "latency": None,
+    }
+    plots.plot_size_ledger(
+        context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT), sizes, title=f"Size of {name}, each way to count"
+    )
+    return _register(context, name, path, "compressed", baseline.info, baseline, metrics, summary)
+
+
+def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:
+    """The confusion matrix on test and the sparsity of each layer, as PNG artifacts."""
+    plots.plot_confusion_matrix(
+        context.artifact_path(f"{name}-confusion.png", ArtifactKind.PLOT),
+        saved.metrics.matrix.tolist(),
+        data.class_names,
+        title=f"Confusion matrix of {name} on test",
+    )
+    sparsity = saved.summary["sparsity"]
+    plots.plot_layer_sparsity(
+        context.artifact_path(f"{name}-sparsity.png", ArtifactKind.PLOT),
+        [layer["name"] for layer in sparsity["layers"]],
+        [layer["sparsity"] for layer in sparsity["layers"]],
+        total=sparsity["total"],
+        title=f"Zeros in each layer of {name}",
+    )
+
+
+def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, Any]:
+    """The part of a job's result that every kind has."""
+    result = {
+        "model_id": saved.model_id,
+        "evaluation": saved.summary["evaluation"],
+        "accuracy_drop": saved.summary["accuracy_drop"],
+        "sparsity": saved.summary["sparsity"],
+        "size": saved.summary["size"],
+        "macs": saved.summary["macs"],
+        "latency": saved.summary["latency"],
+        "classification_report": saved.metrics.report,
+        "confusion_matrix": saved.metrics.matrix.tolist(),
+    }
+    if baseline is not None:
+        result["baseline"] = {
+            "model_id": baseline.model_id,
+            "validation_accuracy": baseline.validation.accuracy,
+            "test_accuracy": baseline.test.accuracy,
+        }
+    return result
+
+
+def keep_step(folder: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a finished step from `folder`, or computed now and kept there for the next attempt.
+
+    compute returns tensors, numbers, strings, and lists and dicts of them.
+    """
+    path = folder / f"{name}.step"
+    if path.exists():
+        kept: dict[str, Any] = torch.load(path, weights_only=True)
+        return kept
+    result = compute()
+    temporary = path.with_suffix(".tmp")
+    torch.save(result, temporary)
+    temporary.replace(path)
+    return result
+
+
+def _summarize(
+    *,
+    info: CheckpointInfo,
+    metrics: Metrics,
+    baseline: Baseline | None,
+    sizes: Mapping[str, int],
+    reference_bytes: int,
+    zeros: Mapping[str, int],
+    shapes: Mapping[str, tuple[int, ...]],
+    bit_widths: Mapping[str, int],
+    macs: Mapping[str, int],
+) -> dict[str, Any]:
+    counts = {name: _product(shape) for name, shape in shapes.items()}
+    drop = None
+    if baseline is not None:
+        drop = {
+            "validation": compute_drop(baseline.validation, metrics.validation),
+            "test": compute_drop(baseline.test, metrics.test),
+            "baseline_model_id": baseline.model_id,
+        }
+    return {
+        "architecture": info.architecture,
+        "widths": list(info.widths),
+        "dataset": info.dataset,
+        "split_seed": info.split_seed,
+        "class_names": list(info.class_names),
+        "input_shape": list(info.input_shape),
+        "evaluation": metrics.to_json(),
+        "accuracy_drop": drop,
+        "sparsity": {
+            "total": sum(zeros.values()) / sum(counts.values()),
+            "layers": [
+                {"name": name, "zeros": zeros[name], "total": total, "sparsity": zeros[name] / total}
+                for name, total in counts.items()
+            ],
+        },
+        "size": build_ledger(sizes, reference_bytes),
+        "layers": _describe_layers(shapes, bit_widths, macs),
+        "macs": sum(macs.values()),
+    }
+
+
+def _describe_layers(
+    shapes: Mapping[str, tuple[int, ...]], bit_widths: Mapping[str, int], macs: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    last = list(shapes)[-1]
+    return [
+        {
+            "name": name,
+            "type": "conv2d" if len(shape) == 4 else "linear",
+            "shape": list(shape),
+            "parameters": _product(shape),
+            "macs": macs[name],
+            "bit_width": bit_widths[name],
+            "prunable": True,
+            "quantizable": bit_widths[name] == FLOAT_BITS,
+            "reason": (
+                "quantized already"
+                if bit_widths[name] != FLOAT_BITS
+                else "its channels are the classes: only single weights can be pruned"
+                if name == last
+                else None
+            ),
+        }
+        for name, shape in shapes.items()
+    ]
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _register(
+    context: JobContext,
+    name: str,
+    path: Path,
+    file_format: str,
+    info: CheckpointInfo,
+    baseline: Baseline | None,
+    metrics: Metrics,
+    summary: Mapping[str, Any],
+) -> SavedModel:
+    record = ModelRecord(
+        name=name,
+        architecture=info.architecture,
+        dataset=info.dataset,
+        parent_model_id=None if baseline is None else baseline.model_id,
+        files={file_format: path.name},
+        summary=summary,
+    )
+    return SavedModel(context.save_model(record), metrics, summary, path.stat().st_size)

@@ -1,0 +1,276 @@
+"""The searches of `prune`: probes of (sparsity, validation accuracy), each recorded, and the models between them.
+
+Imported inside `run` only.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from worker.catalog import PruningPattern, PruningSchedule
+from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
+from worker.core.datasets import Split
+from worker.core.models import build_model, get_widths
+from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
+from worker.core.pruning.channels import count_channels, prune_channels
+from worker.core.pruning.schedule import compute_sparsities
+from worker.core.pruning.score import compute_weight_gradients
+from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.jobs.base import JobContext, Progress
+from worker.jobs.products import Baseline, Stage, keep_step
+from worker.jobs.prune import PruneSpec
+
+GRADIENT_EXAMPLES = 2048
+COARSE_STEPS = 20
+FINEST_STEP = 0.002
+"""A one-shot search ends when the highest sparsity within the drop is known to so much."""
+STEP_CEILING = {PruningPattern.WEIGHTS: 0.99, PruningPattern.CHANNELS: 0.85}
+"""How far a step-by-step search without a given sparsity plans its steps."""
+REFINEMENTS = 2
+"""Sparsities tried between the last step within the drop and the first beyond it."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One measured point. `retrained_epochs` counts from the dense model; the accuracy is on validation."""
+
+    sparsity: float
+    accuracy: float
+    drop: float
+    within: bool
+    retrained_epochs: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The model a search ends with, every probe on the way, and which one it is."""
+
+    model: nn.Module
+    probes: tuple[Probe, ...]
+    chosen: Probe
+
+    def probes_json(self) -> list[dict[str, Any]]:
+        """The curve as numbers, by sparsity."""
+        return [asdict(probe) for probe in sorted(self.probes, key=lambda probe: probe.sparsity)]
+
+
+class Pruner:
+    """Prunes copies of the baseline as a spec says, and measures them on validation."""
+
+    def __init__(self, spec: PruneSpec, context: JobContext, baseline: Baseline) -> None:
+        self.spec, self.context, self.baseline = spec, context, baseline
+        self.architecture = baseline.info.architecture
+        self.num_channels = count_channels(baseline.model)
+
+    @functools.cached_property
+    def soft_targets(self) -> SoftTargets:
+        """What the dense model says of every training picture."""
+        return compute_soft_targets(self.baseline.model, self.baseline.data)
+
+    def prune(self, model: nn.Module, sparsity: float) -> nn.Module:
+        """A pruned copy. sparsity: fraction of the *baseline's* weights or channels that is gone afterwards."""
+        spec, data = self.spec, self.baseline.data
+        gradients = None
+        if spec.method == "taylor":
+            split = Split(data.train.images[:GRADIENT_EXAMPLES], data.train.labels[:GRADIENT_EXAMPLES])
+            gradients = compute_weight_gradients(model, data, split)
+        if spec.pattern is PruningPattern.CHANNELS:
+            kept_before = count_channels(model) / self.num_channels
+            return prune_channels(
+                model,
+                max(0.0, 1 - (1 - sparsity) / kept_before),
+                self.baseline.info.input_shape,
+                method=spec.method,
+                scope=spec.scope,
+                gradients=gradients,
+            )
+        pruned = copy_model(model, self.baseline.info)
+        apply_pruning(pruned, spec.method, sparsity, scope=spec.scope, gradients=gradients, seed=spec.seed)
+        return pruned.eval()
+
+    def measure(self, model: nn.Module, retrained_epochs: int = 0) -> Probe:
+        """The sparsity really reached and the accuracy on validation."""
+        data = self.baseline.data
+        accuracy = evaluate(model, data, data.validation).accuracy
+        sparsity = (
+            1 - count_channels(model) / self.num_channels
+            if self.spec.pattern is PruningPattern.CHANNELS
+            else check_sparsity(model).sparsity
+        )
+        within = self.baseline.allows(accuracy, self.spec.max_accuracy_drop)
+        return Probe(sparsity, accuracy, self.baseline.drop(accuracy), within, retrained_epochs)
+
+    def report(self, probe: Probe, percent: float) -> None:
+        """One event and one point of the curve."""
+        self.context.report(
+            Progress(
+                phase="searching",
+                percent=round(percent, 1),
+                message=(
+                    f"sparsity {100 * probe.sparsity:.2f} %: validation accuracy {100 * probe.accuracy:.2f} %, "
+                    f"drop {probe.drop:.2f} points"
+                ),
+                metrics={"validation_accuracy": probe.accuracy, "validation_drop": probe.drop},
+                metrics_step=probe.sparsity,
+            )
+        )
+
+    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> None:
+        """Fine-tunes in place; weights that are zero stay zero."""
+        if epochs == 0:
+            return
+        spec = self.spec
+        masks = {}
+        if spec.pattern is PruningPattern.WEIGHTS:
+            masks = {
+                name: module.weight.detach() != 0
+                for name, module in model.named_modules()
+                if isinstance(module, nn.Conv2d | nn.Linear)
+            }
+        fit(
+            model,
+            self.baseline.data,
+            TrainingSettings(
+                epochs=epochs,
+                learning_rate=spec.learning_rate,
+                warmup=0.1,
+                distillation_weight=0.7 if spec.distillation else 0.0,
+                seed=spec.seed + stage.epochs_before,
+            ),
+            soft_targets=self.soft_targets if spec.distillation else None,
+            after_step=(lambda trained: apply_masks_(trained, masks)) if masks else None,
+            on_batch=stage.on_batch,
+            on_epoch=stage.on_epoch,
+        )
+
+
+def search_one_shot(pruner: Pruner) -> Found:
+    """Prunes the dense model once per probe and never retrains: a coarse curve, then bisection at its edge."""
+    baseline, spec = pruner.baseline, pruner.spec
+    if spec.sparsity is not None:
+        model = pruner.prune(baseline.model, spec.sparsity)
+        probe = pruner.measure(model)
+        pruner.report(probe, 60)
+        return Found(model, (probe,), probe)
+    probes = {}
+
+    def probe_at(sparsity: float) -> Probe:
+        probe = pruner.measure(pruner.prune(baseline.model, sparsity))
+        probes[sparsity] = probe
+        pruner.report(probe, min(90.0, 2 + 3 * len(probes)))
+        return probe
+
+    for step in range(1, COARSE_STEPS):
+        probe_at(step / COARSE_STEPS)
+    within = max((sparsity for sparsity, probe in probes.items() if probe.within), default=0.0)
+    beyond = min(within + 1 / COARSE_STEPS, 1 - FINEST_STEP)
+    while beyond - within > FINEST_STEP:
+        middle = (within + beyond) / 2
+        if probe_at(middle).within:
+            within = middle
+        else:
+            beyond = middle
+    if not within:
+        pruner.context.warn("no sparsity tried is within the drop: the model is left as it was")
+        model = baseline.model
+        chosen = pruner.measure(model)
+        return Found(model, (*probes.values(), chosen), chosen)
+    return Found(pruner.prune(baseline.model, within), tuple(probes.values()), probes[within])
+
+
+def search_step_by_step(pruner: Pruner) -> Found:
+    """Prunes a little, retrains, and repeats from there.
+
+    With a sparsity given: the schedule's steps up to it. Without one: on until a step no longer gets back within
+    the drop, then between the last two steps. Finished steps are kept in the job's scratch folder.
+    """
+    spec, context, baseline = pruner.spec, pruner.context, pruner.baseline
+    final = spec.sparsity if spec.sparsity is not None else STEP_CEILING[spec.pattern]
+    planned = compute_sparsities(spec.schedule, final, spec.steps)
+    stretch = 88 / (len(planned) + (0 if spec.sparsity is not None else REFINEMENTS))
+    probes: list[Probe] = []
+
+    def take_step(model: nn.Module, sparsity: float) -> tuple[nn.Module, Probe]:
+        position = len(probes)
+        first = min(2 + stretch * position, 90.0)
+        stage = Stage(
+            context, f"retraining at {100 * sparsity:.1f} %", first, first + stretch,
+            epochs_before=position * spec.epochs_per_step,
+        )  # fmt: skip
+        pruned = pruner.prune(model, sparsity)
+
+        def compute() -> dict[str, Any]:
+            pruner.retrain(pruned, spec.epochs_per_step, stage)
+            return {"widths": list(get_widths(pruner.architecture, pruned)), "state": snapshot(pruned)}
+
+        kept = keep_step(context.scratch, f"step-{position}", compute)
+        stepped = restore(pruner, kept)
+        probe = pruner.measure(stepped, (position + 1) * spec.epochs_per_step)
+        probes.append(probe)
+        pruner.report(probe, first + stretch)
+        return stepped, probe
+
+    model, within, beyond = baseline.model, None, None
+    for sparsity in planned:
+        stepped, probe = take_step(model, sparsity)
+        if spec.sparsity is None and not probe.within:
+            beyond = sparsity
+            break
+        model, within = stepped, probe
+    if beyond is not None:
+        low = within.sparsity if within is not None else 0.0
+        for _ in range(REFINEMENTS):
+            # Half-way in density, by its logarithm: from 95 % to 99 % the middle is 97.8 %.
+            middle = 1 - ((1 - low) * (1 - beyond)) ** 0.5
+            stepped, probe = take_step(model, middle)
+            if probe.within:
+                model, within, low = stepped, probe, middle
+            else:
+                beyond = middle
+    if within is None:
+        context.warn("no step came back within the drop: the model is left as it was")
+        within = pruner.measure(model)
+    return Found(model, (*probes, within) if within not in probes else tuple(probes), within)
+
+
+def restore(pruner: Pruner, kept: dict[str, Any]) -> nn.Module:
+    """A model from a kept step."""
+    info = pruner.baseline.info
+    model = build_model(
+        info.architecture, kept["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
+    )
+    model.load_state_dict(kept["state"])
+    return model.to(next(pruner.baseline.model.parameters()).device).eval()
+
+
+def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
+    """The retraining after the last step that the spec asks for, kept only if validation gains by it."""
+    epochs = pruner.spec.fine_tune_epochs
+    if epochs == 0:
+        return found
+    info = describe_checkpoint(found.model, pruner.architecture, pruner.baseline.data)
+    tuned = copy_model(found.model, info)
+    pruner.retrain(tuned, epochs, stage)
+    probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
+    better = probe.accuracy > found.chosen.accuracy
+    return Found(tuned if better else found.model, (*found.probes, probe), probe if better else found.chosen)
+
+
+def search(pruner: Pruner) -> Found:
+    """The search that the spec's schedule asks for."""
+    if pruner.spec.schedule is PruningSchedule.ONE_SHOT:
+        return search_one_shot(pruner)
+    return search_step_by_step(pruner)
+
+
+def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> Found:
+    """The whole of a prune job's search, with its closing fine-tuning."""
+    torch.manual_seed(spec.seed)
+    pruner = Pruner(spec, context, baseline)
+    found = search(pruner)
+    return fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97))

@@ -1,0 +1,254 @@
+"""The way of `compress` from a float model to ever smaller files: narrow, prune while quantized, encode.
+
+Every candidate is measured as it would be stored: encoded, its bytes counted, its integers evaluated on validation.
+Imported inside `run` only.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from worker.catalog import Effort, PruningScope
+from worker.core.checkpoint import snapshot
+from worker.core.coding import decode_network, encode_network
+from worker.core.integer import IntegerNetwork, round_floats
+from worker.core.models import build_model, get_widths
+from worker.core.pruning.channels import prune_channels
+from worker.core.pruning.gradual import GradualPruner
+from worker.core.quantization import calibrate, quantize_model
+from worker.core.quantization.deploy import build_integer_model, extract_integers
+from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.jobs.base import JobContext, Progress
+from worker.jobs.compress import CompressSpec
+from worker.jobs.products import Baseline, Stage, keep_step
+
+CALIBRATION_EXAMPLES = 1024
+MANTISSA_BITS = 5
+"""Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
+BATCH_SIZE = 256
+SAFETY = 0.25
+"""Share of the allowed drop that is kept in reserve on validation: choosing the smallest of several candidates
+favours those that were lucky there, and the test set is not asked."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One stretch of training while quantized, at whose end `sparsity` of the narrowed weights are zero."""
+
+    sparsity: float
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized."""
+
+    channel_sparsity: float
+    narrow_epochs: int
+    bit_width: int
+    rungs: tuple[Rung, ...]
+
+
+PLANS = {
+    Effort.QUICK: Plan(0.4, 3, 4, (Rung(0.80, 3, 0.04), Rung(0.88, 3, 0.03), Rung(0.92, 2, 0.02))),
+    Effort.STANDARD: Plan(
+        0.4, 8, 4, (Rung(0.80, 8, 0.05), Rung(0.88, 8, 0.04), Rung(0.92, 8, 0.03), Rung(0.945, 8, 0.03))
+    ),
+    Effort.THOROUGH: Plan(
+        0.4,
+        30,
+        4,
+        (Rung(0.80, 30, 0.05), Rung(0.90, 40, 0.04), Rung(0.94, 40, 0.03), Rung(0.96, 40, 0.03), Rung(0.97, 40, 0.03)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that could be the answer. accuracy and drop (points) are on validation, measured on its integers."""
+
+    name: str
+    num_bytes: int
+    accuracy: float
+    drop: float
+    within: bool
+    sparsity: float
+    bit_width: int
+
+
+class Shrinker:
+    """Follows the plan of a spec. Finished steps are kept in the job's scratch folder and not repeated."""
+
+    def __init__(self, spec: CompressSpec, context: JobContext, baseline: Baseline) -> None:
+        self.spec, self.context, self.baseline = spec, context, baseline
+        self.plan = PLANS[spec.effort]
+        self.files: dict[str, bytes] = {}
+        self.device = next(baseline.model.parameters()).device
+
+    @functools.cached_property
+    def soft_targets(self) -> SoftTargets:
+        """What the dense model says of every training picture."""
+        return compute_soft_targets(self.baseline.model, self.baseline.data)
+
+    def run(self) -> list[Candidate]:
+        """Every candidate, in the order they were made. The first needs no training and is the way out."""
+        torch.manual_seed(self.spec.seed)
+        stretches = [self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
+        marks = [3 + 90 * sum(stretches[:count]) / sum(stretches) for count in range(len(stretches) + 1)]
+        candidates = [self.measure("8 bit, calibrated", self.quantize(self.baseline.model, 8), 3)]
+        model = self.quantize(self.narrow(Stage(self.context, "narrowing", marks[0], marks[1])), self.plan.bit_width)
+        for position, rung in enumerate(self.plan.rungs):
+            first, last = marks[position + 1 : position + 3]
+            stage = Stage(
+                self.context, f"pruning to {100 * rung.sparsity:.0f} % while quantized", first, last,
+                series=f"rung{position}_",
+            )  # fmt: skip
+            self.train(model, rung, stage, f"rung-{position}")
+            candidates.append(
+                self.measure(f"{self.plan.bit_width} bit, {100 * rung.sparsity:.1f} % pruned", model, last)
+            )
+            if candidates[-1].drop > self.spec.max_accuracy_drop + 2:
+                break
+        return candidates
+
+    def narrow(self, stage: Stage) -> nn.Module:
+        """The baseline with fewer channels, retrained."""
+        info = self.baseline.info
+        narrow = prune_channels(self.baseline.model, self.plan.channel_sparsity, info.input_shape)
+
+        def compute() -> dict[str, Any]:
+            self.fit(narrow, self.plan.narrow_epochs, 0.05, stage, keep_best=True)
+            return {"widths": list(get_widths(info.architecture, narrow)), "state": snapshot(narrow)}
+
+        kept = keep_step(self.context.scratch, "narrow", compute)
+        model = build_model(
+            info.architecture, kept["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
+        )
+        model.load_state_dict(kept["state"])
+        return model.to(self.device).eval()
+
+    def quantize(self, model: nn.Module, bit_width: int) -> nn.Module:
+        """A calibrated copy whose layers compute on quantized values."""
+        data = self.baseline.data
+        sample = data.normalize(data.train.images[:CALIBRATION_EXAMPLES].to(self.device))
+        return quantize_model(model, bit_width, calibrate(model, sample), mean=data.mean, std=data.std)
+
+    def train(self, model: nn.Module, rung: Rung, stage: Stage, name: str) -> None:
+        """Trains one rung in place."""
+
+        def compute() -> dict[str, Any]:
+            steps = rung.epochs * math.ceil(len(self.baseline.data.train) / BATCH_SIZE)
+            pruner = GradualPruner(model, rung.sparsity, int(0.6 * steps), scope=PruningScope.LAMP)
+            self.fit(model, rung.epochs, rung.learning_rate, stage, keep_best=False, after_step=pruner)
+            return {"state": snapshot(model)}
+
+        model.load_state_dict(keep_step(self.context.scratch, name, compute)["state"])
+
+    def fit(
+        self,
+        model: nn.Module,
+        epochs: int,
+        learning_rate: float,
+        stage: Stage,
+        *,
+        keep_best: bool,
+        after_step: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        """Trains towards the labels and the dense model's outputs."""
+        fit(
+            model,
+            self.baseline.data,
+            TrainingSettings(
+                epochs=epochs,
+                learning_rate=learning_rate,
+                batch_size=BATCH_SIZE,
+                warmup=0.15,
+                distillation_weight=0.7,
+                seed=self.spec.seed,
+                keep_best=keep_best,
+            ),
+            soft_targets=self.soft_targets,
+            after_step=after_step,
+            on_batch=stage.on_batch,
+            on_epoch=stage.on_epoch,
+        )
+
+    def measure(self, name: str, model: nn.Module, percent: float) -> Candidate:
+        """Encodes a quantized model and evaluates its integers on validation."""
+        info, data = self.baseline.info, self.baseline.data
+        network = extract_integers(
+            model,
+            info.architecture,
+            input_shape=info.input_shape,
+            class_names=info.class_names,
+            mean=info.mean,
+            std=info.std,
+        )
+        network = round_floats(network, MANTISSA_BITS)
+        self.files[name] = encode_network(network)
+        accuracy = evaluate(build_integer_model(network).to(self.device), data, data.validation).accuracy
+        zeros = sum(int((layer.weight == 0).sum()) for layer in network.layers)
+        candidate = Candidate(
+            name=name,
+            num_bytes=len(self.files[name]),
+            accuracy=accuracy,
+            drop=self.baseline.drop(accuracy),
+            within=self.baseline.allows(accuracy, (1 - SAFETY) * self.spec.max_accuracy_drop),
+            sparsity=zeros / sum(layer.weight.size for layer in network.layers),
+            bit_width=max(layer.bit_width for layer in network.layers),
+        )
+        self.context.report(
+            Progress(
+                phase="encoding",
+                percent=round(percent, 1),
+                message=(
+                    f"{name}: {candidate.num_bytes} bytes "
+                    f"({self.baseline.reference_bytes / candidate.num_bytes:.1f}x smaller), "
+                    f"drop {candidate.drop:.2f} points on validation"
+                ),
+                metrics={"file_bytes": candidate.num_bytes, "candidate_accuracy": accuracy},
+                metrics_step=len(self.files),
+            )
+        )
+        return candidate
+
+    def load(self, candidate: Candidate) -> IntegerNetwork:
+        """The network of a candidate, from its bytes."""
+        return decode_network(self.files[candidate.name])
+
+    def describe_techniques(self) -> list[str]:
+        """What was used, for the report."""
+        return [
+            f"channel pruning ({100 * self.plan.channel_sparsity:.0f} % of each hidden layer)",
+            "distillation from the dense model",
+            f"quantization-aware training with learned step sizes ({self.plan.bit_width} bit)",
+            "gradual layer-adaptive weight pruning (LAMP) while quantized",
+            "batch norm folded into scales and biases",
+            f"scales and biases rounded to {MANTISSA_BITS} mantissa bits",
+            "context-modelled entropy coding",
+        ]
+
+
+def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """The smallest one within the drop; where there is none, the most accurate."""
+    within = [candidate for candidate in candidates if candidate.within]
+    if within:
+        return min(within, key=lambda candidate: candidate.num_bytes)
+    return max(candidates, key=lambda candidate: candidate.accuracy)
+
+
+def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that no other one beats in both bytes and accuracy, smallest first."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda one: (one.num_bytes, -one.accuracy)):
+        if not front or candidate.accuracy > front[-1].accuracy:
+            front.append(candidate)
+    return front
