@@ -21,8 +21,8 @@ EVEN_STATE = 1 << STATE_BITS - 1
 MEMORY = 1000
 """After so many decisions a context forgets as fast as it learns."""
 
-RATES = [655360 // (10 * count + 16) for count in range(MEMORY)]
-"""The share, in 1/65536, by which a context's decision moves its probability: 1 / (decisions before + 1.6)."""
+RATES = [65536 // (count + 3) for count in range(MEMORY)]
+"""The share, in 1/65536, by which a context's decision moves its probability: 1 / (decisions before + 3)."""
 
 WHOLE_WEIGHT = 65536
 STARTING_WEIGHT = 10000

@@ -70,11 +70,12 @@ class RangeWriter:
         # The sealed point is lower + 2^32 - 1 with its last 32 bits cut off; put `lower` back in full.
         prefix = (sealed >> 32 << 32) - ((lower + 0xFFFFFFFF) >> 32 << 32) % (1 << 64)
         start = prefix + (lower if lower + 0xFFFFFFFF < 1 << 64 else lower - (1 << 64))
-        for dropped in range(num_bytes, -1, -1):
+        # Wider than 256^8 the interval never is, so no more than eight bytes can be chosen freely.
+        for dropped in range(8, -1, -1):
             step = 256**dropped
             value = -(-start // step) * step
             if value < start + width:
-                return bytes(value.to_bytes(num_bytes, "big")[: num_bytes - dropped])
+                return bytes(value.to_bytes(num_bytes, "big").rstrip(b"\0"))
         raise AssertionError("the interval of a range coder is never empty")
 
 

@@ -23,7 +23,7 @@ PRIMER = (
 
 LOGIT = [round(256 * math.log((2 * p + 1) / (2 * (65536 - p) - 1))) for p in range(65536)]
 SQUASH = [min(65535, max(1, round(65536 / (1 + math.exp(-x / 256))))) for x in range(-2816, 2817)]
-RATES = [655360 // (10 * count + 16) for count in range(1000)]
+RATES = [65536 // (count + 3) for count in range(1000)]
 
 
 class Bits:
@@ -90,6 +90,16 @@ def learn(state: list[int], bit: int) -> None:
     state[:] = probability + (((bit << 22) - probability) * RATES[count] >> 16), min(count + 1, 999)
 
 
+def signs(*values: int) -> int:
+    """Each value as 0 (negative), 1 (zero) or 2, together one number of base 3."""
+    return sum(((v > 0) - (v < 0) + 1) * 3**power for power, v in enumerate(reversed(values)))
+
+
+def nodes(node: int, row: int, column: int, density: int) -> list[int]:
+    """The four contexts of one decision about a magnitude."""
+    return [node, node | row << 9, node | column << 9, node | density << 9]
+
+
 class Reader:
     """The fields of one file, in order."""
 
@@ -101,7 +111,7 @@ class Reader:
         before = 0
         for byte in PRIMER.encode():
             before = self._byte(before, byte)
-        self.models = (Mixer(6, 10), Mixer(3, 2), Mixer(3, 8))
+        self.models = (Mixer(6, 11), Mixer(3, 2), Mixer(4, 8))
 
     def flag(self, kind: Any) -> int:
         state = self.flags.setdefault(kind, [1 << 21, 0])
@@ -201,32 +211,37 @@ class Reader:
         nonzero, negative, magnitude = self.models
         for model in self.models:
             model.forget()
-        filled: dict[tuple[int, int], int] = {}
+        in_row, in_column = np.zeros(shape[0], int), np.zeros(shape[1], int)
+        in_block: dict[tuple[int, int], int] = {}
         for row, column in cells:
             channel, position = divmod(column, positions)
-            near = [
-                int(np.sign(weight[row - 1, column])) if row else 0,
-                int(np.sign(weight[row, column - positions])) if channel else 0,
-                int(np.sign(weight[row, column - 1])) if position else 0,
-                int(np.sign(weight[row, column - stride])) if position >= stride else 0,
-            ]
+            x = position % stride
+            above = int(weight[row - 1, column]) if row else 0
+            before = int(weight[row, column - positions]) if channel else 0
+            left = int(weight[row, column - 1]) if position else 0
+            upper = int(weight[row, column - stride]) if position >= stride else 0
+            upper_left = int(weight[row, column - stride - 1]) if position >= stride and x else 0
+            upper_right = int(weight[row, column - stride + 1]) if position >= stride and x + 1 < stride else 0
             line = row << 20 | position // stride
-            area = filled.get((row, channel), 0) << 20 | position if positions <= 16 else line
-            chosen = sum(map(abs, near)) + (5 if positions > 1 else 0)
-            if self.mixed(nonzero, [0, row, column, channel, position, area], chosen):
-                filled[row, channel] = filled.get((row, channel), 0) + 1
-                signs = sum((sign + 1) * 3**power for sign, power in zip(near, (3, 2, 1, 0), strict=True))
-                sign = self.mixed(negative, [0, row, signs], int(positions > 1))
-                size = 0
-                while size < width - 1:
-                    if not self.mixed(magnitude, [size, size | row << 9, size | column << 9], size):
-                        break
-                    size += 1
-                value = 1
-                for _ in range(size):
-                    node = 8 + (1 << size) + value
-                    value = 2 * value + self.mixed(magnitude, [node, node | row << 9, node | column << 9], size)
-                weight[row, column] = -value if sign else value
+            area = in_block.get((row, channel), 0) << 20 | position if positions <= 16 else line
+            near = min(9, 2 * abs(left) + 2 * abs(upper) + abs(upper_left) + abs(upper_right))
+            contexts = [0, row, column, position, area, row << 20 | x]
+            if not self.mixed(nonzero, contexts, near if positions > 1 else 10):
+                continue
+            cross, around = signs(above, before, left, upper), signs(left, upper, upper_left, upper_right)
+            sign = self.mixed(negative, [0, cross, around], int(positions > 1))
+            density = min(15, 64 * int(in_row[row]) // (column + 8)) << 4
+            density |= min(15, 32 * int(in_column[column]) // (row + 4))
+            size, value = 0, 1
+            while size < width - 1 and self.mixed(magnitude, nodes(size, row, column, density), size):
+                size += 1
+            for _ in range(size):
+                node = 8 + (1 << size) + value
+                value = 2 * value + self.mixed(magnitude, nodes(node, row, column, density), size)
+            weight[row, column] = -value if sign else value
+            in_row[row] += 1
+            in_column[column] += 1
+            in_block[row, channel] = in_block.get((row, channel), 0) + 1
         return weight.astype(np.int8)
 
     def blocks(self, count: int, width: int) -> list[int]:

@@ -42,9 +42,9 @@ class WeightModels:
     """What is learnt about weights while a file is coded."""
 
     def __init__(self) -> None:
-        self.nonzero = MixedBit(num_inputs=6, num_weight_sets=10)
+        self.nonzero = MixedBit(num_inputs=6, num_weight_sets=11)
         self.negative = MixedBit(num_inputs=3, num_weight_sets=2)
-        self.magnitude = MixedBit(num_inputs=3, num_weight_sets=8)
+        self.magnitude = MixedBit(num_inputs=4, num_weight_sets=8)
 
     def forget_contexts(self) -> None:
         for model in (self.nonzero, self.negative, self.magnitude):
@@ -97,27 +97,38 @@ def _code_mixed(
     positions, stride = scan.positions, scan.stride
     has_positions = positions > 1
     read = [[0] * len(row) for row in weight]
-    filled: dict[int, int] = {}
+    in_row, in_column = [0] * len(read), [0] * len(read[0])
+    in_block: dict[int, int] = {}
     order = ((r, c) for c in columns for r in rows) if scan.by_column else ((r, c) for r in rows for c in columns)
     for row, column in order:
         channel, position = divmod(column, positions)
+        x = position % stride
         line = read[row]
         above = read[row - 1][column] if row else 0
         before = line[column - positions] if channel else 0
         left = line[column - 1] if position else 0
-        upper = line[column - stride] if position >= stride else 0
+        upper = upper_left = upper_right = 0
+        if position >= stride:
+            upper = line[column - stride]
+            upper_left = line[column - stride - 1] if x else 0
+            upper_right = line[column - stride + 1] if x + 1 < stride else 0
         # Within a small kernel, how full it is so far; within a picture, which of its lines.
         block = row << 20 | channel
-        area = filled.get(block, 0) << 20 | position if positions <= SMALL_KERNEL else row << 20 | position // stride
-        num_near = (above != 0) + (before != 0) + (left != 0) + (upper != 0)
-        contexts = (0, row, column, channel, position, area)
+        area = in_block.get(block, 0) << 20 | position if positions <= SMALL_KERNEL else row << 20 | position // stride
+        near = min(9, 2 * abs(left) + 2 * abs(upper) + abs(upper_left) + abs(upper_right)) if has_positions else 10
         value = weight[row][column]
-        if models.nonzero.code(coder, contexts, num_near + 5 * has_positions, int(value != 0)):
-            filled[block] = filled.get(block, 0) + 1
-            near = (_sign(above) * 3 + _sign(before)) * 9 + _sign(left) * 3 + _sign(upper)
-            negative = models.negative.code(coder, (0, row, near), int(has_positions), int(value < 0))
-            magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, row, column)
+        contexts = (0, row, column, position, area, row << 20 | x)
+        if models.nonzero.code(coder, contexts, near, int(value != 0)):
+            cross = _sign(above) * 27 + _sign(before) * 9 + _sign(left) * 3 + _sign(upper)
+            around = _sign(left) * 27 + _sign(upper) * 9 + _sign(upper_left) * 3 + _sign(upper_right)
+            negative = models.negative.code(coder, (0, cross, around), int(has_positions), int(value < 0))
+            # How dense the row and the column have been so far.
+            density = min(15, 64 * in_row[row] // (column + 8)) << 4 | min(15, 32 * in_column[column] // (row + 4))
+            magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, (row, column, density))
             line[column] = -magnitude if negative else magnitude
+            in_row[row] += 1
+            in_column[column] += 1
+            in_block[block] = in_block.get(block, 0) + 1
     return read
 
 
@@ -125,18 +136,22 @@ def _sign(value: int) -> int:
     return (value > 0) - (value < 0) + 1
 
 
-def _code_magnitude(coder: BitCoder, model: MixedBit, magnitude: int, bit_width: int, row: int, column: int) -> int:
+def _code_magnitude(
+    coder: BitCoder, model: MixedBit, magnitude: int, bit_width: int, near: tuple[int, int, int]
+) -> int:
     """1..2^(bit_width - 1): the number of further bits in unary, then those bits, highest first."""
-    row, column = row << 9, column << 9
+    row, column, density = near[0] << 9, near[1] << 9, near[2] << 9
     size = 0
     while size < bit_width - 1:
-        if not model.code(coder, (size, size | row, size | column), size, int(magnitude >= 2 << size)):
+        contexts = (size, size | row, size | column, size | density)
+        if not model.code(coder, contexts, size, int(magnitude >= 2 << size)):
             break
         size += 1
     read = 1
     for shift in range(size - 1, -1, -1):
         node = 8 + (1 << size) + read
-        read = 2 * read + model.code(coder, (node, node | row, node | column), size, magnitude >> shift & 1)
+        contexts = (node, node | row, node | column, node | density)
+        read = 2 * read + model.code(coder, contexts, size, magnitude >> shift & 1)
     return read
 
 

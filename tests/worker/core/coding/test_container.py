@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from storage.errors import InvalidModel
-from tests.worker.core.coding.networks import build_layer, build_network, build_small_network, build_typical_network
+from tests.worker.core.coding.networks import (
+    build_layer,
+    build_network,
+    build_small_network,
+    build_typical_network,
+    build_weight,
+)
 from worker.core.coding import decode_network, encode_network
 from worker.core.coding.container import HEAD_BYTES
-from worker.core.coding.ranges import MAX_DECISIONS, RangeReader
-from worker.core.coding.reader import read_file
+from worker.core.coding.fields import Fields
+from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
+from worker.core.coding.reader import Bits, Reader, read_file
+from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
 
 FINITE_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -104,7 +112,18 @@ def test_a_network_reads_the_same_in_blocks_of_a_layer_too_large_for_single_deci
     check_equal(decode_network(data), network)
     # Uniform bytes cannot shrink: the coder may cost them one per cent.
     assert dense.size <= len(data) < dense.size * 1.01 + 1000
-    np.testing.assert_array_equal(read_file(data)["layers"][0]["weight"], dense)
+
+
+def test_the_reference_reader_agrees_about_blocks() -> None:
+    weight = build_weight((40, 60), 0.7, 6, seed=8)
+    writer = RangeWriter()
+    code_weights(Fields(writer), WeightModels(), weight, 6, Scan(in_blocks=True, masked=True, by_column=True))
+    reader = Reader(Bits(writer.finish()))
+    # The scan is told apart from the weights; hand it over and read the masks and the blocks.
+    rows, columns = reader.mask("row", 40, 1), reader.mask("column", 60, 1)
+    read = np.zeros((40, 60), np.int8)
+    read[np.ix_(rows, columns)] = np.reshape(reader.blocks(len(rows) * len(columns), 6), (len(columns), len(rows))).T
+    np.testing.assert_array_equal(read, weight)
 
 
 def test_encoding_twice_gives_the_same_bytes() -> None:
