@@ -19,7 +19,7 @@ def find_device() -> torch.device:
 def has_native_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware, so that it is faster than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 

@@ -31,8 +31,17 @@ def replace_module(model: nn.Module, name: str, replacement: nn.Module) -> None:
     setattr(model.get_submodule(parent_name), child, replacement)
 
 
+def get_batch_norm(model: nn.Module, name: str) -> nn.BatchNorm2d:
+    """The batch norm of that (dotted) name."""
+    norm = model.get_submodule(name)
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise TypeError(f"{name} is no batch norm")
+    return norm
+
+
 def compute_batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
-    """(gain, shift) such that in evaluation mode norm(x)[c] = gain[c] * x[c] + shift[c]; float64 (channels,)."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    """(gain, shift), float64 (channels,), such that in evaluation mode norm(x)[c] = gain[c] * x[c] + shift[c]."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a batch norm without running statistics cannot be folded")
     gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
     return gain, norm.bias.detach().double() - gain * norm.running_mean.double()

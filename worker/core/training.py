@@ -41,7 +41,7 @@ class TrainingSettings:
 
     epochs: int
     learning_rate: float
-    batch_size: int = 256
+    batch_size: int = 128
     optimizer: Optimizer = Optimizer.SGD
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
@@ -144,7 +144,7 @@ def compute_logits(
     with autocast(precision, device):
         parts = [
             model(data.normalize(images.to(device, non_blocking=True))).float()
-            for images in split.images.split(batch_size)
+            for images in torch.split(split.images, batch_size)
         ]
     model.train(was_training)
     return torch.cat(parts)
@@ -218,7 +218,7 @@ def fit(
         num_correct = torch.zeros((), dtype=torch.long, device=device)
         rate = 0.0
         order = torch.randperm(len(train), generator=generator).to(device)
-        for rows in order.split(settings.batch_size):
+        for rows in torch.split(order, settings.batch_size):
             batch = Split(train.images[rows], train.labels[rows])
             rate = compute_learning_rate(settings, run.step, total_steps)
             for group in optimizer.param_groups:
@@ -232,7 +232,7 @@ def fit(
                 loss = _distill(loss, logits, soft_targets.logits[mirrored.long(), rows], settings)
             total = loss if extra_loss is None else loss + extra_loss(model)
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            torch.autograd.backward(total)
             optimizer.step()
             if after_step is not None:
                 after_step(model)

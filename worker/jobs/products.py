@@ -5,6 +5,7 @@ Imported inside `run` only: the specs beside which it lies must load without tor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,7 @@ def save_integer_model(context: JobContext, name: str, network: IntegerNetwork, 
         "float32": baseline.reference_bytes,
         "formula": -(-sum(weights[layer].size * bits for layer, bits in bit_widths.items()) // 8),
         "packed": compute_packed_bytes(decoded),
-        "entropy": compute_entropy_bytes(decoded),
+        "entropy": math.ceil(compute_entropy_bytes(decoded)),
         "file": path.stat().st_size,
     }
     macs = count_macs(model, decoded.input_shape)

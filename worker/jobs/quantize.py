@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.jobs.products import Baseline, SavedModel
 
 CALIBRATION_EXAMPLES = 1024
-DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 2, 3: 3, 2: 4}
+DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 2, 2: 4}
 """Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
@@ -43,7 +43,7 @@ class QuantizeSpec(JobSpec):
     epochs: int | None = Field(
         None, ge=1, le=500, description="Epochs of quantization-aware training; by default by bit width."
     )
-    learning_rate: float = Field(0.01, gt=0, le=10)
+    learning_rate: float = Field(0.02, gt=0, le=10)
     distillation: bool = Field(True, description="Train towards the outputs of the float model too.")
     max_accuracy_drop: float = Field(
         1.0, ge=0, le=100, description="The output model is the narrowest width within this validation drop."

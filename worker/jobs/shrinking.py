@@ -32,7 +32,7 @@ from worker.jobs.products import Baseline, Stage, keep_step
 CALIBRATION_EXAMPLES = 1024
 MANTISSA_BITS = 5
 """Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
-BATCH_SIZE = 256
+BATCH_SIZE = 128
 SAFETY = 0.25
 """Share of the allowed drop that is kept in reserve on validation: choosing the smallest of several candidates
 favours those that were lucky there, and the test set is not asked."""

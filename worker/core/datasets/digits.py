@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from worker.core.datasets import RawDataset, Split
 
 
-def load(root: Path, mirror: str | None) -> RawDataset:
+def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every data set is loaded alike
     """The digits resized to 28x28 so that every architecture takes them. `root` and `mirror` are not needed."""
     digits = load_digits()
     small = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) * (255 / 16)

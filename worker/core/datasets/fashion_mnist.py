@@ -90,7 +90,7 @@ def _copy_archives(source: Path, raw: Path) -> None:
 
 
 def _download(root: Path, sources: list[str]) -> None:
-    class FashionMNIST(TorchvisionFashionMNIST):
+    class FashionMNIST(TorchvisionFashionMNIST):  # type: ignore[misc]
         """Named like its parent, because torchvision derives the folder from the class's name."""
 
         mirrors = sources

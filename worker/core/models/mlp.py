@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -18,9 +19,7 @@ class Mlp(nn.Module):
     def __init__(self, widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
         sizes = (math.prod(input_shape), *widths, num_classes)
-        self.layers = nn.ModuleList(
-            nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes))
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -33,8 +32,10 @@ class Mlp(nn.Module):
 
 
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The network for these widths; see `build_model`."""
     return Mlp(widths, input_shape, num_classes)
 
 
 def get_widths(model: Mlp) -> tuple[int, ...]:
+    """The widths of a network, read from its layers."""
     return tuple(int(layer.out_features) for layer in list(model.layers)[:-1])  # type: ignore[arg-type]

@@ -22,17 +22,20 @@ def prune_channels(
     method: PruningMethod = PruningMethod.MAGNITUDE,
     scope: PruningScope = PruningScope.UNIFORM,
     gradients: Mapping[str, torch.Tensor] | None = None,
+    multiple_of: int = 1,
 ) -> nn.Module:
     """A narrower copy of `model`: about `sparsity` of all prunable channels and neurons are gone.
 
     The logits keep their number. `uniform` takes the fraction from each layer; any other scope ranks the channels
     of all layers together and leaves each layer at least a tenth. gradients: by layer name, for `taylor` alone.
+    multiple_of: what is left of a layer of at least twice so many channels is rounded to a multiple of it
+    (`uniform` only): 16 fills the vector registers of a processor.
     """
     narrow = copy.deepcopy(model)
     layers = list_layers(narrow)
     for name, gradient in (gradients or {}).items():
         layers[name].weight.grad = gradient.clone()
-    *_, last = layers.values()
+    *hidden, last = layers.values()
     ranked_together = scope is not PruningScope.UNIFORM
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
     pruner = torch_pruning.pruner.BasePruner(
@@ -41,12 +44,24 @@ def prune_channels(
         importance=_build_importance(method),
         global_pruning=ranked_together,
         pruning_ratio=sparsity,
+        pruning_ratio_dict=None if multiple_of == 1 else _round_ratios(hidden, sparsity, multiple_of),
         max_pruning_ratio=0.9 if ranked_together else 1.0,
         ignored_layers=[last],
     )
     pruner.step()
     narrow.zero_grad(set_to_none=True)
     return narrow.to(memory_format=torch.channels_last)
+
+
+def _round_ratios(hidden: list[nn.Conv2d | nn.Linear], sparsity: float, multiple_of: int) -> dict[nn.Module, float]:
+    ratios: dict[nn.Module, float] = {}
+    for layer in hidden:
+        width = layer.weight.shape[0]
+        if width >= 2 * multiple_of:
+            target = max(1, round(width * (1 - sparsity) / multiple_of)) * multiple_of
+            # The library cuts width * (1 - ratio) off to a whole number: stay above it.
+            ratios[layer] = max(0.0, 1 - (target + 0.01) / width)
+    return ratios
 
 
 def count_channels(model: nn.Module) -> int:

@@ -76,7 +76,7 @@ def allocate_erk(shapes: Mapping[str, tuple[int, ...]], sparsity: float) -> dict
 def _choose_globally(scores: Scores, sparsity: float) -> Masks:
     flat = torch.cat([score.flatten() for score in scores.values()])
     mask = keep_largest(flat, _count_kept(flat.numel(), sparsity))
-    parts = mask.split([score.numel() for score in scores.values()])
+    parts = torch.split(mask, [score.numel() for score in scores.values()])
     return {name: part.view(score.shape) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 

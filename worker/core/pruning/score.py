@@ -10,7 +10,7 @@ from torch import nn
 
 from worker.catalog import PruningMethod
 from worker.core.datasets import Dataset, Split
-from worker.core.graph import compute_batch_norm_affine, find_batch_norms, list_layers
+from worker.core.graph import compute_batch_norm_affine, find_batch_norms, get_batch_norm, list_layers
 
 
 def compute_scores(
@@ -48,9 +48,7 @@ def _compute_batch_norm_scores(model: nn.Module) -> dict[str, torch.Tensor]:
     for name, layer in list_layers(model).items():
         score = layer.weight.detach().abs()
         if name in batch_norms:
-            norm = model.get_submodule(batch_norms[name])
-            assert isinstance(norm, nn.BatchNorm2d)
-            gain, _ = compute_batch_norm_affine(norm)
+            gain, _ = compute_batch_norm_affine(get_batch_norm(model, batch_norms[name]))
             score = score * gain.abs().float().reshape(-1, *[1] * (score.ndim - 1))
         scores[name] = score
     return scores

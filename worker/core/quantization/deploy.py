@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.core.graph import compute_batch_norm_affine, list_layers, replace_module
+from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
 from worker.core.integer import IntegerLayer, IntegerNetwork
 from worker.core.models import build_model, get_widths
 from worker.core.quantization import list_quantized_layers
@@ -47,9 +47,7 @@ def extract_integers(
             else torch.zeros(out_channels, dtype=torch.float64, device=integers.device)
         )
         if layer.batch_norm_name is not None:
-            norm = model.get_submodule(layer.batch_norm_name)
-            assert isinstance(norm, nn.BatchNorm2d)
-            gain, shift = compute_batch_norm_affine(norm)
+            gain, shift = compute_batch_norm_affine(get_batch_norm(model, layer.batch_norm_name))
             multiplier, bias = multiplier * gain, bias * gain + shift
         layers.append(
             IntegerLayer(

@@ -23,36 +23,35 @@ class _LearnedStep(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero_point: int, qmin: int, qmax: int, gradient_factor: float
     ) -> torch.Tensor:
-        scaled = x / scale
-        q = scaled.round()
         low, high = qmin - zero_point, qmax - zero_point
-        q.clamp_(low, high)
-        ctx.save_for_backward(scaled, q, scale)
-        ctx.low, ctx.high, ctx.gradient_factor = low, high, gradient_factor
-        return q * scale
+        scaled = x / scale
+        q = scaled.round().clamp_(low, high)
+        # d(dequantized)/d(scale) is q where it was clamped, q - x/scale where it was rounded; every pass over a large
+        # tensor counts, so it takes the place of x/scale.
+        inside = (scaled < high + 0.5).logical_and_(scaled > low - 0.5)
+        to_scale = scaled.mul_(inside).neg_().add_(q)
+        ctx.save_for_backward(inside, to_scale)
+        ctx.scale_shape, ctx.gradient_factor = scale.shape, gradient_factor
+        return q.mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         (gradient,) = gradients
-        scaled, q, scale = ctx.saved_tensors
-        inside = (scaled > ctx.low - 0.5) & (scaled < ctx.high + 0.5)
-        to_x = gradient * inside
-        to_scale = None
+        inside, to_scale = ctx.saved_tensors
+        scale_gradient = None
         if ctx.needs_input_grad[1]:
-            # d(dequantized)/d(scale): q where clamped, q - x/scale where rounded.
-            product = gradient * q - to_x * scaled
-            if scale.numel() == 1:
-                to_scale = product.sum().reshape(scale.shape)
+            product = to_scale.mul_(gradient)
+            if ctx.scale_shape.numel() == 1:
+                scale_gradient = product.sum().reshape(ctx.scale_shape)
             else:
-                to_scale = product.sum(dim=tuple(range(1, product.ndim)), keepdim=True)
-            to_scale = to_scale * ctx.gradient_factor
-        return to_x, to_scale, None, None, None, None
+                scale_gradient = product.sum(dim=tuple(range(1, product.ndim)), keepdim=True)
+            scale_gradient = scale_gradient * ctx.gradient_factor
+        return gradient * inside, scale_gradient, None, None, None, None
 
 
 class _QuantizedMixin(nn.Module):
     """What a quantized convolution and a quantized linear layer share."""
 
-    weight: nn.Parameter
     bit_width: int
     input_bit_width: int
     input_signed: bool
@@ -79,15 +78,15 @@ class _QuantizedMixin(nn.Module):
         self.weight_scale = nn.Parameter(weight_scale.clone())
         self.input_scale = nn.Parameter(torch.tensor(float(input_scale)), requires_grad=learn_input_scale)
 
-    def quantized_weight(self) -> torch.Tensor:
-        """The weights as the integers say, as real values, with gradients."""
+    def quantize_weight(self, weight: torch.Tensor) -> torch.Tensor:
+        """Weights as the integers say, as real values, with gradients. Any shape with the channels first."""
         qmin, qmax = compute_integer_range(self.bit_width)
-        factor = 1 / math.sqrt(self.weight.numel() / self.weight_scale.numel() * max(qmax, 1))
+        factor = 1 / math.sqrt(weight.numel() / self.weight_scale.numel() * max(qmax, 1))
         scale = self.weight_scale.abs().clamp_min(SMALLEST_SCALE)
-        result: torch.Tensor = _LearnedStep.apply(self.weight, scale, 0, qmin, qmax, factor)
+        result: torch.Tensor = _LearnedStep.apply(weight, scale, 0, qmin, qmax, factor)
         return result
 
-    def quantized_input(self, x: torch.Tensor) -> torch.Tensor:
+    def quantize_input(self, x: torch.Tensor) -> torch.Tensor:
         """The input as the next integers say, as real values, with gradients. x: any shape."""
         if not self.input_scale.requires_grad:
             return x  # The picture: its pixels are the integers already.
@@ -101,17 +100,20 @@ class _QuantizedMixin(nn.Module):
 class QuantizedConv2d(_QuantizedMixin, nn.Conv2d):
     """A convolution over quantized inputs and weights."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the parent names it so
         """input: (B, in, H, W), real values. Returns (B, out, H', W')."""
-        return self._conv_forward(self.quantized_input(input), self.quantized_weight(), self.bias)
+        output: torch.Tensor = self._conv_forward(
+            self.quantize_input(input), self.quantize_weight(self.weight), self.bias
+        )
+        return output
 
 
 class QuantizedLinear(_QuantizedMixin, nn.Linear):
     """A linear layer over quantized inputs and weights."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the parent names it so
         """input: (B, in), real values. Returns (B, out)."""
-        return F.linear(self.quantized_input(input), self.quantized_weight(), self.bias)
+        return F.linear(self.quantize_input(input), self.quantize_weight(self.weight), self.bias)
 
 
 QuantizedLayer = QuantizedConv2d | QuantizedLinear
@@ -136,5 +138,6 @@ def build_quantized_layer(layer: nn.Module) -> QuantizedLayer:
         quantized = QuantizedLinear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
     else:
         raise TypeError(f"no quantized form of {type(layer).__name__}")
-    quantized.weight, quantized.bias = layer.weight, layer.bias
+    quantized.weight = layer.weight
+    quantized.bias = layer.bias
     return quantized
