@@ -214,7 +214,7 @@ def plot_sparsity_curve(
                 label=f"limit: {max_drop:g} {'point' if max_drop == 1 else 'points'} below",
             )  # fmt: skip
             axes.set_xscale("log")
-            ticks = [sparsity for sparsity in _SPARSITY_TICKS if sparsity <= highest + 1e-9]
+            ticks = [sparsity for sparsity in _SPARSITY_TICKS if sparsity <= highest + 0.002]
             axes.set_xticks([1 / (1 - sparsity) for sparsity in ticks], [f"{100 * s:g} %" for s in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel("sparsity (stretched: equal steps halve what is kept)")
