@@ -23,6 +23,8 @@ def main() -> None:
     settings = load_settings()
     listening = open_socket(settings) if arguments.fd is None else socket.socket(fileno=arguments.fd)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # It logs each of its plugins.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if arguments.fd is None:
         print(f"Tonok's API: {format_url(listening)}/docs", flush=True)
     config = uvicorn.Config(

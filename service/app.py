@@ -13,7 +13,7 @@ from service.errors import install_error_handlers
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.parameters import check_parameters
-from service.routes import artifacts, catalog, jobs, models, system
+from service.routes import artifacts, catalog, jobs, models, submissions, system
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.files = FileStore(settings)
     app.state.metrics = metrics
-    for resource in (jobs, artifacts, models, catalog, system):
+    for resource in (submissions, jobs, artifacts, models, catalog, system):
         app.include_router(resource.router)
     install_documents(app)
     install_error_handlers(app)

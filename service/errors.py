@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from storage.errors import (
     Conflict,
@@ -170,7 +171,15 @@ def _translate_http_exception(request: Request, error: HTTPException) -> Respons
         404: "There is nothing at this path. The API is described at /docs.",
         405: "This path does not answer that method.",
     }.get(error.status_code, f"{phrase}.")
-    return build_problem(request, error.status_code, code, detail, headers=error.headers)
+    headers = {"Allow": ", ".join(_list_methods(request))} if error.status_code == 405 else error.headers
+    return build_problem(request, error.status_code, code, detail, headers=headers)
+
+
+def _list_methods(request: Request) -> list[str]:
+    """Every method of the path: Starlette names those of the first route that it met."""
+    paths = request.app.openapi()["paths"]
+    matching = (path for path in paths if compile_path(path)[0].match(request.url.path))
+    return sorted({method.upper() for path in matching for method in paths[path]})
 
 
 def install_error_handlers(app: FastAPI) -> None:

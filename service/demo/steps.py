@@ -19,7 +19,9 @@ class Step:
     spec: Mapping[str, Any]
 
 
-FASHION_MNIST = Step("baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn"})
+FASHION_MNIST = Step(
+    "baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 10}
+)
 DIGITS = Step(
     "baseline",
     "baseline",
@@ -30,7 +32,9 @@ DIGITS = Step(
 
 FROM_BASELINE = (
     Step("one-shot", "one-shot pruning", "prune", {"schedule": "one_shot", "max_accuracy_drop": 1.0}),
-    Step("step-by-step", "step-by-step pruning", "prune", {"schedule": "cubic", "max_accuracy_drop": 1.0}),
+    Step(
+        "step-by-step", "step-by-step pruning", "prune", {"schedule": "geometric", "max_accuracy_drop": 1.0, "steps": 4}
+    ),
     Step("quantized", "quantization", "quantize", {"bit_widths": list(BIT_WIDTHS)}),
     Step(
         "channels",

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import time
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import AfterValidator, AwareDatetime
-from sqlmodel import Session
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from service.bodies import describe_body, parse_body
 from service.dependencies import (
     LARGEST_PAGE,
     DatabaseDep,
     FilesDep,
-    IdempotencyKeyDep,
     JobId,
     PageSize,
     PageToken,
     ReadSession,
-    SettingsDep,
     WriteSession,
 )
 from service.documents import problems
@@ -39,7 +35,6 @@ from service.schemas.jobs import (
     JobResult,
     MetricPoint,
     MetricSeries,
-    ResolvedSpec,
     build_artifact,
     build_event,
     build_job,
@@ -48,26 +43,28 @@ from service.schemas.jobs import (
 from service.stream import follow_events
 from storage.artifacts import list_artifacts
 from storage.database import Database
-from storage.errors import Conflict, NotFound
-from storage.jobs import delete_job, get_job, list_events, list_jobs, list_metrics, request_cancel, submit_job
-from storage.models import find_newest_model, get_model
-from storage.tables import TERMINAL, Job, JobStatus
+from storage.errors import Conflict
+from storage.jobs import delete_job, get_job, list_events, list_jobs, list_metrics, request_cancel
+from storage.tables import TERMINAL, JobStatus
 from worker.jobs import SPECS
-from worker.jobs.base import LATEST_MODEL, JobSpec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _POLL_INTERVAL_S = 0.2
-_ACCEPTED_HEADERS = {
-    "Location": {"description": "The job.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
-}
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _known_kind(kind: str) -> str:
     if kind not in SPECS:
         raise ValueError(f"the kinds are {', '.join(SPECS)}")
     return kind
+
+
+def _check_rfc_3339(moment: str | None) -> str | None:
+    # pydantic would take a number for seconds since 1970, and a day for its midnight.
+    if moment is not None and _RFC_3339.fullmatch(moment) is None:
+        raise ValueError("write it as RFC 3339 with an offset, such as 2026-11-23T21:00:00Z")
+    return moment
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -86,99 +83,6 @@ def _parse_label(label: str | None) -> tuple[str, str] | None:
     return key, value
 
 
-def _resolve_model(session: Session, model_id: str) -> str:
-    """The id of the stored model that a spec names. Raises NotFound."""
-    if model_id != LATEST_MODEL:
-        try:
-            return get_model(session, model_id).id
-        except NotFound as error:
-            raise NotFound(f"model_id: {error.detail}", field="/model_id") from None
-    model = find_newest_model(session, "train")
-    if model is None:
-        raise NotFound("model_id: no train job has succeeded yet; POST one to /v1/jobs/train first", field="/model_id")
-    return model.id
-
-
-def _submit(
-    database: Database, spec: JobSpec, key: str | None, validate_only: bool, max_queued: int
-) -> tuple[Job | ResolvedSpec, bool]:
-    """The job and whether it is new, or what it would have been."""
-    sent = spec.model_dump(mode="json", exclude_unset=True)
-    resolved = spec.model_dump(mode="json")
-    with database.read() if validate_only else database.transaction() as session:
-        if resolved.get("model_id") is not None:
-            resolved["model_id"] = _resolve_model(session, resolved["model_id"])
-        if validate_only:
-            return ResolvedSpec(kind=spec.kind, resolved_spec=resolved), False
-        return submit_job(
-            session,
-            spec=sent,
-            resolved_spec=resolved,
-            kind=spec.kind,
-            name=spec.name,
-            labels=spec.labels,
-            model_id=resolved.get("model_id"),
-            max_attempts=spec.max_attempts,
-            max_runtime_s=spec.max_runtime_s,
-            max_queued=max_queued,
-            idempotency=None if key is None else (key, _hash_request(spec.kind, sent)),
-        )
-
-
-def _hash_request(operation: str, body: Any) -> str:
-    return hashlib.sha256(json.dumps([operation, body], sort_keys=True).encode()).hexdigest()
-
-
-def _accepted(job: Job, is_new: bool) -> JSONResponse:
-    answer = build_job(job)
-    headers = {"Location": answer.links.self, "Retry-After": "1"}
-    if not is_new:
-        headers["Idempotency-Replayed"] = "true"
-    return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=headers)
-
-
-def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
-    """One route per kind, so that Swagger shows each its own form and example."""
-    spec_from_body = parse_body(spec_type)
-
-    def submit(
-        database: DatabaseDep,
-        settings: SettingsDep,
-        key: IdempotencyKeyDep,
-        spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
-        validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
-    ) -> Response:
-        result, is_new = _submit(database, spec, key, validate_only, settings.max_queued_jobs)
-        if isinstance(result, ResolvedSpec):
-            return JSONResponse(result.model_dump(mode="json"))
-        return _accepted(result, is_new)
-
-    router.add_api_route(
-        f"/{kind}",
-        submit,
-        methods=["POST"],
-        operation_id=f"submit_{kind}",
-        name=f"submit_{kind}",
-        summary=f"Submit a {kind} job",
-        description=spec_type.__doc__,
-        status_code=202,
-        response_model=JobAnswer,
-        openapi_extra=describe_body(spec_type),
-        responses={
-            200: {
-                "description": "`validate_only`: what the job would be.",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResolvedSpec"}}},
-            },
-            202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS},
-            **problems(404, 413, 415, 422, 429),
-        },
-    )
-
-
-for _kind, _spec_type in SPECS.items():
-    _add_submit_route(_kind, _spec_type)
-
-
 @router.get("", operation_id="list_jobs", summary="List jobs, newest first", responses=problems(422))
 def get_job_list(
     session: ReadSession,
@@ -190,6 +94,7 @@ def get_job_list(
     model_id: Annotated[str | None, Query(max_length=50, description="Jobs that started from this model.")] = None,
     created_after: Annotated[
         AwareDatetime | None,
+        BeforeValidator(_check_rfc_3339),
         AfterValidator(lambda moment: moment and _in_utc(moment)),
         Query(description="RFC 3339, such as `2026-11-23T21:00:00Z`."),
     ] = None,
@@ -269,37 +174,6 @@ def cancel_job(job_id: JobId, session: WriteSession) -> Response:
     if job.status == JobStatus.CANCELLED:
         return JSONResponse(answer)
     return JSONResponse(answer, status_code=202, headers={"Retry-After": "1"})
-
-
-@router.post(
-    "/{job_id}/retry",
-    operation_id="retry_job",
-    summary="Submit a finished job again",
-    status_code=202,
-    response_model=JobAnswer,
-    responses={202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
-)
-def retry_job(job_id: JobId, session: WriteSession, settings: SettingsDep, key: IdempotencyKeyDep) -> Response:
-    """A new job with the same resolved spec, whatever became of this one."""
-    job = get_job(session, job_id)
-    if job.status not in TERMINAL:
-        raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
-    if job.model_id is not None:
-        get_model(session, job.model_id)
-    again, is_new = submit_job(
-        session,
-        spec=job.spec,
-        resolved_spec=job.resolved_spec,
-        kind=job.kind,
-        name=job.name,
-        labels=job.labels,
-        model_id=job.model_id,
-        max_attempts=job.resolved_spec["max_attempts"],
-        max_runtime_s=job.max_runtime_s,
-        max_queued=settings.max_queued_jobs,
-        idempotency=None if key is None else (key, _hash_request("retry", job_id)),
-    )
-    return _accepted(again, is_new)
 
 
 @router.delete(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.app import create_app
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
 from worker.jobs import SPECS
@@ -56,9 +57,7 @@ def test_latest_is_resolved_to_the_newest_trained_model_when_the_job_is_submitte
 
 
 def test_latest_without_a_trained_model_says_what_to_do(client: TestClient) -> None:
-    problem = check_problem(
-        client.post("/v1/jobs/prune", json={"model_id": "latest"}), 404, "not_found", "/model_id"
-    )
+    problem = check_problem(client.post("/v1/jobs/prune", json={"model_id": "latest"}), 404, "not_found", "/model_id")
     assert "/v1/jobs/train" in problem["detail"]
 
 
@@ -166,8 +165,6 @@ def test_json_with_a_charset_is_json(client: TestClient) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not(chunked: bool, settings: Settings) -> None:
-    from service.app import create_app
-
     small = settings.model_copy(update={"max_body_bytes": 2048})
     body = json.dumps({"name": "x" * 3000}).encode()
     with TestClient(create_app(small)) as client:
@@ -181,8 +178,6 @@ def test_a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not(chun
 
 
 def test_a_full_queue_is_429_with_a_time_to_come_back(settings: Settings) -> None:
-    from service.app import create_app
-
     with TestClient(create_app(settings.model_copy(update={"max_queued_jobs": 1}))) as client:
         assert client.post("/v1/jobs/train", json={}).status_code == 202
         answer = client.post("/v1/jobs/train", json={})
@@ -193,7 +188,9 @@ def test_a_full_queue_is_429_with_a_time_to_come_back(settings: Settings) -> Non
 def test_the_same_key_and_body_answer_the_first_job_again(client: TestClient) -> None:
     key = {"Idempotency-Key": "order-1"}
     first = client.post("/v1/jobs/train", json={"epochs": 3}, headers=key)
-    again = client.post("/v1/jobs/train", content=b'{ "epochs" : 3 }', headers=key | {"Content-Type": "application/json"})
+    again = client.post(
+        "/v1/jobs/train", content=b'{ "epochs" : 3 }', headers=key | {"Content-Type": "application/json"}
+    )
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
     assert again.headers["idempotency-replayed"] == "true"
@@ -211,7 +208,7 @@ def test_the_same_key_with_another_body_or_kind_is_refused(client: TestClient, w
     check_problem(client.post("/v1/jobs/compress", json=body, headers=key), 422, "idempotency_key_reused")
 
 
-@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", b"\xe9"])
-def test_an_idempotency_key_that_is_not_a_line_of_ascii_is_named(key: str | bytes, client: TestClient) -> None:
-    answer = client.post("/v1/jobs/train", json={}, headers=[("Idempotency-Key", key)])  # type: ignore[list-item]
+@pytest.mark.parametrize("key", ["", "x" * 201, "a	b", "é"])
+def test_an_idempotency_key_that_is_not_a_line_of_ascii_is_named(key: str, client: TestClient) -> None:
+    answer = client.post("/v1/jobs/train", json={}, headers={b"Idempotency-Key": key.encode("latin-1")})
     check_problem(answer, 422, "validation_error", "Idempotency-Key")

@@ -22,7 +22,7 @@ from worker.jobs import SPECS
 
 
 @pytest.fixture
-def heartbeat(database: Database, client: TestClient) -> None:
+def heartbeat(database: Database) -> None:
     with database.transaction() as session:
         record_heartbeat(session, worker_id="wrk_1", pid=4711, host="here", slots=2, info={"torch": "2.15.0"})
 
@@ -106,7 +106,9 @@ def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> Non
     assert prune["json_schema"]["properties"]["max_accuracy_drop"]["maximum"] == 100
     names = {choice["name"] for choice in methods["choices"]["pruning_method"]}
     assert names == {method.value for method in catalog.PruningMethod}
-    nameless = [choice["name"] for group in methods["choices"].values() for choice in group if not choice["description"]]
+    nameless = [
+        choice["name"] for group in methods["choices"].values() for choice in group if not choice["description"]
+    ]
     assert nameless == []
 
 
@@ -164,10 +166,13 @@ def test_every_domain_error_has_a_status_and_only_faults_of_ours_are_500() -> No
         ("POST", "/healthz", 405, "method_not_allowed"),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(
-    method: str, path: str, status: int, code: str, client: TestClient
-) -> None:
+def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int, code: str, client: TestClient) -> None:
     check_problem(client.request(method, path), status, code)
+
+
+def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient) -> None:
+    assert client.put("/v1/jobs/job_1").headers["allow"] == "DELETE, GET"
+    assert client.post("/v1/models/mdl_1/download").headers["allow"] == "GET, HEAD"
 
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing(settings: Settings) -> None:

@@ -1,0 +1,156 @@
+"""How a job begins: one route per kind, and the retry of a finished one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from sqlmodel import Session
+from starlette.responses import JSONResponse, Response
+
+from service.bodies import describe_body, parse_body
+from service.dependencies import DatabaseDep, IdempotencyKey, JobId, SettingsDep, WriteSession
+from service.documents import problems
+from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
+from storage.database import Database
+from storage.errors import Conflict, NotFound
+from storage.jobs import get_job, submit_job
+from storage.models import find_newest_model, get_model
+from storage.tables import TERMINAL, Job
+from worker.jobs import SPECS
+from worker.jobs.base import LATEST_MODEL, JobSpec
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_ACCEPTED_HEADERS = {
+    "Location": {"description": "The job.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
+}
+
+
+def _resolve_model(session: Session, model_id: str) -> str:
+    """The id of the stored model that a spec names. Raises NotFound."""
+    if model_id != LATEST_MODEL:
+        try:
+            return get_model(session, model_id).id
+        except NotFound as error:
+            raise NotFound(f"model_id: {error.detail}", field="/model_id") from None
+    model = find_newest_model(session, "train")
+    if model is None:
+        raise NotFound("model_id: no train job has succeeded yet; POST one to /v1/jobs/train first", field="/model_id")
+    return model.id
+
+
+def _submit(
+    database: Database, spec: JobSpec, key: str | None, validate_only: bool, max_queued: int
+) -> tuple[Job | ResolvedSpec, bool]:
+    """The job and whether it is new, or what it would have been."""
+    sent = spec.model_dump(mode="json", exclude_unset=True)
+    resolved = spec.model_dump(mode="json")
+    with database.read() if validate_only else database.transaction() as session:
+        if resolved.get("model_id") is not None:
+            resolved["model_id"] = _resolve_model(session, resolved["model_id"])
+        if validate_only:
+            return ResolvedSpec(kind=spec.kind, resolved_spec=resolved), False
+        return submit_job(
+            session,
+            spec=sent,
+            resolved_spec=resolved,
+            kind=spec.kind,
+            name=spec.name,
+            labels=spec.labels,
+            model_id=resolved.get("model_id"),
+            max_attempts=spec.max_attempts,
+            max_runtime_s=spec.max_runtime_s,
+            max_queued=max_queued,
+            idempotency=None if key is None else (key, _hash_request(spec.kind, sent)),
+        )
+
+
+def _hash_request(operation: str, body: Any) -> str:
+    return hashlib.sha256(json.dumps([operation, body], sort_keys=True).encode()).hexdigest()
+
+
+def _accepted(job: Job, is_new: bool) -> JSONResponse:
+    answer = build_job(job)
+    headers = {"Location": answer.links.self, "Retry-After": "1"}
+    if not is_new:
+        headers["Idempotency-Replayed"] = "true"
+    return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=headers)
+
+
+def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
+    """One route per kind, so that Swagger shows each its own form and example."""
+    spec_from_body = parse_body(spec_type)
+
+    def submit(
+        database: DatabaseDep,
+        settings: SettingsDep,
+        spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
+        validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        result, is_new = _submit(database, spec, idempotency_key, validate_only, settings.max_queued_jobs)
+        if isinstance(result, ResolvedSpec):
+            return JSONResponse(result.model_dump(mode="json"))
+        return _accepted(result, is_new)
+
+    router.add_api_route(
+        f"/{kind}",
+        submit,
+        methods=["POST"],
+        operation_id=f"submit_{kind}",
+        name=f"submit_{kind}",
+        summary=f"Submit a {kind} job",
+        description=spec_type.__doc__,
+        status_code=202,
+        response_model=JobAnswer,
+        openapi_extra=describe_body(spec_type),
+        responses={
+            200: {
+                "description": "`validate_only`: what the job would be.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResolvedSpec"}}},
+            },
+            202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS},
+            **problems(404, 413, 415, 422, 429),
+        },
+    )
+
+
+for _kind, _spec_type in SPECS.items():
+    _add_submit_route(_kind, _spec_type)
+
+
+@router.post(
+    "/{job_id}/retry",
+    operation_id="retry_job",
+    summary="Submit a finished job again",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
+)
+def retry_job(
+    job_id: JobId, session: WriteSession, settings: SettingsDep, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """A new job with the same resolved spec, whatever became of this one."""
+    job = get_job(session, job_id)
+    if job.status not in TERMINAL:
+        raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
+    if job.model_id is not None:
+        get_model(session, job.model_id)
+    again, is_new = submit_job(
+        session,
+        spec=job.spec,
+        resolved_spec=job.resolved_spec,
+        kind=job.kind,
+        name=job.name,
+        labels=job.labels,
+        model_id=job.model_id,
+        max_attempts=job.resolved_spec["max_attempts"],
+        max_runtime_s=job.max_runtime_s,
+        max_queued=settings.max_queued_jobs,
+        idempotency=None if idempotency_key is None else (idempotency_key, _hash_request("retry", job_id)),
+    )
+    return _accepted(again, is_new)

@@ -1,0 +1,191 @@
+"""`python -m service` and its supervisor as real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 120.0
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def get_json(port: int, path: str) -> dict[str, object]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
+        body: dict[str, object] = json.load(answer)
+        return body
+
+
+def answers(port: int, path: str) -> bool:
+    try:
+        get_json(port, path)
+    except OSError:
+        return False
+    return True
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def list_children(pid: int) -> dict[str, int]:
+    """Module (`service` or `worker`) → pid of the processes that `pid` has started."""
+    children = {}
+    for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+        if len(command) > 2:  # a process that has just died, or is just being born, has none
+            children[command[2].decode()] = int(number)
+    return children
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return os.environ | {
+        "TONOK_DATA_DIR": str(tmp_path / "data"),
+        "TONOK_PORT": str(find_free_port()),
+        "TONOK_CANCEL_GRACE_S": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start_process(module: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_process
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def run(module: str, environment: dict[str, str], **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=CHECKOUT,
+        env=environment | changes,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", ["service", "service.supervisor"])
+def test_a_port_in_use_is_one_clear_line(module: str, environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(environment["TONOK_PORT"])))
+        taken.listen()
+        ended = run(module, environment)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"port {environment['TONOK_PORT']} of 127.0.0.1 is in use" in ended.stderr
+    assert "TONOK_PORT" in ended.stderr
+    assert not Path(environment["TONOK_DATA_DIR"]).exists()
+
+
+@pytest.mark.parametrize("module", ["service", "service.supervisor"])
+def test_it_does_not_let_other_machines_in_unasked(module: str, environment: dict[str, str]) -> None:
+    ended = run(module, environment, TONOK_HOST="0.0.0.0")
+    assert ended.returncode == 1
+    assert "TONOK_ALLOW_REMOTE" in ended.stderr
+
+
+def test_wrong_settings_are_named_each_on_its_line(environment: dict[str, str]) -> None:
+    ended = run("service", environment, TONOK_PORT="many", TONOK_SLOTS="0")
+    assert ended.returncode == 2
+    assert [line.split(":")[0] for line in ended.stderr.splitlines()] == ["TONOK_PORT", "TONOK_SLOTS"]
+    assert "many" not in ended.stderr
+
+
+def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    port = int(environment["TONOK_PORT"])
+    api = start("service")
+    wait_for(lambda: answers(port, "/healthz"))
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/jobs/train", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        stream = json.load(answer)["links"]["stream"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{stream}") as following:
+        assert following.readline() == b"id: 1\n"
+        api.send_signal(signal.SIGTERM)
+        assert api.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM)
+
+
+def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    port = int(environment["TONOK_PORT"])
+    supervisor = start("service.supervisor")
+    assert supervisor.stdout is not None
+    lines = iter(supervisor.stdout.readline, "")
+    assert any(f"http://127.0.0.1:{port}/docs" in line for line in lines)
+    wait_for(lambda: answers(port, "/readyz"))
+    before = list_children(supervisor.pid)
+    assert before.keys() == {"service", "worker"}
+
+    for module in ("worker", "service"):
+        os.kill(before[module], signal.SIGKILL)
+        wait_for(lambda module=module: list_children(supervisor.pid).get(module) not in (None, before[module]))  # type: ignore[misc]
+    wait_for(lambda: answers(port, "/readyz"))
+    after = list_children(supervisor.pid)
+
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(timeout=PATIENCE_S) == 0
+    assert [pid for pid in after.values() if is_running(pid)] == []
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_killed_supervisor_leaves_no_orphan(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    supervisor = start("service.supervisor")
+    wait_for(lambda: answers(int(environment["TONOK_PORT"]), "/readyz"))
+    children = list_children(supervisor.pid)
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not any(is_running(pid) for pid in children.values()))
