@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_any_network_comes_back_bit_by_bit(network: IntegerNetwork) -> None:
 
 
 @pytest.mark.parametrize("build", [build_small_network, build_typical_network])
-def test_the_reference_reader_agrees_bit_by_bit(build) -> None:  # type: ignore[no-untyped-def]
+def test_the_reference_reader_agrees_bit_by_bit(build: Callable[[], IntegerNetwork]) -> None:
     network = build()
     read = read_file(encode_network(network))
     read["layers"] = tuple(IntegerLayer(**layer) for layer in read["layers"])

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.worker.core.coding.networks import build_layer, build_network, build_typical_network, build_weight
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.coding.ledger import compute_weight_entropy_bits
 
 
-def measure_weight_bytes(weight: np.ndarray, bit_width: int = 4) -> int:  # type: ignore[type-arg]
+def measure_weight_bytes(weight: NDArray[np.int8], bit_width: int = 4) -> int:
     """What the weights add to a file: the same network without them taken off."""
     full = build_network(build_layer("fc1", weight, bit_width))
     empty = build_network(build_layer("fc1", np.zeros_like(weight), bit_width))
