@@ -12,6 +12,7 @@ from service.app import create_app
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
 from worker.jobs import SPECS
+from worker.jobs.train import TrainSpec
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -32,8 +33,8 @@ def test_a_submitted_job_waits_and_says_where_to_follow_it(client: TestClient) -
     assert int(answer.headers["retry-after"]) >= 1
     assert (job["status"], job["attempt"], job["name"], job["labels"]) == ("queued", 0, "first", {"team": "vision"})
     assert job["spec"] == {"epochs": 3, "labels": {"team": "vision"}, "name": "first"}
-    assert job["resolved_spec"]["batch_size"] == 256
-    assert job["resolved_spec"]["seed"] == 0
+    assert job["resolved_spec"].keys() == TrainSpec.model_fields.keys()
+    assert (job["resolved_spec"]["epochs"], job["resolved_spec"]["seed"]) == (3, 0)
     assert client.get(answer.headers["location"]).json() == job
 
 
