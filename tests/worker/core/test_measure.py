@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from torch import nn
+
+from worker.catalog import Architecture
+from worker.core.datasets import Dataset
+from worker.core.measure import (
+    build_ledger,
+    compute_drop,
+    compute_float_sizes,
+    compute_wilson_interval,
+    count_macs,
+    measure_latency,
+    measure_metrics,
+)
+from worker.core.models import build_model
+from worker.core.training import Evaluation
+from worker.size_formula import compute_size_bytes
+
+
+@pytest.mark.parametrize(
+    ("correct", "examples", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_interval_is_the_one_of_newcombes_table(correct: int, examples: int, low: float, high: float) -> None:
+    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3.
+    assert compute_wilson_interval(correct, examples) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 60_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_agrees_with_scipy(counts: tuple[int, int]) -> None:
+    correct, examples = counts
+    expected = binomtest(correct, examples).proportion_ci(0.95, method="wilson")
+    assert compute_wilson_interval(correct, examples) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_a_drop_is_in_percentage_points_and_a_gain_is_negative() -> None:
+    baseline = Evaluation(0.2, 9300, 10_000)
+    assert compute_drop(baseline, Evaluation(0.2, 9200, 10_000)) == pytest.approx(1.0)
+    assert compute_drop(baseline, Evaluation(0.2, 4700, 5_000)) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "macs"),
+    [
+        # Output pixels x output channels x weights of one output channel.
+        ("fashion_cnn", [28 * 28 * 32 * 9, 14 * 14 * 64 * 32 * 9, 3136 * 128, 128 * 10]),
+        ("lenet5", [28 * 28 * 6 * 25, 10 * 10 * 16 * 6 * 25, 400 * 120, 120 * 84, 84 * 10]),
+        ("mlp", [784 * 300, 300 * 100, 100 * 10]),
+        # A depthwise filter reads one channel alone.
+        (
+            "depthwise_cnn",
+            [14 * 14 * 24 * 9, 14 * 14 * 24 * 9, 14 * 14 * 48 * 24, 7 * 7 * 48 * 9, 7 * 7 * 96 * 48, 96 * 10],
+        ),
+        (
+            "resnet_small",
+            [
+                14 * 14 * 16 * 9, 14 * 14 * 16 * 16 * 9, 14 * 14 * 16 * 16 * 9,
+                7 * 7 * 32 * 16 * 9, 7 * 7 * 32 * 32 * 9, 7 * 7 * 32 * 16, 32 * 10,
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_macs_are_counted_as_by_hand(architecture: str, macs: list[int]) -> None:
+    assert sorted(count_macs(build_model(architecture), (1, 28, 28)).values()) == sorted(macs)
+
+
+def test_counting_macs_leaves_the_model_as_it_was() -> None:
+    model = build_model("fashion_cnn", (2, 2, 2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    count_macs(model, (1, 28, 28))
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_ledger_counts_1024_bytes_to_the_kb_and_ratios_against_the_reference() -> None:
+    ledger = build_ledger({"float32": 4096, "file": 1536, "formula": 0}, reference_bytes=4096)
+    assert ledger == {
+        "reference_bytes": 4096,
+        "entries": [
+            {"measure": "float32", "bytes": 4096, "kb": 4.0, "ratio": 1.0},
+            {"measure": "file", "bytes": 1536, "kb": 1.5, "ratio": 2.67},
+            {"measure": "formula", "bytes": 0, "kb": 0.0, "ratio": None},
+        ],
+    }
+
+
+def test_sizes_of_a_float_network_by_hand() -> None:
+    # 16 -> 2 -> 2: weights 32 + 4, biases 2 + 2.
+    model = build_model("mlp", (2,), input_shape=(1, 4, 4), num_classes=2)
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    assert compute_float_sizes(model) == {"formula": 36 * 4, "packed": 40 * 4, "entropy": 40 * 4}
+    first = model.get_parameter("layers.0.weight")
+    with torch.no_grad():
+        first.flatten()[4:] = 0
+    # Packed: mask 32 + 4 * 32 bits, second layer 4 * 32, biases 4 * 32: 416 bits. Entropy of the mask:
+    # 32 * H(1/8) = 17.4 bits instead of 32: 401.4 bits, the started byte counted whole.
+    assert compute_float_sizes(model) == {"formula": 36 * 4, "packed": 52, "entropy": 51}
+
+
+@pytest.mark.parametrize(
+    ("layers", "bits", "expected"),
+    [((784, 300, 100, 10), 32, 266_200 * 4), ((3, 3), 1, 2), ((4, 2, 2), (8, 4), 10)],
+)
+def test_the_clients_formula_by_hand(layers: tuple[int, ...], bits: int | tuple[int, ...], expected: int) -> None:
+    assert compute_size_bytes(layers, bits) == expected
+
+
+@pytest.mark.parametrize(("layers", "bits"), [((3,), 8), ((3, 3, 3), (8,)), ((), 8)])
+def test_a_formula_without_matching_lengths_is_refused(layers: tuple[int, ...], bits: int | tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="layers"):
+        compute_size_bytes(layers, bits)
+
+
+def test_metrics_count_what_a_loop_over_the_pictures_counts(digits: Dataset) -> None:
+    torch.manual_seed(0)
+    model = build_model(Architecture.MLP, (8,)).eval()
+    matrix = np.zeros((10, 10), dtype=np.int64)
+    with torch.no_grad():
+        for image, label in zip(digits.test.images, digits.test.labels, strict=True):
+            matrix[int(label), int(model(digits.normalize(image[None])).argmax())] += 1
+    metrics = measure_metrics(model, digits)
+    assert metrics.matrix.tolist() == matrix.tolist()
+    assert (metrics.test.num_correct, metrics.test.num_examples) == (int(np.trace(matrix)), 360)
+    assert metrics.report["3"]["support"] == matrix[3].sum()
+    recalls = np.diag(matrix) / matrix.sum(1)
+    assert metrics.to_json()["test"]["recall_macro"] == pytest.approx(recalls.mean())
+
+
+def test_a_latency_names_what_it_was_measured_with() -> None:
+    latency = measure_latency(build_model("mlp", (4,)), (1, 28, 28), batch_size=2, repeats=5)
+    assert 0 < latency["median_ms"] <= latency["p95_ms"]
+    assert (latency["batch_size"], latency["threads"]) == (2, 1)
+    assert latency["device"]
