@@ -70,11 +70,23 @@ def count_channels(model: nn.Module) -> int:
     return sum(layer.weight.shape[0] for layer in hidden)
 
 
+class _BatchNormScaleImportance(torch_pruning.importance.BNScaleImportance):  # type: ignore[misc]
+    """Batch-norm gains; magnitudes for a group without a batch norm, which the library alone would never prune."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fallback = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+
+    def __call__(self, group: torch_pruning.dependency.Group) -> torch.Tensor:
+        scores: torch.Tensor | None = super().__call__(group)
+        return self.fallback(group) if scores is None else scores
+
+
 def _build_importance(method: PruningMethod) -> torch_pruning.importance.Importance:
     if method is PruningMethod.MAGNITUDE:
         return torch_pruning.importance.GroupMagnitudeImportance(p=2)
     if method is PruningMethod.TAYLOR:
         return torch_pruning.importance.GroupTaylorImportance()
     if method is PruningMethod.BATCH_NORM_SCALE:
-        return torch_pruning.importance.BNScaleImportance()
+        return _BatchNormScaleImportance()
     return torch_pruning.importance.RandomImportance()
