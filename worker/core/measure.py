@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
-from worker.core.datasets import Dataset, Split
+from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device
 from worker.core.graph import list_layers
 from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
@@ -108,7 +108,7 @@ def measure_latency(
 ) -> dict[str, Any]:
     """Milliseconds of one forward pass of a batch in float32, median and 95th percentile of `repeats`."""
     device = get_device(model)
-    x = torch.randn(batch_size, *input_shape, device=device).contiguous(memory_format=torch.channels_last)
+    x = lay_channels_last(torch.randn(batch_size, *input_shape, device=device))
     model.eval()
     times = []
     for _ in range(repeats + 5):

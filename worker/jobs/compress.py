@@ -37,8 +37,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
             f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
         )
     context.report(Progress(phase="measuring", percent=96))
-    name = spec.name or f"compressed-{spec.effort}"
-    saved = save_integer_model(context, name, shrinker.load(chosen), baseline)
+    name = f"compressed-{spec.effort}"
+    saved = save_integer_model(context, name, shrinker.load(chosen), baseline, title=spec.name)
     front = find_front(candidates)
     plots.plot_front(
         context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),

@@ -168,10 +168,13 @@ def save_float_model(
     architecture: str,
     data: Dataset,
     baseline: Baseline | None,
+    *,
+    title: str | None = None,
 ) -> SavedModel:
     """Writes `<name>.safetensors`, reads it back, measures what was read and registers it.
 
     baseline: the model it came from; None for one trained from scratch, whose own file is then the reference.
+    title: what people call the model; by default `name`, which names its files.
     """
     path = context.artifact_path(name + SUFFIX, ArtifactKind.CHECKPOINT)
     num_bytes = save_checkpoint(path, model, describe_checkpoint(model, architecture, data))
@@ -196,10 +199,12 @@ def save_float_model(
         "parameters": sum(parameter.numel() for parameter in stored.parameters()),
         "latency": measure_latency(stored, info.input_shape),
     }
-    return _register(context, name, path, "checkpoint", info, baseline, metrics, summary)
+    return _register(context, title or name, path, "checkpoint", info, baseline, metrics, summary)
 
 
-def save_integer_model(context: JobContext, name: str, network: IntegerNetwork, baseline: Baseline) -> SavedModel:
+def save_integer_model(
+    context: JobContext, name: str, network: IntegerNetwork, baseline: Baseline, *, title: str | None = None
+) -> SavedModel:
     """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
     path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
     path.write_bytes(encode_network(network))
@@ -237,7 +242,7 @@ def save_integer_model(context: JobContext, name: str, network: IntegerNetwork, 
     plots.plot_size_ledger(
         context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT), sizes, title=f"Size of {name}, each way to count"
     )
-    return _register(context, name, path, "compressed", baseline.info, baseline, metrics, summary)
+    return _register(context, title or name, path, "compressed", baseline.info, baseline, metrics, summary)
 
 
 def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:

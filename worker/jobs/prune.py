@@ -52,8 +52,10 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     baseline = open_baseline(context, spec.model_id)
     found = run_search(spec, context, baseline)
     context.report(Progress(phase="measuring", percent=97))
-    name = spec.name or f"pruned-{spec.pattern}-{spec.schedule}"
-    saved = save_float_model(context, name, found.model, baseline.info.architecture, baseline.data, baseline)
+    name = f"pruned-{spec.pattern}-{spec.schedule}"
+    saved = save_float_model(
+        context, name, found.model, baseline.info.architecture, baseline.data, baseline, title=spec.name
+    )
     label = spec.schedule.replace("_", "-")
     plots.plot_sparsity_curve(
         context.artifact_path(f"{name}-curve.png", ArtifactKind.PLOT),

@@ -65,7 +65,9 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     saved, rows, histories = {}, [], {}
     for position, bit_width in enumerate(spec.bit_widths):
         network, history = _quantize(spec, context, baseline, calibration, position, soft_targets)
-        model = save_integer_model(context, f"{spec.name or 'quantized'}-{bit_width}bit", network, baseline)
+        model = save_integer_model(
+            context, f"quantized-{bit_width}bit", network, baseline, title=spec.name and f"{spec.name} {bit_width} bit"
+        )
         saved[bit_width] = model
         histories[bit_width] = history
         rows.append(_describe_width(bit_width, model, history))

@@ -35,7 +35,7 @@ CHANNELS_MULTIPLE = 16
 MANTISSA_BITS = 5
 """Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
 BATCH_SIZE = 128
-SAFETY = 0.25
+SAFETY = 0.15
 """Share of the allowed drop that is kept in reserve on validation: choosing the smallest of several candidates
 favours those that were lucky there, and the test set is not asked."""
 
@@ -55,13 +55,13 @@ class Plan:
 
     narrow_epochs: int
     rungs: tuple[Rung, ...]
-    channel_sparsity: float = 0.35
-    bit_width: int = 3
+    channel_sparsity: float = 0.4
+    bit_width: int = 4
     activation_bit_width: int = 4
 
 
 PLANS = {
-    Effort.QUICK: Plan(2, (Rung(0.86, 5, 0.03), Rung(0.90, 2, 0.02))),
+    Effort.QUICK: Plan(3, (Rung(0.86, 5, 0.03), Rung(0.89, 3, 0.02))),
     Effort.STANDARD: Plan(8, (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03))),
     Effort.THOROUGH: Plan(
         30,

@@ -79,8 +79,8 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         resume_file=context.scratch / "training.state",
     )
     context.report(Progress(phase="measuring", percent=97))
-    name = spec.name or f"{spec.architecture}"
-    saved = save_float_model(context, name, model, spec.architecture, data, None)
+    name = str(spec.architecture)
+    saved = save_float_model(context, name, model, spec.architecture, data, None, title=spec.name)
     plots.plot_training_curves(
         context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
         history.to_json(),
