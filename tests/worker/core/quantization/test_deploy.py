@@ -1,0 +1,203 @@
+"""From a network that trains on quantized values to its integers, their file, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import nn
+
+from storage.errors import InvalidModel
+from worker.catalog import Architecture
+from worker.core.coding import decode_network, encode_network
+from worker.core.datasets import Dataset
+from worker.core.integer import IntegerLayer, IntegerNetwork, round_floats
+from worker.core.models import build_model
+from worker.core.quantization import calibrate, list_quantized_layers, quantize_model
+from worker.core.quantization.deploy import IntegerConv2d, build_integer_model, extract_integers
+from worker.core.quantization.layers import _LearnedStep
+
+BIT_WIDTHS = [8, 6, 4, 2]
+
+
+def build_settled(architecture: str, digits: Dataset) -> nn.Module:
+    """Random weights, batch-norm statistics of real pictures, and a negative gain in every other channel."""
+    torch.manual_seed(0)
+    model = build_model(architecture)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            with torch.no_grad():
+                module.weight[::2] *= -1
+            module.momentum = None
+    with torch.no_grad():
+        model.train()(digits.normalize(digits.train.images[:200]))
+    return model.eval()
+
+
+def quantize(model: nn.Module, digits: Dataset, bit_width: int) -> nn.Module:
+    seen = calibrate(model, digits.normalize(digits.train.images[:100]))
+    return quantize_model(model, bit_width, seen, mean=digits.mean, std=digits.std).eval()
+
+
+def extract(model: nn.Module, architecture: str, digits: Dataset) -> IntegerNetwork:
+    return extract_integers(
+        model,
+        architecture,
+        input_shape=digits.input_shape,
+        class_names=digits.class_names,
+        mean=digits.mean,
+        std=digits.std,
+    )
+
+
+@pytest.mark.parametrize("bit_width", BIT_WIDTHS)
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_the_integers_compute_what_training_saw(architecture: Architecture, bit_width: int, digits: Dataset) -> None:
+    # With a mean that is a whole pixel; any other is rounded to one on the way to integers.
+    digits = replace(digits, mean=78 / 255)
+    quantized = quantize(build_settled(architecture, digits), digits, bit_width)
+    integer = build_integer_model(extract(quantized, architecture, digits))
+    x = digits.normalize(digits.validation.images)
+    with torch.no_grad():
+        shadow, exact = quantized(x), integer(x)
+    # Folding rounds once more in float32, so that a value on the edge of a step may fall to its other side.
+    assert (shadow.argmax(1) == exact.argmax(1)).float().mean() >= 0.98
+    assert (shadow - exact).abs().median() <= 1e-5 * shadow.abs().max()
+
+
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_decoding_the_file_gives_bit_identical_logits(architecture: Architecture, digits: Dataset) -> None:
+    network = extract(quantize(build_settled(architecture, digits), digits, 4), architecture, digits)
+    decoded = decode_network(encode_network(network))
+    x = digits.normalize(digits.validation.images)
+    with torch.no_grad():
+        assert torch.equal(build_integer_model(network)(x), build_integer_model(decoded)(x))
+
+
+@pytest.mark.parametrize("bit_width", BIT_WIDTHS)
+def test_weights_are_integers_within_their_width(bit_width: int, digits: Dataset) -> None:
+    network = extract(quantize(build_settled("fashion_cnn", digits), digits, bit_width), "fashion_cnn", digits)
+    for layer in network.layers:
+        assert layer.weight.dtype == np.int8
+        assert layer.weight.min() >= -(2 ** (bit_width - 1))
+        assert layer.weight.max() <= 2 ** (bit_width - 1) - 1
+        assert np.unique(layer.weight).size > 1
+    assert [layer.input_bit_width for layer in network.layers] == [8] + [bit_width] * 3
+
+
+def compute_reference(network: IntegerNetwork, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A perceptron's logits as the IntegerLayer docstring states them, the sums in int64. x: (B, n)."""
+    for position, layer in enumerate(network.layers):
+        low, high = (-(2 ** (layer.input_bit_width - 1)), 2 ** (layer.input_bit_width - 1) - 1)
+        if not layer.input_signed:
+            low, high = 0, 2**layer.input_bit_width - 1
+        q = np.clip(np.round(x / np.float32(layer.input_scale)) + layer.input_zero_point, low, high)
+        sums = (q.astype(np.int64) - layer.input_zero_point) @ layer.weight.astype(np.int64).T
+        x = sums.astype(np.float32) * (np.float32(layer.input_scale) * layer.scale) + layer.bias
+        if position < len(network.layers) - 1:
+            x = np.maximum(x, 0)
+    return x
+
+
+@pytest.mark.parametrize("bit_width", BIT_WIDTHS)
+def test_the_forward_pass_is_exact_against_int64(bit_width: int, digits: Dataset) -> None:
+    network = extract(quantize(build_settled("mlp", digits), digits, bit_width), "mlp", digits)
+    x = digits.normalize(digits.validation.images)
+    with torch.no_grad():
+        logits = build_integer_model(network)(x)
+    assert np.array_equal(logits.numpy(), compute_reference(network, x.flatten(1).numpy()))
+
+
+@pytest.mark.parametrize(("groups", "stride", "padding"), [(1, 1, 0), (1, 2, 1), (4, 1, 1)])
+def test_a_convolution_sums_exactly_as_int64_does(groups: int, stride: int, padding: int) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-128, 128, (4, 4 // groups, 3, 3)).astype(np.int8)
+    ones, zeros = np.ones(4, dtype=np.float32), np.zeros(4, dtype=np.float32)
+    layer = IntegerLayer("conv", weight, ones, zeros, 8, 1.0, 0, 8, input_signed=True)
+    x = rng.integers(-128, 128, (2, 4, 8, 8))
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::stride, ::stride]  # (B, in, H', W', 3, 3)
+    per_group = windows.reshape(2, groups, 4 // groups, *windows.shape[2:])
+    kernels = weight.astype(np.int64).reshape(groups, 4 // groups, 4 // groups, 3, 3)
+    expected = np.einsum("bgihwkl,goikl->bgohw", per_group, kernels).reshape(2, 4, *windows.shape[2:4])
+    template = nn.Conv2d(4, 4, 3, stride=stride, padding=padding, groups=groups)
+    out = IntegerConv2d(template, layer)(torch.from_numpy(x.astype(np.float32)))
+    assert np.array_equal(out.numpy().astype(np.int64), expected)
+
+
+def test_learned_steps_have_the_gradients_of_the_paper() -> None:
+    # LSQ, equation 3, at 3 bits signed: levels -4 .. 3, step 0.5; x / step = 0.6, -3.3, 9, -20.
+    x = torch.tensor([0.3, -1.65, 4.5, -10.0], requires_grad=True)
+    scale = torch.tensor(0.5, requires_grad=True)
+    out = _LearnedStep.apply(x, scale, 0, -4, 3, 0.25)
+    assert out.tolist() == [0.5, -1.5, 1.5, -2.0]
+    out.backward(torch.tensor([1.0, 2.0, 3.0, 5.0]))
+    assert x.grad is not None
+    assert scale.grad is not None
+    # Straight through inside, nothing outside.
+    assert x.grad.tolist() == [1, 2, 0, 0]
+    # -v/s + round(v/s) inside: 0.4 and 0.3; the level where clamped: 3 and -4; times the gradient factor.
+    assert scale.grad.item() == pytest.approx(0.25 * (1 * 0.4 + 2 * 0.3 + 3 * 3 + 5 * -4))
+
+
+def test_per_channel_steps_get_each_channels_gradient() -> None:
+    x = torch.tensor([[0.3, 4.5], [-10.0, -1.65]])
+    scale = torch.tensor([[0.5], [0.5]], requires_grad=True)
+    _LearnedStep.apply(x, scale, 0, -4, 3, 1.0).sum().backward()
+    assert scale.grad is not None
+    assert scale.grad.flatten().tolist() == pytest.approx([0.4 + 3, -4 + 0.3])
+
+
+def test_quantizing_leaves_the_float_model_as_it_was(digits: Dataset) -> None:
+    model = build_settled("fashion_cnn", digits)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    quantized = quantize(model, digits, 2)
+    with torch.no_grad():
+        for parameter in quantized.parameters():
+            parameter.add_(1)
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_widths_may_differ_by_layer_and_from_those_of_activations(digits: Dataset) -> None:
+    model = build_settled("mlp", digits)
+    seen = calibrate(model, digits.normalize(digits.train.images[:50]))
+    bits = {"layers.0": 8, "layers.1": 2, "layers.2": 4}
+    quantized = quantize_model(model, bits, seen, mean=digits.mean, std=digits.std, activation_bit_width=6)
+    layers = list_quantized_layers(quantized)
+    assert {name: layer.bit_width for name, layer in layers.items()} == bits
+    assert [layer.input_bit_width for layer in layers.values()] == [8, 6, 6]
+
+
+def test_the_first_layer_reads_the_pictures_own_pixels(digits: Dataset) -> None:
+    network = extract(quantize(build_settled("mlp", digits), digits, 4), "mlp", digits)
+    first = network.layers[0]
+    pixels = torch.arange(256, dtype=torch.uint8)
+    x = digits.normalize(pixels.view(1, 1, 16, 16)).flatten()
+    q = torch.round(x / first.input_scale) + first.input_zero_point
+    # The zero point is the mean rounded to a pixel: each pixel's integer is itself, but for that rounding.
+    assert (q - pixels.float()).abs().max() <= 1
+    assert (q.diff() >= 0).all()
+
+
+def test_rounded_floats_are_off_by_at_most_half_a_unit_of_their_last_bit(digits: Dataset) -> None:
+    network = extract(quantize(build_settled("fashion_cnn", digits), digits, 4), "fashion_cnn", digits)
+    rounded = round_floats(network, 5)
+    for before, after in zip(network.layers, rounded.layers, strict=True):
+        assert np.all(np.abs(after.bias - before.bias) <= np.abs(before.bias) * 2.0**-6)
+        assert np.all(np.abs(after.scale - before.scale) <= np.abs(before.scale) * 2.0**-6)
+    assert rounded.layers[0].input_scale == network.layers[0].input_scale
+
+
+def test_layers_that_do_not_fit_their_architecture_are_refused(digits: Dataset) -> None:
+    network = extract(quantize(build_settled("mlp", digits), digits, 4), "mlp", digits)
+    with pytest.raises(InvalidModel, match="layers"):
+        build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[:2]}))
+    with pytest.raises(InvalidModel, match="shape"):
+        build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[::-1]}))

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from storage.errors import Diverged
+from worker.catalog import Optimizer, Precision
+from worker.core.datasets import Dataset
+from worker.core.models import build_model
+from worker.core.training import (
+    BatchProgress,
+    EpochRecord,
+    History,
+    SoftTargets,
+    TrainingSettings,
+    augment_batch,
+    compute_learning_rate,
+    compute_soft_targets,
+    evaluate,
+    fit,
+)
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a process in the middle of a fit."""
+
+
+def build_network() -> nn.Module:
+    torch.manual_seed(0)
+    return build_model("mlp", (16,))
+
+
+def train(data: Dataset, resume_file: Path | None = None, *, stop_after: int = 99, **changes: object) -> nn.Module:
+    """A small network trained for four epochs in float32; `stop_after` epochs it is interrupted."""
+    model = build_network()
+    fields = {"epochs": 4, "learning_rate": 0.05, "batch_size": 64, "precision": Precision.FLOAT32} | changes
+
+    def on_epoch(record: EpochRecord, _progress: BatchProgress) -> None:
+        if record.epoch == stop_after:
+            raise Interrupted
+
+    fit(model, data, TrainingSettings(**fields), on_epoch=on_epoch, resume_file=resume_file)  # type: ignore[arg-type]
+    return model
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nearly_zero() -> None:
+    settings = TrainingSettings(epochs=1, learning_rate=1.0, warmup=0.2)
+    rates = [compute_learning_rate(settings, step, 10) for step in range(10)]
+    # Two steps of warm-up to a peak at the third, then eight equal steps down.
+    assert rates == pytest.approx([1 / 3, 2 / 3, 8 / 8, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits: Dataset) -> None:
+    data = digits.limit_train(200)
+    assert same(train(data), train(data))
+    assert not same(train(data), train(data, seed=1))
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_a_fit_that_was_interrupted_ends_as_if_it_had_not_been(
+    digits: Dataset, tmp_path: Path, optimizer: Optimizer, keep_best: bool
+) -> None:
+    data, file = digits.limit_train(200), tmp_path / "training.state"
+    choices = {"optimizer": optimizer, "keep_best": keep_best, "learning_rate": 0.01, "max_shift": 1}
+    with pytest.raises(Interrupted):
+        train(data, file, stop_after=2, **choices)
+    assert same(train(data, file, **choices), train(data, **choices))
+
+
+def test_a_batch_is_mirrored_as_it_says_and_otherwise_left_alone() -> None:
+    images = torch.randint(0, 256, (64, 1, 5, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    out, mirrored = augment_batch(images, torch.Generator().manual_seed(1), flip=True, max_shift=0)
+    assert 16 < int(mirrored.sum()) < 48
+    for before, after, flipped in zip(images, out, mirrored, strict=True):
+        assert torch.equal(after, torch.flip(before, (2,)) if flipped else before)
+
+
+def test_without_flip_and_shift_a_batch_is_what_it_was() -> None:
+    images = torch.randint(0, 256, (8, 3, 4, 4), dtype=torch.uint8)
+    out, mirrored = augment_batch(images, torch.Generator(), flip=False, max_shift=0)
+    assert torch.equal(out, images)
+    assert not mirrored.any()
+
+
+def test_a_shift_moves_the_whole_picture_and_fills_with_zero() -> None:
+    images = torch.zeros(200, 1, 7, 7, dtype=torch.uint8)
+    images[:, :, 3, 3] = 200
+    out, _ = augment_batch(images, torch.Generator().manual_seed(0), flip=False, max_shift=2)
+    places = {tuple(picture[0].nonzero().flatten().tolist()) for picture in out}
+    assert places == {(row, column) for row in range(1, 6) for column in range(1, 6)}
+    assert (out.flatten(1).sum(1) == 200).all()
+
+
+def test_evaluation_is_what_a_loop_over_the_pictures_counts(digits: Dataset) -> None:
+    model = build_network().train()
+    losses, num_correct = [], 0
+    with torch.no_grad():
+        for image, label in zip(digits.validation.images, digits.validation.labels, strict=True):
+            logits = model((image.float()[None] / 255 - digits.mean) / digits.std)
+            losses.append(F.cross_entropy(logits, label[None]).item())
+            num_correct += int(logits.argmax() == label)
+    evaluation = evaluate(model, digits, digits.validation)
+    assert (evaluation.num_correct, evaluation.num_examples) == (num_correct, 150)
+    assert evaluation.loss == pytest.approx(math.fsum(losses) / 150, rel=1e-5)
+    assert model.training
+
+
+def test_training_learns(digits: Dataset) -> None:
+    model = train(digits, learning_rate=0.1, flip=False)
+    assert evaluate(model, digits, digits.test).accuracy > 0.9
+
+
+def test_the_model_ends_with_the_epoch_that_was_best_on_validation(digits: Dataset) -> None:
+    model = build_network()
+    history = fit(model, digits, TrainingSettings(epochs=5, learning_rate=0.3, batch_size=64, flip=False))
+    accuracies = [record.validation_accuracy for record in history.epochs]
+    assert history.best_epoch == accuracies.index(max(accuracies)) + 1
+    assert evaluate(model, digits, digits.validation, Precision.AUTO).accuracy == max(accuracies)
+
+
+def test_training_stops_when_patience_ends(digits: Dataset) -> None:
+    model, frozen = build_network(), 1e-12
+    history: History = fit(model, digits.limit_train(64), TrainingSettings(epochs=50, learning_rate=frozen, patience=2))
+    assert (len(history.epochs), history.best_epoch) == (3, 1)
+
+
+def test_a_rate_far_too_high_is_told_as_divergence(digits: Dataset) -> None:
+    with pytest.raises(Diverged, match="learning rate"):
+        train(digits, learning_rate=1e30, warmup=0.0)
+
+
+def test_soft_targets_are_the_teachers_logits_as_stored_and_mirrored(digits: Dataset) -> None:
+    data, teacher = digits.limit_train(5), build_network().eval()
+    targets = compute_soft_targets(teacher, data).logits
+    with torch.no_grad():
+        expected = [teacher(data.normalize(images)) for images in (data.train.images, data.train.images.flip(3))]
+    # The fast precision may be bfloat16.
+    torch.testing.assert_close(targets, torch.stack(expected), atol=0.05, rtol=0.05)
+
+
+def test_a_student_follows_its_teacher_alone_when_asked(digits: Dataset) -> None:
+    # Every picture is a "3" to this teacher: with no share left for the labels, the student says so too.
+    logits = torch.full((2, len(digits.train), 10), -5.0)
+    logits[:, :, 3] = 5.0
+    model = build_network()
+    settings = TrainingSettings(epochs=2, learning_rate=0.1, batch_size=64, distillation_weight=1.0)
+    fit(model, digits, settings, soft_targets=SoftTargets(logits))
+    assert evaluate(model, digits, digits.test).num_correct == int((digits.test.labels == 3).sum())
+
+
+def test_soft_targets_refuse_shifted_pictures(digits: Dataset) -> None:
+    settings = TrainingSettings(epochs=1, learning_rate=0.1, max_shift=1)
+    with pytest.raises(ValueError, match="shifted"):
+        fit(build_network(), digits, settings, soft_targets=SoftTargets(torch.zeros(2, len(digits.train), 10)))
