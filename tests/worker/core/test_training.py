@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_a_fit_that_was_interrupted_ends_as_if_it_had_not_been(
     digits: Dataset, tmp_path: Path, optimizer: Optimizer, keep_best: bool
 ) -> None:
     data, file = digits.limit_train(200), tmp_path / "training.state"
-    choices = {"optimizer": optimizer, "keep_best": keep_best, "learning_rate": 0.01, "max_shift": 1}
+    choices: dict[str, Any] = {"optimizer": optimizer, "keep_best": keep_best, "learning_rate": 0.01, "max_shift": 1}
     with pytest.raises(Interrupted):
         train(data, file, stop_after=2, **choices)
     assert same(train(data, file, **choices), train(data, **choices))

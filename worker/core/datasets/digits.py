@@ -26,7 +26,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
         Split(images[train], labels[train]),
         Split(images[test], labels[test]),
         tuple(str(digit) for digit in range(10)),
-        mean=round(float(scaled.mean()), 4),
+        mean=round(round(255 * float(scaled.mean())) / 255, 5),  # a whole pixel value: see fashion_mnist.py
         std=round(float(scaled.std()), 4),
         validation_size=150,
     )
