@@ -12,7 +12,7 @@ from typing import Annotated
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from service.dependencies import (
@@ -27,7 +27,6 @@ from service.dependencies import (
 )
 from service.documents import problems
 from service.downloads import is_known
-from service.errors import RequestRefused
 from service.schemas.jobs import (
     EventList,
     JobAnswer,
@@ -50,7 +49,10 @@ from worker.jobs import SPECS
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+SeriesName = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=100)]
+
 _POLL_INTERVAL_S = 0.2
+_LABEL = r"^[a-z0-9_.-]{1,40}=[^\x00-\x1f\x7f]+$"
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -77,9 +79,7 @@ def _in_utc(moment: datetime) -> datetime:
 def _parse_label(label: str | None) -> tuple[str, str] | None:
     if label is None:
         return None
-    key, separator, value = label.partition("=")
-    if not (key and separator and value):
-        raise RequestRefused(422, "validation_error", "label: write it as key=value.", pointer="label")
+    key, _, value = label.partition("=")
     return key, value
 
 
@@ -90,7 +90,7 @@ def get_job_list(
     kind: Annotated[
         str | None, AfterValidator(lambda kind: kind and _known_kind(kind)), Query(json_schema_extra={"enum": [*SPECS]})
     ] = None,
-    label: Annotated[str | None, Query(max_length=150, description="`key=value`")] = None,
+    label: Annotated[str | None, Query(pattern=_LABEL, max_length=150, description="`key=value`")] = None,
     model_id: Annotated[str | None, Query(max_length=50, description="Jobs that started from this model.")] = None,
     created_after: Annotated[
         AwareDatetime | None,
@@ -232,7 +232,9 @@ async def stream_events(
 def get_metrics(
     job_id: JobId,
     session: ReadSession,
-    name: Annotated[list[str] | None, Query(max_length=50, description="Only these series; may be repeated.")] = None,
+    name: Annotated[
+        list[SeriesName] | None, Query(max_length=50, description="Only these series; may be repeated.")
+    ] = None,
     max_points: Annotated[int, Query(ge=2, le=10_000, description="Longer series are thinned evenly.")] = 1000,
 ) -> MetricSeries:
     """Values per epoch or per step, of the newest attempt."""

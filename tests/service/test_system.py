@@ -172,6 +172,7 @@ def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int,
 
 def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient) -> None:
     assert client.put("/v1/jobs/job_1").headers["allow"] == "DELETE, GET"
+    assert client.put("/v1/jobs/train").headers["allow"] == "POST"
     assert client.post("/v1/models/mdl_1/download").headers["allow"] == "GET, HEAD"
 
 

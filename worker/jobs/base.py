@@ -35,7 +35,11 @@ class JobSpec(BaseModel):
     kind: str
     name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, max_length=16, description="Key-value pairs to filter the list of jobs by."
+        default_factory=dict,
+        max_length=16,
+        description="Key-value pairs to filter the list of jobs by.",
+        # What pydantic enforces and leaves out of the schema: a key that does not match is refused.
+        json_schema_extra={"additionalProperties": False},
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seeds the split, the order of batches and every random choice.")
     max_attempts: int = Field(2, ge=1, le=5, description="Times the job may be started before it fails.")
