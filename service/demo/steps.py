@@ -20,7 +20,7 @@ class Step:
 
 
 FASHION_MNIST = Step(
-    "baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 10}
+    "baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 8}
 )
 DIGITS = Step(
     "baseline",

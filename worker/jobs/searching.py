@@ -26,12 +26,13 @@ from worker.jobs.products import Baseline, Stage, keep_step
 from worker.jobs.prune import PruneSpec
 
 GRADIENT_EXAMPLES = 2048
-COARSE_STEPS = 20
+COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""The sparsities that a one-shot search tries first: the curve."""
 FINEST_STEP = 0.002
 """A one-shot search ends when the highest sparsity within the drop is known to so much."""
 STEP_CEILING = {PruningPattern.WEIGHTS: 0.99, PruningPattern.CHANNELS: 0.85}
 """How far a step-by-step search without a given sparsity plans its steps."""
-REFINEMENTS = 2
+REFINEMENTS = 1
 """Sparsities tried between the last step within the drop and the first beyond it."""
 
 
@@ -162,13 +163,13 @@ def search_one_shot(pruner: Pruner) -> Found:
     def probe_at(sparsity: float) -> Probe:
         probe = pruner.measure(pruner.prune(baseline.model, sparsity))
         probes[sparsity] = probe
-        pruner.report(probe, min(90.0, 2 + 3 * len(probes)))
+        pruner.report(probe, min(90.0, 2 + 5 * len(probes)))
         return probe
 
-    for step in range(1, COARSE_STEPS):
-        probe_at(step / COARSE_STEPS)
+    for sparsity in COARSE:
+        probe_at(sparsity)
     within = max((sparsity for sparsity, probe in probes.items() if probe.within), default=0.0)
-    beyond = min(within + 1 / COARSE_STEPS, 1 - FINEST_STEP)
+    beyond = min((sparsity for sparsity in COARSE if sparsity > within), default=1 - FINEST_STEP)
     while beyond - within > FINEST_STEP:
         middle = (within + beyond) / 2
         if probe_at(middle).within:

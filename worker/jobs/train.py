@@ -14,7 +14,9 @@ class TrainSpec(JobSpec):
     """Trains a network on a data set and keeps the epoch that is best on validation."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 3}]}
+        json_schema_extra={
+            "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}]
+        }
     )
 
     kind: Literal["train"] = "train"

@@ -1,0 +1,108 @@
+"""Jobs run in the test's own process, on digits, through a context that keeps everything in memory and one folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from worker.catalog import ArtifactKind
+from worker.jobs import parse_spec, run_spec
+from worker.jobs.base import DatasetLocation, JobOutcome, ModelRecord, Progress
+
+
+class FakeContext:
+    """A JobContext. `on_report`, where set, is called with every report and may raise."""
+
+    job_id = "job_test"
+    threads = 1
+
+    def __init__(self, folder: Path, models: dict[str, tuple[Path, Mapping[str, Any]]]) -> None:
+        self.datasets = DatasetLocation(folder / "datasets", None)
+        self.scratch, self.folder, self.models = folder / "scratch", folder, models
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self.reports: list[Progress] = []
+        self.warnings: list[str] = []
+        self.artifacts: dict[str, ArtifactKind] = {}
+        self.on_report: Callable[[Progress], None] | None = None
+
+    def model_file(self, model_id: str) -> Path:
+        return self.models[model_id][0]
+
+    def model_summary(self, model_id: str) -> Mapping[str, Any]:
+        return self.models[model_id][1]
+
+    def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
+        self.artifacts[name] = kind
+        return self.folder / name
+
+    def save_model(self, record: ModelRecord) -> str:
+        # As it comes back from the database.
+        summary = json.loads(json.dumps(record.summary, allow_nan=False))
+        model_id = f"mdl_{len(self.models)}"
+        self.models[model_id] = (self.folder / next(iter(record.files.values())), summary)
+        return model_id
+
+    def report(self, progress: Progress) -> None:
+        self.reports.append(progress)
+        if self.on_report is not None:
+            self.on_report(progress)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    @property
+    def epochs(self) -> list[str]:
+        """The messages of finished epochs."""
+        return [report.message for report in self.reports if report.message and ": epoch " in report.message]
+
+
+class Shop:
+    """Runs jobs one after the other on a shelf of models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.models: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+
+    def open(self, name: str) -> FakeContext:
+        """A context; the same name again is another attempt of the same job."""
+        return FakeContext(self.folder / name, self.models)
+
+    def run(self, name: str, **spec: Any) -> tuple[JobOutcome, FakeContext]:
+        context = self.open(name)
+        outcome = run_spec(parse_spec(spec), context)
+        return outcome, context
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+TRAIN = {
+    "kind": "train", "dataset": "digits", "architecture": "fashion_cnn", "widths": [4, 8, 16], "epochs": 3,
+    "batch_size": 16, "learning_rate": 0.05, "flip": False, "precision": "float32",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, JobOutcome, FakeContext]:
+    """One small network trained on digits, for every job that starts from a model."""
+    shop = Shop(tmp_path_factory.mktemp("jobs"))
+    outcome, context = shop.run("train", **TRAIN)
+    return shop, outcome, context
+
+
+@pytest.fixture
+def shop(trained: tuple[Shop, JobOutcome, FakeContext], tmp_path: Path) -> Shop:
+    """A folder of the test's own, and on the shelf the trained model as `mdl_0`."""
+    shop = Shop(tmp_path)
+    shop.models["mdl_0"] = trained[0].models["mdl_0"]
+    return shop

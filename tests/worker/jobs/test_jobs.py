@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from storage.errors import InvalidModel
+from tests.worker.jobs.conftest import TRAIN, FakeContext, Shop
+from worker.core.checkpoint import load_checkpoint, load_compressed
+from worker.core.datasets import load_dataset
+from worker.jobs import parse_spec, run_spec
+from worker.jobs.base import JobCancelled, JobOutcome, Progress
+
+PRUNE = {"kind": "prune", "model_id": "mdl_0"}
+GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
+QUANTIZE = {"kind": "quantize", "model_id": "mdl_0", "epochs": 1}
+COMPRESS = {"kind": "compress", "model_id": "mdl_0", "effort": "quick", "max_accuracy_drop": 5}
+
+
+class Killed(Exception):
+    """Stands for the end of a worker's process."""
+
+
+def count_correct(model: torch.nn.Module) -> int:
+    """On the test set of digits, by a loop of the test's own."""
+    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    with torch.no_grad():
+        predicted = model((data.test.images.float() / 255 - data.mean) / data.std).argmax(1)
+    return int((predicted == data.test.labels).sum())
+
+
+def check_products(outcome: JobOutcome, context: FakeContext) -> dict[str, Any]:
+    """Asserts what holds for every kind; returns the result as JSON gives it back."""
+    result: dict[str, Any] = json.loads(json.dumps(outcome.result, allow_nan=False))
+    assert outcome.output_model_id in context.models
+    for name in context.artifacts:
+        content = (context.folder / name).read_bytes()
+        assert content.startswith(b"\x89PNG") if name.endswith(".png") else len(content) > 100
+    assert sum(map(sum, result["confusion_matrix"])) == 360
+    percents = [report.percent for report in context.reports if report.percent is not None]
+    assert percents == sorted(percents)
+    assert 0 <= percents[0] <= percents[-1] <= 100
+    return result
+
+
+def test_train_stores_the_best_epoch_and_measures_what_it_stored(
+    trained: tuple[Shop, JobOutcome, FakeContext],
+) -> None:
+    _, outcome, context = trained
+    result = check_products(outcome, context)
+    assert [record["epoch"] for record in result["history"]] == [1, 2, 3]
+    path, summary = context.models["mdl_0"]
+    model, info = load_checkpoint(path)
+    test = result["evaluation"]["test"]
+    assert (test["num_correct"], test["num_examples"]) == (count_correct(model), 360)
+    assert test["accuracy"] > 0.8
+    assert (info.widths, summary["widths"]) == ((4, 8, 16), [4, 8, 16])
+    assert summary["size"]["reference_bytes"] == path.stat().st_size
+    assert result["accuracy_drop"] is None
+
+
+def test_one_shot_pruning_finds_the_edge_of_the_drop(shop: Shop) -> None:
+    outcome, context = shop.run("prune", **PRUNE, max_accuracy_drop=5)
+    result = check_products(outcome, context)
+    curve = result["curve"]
+    assert [point["sparsity"] for point in curve] == sorted(point["sparsity"] for point in curve)
+    within = [point for point in curve if point["drop"] <= 5]
+    assert result["chosen"] in within
+    assert result["chosen"]["sparsity"] == max(point["sparsity"] for point in within) > 0.05
+    assert context.epochs == []
+    model, _ = load_checkpoint(context.models[str(outcome.output_model_id)][0])
+    assert result["evaluation"]["test"]["num_correct"] == count_correct(model)
+
+
+def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: Shop) -> None:
+    outcome, context = shop.run("prune", **GRADUAL)
+    result = check_products(outcome, context)
+    assert [point["sparsity"] for point in result["curve"]] == pytest.approx([0.2, 0.4, 0.6], abs=1e-3)
+    assert result["sparsity"]["total"] == pytest.approx(0.6, abs=1e-3)
+    assert len(context.epochs) == 3
+
+
+def test_channel_pruning_makes_the_network_narrower(shop: Shop) -> None:
+    outcome, context = shop.run("prune", **PRUNE, pattern="channels", scope="uniform", sparsity=0.5)
+    result = check_products(outcome, context)
+    assert result["widths"] == [2, 4, 8]
+    # 28² x 2 x 9 + 14² x 4 x 2 x 9 + 4 x 7² x 8 + 8 x 10.
+    assert result["macs"] == 14_112 + 14_112 + 1568 + 80
+    assert result["macs"] < result["baseline_macs"]
+
+
+def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_drop(shop: Shop) -> None:
+    outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8, 4, 2], max_accuracy_drop=10)
+    result = check_products(outcome, context)
+    assert [row["bit_width"] for row in result["widths"]] == [8, 4, 2]
+    for row in result["widths"]:
+        model, network = load_compressed(context.models[row["model_id"]][0])
+        assert row["evaluation"]["test"]["num_correct"] == count_correct(model)
+        assert all(layer.bit_width == row["bit_width"] for layer in network.layers)
+        assert row["file_bytes"] == context.models[row["model_id"]][0].stat().st_size
+    allowed = [row["bit_width"] for row in result["widths"] if row["accuracy_drop"]["validation"] <= 10]
+    assert result["bit_width"] == min(allowed)
+
+
+def test_calibration_alone_needs_no_epoch(shop: Shop) -> None:
+    outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8], mode="post_training")
+    result = check_products(outcome, context)
+    assert context.epochs == []
+    assert abs(result["accuracy_drop"]["test"]) <= 1
+
+
+def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
+    _, context = shop.run("quantize", **QUANTIZE, bit_widths=[2], mode="post_training", max_accuracy_drop=0)
+    assert context.warnings == ["no bit width stays within 0.0 points on validation; the widest is kept"]
+
+
+def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
+    outcome, context = shop.run("compress", **COMPRESS)
+    result = check_products(outcome, context)
+    path = context.models[str(outcome.output_model_id)][0]
+    model, _ = load_compressed(path)
+    assert result["evaluation"]["test"]["num_correct"] == count_correct(model)
+    assert result["file_bytes"] == path.stat().st_size == result["chosen"]["num_bytes"]
+    within = [candidate for candidate in result["candidates"] if candidate["within"]]
+    assert result["chosen"]["num_bytes"] == min(candidate["num_bytes"] for candidate in within)
+    sizes = [point["num_bytes"] for point in result["front"]]
+    accuracies = [point["accuracy"] for point in result["front"]]
+    assert sizes == sorted(sizes)
+    assert accuracies == sorted(accuracies)
+    assert result["compression_ratio"] > 4
+
+
+@pytest.mark.parametrize("spec", [GRADUAL, QUANTIZE | {"bit_widths": [8, 4]}, COMPRESS], ids=lambda spec: spec["kind"])
+def test_a_killed_job_goes_on_from_its_finished_steps(shop: Shop, spec: dict[str, Any]) -> None:
+    whole, undisturbed = shop.run("undisturbed", **spec)
+    first = shop.open("killed")
+
+    def die(progress: Progress) -> None:
+        # In the step after the one that brought the last epoch but one.
+        if len(first.epochs) >= len(undisturbed.epochs) - 1 and not progress.message:
+            raise Killed
+
+    first.on_report = die
+    with pytest.raises(Killed):
+        run_spec(parse_spec(spec), first)
+    again, second = shop.run("killed", **spec)
+    assert 0 < len(second.epochs) < len(undisturbed.epochs)
+    assert again.result["evaluation"]["test"] == whole.result["evaluation"]["test"]
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(shop: Shop) -> None:
+    first = shop.open("killed")
+
+    def die(progress: Progress) -> None:
+        if progress.epoch == 2 and not progress.message:
+            raise Killed
+
+    first.on_report = die
+    with pytest.raises(Killed):
+        run_spec(parse_spec(TRAIN), first)
+    outcome, second = shop.run("killed", **TRAIN)
+    assert [message.split(",")[0] for message in second.epochs] == [
+        "training: epoch 2 of 3",
+        "training: epoch 3 of 3",
+    ]
+    assert outcome.result["evaluation"] == shop.models["mdl_0"][1]["evaluation"]
+
+
+@pytest.mark.parametrize("spec", [PRUNE, QUANTIZE, COMPRESS], ids=lambda spec: spec["kind"])
+def test_a_quantized_model_is_no_start(shop: Shop, spec: dict[str, Any]) -> None:
+    outcome, _ = shop.run("quantize-first", **QUANTIZE, bit_widths=[8], mode="post_training")
+    with pytest.raises(InvalidModel, match="quantized already") as error:
+        shop.run("second", **spec | {"model_id": outcome.output_model_id})
+    assert error.value.field == "model_id"
+
+
+@pytest.mark.parametrize("spec", [TRAIN, GRADUAL, QUANTIZE, COMPRESS], ids=lambda spec: spec["kind"])
+def test_a_cancel_passes_through(shop: Shop, spec: dict[str, Any]) -> None:
+    context = shop.open("cancelled")
+
+    def cancel(progress: Progress) -> None:
+        if progress.epoch == 1:
+            raise JobCancelled
+
+    context.on_report = cancel
+    with pytest.raises(JobCancelled):
+        run_spec(parse_spec(spec), context)
+    assert set(context.models) == {"mdl_0"}
