@@ -25,6 +25,16 @@ class Architecture(StrEnum):
     DEPTHWISE_CNN = "depthwise_cnn"
 
 
+NUM_WIDTHS: dict[Architecture, int | None] = {
+    Architecture.FASHION_CNN: 3,
+    Architecture.LENET5: 4,
+    Architecture.MLP: None,
+    Architecture.RESNET_SMALL: 4,
+    Architecture.DEPTHWISE_CNN: 3,
+}
+"""Hidden widths of each architecture; None takes any number of them."""
+
+
 class PruningMethod(StrEnum):
     """The importance of one weight; higher is kept (worker/core/pruning/score.py)."""
 

@@ -40,7 +40,7 @@ FROM_BASELINE = (
         "channels",
         "channel pruning",
         "prune",
-        {"pattern": "channels", "schedule": "one_shot", "sparsity": 0.5, "fine_tune_epochs": 2},
+        {"pattern": "channels", "scope": "uniform", "sparsity": 0.5, "fine_tune_epochs": 2},
     ),
     Step("compressed", "compressed file", "compress", {"effort": "quick", "max_accuracy_drop": 1.0}),
 )

@@ -34,6 +34,8 @@ class CheckpointInfo:
     std: float
     dataset: str
     split_seed: int
+    num_train_examples: int | None = None
+    """So many of the split's training pictures were used; later jobs of the lineage use no more."""
 
 
 def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> CheckpointInfo:
@@ -47,6 +49,7 @@ def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> C
         std=data.std,
         dataset=data.name,
         split_seed=data.split_seed,
+        num_train_examples=len(data.train),
     )
 
 

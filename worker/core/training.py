@@ -223,7 +223,9 @@ def fit(
             rate = compute_learning_rate(settings, run.step, total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1.0)
-            images, mirrored = augment_batch(batch.images, generator, flip=settings.flip, max_shift=settings.max_shift)
+            images, mirrored = augment_batch(
+                batch.images, generator, flip=settings.flip and data.is_mirrorable, max_shift=settings.max_shift
+            )
             x = data.normalize(images)
             with autocast(settings.precision, device):
                 logits = model(x).float()

@@ -56,6 +56,6 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "chosen": asdict(chosen),
         "candidates": [asdict(candidate) for candidate in candidates],
         "front": [asdict(candidate) for candidate in front],
-        "techniques": shrinker.describe_techniques(),
+        "techniques": shrinker.describe_techniques(chosen),
     }
     return JobOutcome(result, saved.model_id)

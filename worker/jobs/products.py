@@ -59,6 +59,8 @@ class Baseline:
     test: Evaluation
     reference_bytes: int
     """Bytes of the plain float32 checkpoint of the first model of the lineage."""
+    origin: Mapping[str, Any] | None
+    """That first model's id and test accuracy; None when this is the first."""
 
     def drop(self, validation_accuracy: float) -> float:
         """Drop on validation in percentage points of an accuracy 0..1."""
@@ -94,6 +96,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
     model, info = load_checkpoint(path)
     model.to(find_device())
     data = load_dataset(info.dataset, context.datasets.root, context.datasets.mirror, info.split_seed)
+    data = data.limit_train(info.num_train_examples)
     return Baseline(
         model_id=model_id,
         model=model,
@@ -102,6 +105,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
         validation=evaluate(model, data, data.validation),
         test=evaluate(model, data, data.test),
         reference_bytes=int(summary["size"]["reference_bytes"]),
+        origin=summary.get("origin"),
     )
 
 
@@ -314,11 +318,14 @@ def _summarize(
     macs: Mapping[str, int],
 ) -> dict[str, Any]:
     counts = {name: _product(shape) for name, shape in shapes.items()}
-    drop = None
+    drop = origin = None
     if baseline is not None:
+        # Ratios are against the first model of the lineage; so the drop from there stands beside the job's own.
+        origin = baseline.origin or {"model_id": baseline.model_id, "test_accuracy": baseline.test.accuracy}
         drop = {
             "validation": compute_drop(baseline.validation, metrics.validation),
             "test": compute_drop(baseline.test, metrics.test),
+            "test_from_origin": 100 * (origin["test_accuracy"] - metrics.test.accuracy),
             "baseline_model_id": baseline.model_id,
         }
     return {
@@ -330,6 +337,7 @@ def _summarize(
         "input_shape": list(info.input_shape),
         "evaluation": metrics.to_json(),
         "accuracy_drop": drop,
+        "origin": origin,
         "sparsity": {
             "total": sum(zeros.values()) / sum(counts.values()),
             "layers": [
@@ -355,7 +363,7 @@ def _describe_layers(
             "parameters": _product(shape),
             "macs": macs[name],
             "bit_width": bit_widths[name],
-            "prunable": True,
+            "prunable": bit_widths[name] == FLOAT_BITS,
             "quantizable": bit_widths[name] == FLOAT_BITS,
             "reason": (
                 "quantized already"

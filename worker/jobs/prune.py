@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+
+LARGEST_CHANNEL_SPARSITY = 0.9
 
 
 class PruneSpec(JobSpec):
@@ -41,6 +43,22 @@ class PruneSpec(JobSpec):
     learning_rate: float = Field(0.02, gt=0, le=10)
     distillation: bool = Field(True, description="Retrain towards the outputs of the dense model too.")
 
+    @field_validator("scope")
+    @classmethod
+    def _check_scope(cls, scope: PruningScope, info: ValidationInfo) -> PruningScope:
+        channels = info.data.get("pattern") is PruningPattern.CHANNELS
+        if channels and scope not in (PruningScope.UNIFORM, PruningScope.GLOBAL):
+            raise ValueError("channels are ranked uniform or global; lamp and erk are for single weights")
+        return scope
+
+    @field_validator("sparsity")
+    @classmethod
+    def _check_sparsity(cls, sparsity: float | None, info: ValidationInfo) -> float | None:
+        channels = info.data.get("pattern") is PruningPattern.CHANNELS
+        if channels and sparsity is not None and sparsity > LARGEST_CHANNEL_SPARSITY:
+            raise ValueError(f"at most {LARGEST_CHANNEL_SPARSITY} of the channels can be removed")
+        return sparsity
+
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
@@ -53,6 +71,8 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     found = run_search(spec, context, baseline)
     context.report(Progress(phase="measuring", percent=97))
     name = f"pruned-{spec.pattern}-{spec.schedule}"
+    # Right before the pruned one is timed, so that both meet the same machine.
+    baseline_latency = measure_latency(baseline.model, baseline.info.input_shape)
     saved = save_float_model(
         context, name, found.model, baseline.info.architecture, baseline.data, baseline, title=spec.name
     )
@@ -70,9 +90,9 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "chosen": asdict(found.chosen),
         "curve": found.probes_json(),
         "within_max_accuracy_drop": found.chosen.within,
-        "distillation": spec.distillation and spec.schedule is not PruningSchedule.ONE_SHOT,
+        "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
-        "baseline_latency": measure_latency(baseline.model, baseline.info.input_shape),
+        "baseline_latency": baseline_latency,
         "widths": saved.summary["widths"],
     }
     return JobOutcome(result, saved.model_id)

@@ -61,7 +61,8 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     data = baseline.data
     sample = data.normalize(data.train.images[:CALIBRATION_EXAMPLES].to(next(baseline.model.parameters()).device))
     calibration = calibrate(baseline.model, sample)
-    soft_targets = compute_soft_targets(baseline.model, data) if spec.distillation else None
+    is_distilled = spec.distillation and spec.mode is QuantizationMode.QUANTIZATION_AWARE
+    soft_targets = compute_soft_targets(baseline.model, data) if is_distilled else None
     saved, rows, histories = {}, [], {}
     for position, bit_width in enumerate(spec.bit_widths):
         network, history = _quantize(spec, context, baseline, calibration, position, soft_targets)
@@ -108,6 +109,7 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     result = describe_result(saved[chosen], baseline) | {
         "bit_width": chosen,
         "widths": rows,
+        "distillation": is_distilled,
         "num_calibration_examples": len(sample),
         "first_layer_input": "the picture's own 8 bits",
     }

@@ -25,7 +25,7 @@ from worker.jobs.base import JobContext, Progress
 from worker.jobs.products import Baseline, Stage, keep_step
 from worker.jobs.prune import PruneSpec
 
-GRADIENT_EXAMPLES = 2048
+GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The sparsities that a one-shot search tries first: the curve."""
 FINEST_STEP = 0.002
@@ -76,6 +76,7 @@ class Pruner:
     def prune(self, model: nn.Module, sparsity: float) -> nn.Module:
         """A pruned copy. sparsity: fraction of the *baseline's* weights or channels that is gone afterwards."""
         spec, data = self.spec, self.baseline.data
+        torch.manual_seed(spec.seed)  # Random channel scores: the same probe is the same model.
         gradients = None
         if spec.method == "taylor":
             split = Split(data.train.images[:GRADIENT_EXAMPLES], data.train.labels[:GRADIENT_EXAMPLES])
@@ -116,7 +117,7 @@ class Pruner:
                     f"sparsity {100 * probe.sparsity:.2f} %: validation accuracy {100 * probe.accuracy:.2f} %, "
                     f"drop {probe.drop:.2f} points"
                 ),
-                metrics={"validation_accuracy": probe.accuracy, "validation_drop": probe.drop},
+                metrics={"probe_accuracy": probe.accuracy, "probe_drop": probe.drop},
                 metrics_step=probe.sparsity,
             )
         )
@@ -223,6 +224,8 @@ def search_step_by_step(pruner: Pruner) -> Found:
             beyond = sparsity
             break
         model, within = stepped, probe
+    if spec.sparsity is None and beyond is None:
+        context.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
     if beyond is not None:
         low = within.sparsity if within is not None else 0.0
         for _ in range(REFINEMENTS):
@@ -256,7 +259,12 @@ def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
         return found
     info = describe_checkpoint(found.model, pruner.architecture, pruner.baseline.data)
     tuned = copy_model(found.model, info)
-    pruner.retrain(tuned, epochs, stage)
+
+    def compute() -> dict[str, Any]:
+        pruner.retrain(tuned, epochs, stage)
+        return {"widths": list(info.widths), "state": snapshot(tuned)}
+
+    tuned = restore(pruner, keep_step(pruner.context.scratch, "fine-tune", compute))
     probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
     better = probe.accuracy > found.chosen.accuracy
     return Found(tuned if better else found.model, (*found.probes, probe), probe if better else found.chosen)
@@ -274,4 +282,5 @@ def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> Foun
     torch.manual_seed(spec.seed)
     pruner = Pruner(spec, context, baseline)
     found = search(pruner)
-    return fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97))
+    before = max(probe.retrained_epochs for probe in found.probes)
+    return fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97, epochs_before=before))

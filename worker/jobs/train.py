@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from worker.catalog import Architecture, ArtifactKind, DatasetName, Optimizer, Precision
+from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress
 
 
@@ -22,8 +22,9 @@ class TrainSpec(JobSpec):
     kind: Literal["train"] = "train"
     dataset: DatasetName = DatasetName.FASHION_MNIST
     architecture: Architecture = Architecture.FASHION_CNN
-    widths: tuple[int, ...] | None = Field(
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
         None,
+        min_length=1,
         max_length=16,
         description="Channels or neurons of each hidden layer; by default the architecture's own.",
     )
@@ -33,11 +34,21 @@ class TrainSpec(JobSpec):
     learning_rate: float = Field(0.1, gt=0, le=10)
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    flip: bool = Field(True, description="Mirror each training picture left to right, half of the time.")
+    flip: bool = Field(
+        True, description="Mirror each training picture left to right, half of the time, where the data set allows it."
+    )
     max_shift: int = Field(0, ge=0, le=8, description="Shift each training picture by up to so many pixels.")
     patience: int = Field(10, ge=1, description="Epochs without a better validation accuracy before it stops.")
     precision: Precision = Precision.AUTO
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
+
+    @field_validator("widths")
+    @classmethod
+    def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        wanted = NUM_WIDTHS.get(info.data.get("architecture", ""))
+        if widths is not None and wanted is not None and len(widths) != wanted:
+            raise ValueError(f"the architecture has {wanted} hidden widths, {len(widths)} were given")
+        return widths
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:

@@ -124,7 +124,7 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     model, _ = load_compressed(path)
     assert result["evaluation"]["test"]["num_correct"] == count_correct(model)
     assert result["file_bytes"] == path.stat().st_size == result["chosen"]["num_bytes"]
-    within = [candidate for candidate in result["candidates"] if candidate["within"]]
+    within = [candidate for candidate in result["candidates"] if candidate["safe"]]
     assert result["chosen"]["num_bytes"] == min(candidate["num_bytes"] for candidate in within)
     sizes = [point["num_bytes"] for point in result["front"]]
     accuracies = [point["accuracy"] for point in result["front"]]

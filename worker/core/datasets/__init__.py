@@ -48,6 +48,8 @@ class RawDataset:
     mean: float
     std: float
     validation_size: int
+    is_mirrorable: bool
+    """Whether a picture mirrored left to right is one of the same class."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Dataset:
     mean: float
     std: float
     split_seed: int
+    is_mirrorable: bool = True
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -112,4 +115,5 @@ def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> 
         mean=raw.mean,
         std=raw.std,
         split_seed=split_seed,
+        is_mirrorable=raw.is_mirrorable,
     )

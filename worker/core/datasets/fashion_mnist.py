@@ -40,7 +40,9 @@ def load(root: Path, mirror: str | None) -> RawDataset:
         parts.append(Split(dataset.data.unsqueeze(1).contiguous(), dataset.targets.long()))
     # Mean and deviation of the 60,000 training pictures, each pixel scaled to 0..1. The mean is 72.94 pixel values;
     # as a whole one, 73 / 255, it is an exact zero point of the integer network.
-    return RawDataset(parts[0], parts[1], CLASS_NAMES, mean=0.28627, std=0.3530, validation_size=5000)
+    return RawDataset(
+        parts[0], parts[1], CLASS_NAMES, mean=0.28627, std=0.3530, validation_size=5000, is_mirrorable=True
+    )
 
 
 def _ensure(root: Path, mirror: str | None) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.catalog import Architecture
+from worker.catalog import NUM_WIDTHS, Architecture
 
 LARGEST_WIDTH = 16_384
 
@@ -34,7 +34,7 @@ def build_model(
     chosen = tuple(widths) if widths is not None else tuple(module.DEFAULT_WIDTHS)
     if not all(1 <= width <= LARGEST_WIDTH for width in chosen):
         raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
-    wanted = getattr(module, "NUM_WIDTHS", len(module.DEFAULT_WIDTHS))
+    wanted = NUM_WIDTHS[Architecture(architecture)]
     if wanted is not None and len(chosen) != wanted:
         raise InvalidModel(f"{architecture} has {wanted} hidden widths, {len(chosen)} were given", field="widths")
     model: nn.Module = module.build(chosen, input_shape, num_classes)

@@ -9,8 +9,6 @@ import torch
 from torch import nn
 
 DEFAULT_WIDTHS = (300, 100)
-NUM_WIDTHS = None
-"""Any number of hidden layers."""
 
 
 class Mlp(nn.Module):

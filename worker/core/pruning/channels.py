@@ -13,6 +13,8 @@ from torch import nn
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.graph import list_layers
 
+LARGEST_GLOBAL_RATIO = 0.9
+
 
 def prune_channels(
     model: nn.Module,
@@ -26,10 +28,10 @@ def prune_channels(
 ) -> nn.Module:
     """A narrower copy of `model`: about `sparsity` of all prunable channels and neurons are gone.
 
-    The logits keep their number. `uniform` takes the fraction from each layer; any other scope ranks the channels
-    of all layers together and leaves each layer at least a tenth. gradients: by layer name, for `taylor` alone.
-    multiple_of: what is left of a layer of at least twice so many channels is rounded to a multiple of it
-    (`uniform` only): 16 fills the vector registers of a processor.
+    The logits keep their number. `uniform` takes the fraction from each layer and leaves it at least one channel;
+    any other scope ranks the channels of all layers together and spares a layer that would lose more than nine
+    tenths. gradients: by layer name, for `taylor` alone. multiple_of: what is left of a layer of at least twice so
+    many channels is rounded to a multiple of it (`uniform` only): 16 fills the vector registers of a processor.
     """
     narrow = copy.deepcopy(model)
     layers = list_layers(narrow)
@@ -44,8 +46,8 @@ def prune_channels(
         importance=_build_importance(method),
         global_pruning=ranked_together,
         pruning_ratio=sparsity,
-        pruning_ratio_dict=None if multiple_of == 1 else _round_ratios(hidden, sparsity, multiple_of),
-        max_pruning_ratio=0.9 if ranked_together else 1.0,
+        pruning_ratio_dict=None if ranked_together else _compute_ratios(hidden, sparsity, multiple_of),
+        max_pruning_ratio=LARGEST_GLOBAL_RATIO if ranked_together else 1.0,
         ignored_layers=[last],
     )
     pruner.step()
@@ -53,14 +55,15 @@ def prune_channels(
     return narrow.to(memory_format=torch.channels_last)
 
 
-def _round_ratios(hidden: list[nn.Conv2d | nn.Linear], sparsity: float, multiple_of: int) -> dict[nn.Module, float]:
+def _compute_ratios(hidden: list[nn.Conv2d | nn.Linear], sparsity: float, multiple_of: int) -> dict[nn.Module, float]:
+    """The library would leave a layer whole rather than empty; here it keeps at least one unit."""
     ratios: dict[nn.Module, float] = {}
     for layer in hidden:
         width = layer.weight.shape[0]
-        if width >= 2 * multiple_of:
-            target = max(1, round(width * (1 - sparsity) / multiple_of)) * multiple_of
-            # The library cuts width * (1 - ratio) off to a whole number: stay above it.
-            ratios[layer] = max(0.0, 1 - (target + 0.01) / width)
+        unit = multiple_of if width >= 2 * multiple_of else 1
+        target = max(1, round(width * (1 - sparsity) / unit)) * unit
+        # The library cuts width * (1 - ratio) off to a whole number: stay above it.
+        ratios[layer] = max(0.0, 1 - (target + 0.01) / width)
     return ratios
 
 
