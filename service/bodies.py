@@ -7,7 +7,7 @@ neither `"3"` nor `true` for an integer, and its parser refuses the lone surroga
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -28,10 +28,12 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
         try:
             return body_type.model_validate_json(body, strict=True)
         except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
             raise RequestValidationError(
                 [
                     {**item, "loc": ("body", *item["loc"]), "msg": _explain(item, body_type)}
-                    for item in error.errors(include_url=False, include_context=False, include_input=False)
+                    for item in found
+                    if not _is_consequence(item, found)
                 ]
             ) from None
 
@@ -74,6 +76,14 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
+def _is_consequence(item: Any, found: Sequence[Any]) -> bool:
+    """A list counts as too short for pydantic when its items are wrong: that is no error of its own."""
+    depth = len(item["loc"])
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == item["loc"] for other in found
+    )
+
+
 def _explain(item: Any, body_type: type[BaseModel]) -> str:
     """pydantic's sentence, or a better one."""
     if item["type"] == "json_invalid":
@@ -81,4 +91,4 @@ def _explain(item: Any, body_type: type[BaseModel]) -> str:
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(item["loc"][-1]), body_type.model_fields, n=1)
         return "There is no such field." + (f" Did you mean `{near[0]}`?" if near else "")
-    return str(item["msg"])
+    return str(item["msg"]).removeprefix("Value error, ").replace("Tuple should", "List should")

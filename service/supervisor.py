@@ -46,7 +46,7 @@ class Child:
             self._command,
             pass_fds=self._pass_fds,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
         )
         self._started_at = time.monotonic()
 
@@ -145,8 +145,8 @@ def _wait_until_healthy(listening: socket.socket, api: Child, stop: threading.Ev
     return False
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """On Linux: SIGTERM to the child when the supervisor dies, however it dies."""
+def die_with_parent() -> Callable[[], None] | None:
+    """On Linux: SIGTERM to the child when the process that starts it dies, however it dies."""
     if sys.platform != "linux":
         return None
     # Loaded before the fork: between fork and exec nothing may be imported or allocated at length.

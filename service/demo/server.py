@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.demo.client import ApiClient, ApiProblem
+from service.supervisor import die_with_parent
 from storage.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,8 @@ def run_service(settings: Settings, data_dir: Path) -> Iterator[RunningService]:
             stderr=subprocess.STDOUT,
             # A group of its own: Ctrl-C reaches the demo alone, which then stops the service in order.
             start_new_session=True,
+            # And where the demo is killed outright, nothing of it goes on.
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
         )
         try:
             client = ApiClient(f"http://127.0.0.1:{port}")

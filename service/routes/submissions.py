@@ -31,12 +31,17 @@ _ACCEPTED_HEADERS = {
 
 
 def _resolve_model(session: Session, model_id: str) -> str:
-    """The id of the stored model that a spec names. Raises NotFound."""
+    """The id of the stored float model that a spec names. Raises NotFound, or Conflict for a quantized one."""
     if model_id != LATEST_MODEL:
         try:
-            return get_model(session, model_id).id
+            named = get_model(session, model_id)
         except NotFound as error:
             raise NotFound(f"model_id: {error.detail}", field="/model_id") from None
+        if named.summary.get("bit_width") is not None:
+            raise Conflict(
+                "model_id: this model is quantized already; start from the float model it came from", field="/model_id"
+            )
+        return named.id
     model = find_newest_model(session, "train")
     if model is None:
         raise NotFound("model_id: no train job has succeeded yet; POST one to /v1/jobs/train first", field="/model_id")

@@ -25,7 +25,7 @@ from storage.workers import list_live_workers
 
 router = APIRouter(tags=["system"])
 
-_PACKAGES = ("tonok", "fastapi", "pydantic", "sqlmodel", "uvicorn", "torch", "torchvision")
+_PACKAGES = ("fastapi", "pydantic", "sqlmodel", "uvicorn", "torch", "torchvision")
 _MIN_FREE_BYTES = 100 * 1024**2
 
 

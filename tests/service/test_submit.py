@@ -69,6 +69,13 @@ def test_an_unknown_model_is_404_and_names_the_field(validate_only: str, client:
     assert client.get("/v1/jobs").json()["jobs"] == []
 
 
+def test_a_quantized_model_is_refused_before_a_job_is_made_of_it(client: TestClient, workshop: Workshop) -> None:
+    workshop.submit()
+    model_id = workshop.succeed(workshop.claim(), {"bit_width": 4}, file_format="compressed", file_name="model.tonok")
+    answer = client.post("/v1/jobs/prune", json={"model_id": model_id})
+    check_problem(answer, 409, "conflict", "/model_id")
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "pointer", "code"),
     [
@@ -88,6 +95,11 @@ def test_an_unknown_model_is_404_and_names_the_field(validate_only: str, client:
         ("quantize", {"model_id": "latest", "bit_widths": [9, 8]}, "/bit_widths/0", "less_than_equal"),
         ("quantize", {"model_id": "latest", "bit_widths": [8, 8]}, "/bit_widths", "value_error"),
         ("quantize", {"model_id": "latest", "bit_widths": []}, "/bit_widths", "too_short"),
+        ("quantize", {"model_id": "latest", "bit_widths": [1]}, "/bit_widths/0", "greater_than_equal"),
+        ("train", {"widths": [32, 64]}, "/widths", "value_error"),
+        ("train", {"architecture": "mlp", "widths": [0]}, "/widths/0", "greater_than_equal"),
+        ("prune", {"model_id": "latest", "pattern": "channels", "scope": "erk"}, "/scope", "value_error"),
+        ("prune", {"model_id": "latest", "pattern": "channels", "sparsity": 0.95}, "/sparsity", "value_error"),
         ("prune", {}, "/model_id", "missing"),
         ("prune", {"model_id": "../../etc/passwd"}, "/model_id", "string_pattern_mismatch"),
         ("prune", {"model_id": "latest", "sparsity": 95}, "/sparsity", "less_than"),

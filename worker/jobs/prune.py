@@ -89,7 +89,7 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     result = describe_result(saved, baseline) | {
         "chosen": asdict(found.chosen),
         "curve": found.probes_json(),
-        "within_max_accuracy_drop": found.chosen.within,
+        "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
         "baseline_latency": baseline_latency,

@@ -81,4 +81,5 @@ def _choose_globally(scores: Scores, sparsity: float) -> Masks:
 
 
 def _count_kept(num_weights: int, sparsity: float) -> int:
-    return num_weights - round(num_weights * sparsity)
+    # A network without a single weight computes nothing: one is kept whatever the sparsity asked for.
+    return max(1, num_weights - round(num_weights * sparsity))

@@ -174,3 +174,16 @@ def test_channels_ranked_together_leave_each_layer_a_tenth() -> None:
     assert first >= 4
     assert second >= 2
     assert count_channels(narrow) == pytest.approx(24, abs=1)
+
+
+def test_one_weight_is_left_whatever_the_sparsity() -> None:
+    model = build_model("lenet5")
+    apply_pruning(model, "magnitude", 0.9999999)
+    report = check_sparsity(model)
+    assert sum(layer.num_weights - layer.num_zeros for layer in report.layers) == 1
+
+
+@pytest.mark.parametrize("architecture", ["fashion_cnn", "lenet5", "resnet_small"])
+def test_extreme_channel_sparsity_leaves_one_channel_instead_of_the_whole_layer(architecture: str) -> None:
+    narrow = prune_channels(build_model(architecture), 0.999, (1, 28, 28))
+    assert set(get_widths(architecture, narrow)) == {1}
