@@ -33,7 +33,7 @@ DIGITS = Step(
 FROM_BASELINE = (
     Step("one-shot", "one-shot pruning", "prune", {"schedule": "one_shot", "max_accuracy_drop": 1.0}),
     Step(
-        "step-by-step", "step-by-step pruning", "prune", {"schedule": "geometric", "max_accuracy_drop": 1.0, "steps": 4}
+        "step-by-step", "step-by-step pruning", "prune", {"schedule": "geometric", "max_accuracy_drop": 1.0, "steps": 3}
     ),
     Step("quantized", "quantization", "quantize", {"bit_widths": list(BIT_WIDTHS)}),
     Step(

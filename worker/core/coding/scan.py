@@ -14,7 +14,7 @@ from worker.core.coding.ranges import CostMeter
 from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
 
-MIXED_DECISIONS = 1 << 20
+MIXED_DECISIONS = 1 << 19
 """Over all layers: beyond, layers are coded in blocks. Well below what the format allows, for the writer's sake."""
 
 MAX_MASK = 1 << 16
