@@ -15,7 +15,8 @@ Masks = dict[str, torch.Tensor]
 def choose_masks(scores: Scores, sparsity: float, scope: PruningScope) -> Masks:
     """Layer name → bool mask of the scores' shape, True keeps.
 
-    Over all layers exactly round(sparsity * weights) weights are dropped (`uniform`: in each layer).
+    Over all layers exactly round(sparsity * weights) weights are dropped (`uniform`: in each layer), but never the
+    last one.
     """
     if scope is PruningScope.UNIFORM:
         return {name: keep_largest(score, _count_kept(score.numel(), sparsity)) for name, score in scores.items()}
