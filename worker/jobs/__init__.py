@@ -13,8 +13,8 @@ from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import TrainSpec
 
-PRELOAD = ("torch",)
-"""What a process imports while it waits for a job: torch alone takes seconds."""
+PRELOAD = ("torch", "worker.jobs.searching", "worker.jobs.shrinking")
+"""What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
 AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec
 

@@ -41,7 +41,7 @@ from worker.core.measure import (
     measure_metrics,
 )
 from worker.core.pruning import check_sparsity
-from worker.core.training import BatchProgress, EpochRecord, Evaluation, evaluate
+from worker.core.training import BatchProgress, EpochRecord, Evaluation
 from worker.jobs.base import JobContext, ModelRecord, Progress
 
 FLOAT_BITS = 32
@@ -82,7 +82,7 @@ class SavedModel:
 
 
 def open_baseline(context: JobContext, model_id: str) -> Baseline:
-    """Loads a stored float model with the split it was trained on, and measures it.
+    """Loads a stored float model with the split it was trained on. How good it is was measured when it was stored.
 
     Raises InvalidModel for a model that is quantized already.
     """
@@ -102,11 +102,16 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
         model=model,
         info=info,
         data=data,
-        validation=evaluate(model, data, data.validation),
-        test=evaluate(model, data, data.test),
+        validation=_read_evaluation(summary, "validation"),
+        test=_read_evaluation(summary, "test"),
         reference_bytes=int(summary["size"]["reference_bytes"]),
         origin=summary.get("origin"),
     )
+
+
+def _read_evaluation(summary: Mapping[str, Any], split: str) -> Evaluation:
+    measured = summary["evaluation"][split]
+    return Evaluation(measured["loss"], measured["num_correct"], measured["num_examples"])
 
 
 @dataclass(frozen=True)
