@@ -33,14 +33,14 @@ DIGITS = Step(
 FROM_BASELINE = (
     Step("one-shot", "one-shot pruning", "prune", {"schedule": "one_shot", "max_accuracy_drop": 1.0}),
     Step(
-        "step-by-step", "step-by-step pruning", "prune", {"schedule": "geometric", "max_accuracy_drop": 1.0, "steps": 2}
+        "step-by-step", "step-by-step pruning", "prune", {"schedule": "geometric", "max_accuracy_drop": 1.0, "steps": 3}
     ),
     Step("quantized", "quantization", "quantize", {"bit_widths": list(BIT_WIDTHS)}),
     Step(
         "channels",
         "channel pruning",
         "prune",
-        {"pattern": "channels", "scope": "uniform", "sparsity": 0.5, "fine_tune_epochs": 1},
+        {"pattern": "channels", "scope": "uniform", "sparsity": 0.5, "fine_tune_epochs": 2},
     ),
     Step("compressed", "compressed file", "compress", {"effort": "quick", "max_accuracy_drop": 1.0}),
 )

@@ -157,7 +157,6 @@ def _quantize(
             TrainingSettings(
                 epochs=spec.epochs or DEFAULT_EPOCHS[bit_width],
                 learning_rate=spec.learning_rate,
-                batch_size=256 if bit_width >= 4 else 128,  # Few levels need many steps; many levels need few.
                 warmup=0.1,
                 distillation_weight=0.7 if spec.distillation else 0.0,
                 seed=spec.seed,
