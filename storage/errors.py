@@ -93,10 +93,3 @@ class Diverged(JobError):
 
     code = "diverged"
     title = "Training diverged"
-
-
-class TargetUnreachable(JobError):
-    """No point that the job measured meets what the spec demands."""
-
-    code = "target_unreachable"
-    title = "The target was not reached"

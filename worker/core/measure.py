@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
-from worker.core.datasets import Dataset, Split, lay_channels_last
+from worker.core.datasets import Dataset, lay_channels_last
 from worker.core.device import describe_device
 from worker.core.graph import list_layers
 from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
@@ -21,14 +21,6 @@ from worker.core.training import Evaluation, compute_logits, evaluate_logits, ge
 
 KB = 1024
 FLOAT_BITS = 32
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    """One way to count bytes."""
-
-    measure: str
-    num_bytes: int
 
 
 def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, Any]:
@@ -183,11 +175,6 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     return Metrics(
         validation, evaluate_logits(logits, data.test), report, confusion_matrix(labels, predicted, labels=classes)
     )
-
-
-def measure_accuracy(model: nn.Module, data: Dataset, split: Split) -> float:
-    """Accuracy 0..1 on one split, in float32."""
-    return evaluate_logits(compute_logits(model, data, split), split).accuracy
 
 
 def compute_drop(baseline: Evaluation, result: Evaluation) -> float:

@@ -178,7 +178,6 @@ def fit(
     *,
     soft_targets: SoftTargets | None = None,
     after_step: Callable[[nn.Module], None] | None = None,
-    extra_loss: Callable[[nn.Module], torch.Tensor] | None = None,
     on_batch: Callable[[BatchProgress], None] | None = None,
     on_epoch: Callable[[EpochRecord, BatchProgress], None] | None = None,
     resume_file: Path | None = None,
@@ -186,7 +185,6 @@ def fit(
     """Trains `model` in place and leaves it in evaluation mode with the weights of `History.best_epoch`.
 
     after_step: called after every optimizer step; how masks survive without `fit` knowing what a mask is.
-    extra_loss: added to the loss of every batch.
     resume_file: written after every epoch and continued from when it exists.
     soft_targets: a teacher to learn from too, with the share `distillation_weight`.
     Raises Diverged when a loss is not finite.
@@ -232,9 +230,8 @@ def fit(
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=settings.label_smoothing)
             if soft_targets is not None:
                 loss = _distill(loss, logits, soft_targets.logits[mirrored.long(), rows], settings)
-            total = loss if extra_loss is None else loss + extra_loss(model)
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(total)
+            torch.autograd.backward(loss)
             optimizer.step()
             if after_step is not None:
                 after_step(model)

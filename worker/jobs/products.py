@@ -6,12 +6,11 @@ Imported inside `run` only: the specs beside which it lies must load without tor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from storage.errors import InvalidModel
@@ -291,22 +290,6 @@ def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, A
             "validation_accuracy": baseline.validation.accuracy,
             "test_accuracy": baseline.test.accuracy,
         }
-    return result
-
-
-def keep_step(folder: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a finished step from `folder`, or computed now and kept there for the next attempt.
-
-    compute returns tensors, numbers, strings, and lists and dicts of them.
-    """
-    path = folder / f"{name}.step"
-    if path.exists():
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
-        return kept
-    result = compute()
-    temporary = path.with_suffix(".tmp")
-    torch.save(result, temporary)
-    temporary.replace(path)
     return result
 
 

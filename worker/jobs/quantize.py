@@ -126,13 +126,13 @@ def _quantize(
 ) -> tuple[IntegerNetwork, list[dict[str, Any]]]:
     from worker.core.pruning import apply_masks_, get_masks
     from worker.core.quantization import quantize_model
-    from worker.core.quantization.deploy import extract_integers
     from worker.core.training import TrainingSettings, fit
-    from worker.jobs.products import Stage, keep_step
+    from worker.jobs.products import Stage
+    from worker.jobs.steps import extract_network, keep_step
 
     bit_width = spec.bit_widths[position]
     share = 95 / len(spec.bit_widths)
-    data, info = baseline.data, baseline.info
+    data = baseline.data
     model = quantize_model(
         baseline.model,
         bit_width,
@@ -170,15 +170,7 @@ def _quantize(
 
     step = keep_step(context.scratch, f"{bit_width}bit", train)
     model.load_state_dict(step["state"])
-    network = extract_integers(
-        model,
-        info.architecture,
-        input_shape=info.input_shape,
-        class_names=info.class_names,
-        mean=info.mean,
-        std=info.std,
-    )
-    return network, step["history"]
+    return extract_network(baseline, model), step["history"]
 
 
 def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,15 +15,16 @@ from torch import nn
 from worker.catalog import PruningPattern, PruningSchedule
 from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
 from worker.core.datasets import Split
-from worker.core.models import build_model, get_widths
+from worker.core.models import get_widths
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
 from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.jobs.base import JobContext, Progress
-from worker.jobs.products import Baseline, Stage, keep_step
+from worker.jobs.products import Baseline, Stage
 from worker.jobs.prune import PruneSpec
+from worker.jobs.steps import keep_step, rebuild_model
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -211,7 +212,7 @@ def search_step_by_step(pruner: Pruner) -> Found:
             return {"widths": list(get_widths(pruner.architecture, pruned)), "state": snapshot(pruned)}
 
         kept = keep_step(context.scratch, f"step-{position}", compute)
-        stepped = restore(pruner, kept)
+        stepped = rebuild_model(pruner.baseline, kept)
         probe = pruner.measure(stepped, (position + 1) * spec.epochs_per_step)
         probes.append(probe)
         pruner.report(probe, first + stretch)
@@ -242,16 +243,6 @@ def search_step_by_step(pruner: Pruner) -> Found:
     return Found(model, (*probes, within) if within not in probes else tuple(probes), within)
 
 
-def restore(pruner: Pruner, kept: dict[str, Any]) -> nn.Module:
-    """A model from a kept step."""
-    info = pruner.baseline.info
-    model = build_model(
-        info.architecture, kept["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
-    )
-    model.load_state_dict(kept["state"])
-    return model.to(next(pruner.baseline.model.parameters()).device).eval()
-
-
 def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
     """The retraining after the last step that the spec asks for, kept only if validation gains by it."""
     epochs = pruner.spec.fine_tune_epochs
@@ -264,7 +255,7 @@ def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
         pruner.retrain(tuned, epochs, stage)
         return {"widths": list(info.widths), "state": snapshot(tuned)}
 
-    tuned = restore(pruner, keep_step(pruner.context.scratch, "fine-tune", compute))
+    tuned = rebuild_model(pruner.baseline, keep_step(pruner.context.scratch, "fine-tune", compute))
     probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
     better = probe.accuracy > found.chosen.accuracy
     return Found(tuned if better else found.model, (*found.probes, probe), probe if better else found.chosen)

@@ -19,15 +19,16 @@ from worker.catalog import Effort, PruningScope
 from worker.core.checkpoint import snapshot
 from worker.core.coding import decode_network, encode_network
 from worker.core.integer import IntegerNetwork, round_floats
-from worker.core.models import build_model, get_widths
+from worker.core.models import get_widths
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
-from worker.core.quantization.deploy import build_integer_model, extract_integers
+from worker.core.quantization.deploy import build_integer_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.jobs.base import JobContext, Progress
 from worker.jobs.compress import CompressSpec
-from worker.jobs.products import Baseline, Stage, keep_step
+from worker.jobs.products import Baseline, Stage
+from worker.jobs.steps import extract_network, keep_step, rebuild_model
 
 CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 16
@@ -133,12 +134,7 @@ class Shrinker:
             self.fit(narrow, self.plan.narrow_epochs, 0.05, stage, keep_best=True)
             return {"widths": list(get_widths(info.architecture, narrow)), "state": snapshot(narrow)}
 
-        kept = keep_step(self.context.scratch, "narrow", compute)
-        model = build_model(
-            info.architecture, kept["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
-        )
-        model.load_state_dict(kept["state"])
-        return model.to(self.device).eval()
+        return rebuild_model(self.baseline, keep_step(self.context.scratch, "narrow", compute))
 
     def quantize(self, model: nn.Module, bit_width: int, activation_bit_width: int) -> nn.Module:
         """A calibrated copy whose layers compute on quantized values."""
@@ -195,16 +191,8 @@ class Shrinker:
 
     def measure(self, name: str, model: nn.Module, percent: float) -> Candidate:
         """Encodes a quantized model and evaluates its integers on validation."""
-        info, data = self.baseline.info, self.baseline.data
-        network = extract_integers(
-            model,
-            info.architecture,
-            input_shape=info.input_shape,
-            class_names=info.class_names,
-            mean=info.mean,
-            std=info.std,
-        )
-        network = round_floats(network, MANTISSA_BITS)
+        data = self.baseline.data
+        network = round_floats(extract_network(self.baseline, model), MANTISSA_BITS)
         self.files[name] = encode_network(network)
         accuracy = evaluate(build_integer_model(network).to(self.device), data, data.validation).accuracy
         zeros = sum(int((layer.weight == 0).sum()) for layer in network.layers)
