@@ -1,0 +1,71 @@
+"""What a report is written from: plain data of a study's finished steps, no rows and no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TRAIN = "train"
+ONE_SHOT = "one_shot"
+STEP_BY_STEP = "step_by_step"
+QUANTIZE = "quantize"
+CHANNELS = "channels"
+COMPRESS = "compress"
+CONTROL_UNPRUNED = "control_unpruned"
+CONTROL_RANDOM = "control_random"
+CONTROL_SMALL_DENSE = "control_small_dense"
+
+STEPS = (
+    TRAIN,
+    ONE_SHOT,
+    STEP_BY_STEP,
+    QUANTIZE,
+    CHANNELS,
+    COMPRESS,
+    CONTROL_UNPRUNED,
+    CONTROL_RANDOM,
+    CONTROL_SMALL_DENSE,
+)
+"""Every step of a study, in the order of the report. The controls are absent where a study was asked to leave them."""
+
+
+@dataclass(frozen=True)
+class ArtifactFact:
+    """A published file. path: where its bytes lie while the report is written."""
+
+    name: str
+    kind: str
+    """A value of worker.catalog.ArtifactKind."""
+    sha256: str
+    num_bytes: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class StepFact:
+    """A finished child job. spec: resolved, as JSON; result: as `GET /v1/jobs/{id}/result` answers it."""
+
+    name: str
+    job_id: str
+    kind: str
+    spec: Mapping[str, Any]
+    result: Mapping[str, Any]
+    artifacts: Sequence[ArtifactFact]
+    seconds: float
+    """From the start of the first attempt to the end."""
+    reused: bool
+    """Whether the job had been done before this study asked for it."""
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """Everything a report says. environment: names and versions of what computed it, all as strings."""
+
+    job_id: str
+    spec: Mapping[str, Any]
+    """The study's own spec, resolved, as JSON: dataset, architecture, effort, seed, max_accuracy_drop, language …"""
+    steps: Mapping[str, StepFact]
+    environment: Mapping[str, str]
+    """python, torch, numpy, torchvision, constriction, tonok, os, processor, cores, threads, precision."""
