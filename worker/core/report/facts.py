@@ -60,6 +60,22 @@ class StepFact:
 
 
 @dataclass(frozen=True)
+class DatasetFact:
+    """What the report shows of a data set; `describe_dataset` makes it."""
+
+    name: str
+    class_names: Sequence[str]
+    input_shape: tuple[int, int, int]
+    """(channels, height, width)."""
+    counts: Mapping[str, Sequence[int]]
+    """train, validation, test → examples of each class."""
+    mean: float
+    std: float
+    samples: Sequence[Sequence[Any]]
+    """[class][k]: uint8 arrays (H, W) or (H, W, 3), the first training pictures of each class."""
+
+
+@dataclass(frozen=True)
 class StudyFacts:
     """Everything a report says. environment: names and versions of what computed it, all as strings."""
 
@@ -69,3 +85,5 @@ class StudyFacts:
     steps: Mapping[str, StepFact]
     environment: Mapping[str, str]
     """python, torch, numpy, torchvision, constriction, tonok, os, processor, cores, threads, precision."""
+    dataset: DatasetFact | None = None
+    """Without it, the report has no picture of the samples and no counts by class."""
