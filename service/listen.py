@@ -31,10 +31,12 @@ def open_socket(settings: Settings) -> socket.socket:
             "Use 127.0.0.1, or set TONOK_ALLOW_REMOTE=true where the network itself keeps strangers out."
         )
     try:
-        family, *_, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family)
+        # The protocol is named: asyncio turns off Nagle's algorithm for sockets that say TCP and for no other, and
+        # with it on, every answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
+        listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(2048)
