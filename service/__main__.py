@@ -10,6 +10,7 @@ import uvicorn
 
 from service.app import create_app
 from service.listen import format_url, load_settings, open_socket
+from service.protocol import ProblemProtocol
 
 _GRACE_S = 3
 """How long open streams may go on after the order to stop: they never end by themselves."""
@@ -29,6 +30,7 @@ def main() -> None:
         print(f"Tonok's API: {format_url(listening)}/docs", flush=True)
     config = uvicorn.Config(
         create_app(settings),
+        http=ProblemProtocol,
         log_config=None,
         log_level=settings.log_level.lower(),
         # Each request is counted in /metrics; a line for each would bury the warnings.

@@ -12,6 +12,7 @@ from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
+from service.negotiation import check_request_line
 from service.parameters import check_parameters
 from service.routes import artifacts, catalog, jobs, models, submissions, system
 from storage.database import Database
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(note_route), Depends(check_parameters)],
+        dependencies=[Depends(note_route), Depends(check_request_line), Depends(check_parameters)],
     )
     app.state.settings = settings
     app.state.database = database

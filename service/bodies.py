@@ -24,6 +24,7 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
 
     async def parse(request: Request) -> Body:
         _check_media_type(request)
+        check_encoding(request)
         body = await _read(request, request.app.state.settings.max_body_bytes)
         try:
             return body_type.model_validate_json(body, strict=True)
@@ -47,6 +48,18 @@ def describe_body(body_type: type[BaseModel]) -> dict[str, Any]:
     if examples:
         content["example"] = examples[0]
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def check_encoding(request: Request) -> None:
+    """Raises RequestRefused (415) for a body that is packed: how large it is would show only when it is unpacked."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        raise RequestRefused(
+            415,
+            "unsupported_content_encoding",
+            "Send the body as it is, without a Content-Encoding.",
+            pointer="Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 def _check_media_type(request: Request) -> None:

@@ -12,8 +12,13 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
 from storage.database import Database
+from storage.errors import NotFound
 from storage.files import FileStore
+from storage.jobs import find_newest_job
+from storage.models import find_newest_model
+from storage.paging import PAGE_POSITION
 from storage.settings import Settings
+from storage.tables import Model
 
 
 def get_settings(request: Request) -> Settings:
@@ -52,12 +57,86 @@ def _write_session(database: DatabaseDep) -> Iterator[Session]:
 ReadSession = Annotated[Session, Depends(_read_session, scope="function")]
 WriteSession = Annotated[Session, Depends(_write_session, scope="function")]
 
-JobId = Annotated[str, Path(description="`job_…`", examples=["job_01KAS0000000000000000000000"])]
-ModelId = Annotated[str, Path(description="`mdl_…`", examples=["mdl_01KAS0000000000000000000000"])]
-ArtifactId = Annotated[str, Path(description="`art_…`", examples=["art_01KAS0000000000000000000000"])]
+LATEST = "latest"
+
+JobId = Annotated[
+    str,
+    # The pattern is said and not enforced: an id of another shape is as unknown as any other, and so 404.
+    Path(
+        description="`job_…`",
+        examples=["job_01KAS0000000000000000000000"],
+        json_schema_extra={"pattern": r"^job_[0-9A-Z]{26}$"},
+    ),
+]
+"""For what changes a job: the one that is named, and no other."""
+
+
+def _resolve_job(
+    database: DatabaseDep,
+    job_id: Annotated[
+        str,
+        Path(
+            description="`job_…`, or `latest`: the job that was submitted last.",
+            examples=[LATEST],
+            json_schema_extra={"pattern": r"^(latest|job_[0-9A-Z]{26})$"},
+        ),
+    ],
+) -> str:
+    if job_id != LATEST:
+        return job_id
+    with database.read() as session:
+        job = find_newest_job(session)
+    if job is None:
+        raise NotFound("job_id: no job was submitted yet; POST one to /v1/jobs/train first", field="job_id")
+    return job.id
+
+
+def get_latest_model(session: Session, field: str) -> Model:
+    """What `latest` means. Raises NotFound, naming `field`."""
+    model = find_newest_model(session, "train")
+    if model is None:
+        name = field.removeprefix("/")
+        raise NotFound(f"{name}: no train job has succeeded yet; POST one to /v1/jobs/train first", field=field)
+    return model
+
+
+def _resolve_model(
+    database: DatabaseDep,
+    model_id: Annotated[
+        str,
+        Path(
+            description="`mdl_…`, or `latest`: the newest one that a train job made.",
+            examples=[LATEST],
+            json_schema_extra={"pattern": r"^(latest|mdl_[0-9A-Z]{26})$"},
+        ),
+    ],
+) -> str:
+    if model_id != LATEST:
+        return model_id
+    with database.read() as session:
+        return get_latest_model(session, "model_id").id
+
+
+ShownJobId = Annotated[str, Depends(_resolve_job)]
+ModelId = Annotated[str, Depends(_resolve_model)]
+ArtifactId = Annotated[
+    str,
+    Path(
+        description="`art_…`, or the file's name.",
+        examples=["log-1.txt"],
+        json_schema_extra={"pattern": r"^[0-9A-Za-z][0-9A-Za-z._-]{0,119}$"},
+    ),
+]
 
 PageSize = Annotated[int, Query(ge=1, description="Rows per page; more than 200 counts as 200.")]
-PageToken = Annotated[str | None, Query(max_length=500, description="`next_page_token` of the page before.")]
+PageToken = Annotated[
+    str | None,
+    Query(
+        max_length=500,
+        description="`next_page_token` of the page before.",
+        json_schema_extra={"pattern": PAGE_POSITION},
+    ),
+]
 
 LARGEST_PAGE = 200
 

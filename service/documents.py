@@ -41,6 +41,7 @@ _TAGS = [
 
 _MEANING = {
     404: "There is no such thing.",
+    406: "Nothing that the `Accept` header names can be answered.",
     409: "Its state does not allow it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
@@ -64,7 +65,7 @@ def install_documents(app: FastAPI) -> None:
     """Adds `/docs`, `/redoc` and their files, and completes `/openapi.json`."""
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     def show_swagger() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
@@ -76,7 +77,7 @@ def install_documents(app: FastAPI) -> None:
             swagger_ui_parameters={"validatorUrl": None, "displayRequestDuration": True},
         )
 
-    @app.get("/redoc", include_in_schema=False)
+    @app.api_route("/redoc", methods=["GET", "HEAD"], include_in_schema=False)
     def show_redoc() -> HTMLResponse:
         return get_redoc_html(
             openapi_url="/openapi.json",

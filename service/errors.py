@@ -47,6 +47,8 @@ STATUS: Mapping[type[DomainError], int] = {
 
 _RETRY_AFTER_S = {429: "10", 503: "2"}
 _LONGEST_NAME = 64
+_NOT_PLACES = ("[key]", "[number]", "[object]")
+"""What pydantic adds to a place: that a key is meant, or which form of a value."""
 _MOST_ERRORS = 50
 
 
@@ -84,31 +86,47 @@ def build_problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An `application/problem+json` answer. `detail` and `errors` must hold nothing that the client sent as a value."""
+    body = encode_problem(
+        status=status,
+        code=code,
+        detail=detail,
+        instance=request.url.path,
+        request_id=request.scope.get("state", {}).get("request_id"),
+        errors=errors,
+    )
+    all_headers = dict(headers or {})
+    if status in _RETRY_AFTER_S:
+        all_headers.setdefault("Retry-After", _RETRY_AFTER_S[status])
+    return Response(body, status_code=status, headers=all_headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def encode_problem(
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    request_id: str | None,
+    errors: Sequence[Mapping[str, str]] = (),
+) -> bytes:
+    """The body of a problem."""
     body = {
         "type": f"urn:tonok:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": instance,
         "code": code,
-        "request_id": request.scope.get("state", {}).get("request_id"),
+        "request_id": request_id,
         "errors": list(errors),
     }
-    all_headers = dict(headers or {})
-    if status in _RETRY_AFTER_S:
-        all_headers.setdefault("Retry-After", _RETRY_AFTER_S[status])
     # ASCII escapes: a field name may hold a lone surrogate, which UTF-8 cannot carry.
-    return Response(
-        json.dumps(body, ensure_ascii=True).encode("ascii"),
-        status_code=status,
-        headers=all_headers,
-        media_type=PROBLEM_MEDIA_TYPE,
-    )
+    return json.dumps(body, ensure_ascii=True).encode("ascii")
 
 
 def build_pointer(parts: Sequence[int | str]) -> str:
     """RFC 6901: `("bit_widths", 0)` → `/bit_widths/0`. A key that is itself wrong ends where it stands."""
-    shown = [str(part)[:_LONGEST_NAME] for part in parts if part != "[key]"]
+    shown = [str(part)[:_LONGEST_NAME] for part in parts if part not in _NOT_PLACES]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in shown)
 
 
@@ -181,7 +199,8 @@ def _list_methods(request: Request) -> list[str]:
     if request.url.path in paths:  # /v1/jobs/train, which is a job's id to the pattern of /v1/jobs/{job_id} only
         return sorted(method.upper() for method in paths[request.url.path])
     matching = (path for path in paths if compile_path(path)[0].match(request.url.path))
-    return sorted({method.upper() for path in matching for method in paths[path]})
+    # Pages and their files are no part of the document: there is nothing to do with them but to read them.
+    return sorted({method.upper() for path in matching for method in paths[path]}) or ["GET", "HEAD"]
 
 
 def install_error_handlers(app: FastAPI) -> None:

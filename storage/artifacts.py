@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import exists
+from sqlalchemy import exists, or_
 from sqlmodel import Session, col, select
 
 from storage.database import serialize
@@ -16,11 +16,22 @@ from storage.tables import Artifact, utc_now
 _PUBLISH_LOCK = 7_406_019
 
 
-def get_artifact(session: Session, artifact_id: str, *, job_id: str | None = None) -> Artifact:
-    """The artifact, of this job if one is named. Raises NotFound."""
+def get_artifact(session: Session, artifact_id: str) -> Artifact:
+    """The artifact. Raises NotFound."""
     artifact = session.get(Artifact, artifact_id)
-    if artifact is None or job_id not in (None, artifact.job_id):
+    if artifact is None:
         raise NotFound("there is no artifact with this id")
+    return artifact
+
+
+def get_artifact_of_job(session: Session, job_id: str, name: str) -> Artifact:
+    """The job's artifact with this id or this file name. Raises NotFound."""
+    query = select(Artifact).where(
+        col(Artifact.job_id) == job_id, or_(col(Artifact.id) == name, col(Artifact.name) == name)
+    )
+    artifact = session.exec(query.limit(1)).first()
+    if artifact is None:
+        raise NotFound("this job has no artifact of this id or name")
     return artifact
 
 

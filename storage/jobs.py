@@ -45,6 +45,13 @@ class MetricPoint:
     value: float | None
 
 
+@dataclass(frozen=True)
+class StoredPoint(MetricPoint):
+    """A point and the attempt that measured it."""
+
+    attempt: int
+
+
 def submit_job(
     session: Session,
     *,
@@ -104,6 +111,11 @@ def get_job(session: Session, job_id: str) -> Job:
     if job is None:
         raise NotFound("there is no job with this id")
     return job
+
+
+def find_newest_job(session: Session) -> Job | None:
+    """The job that was submitted last, or None."""
+    return session.exec(select(Job).order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(1)).first()
 
 
 def list_jobs(
@@ -199,24 +211,29 @@ def list_events(session: Session, job_id: str, after: int = 0, limit: int = 100)
 
 def list_metrics(
     session: Session, job_id: str, names: Collection[str] | None = None, max_points: int = 1000
-) -> dict[str, list[MetricPoint]]:
-    """Name → points in order of step, of the newest attempt; longer series are thinned evenly, both ends kept.
+) -> dict[str, list[StoredPoint]]:
+    """Name → points in order of step; longer series are thinned evenly, both ends kept.
 
-    names: None for all. Raises NotFound.
+    An attempt that goes on where an earlier one was killed continues its series; where both measured a step, the later
+    attempt counts. names: None for all. Raises NotFound.
     """
-    job = get_job(session, job_id)
-    query = select(JobMetric.name, JobMetric.step, JobMetric.value).where(
-        col(JobMetric.job_id) == job_id, col(JobMetric.attempt) == job.attempt
+    get_job(session, job_id)
+    query = select(JobMetric.name, JobMetric.step, JobMetric.value, JobMetric.attempt).where(
+        col(JobMetric.job_id) == job_id
     )
     if names is not None:
         query = query.where(col(JobMetric.name).in_(names))
-    series: dict[str, list[MetricPoint]] = {}
-    for name, step, value in session.exec(query.order_by(col(JobMetric.step), col(JobMetric.id))).all():
-        series.setdefault(name, []).append(MetricPoint(step, value))
+    in_order = query.order_by(col(JobMetric.step), col(JobMetric.attempt), col(JobMetric.id))
+    series: dict[str, list[StoredPoint]] = {}
+    for name, step, value, attempt in session.exec(in_order).all():
+        points = series.setdefault(name, [])
+        while points and points[-1].step == step and points[-1].attempt < attempt:
+            points.pop()
+        points.append(StoredPoint(step, value, attempt))
     return {name: _thin(points, max_points) for name, points in sorted(series.items())}
 
 
-def _thin(points: list[MetricPoint], max_points: int) -> list[MetricPoint]:
+def _thin(points: list[StoredPoint], max_points: int) -> list[StoredPoint]:
     if len(points) <= max_points:
         return points
     if max_points == 1:

@@ -161,7 +161,7 @@ class Context:
         if outcome.output_model_id is not None and outcome.output_model_id not in self._models:
             raise ValueError("the output model is none that this job has saved")
         result = self._finite(dict(outcome.result), "the result")
-        self._progress["percent"] = 100.0
+        self._progress |= {"percent": 100.0, "eta_s": 0.0}
         self._write()
         return Outcome(
             status="succeeded",

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.dependencies import ArtifactId, FilesDep, JobId, ReadSession
+from service.dependencies import ArtifactId, FilesDep, ReadSession, ShownJobId
 from service.documents import problems
 from service.downloads import build_download
 from service.schemas.jobs import ArtifactList, build_artifact
-from storage.artifacts import get_artifact, list_artifacts
+from storage.artifacts import get_artifact_of_job, list_artifacts
 from storage.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
@@ -26,7 +26,7 @@ DOWNLOAD_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("", operation_id="list_artifacts", summary="List a job's files", responses=problems(404, 422))
-def get_artifact_list(job_id: JobId, session: ReadSession) -> ArtifactList:
+def get_artifact_list(job_id: ShownJobId, session: ReadSession) -> ArtifactList:
     """Plots, checkpoints, reports and the log."""
     get_job(session, job_id)
     return ArtifactList(artifacts=[build_artifact(artifact) for artifact in list_artifacts(session, job_id)])
@@ -47,7 +47,7 @@ def get_artifact_list(job_id: JobId, session: ReadSession) -> ArtifactList:
     responses=DOWNLOAD_RESPONSES,
 )
 def download_artifact(
-    request: Request, job_id: JobId, artifact_id: ArtifactId, session: ReadSession, files: FilesDep
+    request: Request, job_id: ShownJobId, artifact_id: ArtifactId, session: ReadSession, files: FilesDep
 ) -> Response:
     """Range, `If-Range`, `If-None-Match` and HEAD are understood."""
-    return build_download(request, files, get_artifact(session, artifact_id, job_id=job_id))
+    return build_download(request, files, get_artifact_of_job(session, job_id, artifact_id))

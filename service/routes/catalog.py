@@ -98,17 +98,17 @@ def get_methods() -> Methods:
 )
 def estimate_size(request: Annotated[SizeEstimateRequest, Depends(parse_body(SizeEstimateRequest))]) -> SizeEstimates:
     """From the neurons of each layer and the bit width alone; weights only; 1 KB is 1024 bytes."""
-    num_matrices = len(request.layer_sizes) - 1
-    float32_bytes = compute_size_bytes(request.layer_sizes, _FLOAT32_BITS)
-    wanted = [request.bit_widths] if request.mixed else [[width] * num_matrices for width in request.bit_widths]
+    neurons = [layer if isinstance(layer, int) else layer.neurons for layer in request.layer_sizes]
+    float32_bytes = compute_size_bytes(neurons, _FLOAT32_BITS)
     estimates = []
-    for widths in wanted:
-        num_bytes = compute_size_bytes(request.layer_sizes, widths)
+    for width in request.bit_widths:
+        widths = [width if isinstance(layer, int) else layer.bit_width for layer in request.layer_sizes[1:]]
+        num_bytes = compute_size_bytes(neurons, widths)
         estimates.append(
             SizeEstimate(bit_widths=widths, bytes=num_bytes, kb=num_bytes / 1024, ratio=float32_bytes / num_bytes)
         )
     return SizeEstimates(
-        num_weights=sum(inputs * outputs for inputs, outputs in pairwise(request.layer_sizes)),
+        num_weights=sum(inputs * outputs for inputs, outputs in pairwise(neurons)),
         float32_bytes=float32_bytes,
         estimates=estimates,
     )

@@ -23,6 +23,7 @@ from service.dependencies import (
     PageSize,
     PageToken,
     ReadSession,
+    ShownJobId,
     WriteSession,
 )
 from service.documents import problems
@@ -131,7 +132,7 @@ def _read_job(database: Database, job_id: str) -> tuple[bytes, bool]:
 )
 async def get_one_job(
     request: Request,
-    job_id: JobId,
+    job_id: ShownJobId,
     database: DatabaseDep,
     wait_s: Annotated[
         float,
@@ -190,7 +191,7 @@ def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep) -> None:
 
 @router.get("/{job_id}/events", operation_id="list_events", summary="List a job's events", responses=problems(404, 422))
 def get_events(
-    job_id: JobId,
+    job_id: ShownJobId,
     session: ReadSession,
     after: Annotated[int, Query(ge=0, lt=2**31, description="Only events whose `seq` is greater.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -215,7 +216,7 @@ def get_events(
     },
 )
 async def stream_events(
-    job_id: JobId,
+    job_id: ShownJobId,
     database: DatabaseDep,
     after: Annotated[int, Query(ge=0, lt=2**31, description="Begin behind this `seq`.")] = 0,
     last_event_id: Annotated[int | None, Header(ge=0, lt=2**31, description="As `after`, and goes before it.")] = None,
@@ -230,18 +231,18 @@ async def stream_events(
     "/{job_id}/metrics", operation_id="list_metrics", summary="Get a job's series", responses=problems(404, 422)
 )
 def get_metrics(
-    job_id: JobId,
+    job_id: ShownJobId,
     session: ReadSession,
     name: Annotated[
         list[SeriesName] | None, Query(max_length=50, description="Only these series; may be repeated.")
     ] = None,
     max_points: Annotated[int, Query(ge=2, le=10_000, description="Longer series are thinned evenly.")] = 1000,
 ) -> MetricSeries:
-    """Values per epoch or per step, of the newest attempt."""
+    """Values per epoch or per step. An attempt that goes on where an earlier one was killed continues its series."""
     series = list_metrics(session, job_id, name, max_points)
     return MetricSeries(
         series={
-            series_name: [MetricPoint(step=point.step, value=point.value) for point in points]
+            series_name: [MetricPoint.model_validate(point) for point in points]
             for series_name, points in series.items()
         }
     )
@@ -253,7 +254,7 @@ def get_metrics(
     summary="Get a succeeded job's result",
     responses=problems(404, 409, 422),
 )
-def get_result(job_id: JobId, session: ReadSession) -> JobResult:
+def get_result(job_id: ShownJobId, session: ReadSession) -> JobResult:
     """Metrics, sparsity, sizes and the files that belong to them; 409 until the job has succeeded."""
     job = get_job(session, job_id)
     if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):

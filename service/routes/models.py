@@ -19,7 +19,16 @@ from service.comparison import (
     get_ledger,
     get_stored_size,
 )
-from service.dependencies import LARGEST_PAGE, FilesDep, ModelId, PageSize, PageToken, ReadSession
+from service.dependencies import (
+    LARGEST_PAGE,
+    LATEST,
+    FilesDep,
+    ModelId,
+    PageSize,
+    PageToken,
+    ReadSession,
+    get_latest_model,
+)
 from service.documents import problems
 from service.downloads import build_download
 from service.routes.artifacts import DOWNLOAD_RESPONSES
@@ -154,7 +163,8 @@ def compare_models(
         Query(
             pattern=r"^[0-9A-Za-z_]+(,[0-9A-Za-z_]+){1,7}$",
             max_length=400,
-            description="Two to eight ids with commas between; the first is the reference.",
+            description="Two to eight ids, or `latest`, with commas between; the first is the reference.",
+            examples=["latest,latest"],
         ),
     ],
 ) -> Comparison:
@@ -171,6 +181,8 @@ def compare_models(
 
 
 def _get_named_model(session: Session, model_id: str) -> Model:
+    if model_id == LATEST:
+        return get_latest_model(session, "models")
     try:
         return get_model(session, model_id)
     except NotFound as error:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from sqlmodel import Session
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from service.bodies import describe_body, parse_body
-from service.dependencies import DatabaseDep, IdempotencyKey, JobId, SettingsDep, WriteSession
+from service.dependencies import (
+    LATEST,
+    DatabaseDep,
+    IdempotencyKey,
+    SettingsDep,
+    ShownJobId,
+    WriteSession,
+    get_latest_model,
+)
 from service.documents import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.jobs import get_job, submit_job
-from storage.models import find_newest_model, get_model
+from storage.models import get_model
 from storage.tables import TERMINAL, Job
 from worker.jobs import SPECS
 from worker.jobs.base import LATEST_MODEL, JobSpec
@@ -42,10 +52,7 @@ def _resolve_model(session: Session, model_id: str) -> str:
                 "model_id: this model is quantized already; start from the float model it came from", field="/model_id"
             )
         return named.id
-    model = find_newest_model(session, "train")
-    if model is None:
-        raise NotFound("model_id: no train job has succeeded yet; POST one to /v1/jobs/train first", field="/model_id")
-    return model.id
+    return get_latest_model(session, "/model_id").id
 
 
 def _submit(
@@ -137,7 +144,7 @@ for _kind, _spec_type in SPECS.items():
     responses={202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
 )
 def retry_job(
-    job_id: JobId, session: WriteSession, settings: SettingsDep, idempotency_key: IdempotencyKey = None
+    job_id: ShownJobId, session: WriteSession, settings: SettingsDep, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """A new job with the same resolved spec, whatever became of this one."""
     job = get_job(session, job_id)
@@ -159,3 +166,13 @@ def retry_job(
         idempotency=None if idempotency_key is None else (idempotency_key, _hash_request("retry", job_id)),
     )
     return _accepted(again, is_new)
+
+
+@router.post("/{kind}", include_in_schema=False)
+def refuse_unknown_kind(kind: str) -> None:
+    """Behind the kinds that there are. To a job's own path there is no POST, to any other name no kind."""
+    if kind.startswith("job_") or kind == LATEST:
+        raise HTTPException(405)
+    near = difflib.get_close_matches(kind, SPECS, n=1)
+    hint = f"Did you mean `{near[0]}`?" if near else f"The kinds are {', '.join(SPECS)}."
+    raise NotFound(f"There is no such kind of job. {hint}")

@@ -113,7 +113,7 @@ def get_metrics(request: Request, session: ReadSession) -> Response:
     return Response(metrics.render(session), media_type=METRICS_MEDIA_TYPE)
 
 
-@router.get("/", include_in_schema=False)
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 def get_start() -> RedirectResponse:
     """The documentation is where to begin."""
     return RedirectResponse("/docs")

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from service.schemas.base import Answer
+
+Neurons = Annotated[int, Field(ge=1, le=1_000_000)]
+BitWidth = Annotated[int, Field(ge=1, le=32)]
+
+
+class FixedLayer(BaseModel):
+    """A layer whose weights have a width of their own in every estimate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    neurons: Neurons
+    bit_width: BitWidth = Field(description="Of the weights that lead into this layer; none lead into the input.")
+
+
+LayerSize = Annotated[
+    Annotated[Neurons, Tag("[number]")] | Annotated[FixedLayer, Tag("[object]")],
+    Discriminator(lambda layer: "[object]" if isinstance(layer, dict | FixedLayer) else "[number]"),
+]
 
 
 class SizeEstimateRequest(BaseModel):
@@ -16,21 +34,15 @@ class SizeEstimateRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"layer_sizes": [784, 256, 10], "bit_widths": [8, 6, 4, 2]}]}
     )
 
-    layer_sizes: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
-        min_length=2, max_length=64, description="Neurons of each layer, the input first."
+    layer_sizes: list[LayerSize] = Field(
+        min_length=2,
+        max_length=64,
+        description="Neurons of each layer, the input first; a layer whose width is fixed as "
+        '`{"neurons": 10, "bit_width": 8}`.',
     )
-    bit_widths: list[Annotated[int, Field(ge=1, le=32)]] = Field(
-        min_length=1, max_length=64, description="By default one estimate for each."
+    bit_widths: list[BitWidth] = Field(
+        min_length=1, max_length=64, description="One estimate for each: the width of all weights that are not fixed."
     )
-    mixed: bool = Field(
-        False, description="One estimate instead, `bit_widths` naming the width of each weight matrix in turn."
-    )
-
-    @model_validator(mode="after")
-    def _widths_fit_the_layers(self) -> SizeEstimateRequest:
-        if self.mixed and len(self.bit_widths) != len(self.layer_sizes) - 1:
-            raise ValueError(f"`mixed` takes {len(self.layer_sizes) - 1} bit widths, one for each weight matrix")
-        return self
 
 
 class SizeEstimate(Answer):

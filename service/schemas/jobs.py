@@ -19,7 +19,7 @@ class JobProgress(Answer):
     total_steps: int | None = None
     epoch: int | None = None
     total_epochs: int | None = None
-    eta_s: float | None = Field(None, description="Seconds that it will probably still take.")
+    eta_s: float | None = Field(None, description="Seconds until its end at the pace of its present stage.")
     updated_at: datetime | None = None
 
 
@@ -114,12 +114,13 @@ class MetricPoint(Answer):
 
     step: float
     value: float | None
+    attempt: int = Field(description="The attempt that measured it.")
 
 
 class MetricSeries(Answer):
-    """Name → points of the newest attempt, evenly thinned."""
+    """Series of a job."""
 
-    series: dict[str, list[MetricPoint]]
+    series: dict[str, list[MetricPoint]] = Field(description="Name → points in order of step, evenly thinned.")
 
 
 class ArtifactAnswer(Answer):

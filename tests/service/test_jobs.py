@@ -33,6 +33,22 @@ def test_an_unknown_job_cannot_be_changed(method: str, path: str, client: TestCl
     check_problem(client.request(method, f"/v1/jobs/job_unknown{path}"), 404, "not_found")
 
 
+def test_latest_is_the_job_submitted_last(client: TestClient, workshop: Workshop) -> None:
+    check_problem(client.get("/v1/jobs/latest"), 404, "not_found", "job_id")
+    workshop.submit("train")
+    newest = workshop.submit("train")
+    assert client.get("/v1/jobs/latest").json()["id"] == newest
+    assert client.get("/v1/jobs/latest/events").json()["events"][0]["type"] == "queued"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/cancel"), ("DELETE", "")])
+def test_what_is_stopped_or_deleted_must_be_named(
+    method: str, path: str, client: TestClient, workshop: Workshop
+) -> None:
+    workshop.submit("train")
+    check_problem(client.request(method, f"/v1/jobs/latest{path}"), 404, "not_found")
+
+
 def test_a_running_job_shows_phase_and_progress(client: TestClient, workshop: Workshop) -> None:
     job_id = workshop.submit("train")
     workshop.report(workshop.claim(), epoch=4, loss=0.5)
@@ -215,7 +231,8 @@ def test_series_hold_one_point_per_report_and_null_where_it_was_not_finite(
     lease = workshop.claim()
     for epoch, loss in enumerate([0.9, None, 0.4], start=1):
         workshop.report(lease, epoch, loss)
-    points = [{"step": 1.0, "value": 0.9}, {"step": 2.0, "value": None}, {"step": 3.0, "value": 0.4}]
+    losses = {1.0: 0.9, 2.0: None, 3.0: 0.4}
+    points = [{"step": step, "value": loss, "attempt": 1} for step, loss in losses.items()]
     assert client.get(f"/v1/jobs/{job_id}/metrics").json() == {"series": {"train_loss": points}}
     thinned = client.get(f"/v1/jobs/{job_id}/metrics?name=train_loss&max_points=2").json()
     assert thinned == {"series": {"train_loss": [points[0], points[2]]}}
@@ -322,7 +339,14 @@ def test_a_wrong_filter_is_named(query: str, pointer: str, client: TestClient) -
     check_problem(client.get(f"/v1/jobs?{query}"), 422, "validation_error", pointer)
 
 
-@pytest.mark.parametrize("token", ["x", "W10", "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwiYSJd"])
+def test_any_token_that_looks_like_one_is_a_place_in_the_list(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    # 10^16 microseconds behind 1970 is the year 2286, and 10^15 the year 2001.
+    assert list_ids(client, page_token="9999999999999999x") == [job_id]
+    assert list_ids(client, page_token="0999999999999999x") == []
+
+
+@pytest.mark.parametrize("token", ["x", "W10", "9999999999999999", "99999999999999999_", "9999999999999999x%0A"])
 def test_a_page_token_of_ones_own_making_is_named(token: str, client: TestClient) -> None:
     check_problem(client.get(f"/v1/jobs?page_token={token}"), 422, "invalid_page_token", "page_token")
 

@@ -70,6 +70,15 @@ def test_what_was_not_measured_is_null(client: TestClient, workshop: Workshop) -
     assert compared["verdict"] == ["bare: nothing was measured that both models have."]
 
 
+def test_latest_is_the_newest_trained_model(client: TestClient, workshop: Workshop) -> None:
+    check_problem(client.get("/v1/models/latest"), 404, "not_found", "model_id")
+    trained = workshop.train()
+    workshop.compress(trained)
+    assert client.get("/v1/models/latest").json()["id"] == client.get("/v1/models/latest/size").json()["model_id"]
+    assert client.get("/v1/models/latest").json()["id"] == trained
+    assert client.get("/v1/compare?models=latest,latest").json()["models"][1]["model_id"] == trained
+
+
 @pytest.mark.parametrize("path", ["", "/sparsity", "/size", "/layers", "/download"])
 def test_every_view_of_an_unknown_model_is_404(path: str, client: TestClient) -> None:
     check_problem(client.get(f"/v1/models/mdl_unknown{path}"), 404, "not_found")
@@ -152,6 +161,8 @@ def test_a_range_of_other_bytes_than_those_begun_with_answers_them_all(client: T
 
 def test_an_artifact_is_found_under_its_own_job_only(client: TestClient, workshop: Workshop) -> None:
     path, _ = find_artifact(client, workshop.train())
+    by_name = path.rpartition("/")[0] + "/model.safetensors"
+    assert client.get(by_name).content == client.get(path).content == b"weights"
     other_job = workshop.submit("train")
     check_problem(client.get(f"/v1/jobs/{other_job}/artifacts/{path.rpartition('/')[2]}"), 404, "not_found")
 

@@ -46,6 +46,14 @@ def test_validate_only_answers_the_resolved_spec_and_starts_nothing(client: Test
     assert client.get("/v1/jobs").json()["jobs"] == []
 
 
+def test_steps_belong_to_a_step_by_step_schedule_alone(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    for schedule, steps, epochs in (("one_shot", None, None), ("cubic", 6, 1)):
+        body = {"model_id": "latest", "schedule": schedule}
+        resolved = client.post("/v1/jobs/prune?validate_only=true", json=body).json()["resolved_spec"]
+        assert (resolved["steps"], resolved["epochs_per_step"]) == (steps, epochs)
+
+
 def test_latest_is_resolved_to_the_newest_trained_model_when_the_job_is_submitted(
     client: TestClient, workshop: Workshop
 ) -> None:
@@ -100,6 +108,13 @@ def test_a_quantized_model_is_refused_before_a_job_is_made_of_it(client: TestCli
         ("train", {"architecture": "mlp", "widths": [0]}, "/widths/0", "greater_than_equal"),
         ("prune", {"model_id": "latest", "pattern": "channels", "scope": "erk"}, "/scope", "value_error"),
         ("prune", {"model_id": "latest", "pattern": "channels", "sparsity": 0.95}, "/sparsity", "value_error"),
+        ("prune", {"model_id": "latest", "steps": 3}, "/steps", "value_error"),
+        (
+            "prune",
+            {"model_id": "latest", "epochs_per_step": 0},
+            "/epochs_per_step",
+            "value_error",
+        ),
         ("prune", {}, "/model_id", "missing"),
         ("prune", {"model_id": "../../etc/passwd"}, "/model_id", "string_pattern_mismatch"),
         ("prune", {"model_id": "latest", "sparsity": 95}, "/sparsity", "less_than"),

@@ -127,9 +127,10 @@ def test_a_size_estimate_counts_weights_times_bits(client: TestClient) -> None:
         {"bit_widths": [8, 8], "bytes": 101_632, "kb": 99.25, "ratio": 4.0},
         {"bit_widths": [4, 4], "bytes": 50_816, "kb": 49.625, "ratio": 8.0},
     ]
-    mixed = client.post("/v1/size-estimates", json=body | {"mixed": True}).json()
+    fixed = {"layer_sizes": [784, 128, {"neurons": 10, "bit_width": 4}], "bit_widths": [8]}
     # 784·128 bytes and half of 128·10.
-    assert [(each["bit_widths"], each["bytes"]) for each in mixed["estimates"]] == [([8, 4], 100_992)]
+    (mixed,) = client.post("/v1/size-estimates", json=fixed).json()["estimates"]
+    assert (mixed["bit_widths"], mixed["bytes"]) == ([8, 4], 100_992)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +139,9 @@ def test_a_size_estimate_counts_weights_times_bits(client: TestClient) -> None:
         ({"layer_sizes": [784], "bit_widths": [8]}, "/layer_sizes"),
         ({"layer_sizes": [784, 0], "bit_widths": [8]}, "/layer_sizes/1"),
         ({"layer_sizes": [784, "10"], "bit_widths": [8]}, "/layer_sizes/1"),
+        ({"layer_sizes": [784, {"neurons": 10, "bit_width": 0}], "bit_widths": [8]}, "/layer_sizes/1/bit_width"),
         ({"layer_sizes": [784, 10], "bit_widths": [33]}, "/bit_widths/0"),
         ({"layer_sizes": [784, 10], "bit_width": [8], "bit_widths": [8]}, "/bit_width"),
-        ({"layer_sizes": [784, 10], "bit_widths": [8, 4], "mixed": True}, ""),
     ],
 )
 def test_a_size_estimate_names_what_is_wrong(body: dict[str, object], pointer: str, client: TestClient) -> None:
@@ -174,6 +175,58 @@ def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient) -> None:
     assert client.put("/v1/jobs/job_1").headers["allow"] == "DELETE, GET"
     assert client.put("/v1/jobs/train").headers["allow"] == "POST"
     assert client.post("/v1/models/mdl_1/download").headers["allow"] == "GET, HEAD"
+
+
+def test_a_kind_that_there_is_not_is_404_and_a_method_that_there_is_not_405(client: TestClient) -> None:
+    problem = check_problem(client.post("/v1/jobs/trian", json={}), 404, "not_found")
+    assert "`train`" in problem["detail"]
+    answer = client.post("/v1/jobs/job_01KAS0000000000000000000000", json={})
+    check_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, GET"
+    assert client.post("/static/swagger-ui/swagger-ui.css").headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status"),
+    [
+        ("/v1/jobs", "text/html", 406),
+        ("/v1/jobs", "application/xml, text/*;q=0.5", 406),
+        ("/v1/jobs", "application/json;q=0", 406),
+        ("/v1/jobs", "application/json;q=0, */*", 406),
+        ("/v1/jobs", "text/html, */*;q=0.1", 200),
+        ("/v1/jobs", "application/*", 200),
+        ("/v1/jobs", "Application/JSON; charset=utf-8", 200),
+        ("/v1/jobs", "", 200),
+        ("/v1/jobs", "nonsense", 200),
+        ("/metrics", "text/plain", 200),
+        ("/metrics", "application/json", 406),
+        ("/docs", "image/png", 200),
+    ],
+)
+def test_a_form_that_nobody_has_is_406(path: str, accept: str, status: int, client: TestClient) -> None:
+    answer = client.get(path, headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 406:
+        check_problem(answer, 406, "not_acceptable", "Accept")
+
+
+def test_a_stream_is_for_who_reads_streams(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    workshop.fail(workshop.claim())
+    path = f"/v1/jobs/{job_id}/stream"
+    check_problem(client.get(path, headers={"Accept": "application/json"}), 406, "not_acceptable", "Accept")
+    assert client.get(path, headers={"Accept": "text/event-stream"}).status_code == 200
+
+
+def test_a_path_that_has_no_end_is_414(client: TestClient) -> None:
+    check_problem(client.get(f"/v1/jobs?label={'x' * 9000}"), 414, "uri_too_long", "query")
+    check_problem(client.get(f"/v1/jobs/{'x' * 9000}"), 414, "uri_too_long", "query")
+
+
+def test_a_packed_body_is_415(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/v1/jobs/train", content=b"\x1f\x8b", headers=headers)
+    check_problem(answer, 415, "unsupported_content_encoding", "Content-Encoding")
 
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing(settings: Settings) -> None:

@@ -237,15 +237,19 @@ def test_metrics_are_thinned_evenly_and_keep_both_ends(database: Database, submi
         assert [point.step for point in jobs.list_metrics(session, job.id, ["loss"], 1)["loss"]] == [100]
 
 
-def test_metrics_are_those_of_the_newest_attempt(database: Database, submit: Submit, claim: Claim) -> None:
+def test_an_attempt_that_goes_on_continues_the_series_and_measures_a_step_anew(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
     job = submit()
-    for attempt in (1, 2):
+    for attempt, steps in ((1, (1, 2)), (2, (2, 3))):
         lease = claim(ttl=-1)
+        points = [jobs.MetricPoint(step, attempt) for step in steps]
         with database.transaction() as session:
-            attempts.record_progress(session, lease, progress={}, metrics={"loss": [jobs.MetricPoint(1, attempt)]})
+            attempts.record_progress(session, lease, progress={}, metrics={"loss": points})
             assert len(attempts.requeue_expired(session)) == 1
     with database.read() as session:
-        assert jobs.list_metrics(session, job.id) == {"loss": [jobs.MetricPoint(1, 2)]}
+        series = jobs.list_metrics(session, job.id)["loss"]
+    assert [(point.step, point.attempt) for point in series] == [(1, 1), (2, 2), (3, 2)]
 
 
 def test_the_counts_name_every_status(database: Database, submit: Submit, claim: Claim) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.artifacts import build_artifact, get_artifact, list_artifacts
+from storage.artifacts import build_artifact, get_artifact_of_job, list_artifacts
 from storage.database import Database
 from storage.errors import NotFound
 from storage.models import get_lineage, get_model, list_models
@@ -55,9 +55,10 @@ def test_an_artifact_is_found_by_its_own_job_only(database: Database, submit: Su
         session.add_all(artifacts)
     with database.read() as session:
         assert [artifact.name for artifact in list_artifacts(session, first)] == ["a.png", "b.png"]
-        assert get_artifact(session, artifacts[0].id, job_id=first).name == "a.png"
-        with pytest.raises(NotFound):
-            get_artifact(session, artifacts[0].id, job_id=second)
+        for name in (artifacts[0].id, "a.png"):
+            assert get_artifact_of_job(session, first, name).id == artifacts[0].id
+            with pytest.raises(NotFound):
+                get_artifact_of_job(session, second, name)
 
 
 def test_a_worker_lives_as_long_as_its_heartbeat_is_young(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -25,6 +25,17 @@ LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,40}$")]
 # No control characters: PostgreSQL refuses NUL, and the rest has no place in a line of a log.
 LINE_OF_TEXT = r"^[^\x00-\x1f\x7f]+$"
 LabelValue = Annotated[str, StringConstraints(pattern=LINE_OF_TEXT, max_length=100)]
+
+
+def describe_rule(field: str, values: Sequence[str], default: str, **then: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Schema for what pydantic checks between fields: where `field` has one of `values`, `then` holds.
+
+    default: what counts where the field is left out. then: field → the schema it must match besides its own.
+    """
+    given = {"properties": {field: {"enum": list(values)}}}
+    if default not in values:
+        given["required"] = [field]  # type: ignore[assignment]  # a schema holds all kinds of values
+    return {"if": given, "then": {"properties": dict(then)}}
 
 
 class JobSpec(BaseModel):
@@ -90,6 +101,7 @@ class Progress:
     epoch: int | None = None
     total_epochs: int | None = None
     eta_s: float | None = None
+    """Seconds until the job's end, not only its present stage's."""
     message: str | None = None
     """One line for the event log, when this moment is worth one (an epoch's end, a finished probe)."""
     metrics: Mapping[str, float] = field(default_factory=dict)

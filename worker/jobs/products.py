@@ -141,7 +141,7 @@ class Stage:
                 total_steps=place.total_steps,
                 epoch=record.epoch,
                 total_epochs=progress.total_epochs,
-                eta_s=progress.eta_s,
+                eta_s=place.eta_s,
                 message=(
                     f"{self.phase}: epoch {record.epoch} of {progress.total_epochs}, "
                     f"loss {record.train_loss:.4f}, validation accuracy {100 * record.validation_accuracy:.2f} %"
@@ -158,14 +158,18 @@ class Stage:
 
     def _place(self, progress: BatchProgress) -> Progress:
         share = progress.step / progress.total_steps
+        percent = self.first + (self.last - self.first) * share
+        # The rest of the job at this stage's pace. With a stage's last batch the pace is lost: the last value stays.
+        left_here = self.last - percent
+        eta_s = progress.eta_s * (100 - percent) / left_here if left_here > 0 else None
         return Progress(
             phase=self.phase,
-            percent=round(self.first + (self.last - self.first) * share, 1),
+            percent=round(percent, 1),
             step=progress.step,
             total_steps=progress.total_steps,
             epoch=progress.epoch,
             total_epochs=progress.total_epochs,
-            eta_s=round(progress.eta_s, 1),
+            eta_s=None if eta_s is None else round(eta_s, 1),
         )
 
 

@@ -8,16 +8,33 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress, describe_rule
 
 LARGEST_CHANNEL_SPARSITY = 0.9
+DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}
+"""Of a step-by-step schedule; a one-shot one has neither."""
+
+
+_NULL = {"type": "null"}
 
 
 class PruneSpec(JobSpec):
     """Removes weights or channels: to a given sparsity, or to the highest one within an accuracy drop."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model_id": "latest", "schedule": "one_shot", "max_accuracy_drop": 1.0}]}
+        json_schema_extra={
+            "examples": [{"model_id": "latest", "schedule": "one_shot", "max_accuracy_drop": 1.0}],
+            "allOf": [
+                describe_rule("schedule", ["one_shot"], "one_shot", steps=_NULL, epochs_per_step=_NULL),
+                describe_rule(
+                    "pattern",
+                    ["channels"],
+                    "weights",
+                    scope={"enum": ["uniform", "global"]},
+                    sparsity={"anyOf": [{"type": "number", "maximum": LARGEST_CHANNEL_SPARSITY}, _NULL]},
+                ),
+            ],
+        }
     )
 
     kind: Literal["prune"] = "prune"
@@ -37,11 +54,24 @@ class PruneSpec(JobSpec):
         "validation drop is at most `max_accuracy_drop`.",
     )
     max_accuracy_drop: float = Field(1.0, ge=0, le=100, description="Percentage points on validation.")
-    steps: int = Field(6, ge=1, le=100, description="Steps of a step-by-step schedule.")
-    epochs_per_step: int = Field(1, ge=0, le=100, description="Retraining after each step.")
+    steps: int | None = Field(
+        None, ge=1, le=100, validate_default=True, description="Steps of a step-by-step schedule; by default 6."
+    )
+    epochs_per_step: int | None = Field(
+        None, ge=0, le=100, validate_default=True, description="Retraining after each step; by default 1 epoch."
+    )
     fine_tune_epochs: int = Field(0, ge=0, le=500, description="Retraining after the last step.")
     learning_rate: float = Field(0.02, gt=0, le=10)
     distillation: bool = Field(True, description="Retrain towards the outputs of the dense model too.")
+
+    @field_validator("steps", "epochs_per_step")
+    @classmethod
+    def _check_steps(cls, number: int | None, info: ValidationInfo) -> int | None:
+        if info.data.get("schedule") is PruningSchedule.ONE_SHOT:
+            if number is not None:
+                raise ValueError("a one_shot schedule has no steps: leave it out, or choose linear, cubic or geometric")
+            return None
+        return DEFAULT_STEPS[str(info.field_name)] if number is None else number
 
     @field_validator("scope")
     @classmethod

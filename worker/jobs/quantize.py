@@ -36,7 +36,9 @@ class QuantizeSpec(JobSpec):
 
     kind: Literal["quantize"] = "quantize"
     model_id: ModelId
-    bit_widths: Annotated[tuple[BitWidth, ...], AfterValidator(_unique)] = Field((8, 6, 4, 2), min_length=1)
+    bit_widths: Annotated[tuple[BitWidth, ...], AfterValidator(_unique)] = Field(
+        (8, 6, 4, 2), min_length=1, json_schema_extra={"uniqueItems": True}
+    )
     activation_bit_width: BitWidth | None = Field(None, description="By default the same as the weights'.")
     mode: QuantizationMode = QuantizationMode.QUANTIZATION_AWARE
     per_channel: bool = Field(True, description="One weight scale per output channel, else one per layer.")

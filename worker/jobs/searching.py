@@ -194,7 +194,8 @@ def search_step_by_step(pruner: Pruner) -> Found:
     """
     spec, context, baseline = pruner.spec, pruner.context, pruner.baseline
     final = spec.sparsity if spec.sparsity is not None else STEP_CEILING[spec.pattern]
-    planned = compute_sparsities(spec.schedule, final, spec.steps)
+    epochs_per_step = spec.epochs_per_step or 0
+    planned = compute_sparsities(spec.schedule, final, spec.steps or 1)
     stretch = 88 / (len(planned) + (0 if spec.sparsity is not None else REFINEMENTS))
     probes: list[Probe] = []
 
@@ -203,17 +204,17 @@ def search_step_by_step(pruner: Pruner) -> Found:
         first = min(2 + stretch * position, 90.0)
         stage = Stage(
             context, f"retraining at {100 * sparsity:.1f} %", first, first + stretch,
-            epochs_before=position * spec.epochs_per_step,
+            epochs_before=position * epochs_per_step,
         )  # fmt: skip
         pruned = pruner.prune(model, sparsity)
 
         def compute() -> dict[str, Any]:
-            pruner.retrain(pruned, spec.epochs_per_step, stage)
+            pruner.retrain(pruned, epochs_per_step, stage)
             return {"widths": list(get_widths(pruner.architecture, pruned)), "state": snapshot(pruned)}
 
         kept = keep_step(context.scratch, f"step-{position}", compute)
         stepped = rebuild_model(pruner.baseline, kept)
-        probe = pruner.measure(stepped, (position + 1) * spec.epochs_per_step)
+        probe = pruner.measure(stepped, (position + 1) * epochs_per_step)
         probes.append(probe)
         pruner.report(probe, first + stretch)
         return stepped, probe

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rule
+
+
+def _as_many(count: int) -> dict[str, Any]:
+    return {"anyOf": [{"type": "array", "minItems": count, "maxItems": count}, {"type": "null"}]}
 
 
 class TrainSpec(JobSpec):
@@ -15,7 +19,12 @@ class TrainSpec(JobSpec):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}]
+            "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
+            "allOf": [
+                describe_rule("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
+                for name, count in NUM_WIDTHS.items()
+                if count is not None
+            ],
         }
     )
 
