@@ -66,7 +66,7 @@ def test_the_lock_files_hold_what_the_project_asks_for_and_the_api_no_torch() ->
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
     def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[<>=~;\[ ]", requirement, maxsplit=1)[0] for requirement in requirements}
+        return {re.split(r"[<>=~;\[ ]", requirement, maxsplit=1)[0].replace("_", "-") for requirement in requirements}
 
     extras = project["optional-dependencies"]
     assert names(project["dependencies"]) <= read_pins("requirements-api.lock").keys()
