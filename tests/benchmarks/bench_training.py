@@ -1,16 +1,19 @@
 """Training and evaluation of `fashion_cnn` against the plain loop, on one machine in one run.
 
 The plain loop is the one of every tutorial: torchvision's data set with ToTensor and Normalize for each picture, a
-DataLoader, float32, SGD. Both sides train the same network with the same batch size and optimizer; ours also
-augments, as `train` does by default. Rounds alternate, so that a drift of the machine hits both alike.
+DataLoader, float32, SGD, in a process as anybody starts it. Ours runs in a process as the worker starts it. Both
+sides train the same network with the same batch size and optimizer; ours also augments, as `train` does by default.
+Rounds alternate, so that a drift of the machine hits both alike.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,11 +30,13 @@ from worker.core.datasets import Dataset, load_dataset
 from worker.core.device import describe_device, find_device, resolve_precision
 from worker.core.models import build_model
 from worker.core.training import BatchProgress, TrainingSettings, evaluate, fit
+from worker.engine.local import build_environment
 
 SEED = 0
 BATCH_SIZE = 256
 WARM_UP_BATCHES = 5
 LEARNING_RATE = 0.05
+WORKERS = {0: "no workers", 2: "2 workers"}
 
 
 def build_network(device: torch.device, memory_format: torch.memory_format) -> nn.Module:
@@ -106,58 +111,70 @@ def measure_evaluation(data: Dataset, device: torch.device, precision: Precision
     return evaluation.num_examples / (read_clock(device) - started), evaluation.num_correct
 
 
-def run_rounds(measurements: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Every measurement once per round, in turn."""
-    values: dict[str, list[float]] = {name: [] for name in measurements}
-    for number in range(rounds):
-        for name, measure in measurements.items():
-            values[name].append(measure())
-            print(f"  round {number + 1}  {name:<38} {values[name][-1]:>9,.0f} pictures/s", flush=True)
-    return values
+def measure_side(side: str, batches: int) -> dict[str, Any]:
+    """Speeds and test pictures right of one side, in this process."""
+    settings = Settings()
+    torch.set_num_threads(settings.resolved_threads_per_slot)
+    device = find_device()
+    speeds: dict[str, float] = {}
+    correct: dict[str, int] = {}
+    if side == "plain":
+        for workers, label in WORKERS.items():
+            speeds[f"training: plain, {label}"] = measure_plain_training(settings, device, batches, workers)
+            name = f"evaluation: plain, {label}"
+            speeds[name], correct[name] = measure_plain_evaluation(settings, device, workers)
+    else:
+        data = load_dataset("fashion_mnist", settings.resolved_dataset_dir, settings.dataset_mirror, SEED)
+        speeds["training: fit"] = measure_training(data, device, batches)
+        for precision, label in ((Precision.FLOAT32, "float32"), (Precision.AUTO, "auto precision")):
+            name = f"evaluation: evaluate, {label}"
+            speeds[name], correct[name] = measure_evaluation(data, device, precision)
+    return {"speeds": speeds, "correct": correct}
+
+
+def run_side(side: str, batches: int) -> dict[str, Any]:
+    """`measure_side` in a fresh process."""
+    command = [sys.executable, "-m", "tests.benchmarks.bench_training", "--side", side, "--batches", str(batches)]
+    environment = build_environment(Settings()) if side == "ours" else None
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=80, help="timed training batches per round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--side", choices=["plain", "ours"], help="measure one side here, and print it as JSON")
     arguments = parser.parse_args()
+    if arguments.side:
+        print(json.dumps(measure_side(arguments.side, arguments.batches)))
+        return
 
     settings = Settings()
-    torch.set_num_threads(settings.resolved_threads_per_slot)
-    device = find_device()
-    data = load_dataset("fashion_mnist", settings.resolved_dataset_dir, settings.dataset_mirror, SEED)
-    batches = arguments.batches
+    # Fetches the files, where they are not there yet, before anything is timed.
+    load_dataset("fashion_mnist", settings.resolved_dataset_dir, settings.dataset_mirror, SEED)
+    values: dict[str, list[float]] = {}
     correct: dict[str, int] = {}
-
-    def keep_correct(name: str, measured: tuple[float, int]) -> float:
-        speed, correct[name] = measured
-        return speed
-
-    measurements: dict[str, Callable[[], float]] = {
-        "training: plain, no workers": lambda: measure_plain_training(settings, device, batches, 0),
-        "training: plain, 2 workers": lambda: measure_plain_training(settings, device, batches, 2),
-        "training: fit": lambda: measure_training(data, device, batches),
-        "evaluation: plain, no workers": lambda: keep_correct("plain", measure_plain_evaluation(settings, device, 0)),
-        "evaluation: plain, 2 workers": lambda: keep_correct("plain2", measure_plain_evaluation(settings, device, 2)),
-        "evaluation: evaluate, float32": lambda: keep_correct(
-            "float32", measure_evaluation(data, device, Precision.FLOAT32)
-        ),
-        "evaluation: evaluate, auto precision": lambda: keep_correct(
-            "auto", measure_evaluation(data, device, Precision.AUTO)
-        ),
-    }
-    values = run_rounds(measurements, arguments.rounds)
+    for number in range(arguments.rounds):
+        for side in ("plain", "ours"):
+            measured = run_side(side, arguments.batches)
+            correct |= measured["correct"]
+            for name, speed in measured["speeds"].items():
+                values.setdefault(name, []).append(speed)
+                print(f"  round {number + 1}  {name:<38} {speed:>9,.0f} pictures/s", flush=True)
     # Faster counts only if it is the same computation.
-    if abs(correct["plain"] - correct["float32"]) > 2:
+    if abs(correct["evaluation: plain, no workers"] - correct["evaluation: evaluate, float32"]) > 2:
         raise SystemExit(f"the two evaluations disagree: {correct}")
 
     medians = {name: statistics.median(speeds) for name, speeds in values.items()}
     ratios: dict[str, Any] = {}
     for task, ours in (("training", "training: fit"), ("evaluation", "evaluation: evaluate, auto precision")):
-        for workers in ("no workers", "2 workers"):
+        for workers in WORKERS.values():
             ratios[f"{task} against plain, {workers}"] = round(medians[ours] / medians[f"{task}: plain, {workers}"], 2)
     for name, ratio in ratios.items():
         print(f"  {name}: {ratio}x")
+    device = find_device()
     path = write_result(
         "training",
         {
@@ -169,10 +186,10 @@ def main() -> None:
         seeds=[SEED],
         conditions={
             "device": describe_device(device),
-            "threads": torch.get_num_threads(),
+            "threads": settings.resolved_threads_per_slot,
             "precision": resolve_precision(Precision.AUTO, device),
             "batch_size": BATCH_SIZE,
-            "timed_batches": batches,
+            "timed_batches": arguments.batches,
             "rounds": arguments.rounds,
         },
     )
