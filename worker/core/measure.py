@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,28 +95,33 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str,
 
 
 @torch.inference_mode()
-def measure_latency(
-    model: nn.Module, input_shape: tuple[int, int, int], *, batch_size: int = 64, repeats: int = 40
-) -> dict[str, Any]:
-    """Milliseconds of one forward pass of a batch in float32, median and 95th percentile of `repeats`."""
-    device = get_device(model)
+def measure_latencies(
+    models: Sequence[nn.Module], input_shape: tuple[int, int, int], *, batch_size: int = 64, repeats: int = 40
+) -> list[dict[str, Any]]:
+    """Milliseconds of one forward pass of a batch in float32, median and 95th percentile of `repeats`, for each model.
+
+    The models take turns, pass by pass, so that a machine that gets slower meanwhile is slower for all of them.
+    """
+    device = get_device(models[0])
     x = lay_channels_last(torch.randn(batch_size, *input_shape, device=device))
-    model.eval()
-    times = []
+    times: list[list[float]] = [[] for _ in models]
     for _ in range(repeats + 5):
-        started = time.perf_counter()
-        model(x)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append((time.perf_counter() - started) * 1000)
-    counted = np.array(times[5:])
-    return {
-        "median_ms": round(float(np.median(counted)), 3),
-        "p95_ms": round(float(np.percentile(counted, 95)), 3),
-        "batch_size": batch_size,
-        "threads": torch.get_num_threads(),
-        "device": describe_device(device),
-    }
+        for model, taken in zip(models, times, strict=True):
+            started = time.perf_counter()
+            model.eval()(x)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append((time.perf_counter() - started) * 1000)
+    return [
+        {
+            "median_ms": round(float(np.median(taken[5:])), 3),
+            "p95_ms": round(float(np.percentile(taken[5:], 95)), 3),
+            "batch_size": batch_size,
+            "threads": torch.get_num_threads(),
+            "device": describe_device(device),
+        }
+        for taken in times
+    ]
 
 
 def compute_wilson_interval(num_correct: int, num_examples: int) -> tuple[float, float]:

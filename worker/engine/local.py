@@ -24,7 +24,7 @@ from worker.engine.port import Attempt, Ending
 _PROJECT = Path(__file__).resolve().parents[2]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # A network's activations are megabytes each. By default glibc fetches such blocks from the kernel and gives them back
-# again and again, page by page: a third of the time of an epoch. Read by glibc when a process starts, ignored elsewhere.
+# again and again, page by page: a third of the time of an epoch. Means nothing to other C libraries.
 _GLIBC_TUNABLES = {
     "glibc.malloc.mmap_threshold": 32 << 20,
     "glibc.malloc.trim_threshold": 1 << 30,

@@ -36,7 +36,7 @@ from worker.core.measure import (
     compute_drop,
     compute_float_sizes,
     count_macs,
-    measure_latency,
+    measure_latencies,
     measure_metrics,
 )
 from worker.core.pruning import check_sparsity
@@ -196,6 +196,7 @@ def save_float_model(
     reference = baseline.reference_bytes if baseline is not None else num_bytes
     sizes = {"float32": num_bytes, **compute_float_sizes(stored), "file": num_bytes}
     layers = {layer: tuple(module.weight.shape) for layer, module in list_layers(stored).items()}
+    latency, *baseline_latency = measure_latencies([stored, *([baseline.model] if baseline else [])], info.input_shape)
     summary = _summarize(
         info=info,
         metrics=metrics,
@@ -209,7 +210,8 @@ def save_float_model(
     ) | {
         "bit_width": None,
         "parameters": sum(parameter.numel() for parameter in stored.parameters()),
-        "latency": measure_latency(stored, info.input_shape),
+        "latency": latency,
+        "baseline_latency": baseline_latency[0] if baseline_latency else None,
     }
     return _register(context, title or name, path, "checkpoint", info, baseline, metrics, summary)
 

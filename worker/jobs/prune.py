@@ -93,7 +93,7 @@ class PruneSpec(JobSpec):
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
     from worker.core import plots
-    from worker.core.measure import count_macs, measure_latency
+    from worker.core.measure import count_macs
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_float_model
     from worker.jobs.searching import run_search
 
@@ -101,8 +101,6 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     found = run_search(spec, context, baseline)
     context.report(Progress(phase="measuring", percent=97))
     name = f"pruned-{spec.pattern}-{spec.schedule}"
-    # Right before the pruned one is timed, so that both meet the same machine.
-    baseline_latency = measure_latency(baseline.model, baseline.info.input_shape)
     saved = save_float_model(
         context, name, found.model, baseline.info.architecture, baseline.data, baseline, title=spec.name
     )
@@ -122,7 +120,7 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
-        "baseline_latency": baseline_latency,
+        "baseline_latency": saved.summary["baseline_latency"],
         "widths": saved.summary["widths"],
     }
     return JobOutcome(result, saved.model_id)

@@ -16,7 +16,7 @@ from worker.core.measure import (
     compute_float_sizes,
     compute_wilson_interval,
     count_macs,
-    measure_latency,
+    measure_latencies,
     measure_metrics,
 )
 from worker.core.models import build_model
@@ -135,8 +135,11 @@ def test_metrics_count_what_a_loop_over_the_pictures_counts(digits: Dataset) -> 
     assert metrics.to_json()["test"]["recall_macro"] == pytest.approx(recalls.mean())
 
 
-def test_a_latency_names_what_it_was_measured_with() -> None:
-    latency = measure_latency(build_model("mlp", (4,)), (1, 28, 28), batch_size=2, repeats=5)
-    assert 0 < latency["median_ms"] <= latency["p95_ms"]
-    assert (latency["batch_size"], latency["threads"]) == (2, 1)
-    assert latency["device"]
+def test_latencies_name_what_they_were_measured_with_and_order_networks_by_their_work() -> None:
+    small, large = build_model("mlp", (4,)), build_model("fashion_cnn", (32, 64, 128))
+    latencies = measure_latencies([small, large], (1, 28, 28), batch_size=2, repeats=5)
+    assert 0 < latencies[0]["median_ms"] <= latencies[0]["p95_ms"]
+    # 3 thousand multiply-accumulates for a picture against 4 million.
+    assert latencies[0]["median_ms"] < latencies[1]["median_ms"]
+    assert (latencies[0]["batch_size"], latencies[0]["threads"]) == (2, 1)
+    assert latencies[0]["device"]
