@@ -1,0 +1,287 @@
+"""The analysis: evidence in, findings out. No sentence is chosen anywhere else, and each is chosen by numbers alone.
+
+Differences of accuracy are called differences only where the interval of the difference leaves zero out.
+"""
+
+from __future__ import annotations
+
+from worker.core.report import facts as names
+from worker.core.report.confusions import count_errors, rank_pairs
+from worker.core.report.evidence import Evidence, Model
+from worker.core.report.findings import Finding
+from worker.core.report.intervals import Order, compare, compute_difference_interval
+from worker.core.report.values import (
+    Value,
+    class_name,
+    count,
+    decimals,
+    limit,
+    magnitude,
+    percent,
+    points,
+    term,
+)
+
+SMALL_GAP, LARGE_GAP = 1.0, 4.0
+"""Points between train and validation accuracy."""
+CONCENTRATED = 0.5
+"""Share of all mistakes that the five worst pairs make, from which on mistakes are called concentrated."""
+NOTABLE_F1 = 0.005
+
+
+def cite(model: Model, part: str = "") -> str:
+    """Where numbers of a model come from."""
+    return f"`{model.step.job_id}` · `{model.where}{'.' if part else ''}{part}`"
+
+
+def say_drop(key: str, drop: float) -> str:
+    """The key of a sentence about a loss, a gain, or neither, to the two decimals that are printed."""
+    rounded = round(drop, 2)
+    return f"{key}.{'equal' if rounded == 0 else 'lost' if rounded > 0 else 'gained'}"
+
+
+def describe_difference(one: Model, other: Model) -> dict[str, Value]:
+    """accuracy of both on test, and the interval of the difference in points."""
+    low, high = compute_difference_interval(one.test, other.test)
+    return {
+        "accuracy": percent(one.test.accuracy),
+        "other": percent(other.test.accuracy),
+        "difference": points(100 * (one.test.accuracy - other.test.accuracy)),
+        "low": points(100 * low),
+        "high": points(100 * high),
+    }
+
+
+def analyse_fit(evidence: Evidence) -> list[Finding]:
+    """Whether the network reaches the floor, and whether it was trained long enough."""
+    baseline = evidence.baseline
+    findings = []
+    low, high = baseline.test.interval
+    source = cite(baseline, "evaluation.test")
+    if evidence.floor is not None:
+        floor, accuracy = evidence.floor, baseline.test.accuracy
+        verdict = (
+            "clear" if low >= floor else "reached" if accuracy >= floor else "missed" if high >= floor else "failed"
+        )
+        findings.append(
+            Finding(
+                f"floor.{verdict}",
+                {"accuracy": percent(accuracy), "floor": percent(floor), "low": percent(low), "high": percent(high)},
+                source,
+            )
+        )
+    history = baseline.result.get("history") or []
+    if not history:
+        return findings
+    best, source = baseline.result["best_epoch"], cite(baseline, "history")
+    last = history[-1]["epoch"]
+    shape = "still_improving" if best == last else "peaked"
+    findings.append(Finding(f"fit.{shape}", {"best": count(best), "epochs": count(last)}, source))
+    row = next(row for row in history if row["epoch"] == best)
+    gap = 100 * (row["train_accuracy"] - row["validation_accuracy"])
+    size = "large" if gap > LARGE_GAP else "medium" if gap > SMALL_GAP else "small" if gap >= 0 else "negative"
+    values = {
+        "train": percent(row["train_accuracy"]),
+        "validation": percent(row["validation_accuracy"]),
+        "gap": magnitude(gap),
+    }
+    findings.append(Finding(f"fit.gap_{size}", values, source))
+    return findings
+
+
+def analyse_classes(evidence: Evidence) -> list[Finding]:
+    """Which classes the trained network knows best and least, and which it mistakes for which."""
+    baseline, labels = evidence.baseline, evidence.class_names
+    scores = {label: baseline.report[label]["f1-score"] for label in labels}
+    best, worst = max(scores, key=lambda label: scores[label]), min(scores, key=lambda label: scores[label])
+    source = cite(baseline, "classification_report")
+    findings = [
+        Finding(
+            "classes.extremes",
+            {
+                "best": class_name(best),
+                "best_f1": decimals(scores[best]),
+                "worst": class_name(worst),
+                "worst_f1": decimals(scores[worst]),
+            },
+            source,
+        )
+    ]
+    findings += analyse_confusions(baseline, labels)
+    row = baseline.report[worst]
+    lopsided = row["recall"] - row["precision"]
+    leaning = "recall" if lopsided < -0.01 else "precision" if lopsided > 0.01 else "both"
+    values = {
+        "worst": class_name(worst),
+        "precision": decimals(row["precision"]),
+        "recall": decimals(row["recall"]),
+    }
+    findings.append(Finding(f"classes.weak_{leaning}", values, source))
+    return findings
+
+
+def analyse_confusions(model: Model, labels: tuple[str, ...]) -> list[Finding]:
+    """The pairs that make most of the mistakes."""
+    errors, pairs = count_errors(model.matrix), rank_pairs(model.matrix, labels)
+    source = cite(model, "confusion_matrix")
+    if not pairs:
+        return [Finding("classes.no_errors", {}, source)]
+    first = pairs[0]
+    values = {
+        "one": class_name(first.one),
+        "other": class_name(first.other),
+        "forth": count(first.forth),
+        "back": count(first.back),
+        "total": count(first.total),
+        "errors": count(errors),
+        "share": percent(first.total / errors),
+    }
+    findings = [Finding("classes.pair", values, source)]
+    if len(pairs) >= 3:
+        second, third = pairs[1:3]
+        values = {
+            "one": class_name(second.one),
+            "other": class_name(second.other),
+            "total": count(second.total),
+            "third_one": class_name(third.one),
+            "third_other": class_name(third.other),
+            "third_total": count(third.total),
+        }
+        findings.append(Finding("classes.next_pairs", values, source))
+    share = sum(pair.total for pair in pairs[:5]) / errors
+    shape = "concentrated" if share >= CONCENTRATED else "spread"
+    possible = len(labels) * (len(labels) - 1) // 2
+    values = {"share": percent(share), "possible": count(possible)}
+    findings.append(Finding(f"classes.{shape}", values, source))
+    return findings
+
+
+def analyse_final_classes(evidence: Evidence) -> list[Finding]:
+    """Which class compression cost most."""
+    final, baseline = evidence.final, evidence.baseline
+    if final is None:
+        return []
+    falls = {
+        label: baseline.report[label]["f1-score"] - final.report[label]["f1-score"] for label in evidence.class_names
+    }
+    hurt = max(falls, key=lambda label: falls[label])
+    source = f"{cite(baseline, 'classification_report')}; {cite(final, 'classification_report')}"
+    if falls[hurt] <= NOTABLE_F1:
+        return [Finding("classes.none_hurt", {"fall": decimals(max(0.0, falls[hurt]))}, source)]
+    values = {
+        "worst": class_name(hurt),
+        "before": decimals(baseline.report[hurt]["f1-score"]),
+        "after": decimals(final.report[hurt]["f1-score"]),
+    }
+    return [Finding("classes.most_hurt", values, source)]
+
+
+def analyse_quantization(evidence: Evidence) -> list[Finding]:
+    """What each width costs, where the cliff is, and which width is best within the drop."""
+    findings = []
+    for bits, model in evidence.widths.items():
+        order = compare(model.test, evidence.baseline.test)
+        key = {Order.SAME: "free", Order.LOWER: "cost", Order.HIGHER: "gain"}[order]
+        difference = describe_difference(model, evidence.baseline)
+        values = {name: difference[name] for name in ("accuracy", "difference", "low", "high")}
+        findings.append(Finding(f"quantize.{key}", {"bits": count(bits), **values}, cite(model, "evaluation.test")))
+    if not evidence.widths:
+        return findings
+    findings += _find_cliff(evidence)
+    best, allowed = evidence.best_width, {"limit": limit(evidence.max_drop)}
+    source = cite(next(iter(evidence.widths.values())), "evaluation.validation").replace("[0]", "")
+    if best is None:
+        return [*findings, Finding("quantize.none", allowed, source)]
+    model = evidence.widths[best]
+    values = allowed | {
+        "bits": count(best),
+        "drop": points(evidence.drop(model, "validation")),
+        "kilobytes": Value("kilobytes", model.file_bytes),
+        "ratio": Value("ratio", model.ratio),
+    }
+    return [*findings, Finding("quantize.best", values, source)]
+
+
+def _find_cliff(evidence: Evidence) -> list[Finding]:
+    widths = list(evidence.widths)
+    if len(widths) < 2:
+        return []
+    accuracies = {bits: evidence.widths[bits].test.accuracy for bits in widths}
+    steps = [(accuracies[wide] - accuracies[narrow], wide, narrow) for wide, narrow in zip(widths, widths[1:], strict=False)]
+    loss, wide, narrow = max(steps)
+    source = cite(evidence.widths[wide], "evaluation.test")
+    if compare(evidence.widths[wide].test, evidence.widths[narrow].test) is not Order.HIGHER:
+        spread = 100 * (max(accuracies.values()) - min(accuracies.values()))
+        return [Finding("quantize.no_cliff", {"spread": points(spread)}, source)]
+    values = {"wide": count(wide), "narrow": count(narrow), "loss": points(100 * loss)}
+    return [Finding("quantize.cliff", values, source)]
+
+
+def analyse_channels(evidence: Evidence) -> list[Finding]:
+    """Whether removing channels makes the network cheaper to run."""
+    model = evidence.channels
+    if model is None:
+        return []
+    result, source = model.result, cite(model, "chosen")
+    before, after = result["baseline_macs"], result["macs"]
+    chosen = result["chosen"]
+    if chosen["sparsity"] <= 0 or before == after:
+        return [Finding("channels.none", {"limit": limit(evidence.max_drop)}, source)]
+    drop = evidence.drop(model)
+    findings = [
+        Finding(
+            "channels.narrowed",
+            {
+                "sparsity": percent(chosen["sparsity"]),
+                "before": decimals(before / 1e6, 2),
+                "after": decimals(after / 1e6, 2),
+                "factor": Value("decimals1", before / after),
+            },
+            source,
+        ),
+        Finding(say_drop("channels", drop), _drop_values(model, drop), cite(model, "evaluation.test")),
+    ]
+    latency, reference = result.get("latency"), result.get("baseline_latency")
+    if latency and reference and _same_machine(latency, reference):
+        speed = reference["median_ms"] / latency["median_ms"]
+        verdict = "faster" if speed > 1.05 else "slower" if speed < 0.95 else "as_fast"
+        values = {
+            "before": decimals(reference["median_ms"], 1),
+            "after": decimals(latency["median_ms"], 1),
+            "batch": count(latency["batch_size"]),
+            "factor": Value("decimals1", max(speed, 1 / speed)),
+        }
+        findings.append(Finding(f"channels.{verdict}", values, cite(model, "latency")))
+    return findings
+
+
+def _drop_values(model: Model, drop: float) -> dict[str, Value]:
+    values = {"accuracy": percent(model.test.accuracy)}
+    return values if round(drop, 2) == 0 else values | {"drop": magnitude(drop)}
+
+
+def _same_machine(one: dict[str, object], other: dict[str, object]) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("device", "batch_size", "threads"))
+
+
+def analyse_controls(evidence: Evidence) -> list[Finding]:
+    """Each claim beside its control; without controls, the report says that it has none."""
+    claims = {
+        names.CONTROL_UNPRUNED: evidence.step_by_step,
+        names.CONTROL_RANDOM: evidence.step_by_step or evidence.one_shot,
+        names.CONTROL_SMALL_DENSE: evidence.final,
+    }
+    findings = []
+    for name, control in evidence.controls.items():
+        claim = claims[name]
+        if claim is None:
+            continue
+        order = compare(claim.test, control.test)
+        values = describe_difference(claim, control)
+        if name == names.CONTROL_RANDOM:
+            values["sparsity"] = percent(control.sparsity)
+            values["claim"] = term(f"model.{claim.step.name}")
+        if name == names.CONTROL_SMALL_DENSE:
+            values["kilobytes"] = Value("kilobytes", control.file_bytes)
+        findings.append(Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}"))
+    return findings or [Finding("controls.absent")]

@@ -1,0 +1,291 @@
+"""English sentences of the analysis: one for each way that the numbers can turn out."""
+
+from __future__ import annotations
+
+_BOTH = "(<accuracy> % against <other> %; difference <difference> points, 95 % interval <low> to <high>)"
+
+SENTENCES = {
+    "floor.clear": (
+        "With <accuracy> % on test the network is above the floor of <floor> % that was asked for, and so is its whole 95 % "
+        "interval, <low> to <high> %."
+    ),
+    "floor.reached": (
+        "With <accuracy> % on test the network reaches the floor of <floor> % that was asked for, although the 95 % interval, "
+        "<low> to <high> %, also holds values below it."
+    ),
+    "floor.missed": (
+        "With <accuracy> % on test the network misses the floor of <floor> % that was asked for; the 95 % interval, <low> to "
+        "<high> %, does not rule out that its true accuracy reaches it."
+    ),
+    "floor.failed": (
+        "With <accuracy> % on test the network misses the floor of <floor> % that was asked for, and the whole 95 % interval, "
+        "<low> to <high> %, lies below it."
+    ),
+    "fit.still_improving": (
+        "Validation accuracy was best in epoch <best> of <epochs>, the last one: the network was still improving when training "
+        "ended."
+    ),
+    "fit.peaked": (
+        "Validation accuracy was best in epoch <best> of <epochs>; the later epochs brought nothing, and its weights were kept."
+    ),
+    "fit.gap_large": (
+        "At that epoch the accuracy on train, <train> %, is <gap> points above the one on validation, <validation> %: the "
+        "network has learned a good part of its training pictures by heart."
+    ),
+    "fit.gap_medium": (
+        "At that epoch the accuracy on train, <train> %, is <gap> points above the one on validation, <validation> %: some "
+        "overfitting, at a level that is usual for a network of this size."
+    ),
+    "fit.gap_small": (
+        "At that epoch the accuracy on train, <train> %, is only <gap> points above the one on validation, <validation> %: "
+        "there is hardly any overfitting."
+    ),
+    "fit.gap_negative": (
+        "At that epoch the accuracy on validation, <validation> %, is <gap> points above the running mean on train, <train> %, "
+        "which is counted on augmented pictures during the epoch: nothing points to overfitting."
+    ),
+    "classes.extremes": (
+        "The network knows the class *<best>* best (F1 <best_f1>) and the class *<worst>* least (F1 <worst_f1>)."
+    ),
+    "classes.pair": (
+        "*<one>* and *<other>* are confused most: <forth> pictures of *<one>* were taken for *<other>* and <back> the other way "
+        "round, together <total> of <errors> mistakes (<share> %)."
+    ),
+    "classes.next_pairs": (
+        "Next come *<one>* and *<other>* (<total>) and *<third_one>* and *<third_other>* (<third_total>)."
+    ),
+    "classes.concentrated": (
+        "Mistakes are concentrated: five of <possible> possible pairs account for <share> % of them."
+    ),
+    "classes.spread": (
+        "Mistakes are spread out: the five worst of <possible> possible pairs account for only <share> % of them."
+    ),
+    "classes.no_errors": "No picture of the test set was misclassified.",
+    "classes.weak_recall": (
+        "For *<worst>* recall (<recall>) is below precision (<precision>): its pictures are given to other classes more often "
+        "than other classes' pictures to it."
+    ),
+    "classes.weak_precision": (
+        "For *<worst>* precision (<precision>) is below recall (<recall>): it attracts pictures of other classes more often than "
+        "it loses its own."
+    ),
+    "classes.weak_both": (
+        "For *<worst>* precision (<precision>) and recall (<recall>) are about equal: it loses as many pictures as it attracts."
+    ),
+    "classes.most_hurt": (
+        "Against the baseline, compression cost the class *<worst>* most: its F1 fell from <before> to <after>."
+    ),
+    "classes.none_hurt": "No class lost more than <fall> of its F1 by compression.",
+    "one_shot.found": (
+        "Without any retraining, <sparsity> % of the weights can be removed at a validation drop of <drop> points (allowed: "
+        "<limit> points); the network then keeps one weight in <fold>."
+    ),
+    "one_shot.beyond": (
+        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), the validation drop is <drop> points, more than "
+        "the <limit> points allowed."
+    ),
+    "one_shot.none": "Not even the smallest sparsity that was tried stays within <limit> points without retraining.",
+    "one_shot.next": "The next sparsity tried, <sparsity> %, already costs <drop> points.",
+    "one_shot.ceiling": "No higher sparsity was tried beyond the drop: the search ended at <sparsity> %.",
+    "step_by_step.found": (
+        "With retraining after each step, <sparsity> % of the weights can be removed at a validation drop of <drop> points "
+        "(allowed: <limit> points), after <epochs> epochs of retraining in all; the network then keeps one weight in <fold>."
+    ),
+    "step_by_step.beyond": (
+        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), the validation drop is <drop> points after "
+        "<epochs> epochs of retraining, more than the <limit> points allowed."
+    ),
+    "step_by_step.none": "No step came back within <limit> points by retraining.",
+    "step_by_step.next": "The next sparsity tried, <sparsity> %, costs <drop> points even after retraining.",
+    "step_by_step.ceiling": (
+        "Every step came back within the drop: <sparsity> % is where the search ended, not where the network gives in."
+    ),
+    "test.within": "On test the accuracy is <accuracy> %, a drop of <drop> points: within the <limit> points here too.",
+    "test.beyond": (
+        "On test the accuracy is <accuracy> %, a drop of <drop> points: more than the <limit> points that validation promised."
+    ),
+    "compare.sparser_step_by_step": (
+        "Step-by-step pruning removes more: <step_by_step> % of the weights against <one_shot> % in one shot, so that it keeps "
+        "<factor> times fewer weights."
+    ),
+    "compare.sparser_one_shot": (
+        "One-shot pruning removes more: <one_shot> % of the weights against <step_by_step> % step by step, so that it keeps "
+        "<factor> times fewer weights."
+    ),
+    "compare.equal_sparsity": (
+        "Both ways end at practically the same sparsity: <one_shot> % in one shot, <step_by_step> % step by step."
+    ),
+    "compare.accuracy_step_by_step": f"Step-by-step pruning also keeps more accuracy on test {_BOTH}.",
+    "compare.accuracy_one_shot": f"One-shot pruning keeps more accuracy on test {_BOTH}.",
+    "compare.accuracy_same": (
+        "In accuracy the two are not distinguishable on this test set: <accuracy> % step by step against <other> % in one shot "
+        "(difference <difference> points, 95 % interval <low> to <high>)."
+    ),
+    "compare.packed_step_by_step": (
+        "Packed with a mask, the step-by-step model takes <step_by_step> KB and the one-shot model <one_shot> KB: step by step "
+        "compresses <factor> times better."
+    ),
+    "compare.packed_one_shot": (
+        "Packed with a mask, the one-shot model takes <one_shot> KB and the step-by-step model <step_by_step> KB: one-shot "
+        "compresses <factor> times better."
+    ),
+    "compare.packed_same": (
+        "Packed with a mask, both take about the same: <one_shot> KB in one shot, <step_by_step> KB step by step."
+    ),
+    "layers.one_shot": (
+        "In one shot the layer <most> gives most (<most_sparsity> % zeros) and <least> least (<least_sparsity> %)."
+    ),
+    "layers.step_by_step": (
+        "Step by step the layer <most> gives most (<most_sparsity> % zeros) and <least> least (<least_sparsity> %)."
+    ),
+    "files.pruned_unchanged": (
+        "Zeros alone shrink no file: with <sparsity> % of its weights at zero, the checkpoint takes <file> KB beside the "
+        "baseline's <reference> KB. They pay only once they are packed (<packed> KB) or entropy-coded."
+    ),
+    "files.pruned_smaller": (
+        "With <sparsity> % of its weights at zero, the stored file takes <file> KB beside the baseline's <reference> KB; packed "
+        "with a mask it would take <packed> KB."
+    ),
+    "control_unpruned.higher": f"Against the same retraining without pruning, the step-by-step model is better {_BOTH}.",
+    "control_unpruned.lower": f"Against the same retraining without pruning, pruning step by step costs accuracy {_BOTH}.",
+    "control_unpruned.same": (
+        f"Against the same retraining without pruning, the step-by-step model is not distinguishable {_BOTH}: the weights that "
+        "were removed were not needed."
+    ),
+    "control_random.higher": (
+        "At a sparsity of <sparsity> % the choice of the weights matters: <claim> by magnitude is better than by chance "
+        f"{_BOTH}."
+    ),
+    "control_random.lower": (
+        f"At a sparsity of <sparsity> % <claim> by magnitude is worse than by chance {_BOTH}; the score did not help here."
+    ),
+    "control_random.same": (
+        f"At a sparsity of <sparsity> % <claim> by magnitude is not distinguishable from removal by chance {_BOTH}: retraining, "
+        "not the choice of the weights, explains the result."
+    ),
+    "control_small_dense.higher": (
+        f"A small dense network of <kilobytes> KB trained from scratch is worse than the compressed one {_BOTH}: compressing a "
+        "large network paid."
+    ),
+    "control_small_dense.lower": (
+        f"A small dense network of <kilobytes> KB trained from scratch is better than the compressed one {_BOTH}: here "
+        "compressing the large network did not pay."
+    ),
+    "control_small_dense.same": (
+        f"A small dense network of <kilobytes> KB trained from scratch is not distinguishable from the compressed one {_BOTH}."
+    ),
+    "controls.absent": (
+        "This study was run without controls. What retraining alone would have brought, and whether a small dense network "
+        "would have done as well, cannot be said from it."
+    ),
+    "quantize.free": (
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): not "
+        "distinguishable from float32."
+    ),
+    "quantize.cost": (
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): a real loss "
+        "against float32."
+    ),
+    "quantize.gain": (
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): better than "
+        "float32, thanks to the additional training."
+    ),
+    "quantize.cliff": "The largest loss is from <wide> to <narrow> bits: <loss> points.",
+    "quantize.no_cliff": "No step from one width to the next costs a distinguishable amount; all lie within <spread> points.",
+    "quantize.best": (
+        "The best compression within the allowed drop of <limit> points comes at <bits> bits: <kilobytes> KB, <ratio> times "
+        "smaller than float32, at a validation drop of <drop> points."
+    ),
+    "quantize.none": "No bit width stays within <limit> points on validation.",
+    "channels.narrowed": (
+        "With <sparsity> % of the channels removed, the multiply-accumulates fall from <before> to <after> million, by a factor "
+        "of <factor>."
+    ),
+    "channels.none": "No share of the channels could be removed within <limit> points.",
+    "channels.lost": "The test accuracy is then <accuracy> %, <drop> points below the baseline.",
+    "channels.gained": "The test accuracy is then <accuracy> %, <drop> points above the baseline.",
+    "channels.equal": "The test accuracy is then <accuracy> %, the same as the baseline's.",
+    "channels.faster": (
+        "This is felt: a batch of <batch> takes <after> ms (median) instead of <before> ms, <factor> times faster."
+    ),
+    "channels.slower": (
+        "Yet a batch of <batch> takes <after> ms (median) instead of <before> ms, <factor> times slower: on this machine less "
+        "work did not mean less time."
+    ),
+    "channels.as_fast": (
+        "Yet the time of a batch of <batch> hardly changes: <after> ms (median) instead of <before> ms, a factor of <factor>."
+    ),
+    "final.within": (
+        "The compressed file takes <kilobytes> KB, <ratio> times less than the float32 checkpoint, and stays within the allowed "
+        "<limit> points: its validation drop is <drop> points."
+    ),
+    "final.beyond": (
+        "The compressed file takes <kilobytes> KB, <ratio> times less than the float32 checkpoint, but its validation drop of "
+        "<drop> points exceeds the <limit> points allowed."
+    ),
+    "final.same": (
+        "On test it is not distinguishable from the baseline (<difference> points, 95 % interval <low> to <high>)."
+    ),
+    "final.lower": (
+        "On test it is distinguishably worse than the baseline (<difference> points, 95 % interval <low> to <high>)."
+    ),
+    "final.higher": (
+        "On test it is distinguishably better than the baseline (<difference> points, 95 % interval <low> to <high>)."
+    ),
+    "final.than_width_smaller": (
+        "Quantization alone, at the best width of <bits> bits, ends at <kilobytes> KB: the combination is <factor> times smaller."
+    ),
+    "final.than_width_larger": (
+        "Quantization alone, at the best width of <bits> bits, ends at <kilobytes> KB and is <factor> times smaller than the "
+        "combination: here the combination did not pay."
+    ),
+    "final.than_width_as_large": (
+        "Quantization alone, at the best width of <bits> bits, ends at practically the same <kilobytes> KB."
+    ),
+    "sizes.width_below": (
+        "At <bits> bits the formula gives <formula> KB; the file, with everything else that it needs, takes <file> KB, "
+        "<share> % less: entropy coding outweighs scales, biases and header."
+    ),
+    "sizes.width_above": (
+        "At <bits> bits the formula gives <formula> KB; the file, with everything else that it needs, takes <file> KB, "
+        "<share> % more: scales, biases and header outweigh what entropy coding saves."
+    ),
+    "sizes.final_below": (
+        "For the final model the formula gives <formula> KB, since it counts zeros like any other weight; the file takes <file> "
+        "KB, <share> % less."
+    ),
+    "sizes.final_above": (
+        "For the final model the formula gives <formula> KB and the file takes <file> KB, <share> % more."
+    ),
+    "conclude.baseline": (
+        "The trained network answers <accuracy> % of the <examples> test pictures correctly (95 % interval <low> to <high> %)."
+    ),
+    "conclude.pruning": (
+        "The highest sparsity found for a validation drop of at most <limit> points is <one_shot> % in one shot and "
+        "<step_by_step> % step by step with retraining."
+    ),
+    "conclude.width.lost": (
+        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, <drop> points below the "
+        "baseline."
+    ),
+    "conclude.width.gained": (
+        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, <drop> points above the "
+        "baseline."
+    ),
+    "conclude.width.equal": (
+        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, as much as the baseline."
+    ),
+    "conclude.no_width": "No bit width that was tried stays within <limit> points.",
+    "conclude.final.lost": (
+        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "<accuracy> % on test, <drop> points below the baseline."
+    ),
+    "conclude.final.gained": (
+        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "<accuracy> % on test, <drop> points above the baseline."
+    ),
+    "conclude.final.equal": (
+        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "<accuracy> % on test, as much as the baseline."
+    ),
+}

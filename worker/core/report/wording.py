@@ -1,0 +1,70 @@
+"""A language's sentences and words, filled with numbers.
+
+A template holds `<name>` for each of its values. A value that is missing or not asked for is an error, so that no
+sentence can be printed with a hole in it, nor a number be lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.core.report.values import LEFT_TO_RIGHT, NOTHING, POP, Numerals, Value
+
+_PLACE = re.compile(r"<([a-z][a-z0-9_]*)>")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Everything a language says. sentences: key → template; terms: key → word; classes: class → its name."""
+
+    language: str
+    numerals: Numerals
+    sentences: Mapping[str, str]
+    terms: Mapping[str, str]
+    classes: Mapping[str, str]
+
+    def say(self, key: str, **values: Value) -> str:
+        """The sentence of that key. Raises KeyError for an unknown key, ValueError for values that do not fit."""
+        template = self.sentences[key]
+        wanted = find_places(template)
+        if wanted != set(values):
+            raise ValueError(f"{key} takes {sorted(wanted)}, was given {sorted(values)}")
+        return _PLACE.sub(lambda match: self.show(values[match.group(1)]), template)
+
+    def term(self, key: str) -> str:
+        """A word or a heading. Raises KeyError."""
+        return self.terms[key]
+
+    def show(self, value: Value) -> str:
+        """One value as the language writes it."""
+        if self.numerals.is_numeric(value):
+            return self.numerals.show(value)
+        if value.raw is None:
+            return NOTHING
+        if value.kind == "class":
+            name = self.classes.get(value.raw, value.raw)
+            return self.numerals.localize(name) if name.isdigit() else name
+        if value.kind == "term":
+            return self.terms[value.raw]
+        if value.kind == "code":
+            return f"`{value.raw}`"
+        return str(value.raw)
+
+    def list_words(self, words: list[str]) -> str:
+        """a, b and c."""
+        if len(words) < 2:
+            return "".join(words)
+        comma = "، " if self.language == "fa" else ", "
+        return f"{comma.join(words[:-1])} {self.terms['and']} {words[-1]}"
+
+
+def find_places(template: str) -> set[str]:
+    """The names of a template's values."""
+    return set(_PLACE.findall(template))
+
+
+def strip_isolates(text: str) -> str:
+    """The same text without the marks around left-to-right islands."""
+    return text.replace(LEFT_TO_RIGHT, "").replace(POP, "")
