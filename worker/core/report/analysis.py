@@ -5,6 +5,8 @@ Differences of accuracy are called differences only where the interval of the di
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from worker.core.report import facts as names
 from worker.core.report.confusions import count_errors, rank_pairs
 from worker.core.report.evidence import Evidence, Model
@@ -207,7 +209,7 @@ def _find_cliff(evidence: Evidence) -> list[Finding]:
     if len(widths) < 2:
         return []
     accuracies = {bits: evidence.widths[bits].test.accuracy for bits in widths}
-    steps = [(accuracies[wide] - accuracies[narrow], wide, narrow) for wide, narrow in zip(widths, widths[1:], strict=False)]
+    steps = [(accuracies[wide] - accuracies[narrow], wide, narrow) for wide, narrow in pairwise(widths)]
     loss, wide, narrow = max(steps)
     source = cite(evidence.widths[wide], "evaluation.test")
     if compare(evidence.widths[wide].test, evidence.widths[narrow].test) is not Order.HIGHER:
@@ -283,5 +285,7 @@ def analyse_controls(evidence: Evidence) -> list[Finding]:
             values["claim"] = term(f"model.{claim.step.name}")
         if name == names.CONTROL_SMALL_DENSE:
             values["kilobytes"] = Value("kilobytes", control.file_bytes)
-        findings.append(Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}"))
+        findings.append(
+            Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
+        )
     return findings or [Finding("controls.absent")]

@@ -19,8 +19,11 @@ from worker.core.report.facts import (
     TRAIN,
 )
 from worker.core.report.findings import Finding
-from worker.core.report.values import Value
+from worker.core.report.values import Value, text
 from worker.core.report.wording import Wording
+
+Cells = list[list[Value | str]]
+"""Rows of a table before they are printed."""
 
 
 class Builder:
@@ -52,9 +55,18 @@ class Builder:
         self.findings += [finding for finding in findings if finding not in self.findings]
         return [finding.say(self.wording) for finding in findings]
 
-    def argue(self, findings: Sequence[Finding]) -> list[Paragraph]:
-        """Findings as one paragraph; none where there are none."""
-        return [Paragraph(" ".join(self.claim(*findings)))] if findings else []
+    def argue(
+        self, findings: Sequence[Finding], *, figure: str | None = None, table: str | None = None
+    ) -> list[Paragraph]:
+        """Findings as one paragraph, which refers to the figure and table that show them; none without findings."""
+        if not findings:
+            return []
+        said = self.claim(*findings)
+        if figure is not None and table is not None:
+            said.append(self.say("see.figure_and_table", figure=text(figure), table=text(table)))
+        elif figure is not None:
+            said.append(self.say("see.figure", figure=text(figure)))
+        return [Paragraph(" ".join(said))]
 
     def list_findings(self, findings: Sequence[Finding]) -> list[Bullets]:
         """Findings as a list."""

@@ -75,6 +75,10 @@ class Figure:
     width: float = 1.0
 
 
+LETTERS = tuple("ABCDEFGHIJ")
+PERSIAN_LETTERS = ("الف", "ب", "پ", "ت", "ث", "ج", "چ", "ح", "خ", "د")
+PERSIAN_SEPARATOR = "\N{RIGHT-TO-LEFT MARK}-\N{RIGHT-TO-LEFT MARK}"
+
 Block = Paragraph | Bullets | Formula | Listing | Table | Figure
 
 
@@ -115,7 +119,8 @@ class Labels:
 
     def name(self, key: str) -> str:
         """`Table 3` for `tab:ledger`. Raises KeyError for a key that the report does not have."""
-        return f"{self.words[key.split(':')[0]]} {self.numbers[key]}".strip()
+        kind = "app" if key.startswith("sec:appendix_") else key.partition(":")[0]
+        return f"{self.words[kind]} {self.numbers[key]}"
 
 
 def iterate_sections(sections: Sequence[Section], level: int = 1) -> Iterator[tuple[int, Section]]:
@@ -131,13 +136,13 @@ def iterate_blocks(report: Report) -> Iterator[Block]:
         yield from section.blocks
 
 
-def number_parts(report: Report, words: Mapping[str, str], digits: Mapping[int, int] | None = None) -> Labels:
+def number_parts(report: Report, words: Mapping[str, str], digits: Mapping[int, str] | None = None) -> Labels:
     """Numbers sections (1, 1.1; appendices A, B), tables and figures.
 
     words: how a reference of each kind begins (`tab`, `fig`, `sec`). digits: for str.translate.
     """
     numbers: dict[str, str] = {}
-    letters = "الف ب پ ت ث ج چ ح خ د".split() if report.persian else list("ABCDEFGHIJ")
+    letters = PERSIAN_LETTERS if report.persian else LETTERS
 
     def number_sections(sections: Sequence[Section], prefix: str) -> None:
         counted = lettered = 0
@@ -152,8 +157,8 @@ def number_parts(report: Report, words: Mapping[str, str], digits: Mapping[int, 
                 counted += 1
                 own = f"{counted}"
             numbers[f"sec:{section.key}"] = own = f"{prefix}{own}"
-            # Persian writes the part before the whole, 3 of 2 of 1: an en dash keeps the order plain.
-            number_sections(section.sections, f"{own}{'-' if report.persian else '.'}")
+            # The chapter stands where reading begins: in Persian at the right, which the marks of direction see to.
+            number_sections(section.sections, f"{own}{PERSIAN_SEPARATOR if report.persian else '.'}")
 
     number_sections(report.sections, "")
     tables = figures = 0

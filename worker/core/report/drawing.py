@@ -1,4 +1,4 @@
-"""What every figure of a report shares: its style, its numerals, its axes. No figure has a title: its caption says it."""
+"""What every figure of a report shares: style, numerals, axes. No figure has a title: its caption says it."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ class Canvas:
         kb = num_bytes / 1024
         return self.digits(f"{kb:,.0f}" if kb >= 100 else f"{kb:.1f}" if kb >= 10 else f"{kb:.2f}")
 
-    def legend(self, axes: Axes, place: str = "best", **options: Any) -> None:
+    def legend(self, axes: Axes, place: Any = "best") -> None:
         """A legend, markers on the side where reading begins."""
-        axes.legend(loc=place, **options, **self.legend_direction())
+        axes.legend(loc=place, **self.legend_direction())
 
     def legend_direction(self) -> dict[str, Any]:
         """For `legend`: in Persian the marker stands to the right of its word."""

@@ -206,7 +206,7 @@ SENTENCES = {
     "channels.gained": "The test accuracy is then <accuracy> %, <drop> points above the baseline.",
     "channels.equal": "The test accuracy is then <accuracy> %, the same as the baseline's.",
     "channels.faster": (
-        "This is felt: a batch of <batch> takes <after> ms (median) instead of <before> ms, <factor> times faster."
+        "It runs faster, too: a batch of <batch> takes <after> ms (median) instead of <before> ms, <factor> times faster."
     ),
     "channels.slower": (
         "Yet a batch of <batch> takes <after> ms (median) instead of <before> ms, <factor> times slower: on this machine less "

@@ -16,6 +16,9 @@ SENTENCES = {
     "fact.accuracy": "<accuracy> % on test",
     "fact.final": "<kilobytes> KB, <ratio>× smaller, <accuracy> % on test",
     "name.bits": "<bits> bit",
+    "heading.widest": "Quantization to <bits> bits, with training",
+    "see.figure_and_table": "[[fig:<figure>]] shows it, [[tab:<table>]] gives the numbers.",
+    "see.figure": "[[fig:<figure>]] shows it.",
     # Data, network, training.
     "data.fashion_mnist": (
         "FashionMNIST (Xiao, Rasul and Vollgraf, 2017) holds 70,000 grey pictures of 28×28 pixels in ten classes of "
@@ -70,7 +73,7 @@ SENTENCES = {
     ),
     "apply_pruning.idea": (
         "`apply_pruning(model, method, sparsity)` sets the least important weights of all convolutions and linear layers to "
-        "zero. The importance of a weight $w$ is its *score*; with magnitude pruning, used here, it is $|w|$. With the "
+        "zero. The importance of a weight $w$ is its *score*; with magnitude pruning, used here, it is $\\left|w\\right|$. With the "
         "scope `global` the weights of all layers compete with one another, so that layers with many small weights lose "
         "more; biases and batch norms are left alone."
     ),
@@ -82,7 +85,7 @@ SENTENCES = {
         "applied again after each step of the optimizer, so that what is zero stays zero."
     ),
     "apply_pruning.example": (
-        "Asked for a sparsity of <asked> %, the function kept the larger half of the matrix in [[tab:pruning_example]]: the "
+        "Asked for a sparsity of <asked> %, the function kept the larger half of this matrix: the "
         "largest magnitude that was dropped is <threshold>. `check_sparsity` then counts <zeros> zeros among <weights> "
         "weights, which is <sparsity> %."
     ),
@@ -168,8 +171,8 @@ SENTENCES = {
         "out are counted as differences."
     ),
     "widest.training": (
-        "The baseline was calibrated and then trained on quantized values at <bits> bits, weights and activations alike, for "
-        "<epochs> epoch(s). [[fig:widest]] shows loss and accuracy while it trained; [[tab:widest_scores]] compares precision, "
+        "The baseline was calibrated and then trained on quantized values at <bits> bits, weights and activations alike "
+        "(epochs: <epochs>). [[fig:widest]] shows loss and accuracy while it trained; [[tab:widest_scores]] compares precision, "
         "recall and F1 of the decoded integers with those of the float32 network."
     ),
     "sizes.formula": (
@@ -223,7 +226,7 @@ SENTENCES = {
     "technique.averaging": "The weights of several moments of the training are averaged, which lands in flatter minima.",
     # Analysis and end.
     "analysis.opening": (
-        "[[tab:all_models]] and [[fig:overview]] put all models beside one another. The questions of the assignment follow, "
+        "[[tab:all_models]] puts all models beside one another, as [[fig:overview]] does on the first page. The questions of the assignment follow, "
         "each answered from the numbers above."
     ),
     "limits.one_seed": (
@@ -260,7 +263,6 @@ SENTENCES = {
     "table.weights": "Weights of each layer.",
     "table.architecture": "The layers of <architecture>, in the order of the forward pass.",
     "table.training": "How the baseline was trained.",
-    "table.pruning_example": "A matrix of twelve weights before and after `apply_pruning` at half of the weights.",
     "table.quantization_example": (
         "Six values at <bits> bits, symmetric: $s=$ <scale>, $q$ from <qmin> to <qmax>. Computed by `linear_quantize` and "
         "`linear_dequantize`."

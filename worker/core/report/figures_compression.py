@@ -16,6 +16,7 @@ from worker.core.report.drawing import DASHED, Canvas
 from worker.core.report.values import count, percent, percent1, points, ratio, text
 
 Curve = Sequence[tuple[float, float]]
+STRETCHED_FROM = 0.8
 _SPARSITY_TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
@@ -38,13 +39,19 @@ def draw_sparsity(
     baseline: float,
     max_drop: float,
     chosen: Mapping[str, float],
-    axis_label: str,
+    axis: str,
 ) -> None:
     """Accuracy on validation against sparsity (fractions): the whole curve, and its part near the limit.
 
-    The axis counts in 1 / density: from 90 to 95 % is as far as from 95 to 97.5 %, since each halves what is kept.
+    axis: `sparsity` or `channels`. Where it reaches far, it counts in 1 / density: from 90 to 95 % is as far as from
+    95 to 97.5 %, since each halves what is kept.
     """
     highest = max(sparsity for curve in curves.values() for sparsity, _ in curve)
+    stretched = highest >= STRETCHED_FROM
+
+    def place(sparsity: float) -> float:
+        return 1 / (1 - sparsity) if stretched else 100 * sparsity
+
     lowest = min(accuracy for curve in curves.values() for _, accuracy in curve)
     with canvas.figure(path, 3.35) as figure:
         left, right = figure.subplots(1, 2)
@@ -52,14 +59,14 @@ def draw_sparsity(
             for (label, curve), colour, marker in zip(curves.items(), SERIES, MARKERS, strict=False):
                 ordered = sorted(curve)
                 axes.plot(
-                    [1 / (1 - sparsity) for sparsity, _ in ordered], [100 * accuracy for _, accuracy in ordered],
+                    [place(sparsity) for sparsity, _ in ordered], [100 * accuracy for _, accuracy in ordered],
                     color=colour, marker=marker, label=label,
                 )  # fmt: skip
                 at = chosen[label]
                 accuracy = dict(curve).get(at)
                 if accuracy is not None:
                     axes.plot(
-                        [1 / (1 - at)], [100 * accuracy], marker="o", markersize=10, markerfacecolor="none",
+                        [place(at)], [100 * accuracy], marker="o", markersize=10, markerfacecolor="none",
                         markeredgecolor=colour, markeredgewidth=1.5, linestyle="none",
                         label=canvas.say(
                             "figure.chosen", sparsity=percent1(at), drop=points(100 * (baseline - accuracy))
@@ -72,13 +79,14 @@ def draw_sparsity(
                 100 * baseline - max_drop, color=QUIET, linewidth=1, linestyle=DASHED,
                 label=canvas.say("figure.limit", drop=points(max_drop)),
             )  # fmt: skip
-            axes.set_xscale("log")
-            ticks = [sparsity for sparsity in _SPARSITY_TICKS if sparsity <= highest + 0.002]
-            if highest < 0.9:
-                ticks = [tenth / 10 for tenth in range(10) if tenth / 10 <= highest + 0.02]
-            axes.set_xticks([1 / (1 - s) for s in ticks], [canvas.digits(f"{100 * s:.10g}") for s in ticks])
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.set_xlabel(axis_label)
+            if stretched:
+                axes.set_xscale("log")
+                ticks = [sparsity for sparsity in _SPARSITY_TICKS if sparsity <= highest + 0.002]
+                axes.set_xticks([place(s) for s in ticks], [canvas.digits(f"{100 * s:.10g}") for s in ticks])
+                axes.xaxis.set_minor_locator(NullLocator())
+            else:
+                canvas.number_axis(axes.xaxis)
+            axes.set_xlabel(canvas.term(f"axis.{axis}_stretched" if stretched else f"axis.{axis}"))
             canvas.number_axis(axes.yaxis)
         left.set_ylabel(canvas.term("validation_accuracy_percent"))
         left.set_title(canvas.term("whole_curve"))
@@ -106,7 +114,9 @@ def draw_layers(
             for row, value in zip(rows, values, strict=True):
                 if value is not None:
                     number = canvas.show(percent1(value))
-                    axes.annotate(number, (100 * value, row), (3, 0), textcoords="offset points", va="center", fontsize=7)
+                    axes.annotate(
+                        number, (100 * value, row), (3, 0), textcoords="offset points", va="center", fontsize=7
+                    )
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 108)
@@ -132,7 +142,14 @@ def draw_bit_widths(canvas: Canvas, path: Path, marks: Mapping[int, Mark], *, ba
             mark = marks[width]
             error = [[100 * (mark.accuracy - mark.interval[0])], [100 * (mark.interval[1] - mark.accuracy)]]
             left.errorbar(
-                [place], [100 * mark.accuracy], yerr=error, color=BLUE, marker="o", markersize=5, capsize=3, linewidth=1.2
+                [place],
+                [100 * mark.accuracy],
+                yerr=error,
+                color=BLUE,
+                marker="o",
+                markersize=5,
+                capsize=3,
+                linewidth=1.2,
             )
         label = canvas.say("figure.float_accuracy", accuracy=percent(baseline))
         left.axhline(100 * baseline, color=BLACK, linewidth=1, linestyle=DASHED, label=label)
@@ -145,7 +162,12 @@ def draw_bit_widths(canvas: Canvas, path: Path, marks: Mapping[int, Mark], *, ba
         for place, width in zip(places, ordered, strict=True):
             size = marks[width].num_bytes
             right.annotate(
-                canvas.kilobytes(size), (place, size / 1024), (0, 2), textcoords="offset points", ha="center", fontsize=7.5
+                canvas.kilobytes(size),
+                (place, size / 1024),
+                (0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
             )
         right.set_ylabel(canvas.term("file_kb"))
         right.set_xticks(places, labels)
@@ -233,7 +255,9 @@ def draw_overview(canvas: Canvas, path: Path, marks: Sequence[Mark], *, floor: f
         axes.set_xlabel(canvas.term("file_kb_log"))
         axes.set_ylabel(canvas.term("test_accuracy_percent"))
         canvas.number_axis(axes.yaxis)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, **canvas.legend_direction())
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, **canvas.legend_direction()
+        )
 
 
 def draw_intervals(canvas: Canvas, path: Path, marks: Sequence[Mark], *, baseline: float) -> None:
@@ -275,4 +299,3 @@ def draw_quantizer(canvas: Canvas, path: Path, bit_widths: Sequence[int]) -> Non
             canvas.number_axis(axes.xaxis)
             canvas.number_axis(axes.yaxis)
         panels[0].set_ylabel(canvas.term("after_round_trip"))
-

@@ -27,6 +27,8 @@ from worker.core.report.wording import Wording
 
 API_VERSION = [1, 23, 1]
 SOURCE_STYLE = "Source"
+LONGEST_WHOLE_TABLE = 14
+"""Rows; a longer table may go over several pages, a shorter one is kept whole."""
 NO_ATTRIBUTES: list[Any] = ["", [], []]
 Tree = dict[str, Any]
 
@@ -60,7 +62,7 @@ class TreeWriter:
         classes = [] if section.numbered else ["unnumbered"]
         header = {
             "t": "Header",
-            "c": [level, [f"sec-{section.key}", classes, []], self.inline.read(name_section(section, self.labels))],
+            "c": [level, [f"sec-{section.key}", classes, []], self._write_heading(name_section(section, self.labels))],
         }
         blocks = [header]
         for block in section.blocks:
@@ -68,6 +70,13 @@ class TreeWriter:
         for part in section.sections:
             blocks += self.write_section(part, level + 1)
         return blocks
+
+    def _write_heading(self, name: str) -> Inlines:
+        # Typst takes a line whose last word is a left-to-right span for a left-to-right line in its table of contents.
+        inline = InlineWriter(
+            self.labels, self.format_name, persian=self.inline.persian and self.format_name != "typst"
+        )
+        return inline.read(name)
 
     def write_block(self, block: Block) -> list[Tree]:
         """One block, which may take several of pandoc's."""
@@ -81,7 +90,11 @@ class TreeWriter:
             return [self._write_list(block)]
         if isinstance(block, Figure):
             return [self._write_figure(block)]
-        return [self._write_table(block)]
+        written = self._write_table(block)
+        if self.format_name != "typst" or len(block.rows) <= LONGEST_WHOLE_TABLE:
+            return [written]
+        begin = "#[\n#show figure.where(kind: table): set block(breakable: true)"
+        return [{"t": "RawBlock", "c": ["typst", begin]}, written, {"t": "RawBlock", "c": ["typst", "]"]}]
 
     def _write_list(self, block: Bullets) -> Tree:
         items = [[{"t": "Plain", "c": self.inline.read(item)}] for item in block.items]
@@ -99,7 +112,7 @@ class TreeWriter:
 
     def _style_source(self, inlines: Inlines) -> Tree:
         if self.format_name == "typst":
-            return make_span(inlines, attributes=[("typst:text:size", "0.84em"), ("typst:text:fill", "rgb(\"#666666\")")])
+            return make_span(inlines, attributes=[("typst:text:size", "0.84em"), ("typst:text:fill", 'rgb("#666666")')])
         if self.format_name == "docx":
             return make_span(inlines, attributes=[("custom-style", SOURCE_STYLE)])
         return make_span(inlines, classes=["source"])
@@ -131,7 +144,7 @@ class TreeWriter:
             "c": [
                 [f"tab-{table.key}", classes, []],
                 [None, [{"t": "Plain", "c": caption}]],
-                [_describe_column(column, table.columns) for column in table.columns],
+                [self._describe_column(column, table.columns) for column in table.columns],
                 [NO_ATTRIBUTES, [head]],
                 [[NO_ATTRIBUTES, 0, [], body]],
                 [NO_ATTRIBUTES, []],
@@ -140,7 +153,7 @@ class TreeWriter:
 
     def _write_bare_table(self, table: Table) -> Tree:
         body = [self._write_row(row, strong=False) for row in table.rows]
-        columns = [_describe_column(column, table.columns) for column in table.columns]
+        columns = [self._describe_column(column, table.columns) for column in table.columns]
         return {
             "t": "Table",
             "c": [
@@ -153,6 +166,13 @@ class TreeWriter:
             ],
         }
 
+    def _describe_column(self, column: Column, columns: Sequence[Column]) -> list[Tree]:
+        # Pandoc knows left and right only, where left is meant as the side where lines begin; `pdf` and `web` see to it
+        # in Persian. There numbers begin at the right as all else does, so that their last digits stand in line.
+        total = sum(one.weight for one in columns)
+        width = {"t": "ColWidth", "c": column.weight / total} if total else {"t": "ColWidthDefault"}
+        return [{"t": "AlignRight" if column.numeric and not self.report.persian else "AlignLeft"}, width]
+
     def _write_row(self, cells: Sequence[str], *, strong: bool) -> list[Any]:
         written = []
         for cell in cells:
@@ -161,13 +181,6 @@ class TreeWriter:
                 inlines = [{"t": "Strong", "c": inlines}]
             written.append([NO_ATTRIBUTES, {"t": "AlignDefault"}, 1, 1, [{"t": "Plain", "c": inlines}]])
         return [NO_ATTRIBUTES, written]
-
-
-def _describe_column(column: Column, columns: Sequence[Column]) -> list[Tree]:
-    # Pandoc knows left and right only; `pdf`, `word` and `web` turn them about for Persian.
-    total = sum(one.weight for one in columns)
-    width = {"t": "ColWidth", "c": column.weight / total} if total else {"t": "ColWidthDefault"}
-    return [{"t": "AlignRight" if column.numeric else "AlignLeft"}, width]
 
 
 def name_section(section: Section, labels: Labels) -> str:

@@ -1,4 +1,4 @@
-"""A report as PDF: pandoc writes Typst's language, Typst sets it with the fonts it carries and the one vendored here."""
+"""A report as PDF: pandoc writes Typst's language, Typst sets it with its own fonts and the one vendored here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def write_pdf(report: Report, labels: Labels, wording: Wording, path: Path, fold
             raise ValueError(f"figure {block.key} lies outside {folder}")
     source = folder / "report.typ"
     source.write_text(write_typst(report, labels, wording), encoding="utf-8")
-    typst.compile(str(source), output=str(path), root=str(folder), font_paths=[str(FONT_FOLDER)], ignore_system_fonts=True)
+    typst.compile(
+        str(source), output=str(path), root=str(folder), font_paths=[str(FONT_FOLDER)], ignore_system_fonts=True
+    )
 
 
 def write_typst(report: Report, labels: Labels, wording: Wording) -> str:
@@ -43,6 +45,7 @@ def write_typst(report: Report, labels: Labels, wording: Wording) -> str:
         "facts": f"({facts},)",
         "lang": json.dumps(report.language),
         "direction": "rtl" if report.persian else "ltr",
+        "start_side": "right" if report.persian else "left",
         "fonts": "(" + ", ".join(json.dumps(font) for font in fonts) + ",)",
         "digits": json.dumps("۱" if report.persian else "1", ensure_ascii=False),
     }
@@ -62,10 +65,15 @@ def write_typst(report: Report, labels: Labels, wording: Wording) -> str:
 def _write_sections(report: Report, sections: list[Section], labels: Labels, wording: Wording) -> str:
     part = Report(report.language, report.title, report.subtitle, report.facts, sections)
     written = convert(TreeWriter(part, labels, wording, "typst").write(), "typst")
-    # Text columns begin where the line begins, numbers end where it ends, in either direction.
+    # Tables begin at the margin, as their captions do. Pandoc knows left and right only: in Persian they change places.
+    # (Typst's own `start` goes by the direction of the cell, which for a cell of code is left to right.)
+    written = written.replace("align(center)[#table(", f"align({'right' if report.persian else 'left'})[#table(")
+    if not report.persian:
+        return written
+    sides = {"left": "right", "right": "left"}
     return re.sub(
         r"align: \(([a-z,]+)\)",
-        lambda match: f"align: ({match.group(1).replace('left', 'start').replace('right', 'end')})",
+        lambda match: f"align: ({','.join(sides.get(side, side) for side in match.group(1).split(','))})",
         written,
     )
 

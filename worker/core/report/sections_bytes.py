@@ -12,9 +12,9 @@ from worker.core.report.analysis import (
     cite,
 )
 from worker.core.report.analysis_pruning import analyse_final, analyse_sizes
-from worker.core.report.builder import Builder
-from worker.core.report.content import Block, Bullets, Column, Listing, Section, Table
-from worker.core.report.evidence import MODEL_FILES, Model, find_file
+from worker.core.report.builder import Builder, Cells
+from worker.core.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
+from worker.core.report.evidence import MODEL_FILES, Model
 from worker.core.report.figures_compression import Mark, draw_bit_widths, draw_front, draw_ledger, draw_overview
 from worker.core.report.figures_training import draw_confusion, draw_quantization
 from worker.core.report.sections_pruning import report_classes
@@ -37,7 +37,7 @@ def build_eight_bits(desk: Builder) -> Section | None:
         draw = partial(draw_quantization, desk.canvas, histories={bits: history}, baseline=baseline)
         blocks.append(desk.paragraph("widest.training", bits=count(bits), epochs=count(len(history))))
         blocks.append(desk.figure("widest", draw, source=cite(model, "history"), bits=count(bits)))
-        rows = [
+        rows: Cells = [
             [
                 count(row["epoch"]), decimals(row["train_loss"], 4), percent(row["train_accuracy"]),
                 decimals(row["validation_loss"], 4), percent(row["validation_accuracy"]),
@@ -47,13 +47,18 @@ def build_eight_bits(desk: Builder) -> Section | None:
         columns = desk.columns("#epoch", "#train_loss", "#train_accuracy", "#validation_loss", "#validation_accuracy")
         blocks.append(desk.table("widest_training", columns, rows, source=cite(model, "history"), bits=count(bits)))
     blocks.append(_compare_scores(desk, bits, model))
-    return desk.section("widest", blocks)
+    return Section("widest", desk.say("heading.widest", bits=count(bits)), blocks)
 
 
 def _compare_scores(desk: Builder, bits: int, model: Model) -> Table:
     scores = ("precision", "recall", "f1-score")
-    rows = [
-        [name, percent(one.test.accuracy), *(decimals(one.macro[score], 4) for score in scores), decimals(one.test.loss, 4)]
+    rows: Cells = [
+        [
+            name,
+            percent(one.test.accuracy),
+            *(decimals(one.macro[score], 4) for score in scores),
+            decimals(one.test.loss, 4),
+        ]
         for name, one in ((desk.term(f"model.{names.TRAIN}"), desk.evidence.baseline), (desk.name_width(bits), model))
     ]
     columns = desk.columns("model", "#accuracy", "#precision", "#recall", "#f1", "#loss")
@@ -73,8 +78,12 @@ def build_widths(desk: Builder) -> Section | None:
         baseline = {"loss": evidence.baseline.validation.loss, "accuracy": evidence.baseline.validation.accuracy}
         draw = partial(draw_quantization, desk.canvas, histories=histories, baseline=baseline)
         blocks.append(desk.figure("width_training", draw, source=source))
-    rows, emphasis = [], []
-    listed = [(desk.term("model.train"), evidence.baseline), *((desk.name_width(b), m) for b, m in evidence.widths.items())]
+    rows: Cells = []
+    emphasis = []
+    listed = [
+        (desk.term("model.train"), evidence.baseline),
+        *((desk.name_width(b), m) for b, m in evidence.widths.items()),
+    ]
     for place, (name, model) in enumerate(listed):
         scores = [decimals(model.macro[score]) for score in ("precision", "recall", "f1-score")]
         drops: list[Value | str] = ["–", "–"]
@@ -82,12 +91,16 @@ def build_widths(desk: Builder) -> Section | None:
             drops = [points(evidence.drop(model, "validation")), points(evidence.drop(model))]
             if list(evidence.widths)[place - 1] == evidence.best_width:
                 emphasis.append(place)
-        rows.append([name, percent(model.test.accuracy), *drops, *scores, kilobytes(model.file_bytes), ratio(model.ratio)])
+        rows.append(
+            [name, percent(model.test.accuracy), *drops, *scores, kilobytes(model.file_bytes), ratio(model.ratio)]
+        )
     columns = desk.columns(
         "model", "#accuracy", "#drop_validation", "#drop_test", "#precision", "#recall", "#f1", "#file", "#ratio"
     )
     blocks.append(desk.table("widths", columns, rows, source=source, emphasis=emphasis))
-    marks = {b: Mark(desk.name_width(b), m.test.accuracy, m.test.interval, m.file_bytes) for b, m in evidence.widths.items()}
+    marks = {
+        b: Mark(desk.name_width(b), m.test.accuracy, m.test.interval, m.file_bytes) for b, m in evidence.widths.items()
+    }
     draw_marks = partial(draw_bit_widths, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy)
     blocks.append(desk.figure("widths", draw_marks, source=source))
     blocks += desk.list_findings(analyse_quantization(evidence))
@@ -98,20 +111,23 @@ def build_sizes(desk: Builder) -> Section:
     """The formula by layer, the ledger by model."""
     evidence = desk.evidence
     widths = list(evidence.widths) or [8, 6, 4, 2]
-    rows: list[list[Value | str]] = [
+    rows: Cells = [
         [code(layer.name), count(layer.total), *(kilobytes(layer.total * bits / 8) for bits in (32, *widths))]
         for layer in evidence.baseline.layers
     ]
     total = sum(layer.total for layer in evidence.baseline.layers)
     rows.append([desk.term("total"), count(total), *(kilobytes(total * bits / 8) for bits in (32, *widths))])
     rows.append([desk.term("row.ratio"), "", *(ratio(32 / bits) for bits in (32, *widths))])
-    columns = [*desk.columns("layer", "#weights"), *(Column(desk.name_width(bits), numeric=True) for bits in (32, *widths))]
+    columns = [
+        *desk.columns("layer", "#weights"),
+        *(Column(desk.name_width(bits), numeric=True) for bits in (32, *widths)),
+    ]
     source = cite(evidence.baseline, "sparsity.layers")
     blocks: list[Block] = [
         desk.paragraph("sizes.formula"),
         desk.table("formula", columns, rows, source=source, emphasis=[len(rows) - 2, len(rows) - 1]),
     ]
-    ledger = [
+    ledger: Cells = [
         [name, *(kilobytes(model.sizes.get(measure)) for measure in MEASURES), ratio(model.ratio)]
         for name, model in desk.models()
     ]
@@ -125,7 +141,8 @@ def build_sizes(desk: Builder) -> Section:
     if evidence.final is not None:
         draw = partial(draw_ledger, desk.canvas, entries=evidence.final.sizes)
         blocks.append(desk.figure("ledger", draw, source=cite(evidence.final, "size")))
-    return desk.section("sizes", [*blocks, *desk.argue(analyse_sizes(evidence))])
+    figure = "ledger" if evidence.final is not None else None
+    return desk.section("sizes", [*blocks, *desk.argue(analyse_sizes(evidence), figure=figure)])
 
 
 def build_final(desk: Builder) -> Section | None:
@@ -133,8 +150,12 @@ def build_final(desk: Builder) -> Section | None:
     evidence, final = desk.evidence, desk.evidence.final
     if final is None:
         return None
-    blocks: list[Block] = [*desk.argue(analyse_final(evidence)), _describe_final(desk, final)]
     candidates, front = final.result.get("candidates") or [], final.result.get("front") or []
+    figure = "front" if len(candidates) > 1 else None
+    blocks: list[Block] = [
+        *desk.argue(analyse_final(evidence), figure=figure, table="final"),
+        _describe_final(desk, final),
+    ]
     if len(candidates) > 1:
         chosen = final.result["chosen"]
         draw = partial(
@@ -148,10 +169,11 @@ def build_final(desk: Builder) -> Section | None:
         blocks.append(desk.figure("front", draw, source=cite(final, "candidates")))
     labels = evidence.class_names
     confusion = partial(draw_confusion, desk.canvas, matrix=final.matrix, class_names=labels)
+    found = [*analyse_confusions(final, labels), *analyse_final_classes(evidence)]
     blocks += [
+        *desk.argue(found, figure="final_confusion", table="final_classes"),
         report_classes(desk, "final_classes", final),
         desk.figure("final_confusion", confusion, source=cite(final, "confusion_matrix"), width=0.86),
-        *desk.argue([*analyse_confusions(final, labels), *analyse_final_classes(evidence)]),
         desk.paragraph("final.download"),
         Listing(_write_download(final), "bash"),
         desk.paragraph("final.reload"),
@@ -162,7 +184,7 @@ def build_final(desk: Builder) -> Section | None:
 
 def _describe_final(desk: Builder, final: Model) -> Table:
     evidence = desk.evidence
-    rows: list[list[Value | str]] = [
+    rows: Cells = [
         [desk.term("row.model_id"), code(final.model_id)],
         [desk.term("row.accuracy"), percent(final.test.accuracy)],
         [desk.term("row.interval"), Value("interval", final.test.interval)],
@@ -183,9 +205,7 @@ def _describe_final(desk: Builder, final: Model) -> Table:
 
 
 def _write_download(final: Model) -> str:
-    file = find_file(final.step, MODEL_FILES[0])
-    name = next((one.name for one in final.step.artifacts if one.path == file), "model.tonok")
-    return f'curl -fsS "$api/v1/models/{final.model_id}/download?format=compressed" \\\n     -o {name}'
+    return f'curl -fsS "$api/v1/models/{final.model_id}/download?format=compressed" \\\n     -o compressed.tonok'
 
 
 def _write_reload() -> str:
@@ -212,11 +232,11 @@ def build_techniques(desk: Builder) -> Section | None:
     return desk.section("techniques", blocks)
 
 
-def draw_all_models(desk: Builder) -> list[Block]:
-    """Every model as bytes and accuracy, as a picture and as the table of tables."""
+def list_all_models(desk: Builder) -> Table:
+    """Every model with its accuracy and its bytes: the table of tables."""
     evidence = desk.evidence
     listed = desk.models()
-    rows = [
+    rows: Cells = [
         [
             name, percent(model.test.accuracy), Value("interval", model.test.interval),
             "–" if model is evidence.baseline else points(evidence.drop(model)), percent(model.sparsity),
@@ -225,12 +245,19 @@ def draw_all_models(desk: Builder) -> list[Block]:
         for name, model in listed
     ]  # fmt: skip
     columns = desk.columns("model", "#accuracy", "#interval", "#drop_test", "#sparsity", "#file", "#ratio")
+    source = desk.say("sizes.source", field=code("result"))
+    emphasis = [len(rows) - 1] if evidence.final else []
+    return desk.table("all_models", columns, rows, source=source, emphasis=emphasis)
+
+
+def draw_all_models(desk: Builder) -> Figure:
+    """Every model on the plane of bytes and accuracy."""
+    evidence = desk.evidence
     marks = [
         Mark(name, model.test.accuracy, model.test.interval, model.file_bytes, model is evidence.final)
-        for name, model in listed
+        for name, model in desk.models()
     ]
     source = desk.say("sizes.source", field=code("result"))
-    return [
-        desk.table("all_models", columns, rows, source=source, emphasis=[len(rows) - 1] if evidence.final else []),
-        desk.figure("overview", partial(draw_overview, desk.canvas, marks=marks, floor=evidence.floor), source=source),
-    ]
+    return desk.figure(
+        "overview", partial(draw_overview, desk.canvas, marks=marks, floor=evidence.floor), source=source
+    )

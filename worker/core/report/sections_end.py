@@ -18,12 +18,13 @@ from worker.core.report.analysis_pruning import (
     compare_pruning,
     conclude,
 )
-from worker.core.report.builder import Builder
+from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Column, Paragraph, Section
 from worker.core.report.facts import StepFact
 from worker.core.report.findings import Finding
 from worker.core.report.glossary import GLOSSARY
-from worker.core.report.sections_bytes import draw_all_models
+from worker.core.report.intervals import Order
+from worker.core.report.sections_bytes import draw_all_models, list_all_models
 from worker.core.report.values import Value, code, count, percent
 
 HASH_LINE = 32
@@ -38,7 +39,8 @@ def build_abstract(desk: Builder) -> Section:
     opening = desk.say("abstract.opening", architecture=code(evidence.architecture), dataset=Value("text", dataset))
     closing = desk.say("abstract.closing")
     said = " ".join([opening, *desk.claim(*conclude(evidence)), closing])
-    return Section("abstract", desk.term("section.abstract"), [Paragraph(said)], numbered=False)
+    blocks: list[Block] = [Paragraph(said), draw_all_models(desk)]
+    return Section("abstract", desk.term("section.abstract"), blocks, numbered=False)
 
 
 def build_analysis(desk: Builder) -> Section:
@@ -66,7 +68,7 @@ def build_analysis(desk: Builder) -> Section:
         for key, findings in questions
         if findings and not (key == "question_pruning" and evidence.one_shot is None and evidence.step_by_step is None)
     ]
-    return desk.section("analysis", [desk.paragraph("analysis.opening"), *draw_all_models(desk)], *parts)
+    return desk.section("analysis", [desk.paragraph("analysis.opening"), list_all_models(desk)], *parts)
 
 
 def _only(findings: list[Finding], *words: str) -> list[Finding]:
@@ -82,11 +84,15 @@ def build_conclusion(desk: Builder) -> Section:
     spec = evidence.facts.spec
     if spec.get("effort") == "quick":
         limits.append("limits.quick")
-    findings = conclude(evidence)
-    if evidence.floor is not None:
-        findings[1:1] = [finding for finding in analyse_fit(evidence) if finding.key.startswith("floor.")]
+    # The floor's sentence says the accuracy too; each other answer stands beside whether it is more than chance.
+    said = {finding.key.split(".")[1]: finding for finding in conclude(evidence)}
+    floor = [finding for finding in analyse_fit(evidence) if finding.key.startswith("floor.")]
+    findings = floor or [said["baseline"]]
+    findings += [said[name] for name in ("pruning",) if name in said]
     findings += [finding for finding in compare_pruning(evidence) if finding.key.startswith("compare.accuracy")]
-    findings += [finding for finding in analyse_final(evidence) if finding.key in {"final.within", "final.beyond"}]
+    findings += [said[name] for name in ("width", "no_width", "final") if name in said]
+    verdicts = {f"final.{order}" for order in Order}
+    findings += [finding for finding in analyse_final(evidence) if finding.key in verdicts]
     return desk.section(
         "conclusion",
         [
@@ -132,7 +138,7 @@ def _name_step(desk: Builder, step: StepFact) -> str:
 
 
 def _list_jobs(desk: Builder) -> list[Block]:
-    jobs = [
+    jobs: Cells = [
         [
             _name_step(desk, step), code(step.kind), code(step.job_id), Value("decimals0", step.seconds),
             desk.term("yes" if step.reused else "no"),
@@ -143,9 +149,11 @@ def _list_jobs(desk: Builder) -> list[Block]:
         desk.paragraph("appendix.jobs", study=code(desk.evidence.facts.job_id)),
         desk.table("jobs", desk.columns("step", "kind", "job", "#seconds", "reused"), jobs),
     ]
-    settings = []
+    settings: Cells = []
     for step in _ordered_steps(desk):
-        pairs = [f"`{name}={_show_setting(value)}`" for name, value in sorted(step.spec.items()) if _is_telling(name, value)]
+        pairs = [
+            f"`{name}={_show_setting(value)}`" for name, value in sorted(step.spec.items()) if _is_telling(name, value)
+        ]
         settings.append([_name_step(desk, step), " ".join(pairs)])
     columns = [Column(desk.term("head.step"), weight=1), Column(desk.term("head.settings"), weight=4.2)]
     return [*blocks, desk.table("settings", columns, settings)]
@@ -163,9 +171,10 @@ def _show_setting(value: object) -> str:
 
 def _list_environment(desk: Builder) -> list[Block]:
     facts = desk.evidence.facts
-    rows: list[list[Value | str]] = [[desk.term("setting.seed"), code(desk.evidence.seed)]]
+    rows: Cells = [[desk.term("setting.seed"), code(desk.evidence.seed)]]
     rows += [
-        [desk.wording.terms.get(f"environment.{name}", f"`{name}`"), code(value)] for name, value in facts.environment.items()
+        [desk.wording.terms.get(f"environment.{name}", f"`{name}`"), code(value)]
+        for name, value in facts.environment.items()
     ]
     rows += [
         [f"`{name}`", code(_show_setting(value))]
@@ -173,11 +182,14 @@ def _list_environment(desk: Builder) -> list[Block]:
         if _is_telling(name, value) and name != "seed" and not isinstance(value, dict)
     ]
     columns = [Column(desk.term("head.what"), weight=1), Column(desk.term("head.value"), weight=2.4)]
-    return [desk.paragraph("appendix.environment"), desk.table("environment", columns, rows, source=f"`{facts.job_id}`")]
+    return [
+        desk.paragraph("appendix.environment"),
+        desk.table("environment", columns, rows, source=f"`{facts.job_id}`"),
+    ]
 
 
 def _list_artifacts(desk: Builder) -> list[Block]:
-    rows = []
+    rows: Cells = []
     for step in _ordered_steps(desk):
         for artifact in step.artifacts:
             if artifact.kind == "log":
@@ -197,8 +209,14 @@ def _list_layers(desk: Builder) -> list[Block]:
     listed = [(name, model) for name, model in [*desk.models(), *desk.control_models()] if model.layers]
     blocks: list[Block] = [desk.paragraph("appendix.layers")]
     for name, model in listed:
-        rows: list[list[Value | str]] = [
-            [code(layer.name), count(layer.total), count(layer.zeros), count(layer.total - layer.zeros), percent(layer.sparsity)]
+        rows: Cells = [
+            [
+                code(layer.name),
+                count(layer.total),
+                count(layer.zeros),
+                count(layer.total - layer.zeros),
+                percent(layer.sparsity),
+            ]
             for layer in model.layers
         ]
         zeros, total = sum(layer.zeros for layer in model.layers), sum(layer.total for layer in model.layers)

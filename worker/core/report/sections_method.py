@@ -8,7 +8,7 @@ from worker.core.checkpoint import load_checkpoint
 from worker.core.graph import list_layers
 from worker.core.measure import count_macs
 from worker.core.report import examples
-from worker.core.report.builder import Builder
+from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.core.report.evidence import MODEL_FILES, find_file
 from worker.core.report.figures_compression import draw_quantizer
@@ -29,7 +29,7 @@ def build_data(desk: Builder) -> Section:
     if dataset is not None:
         source = f"`{evidence.baseline.step.job_id}` · `{dataset.name}`"
         totals = [sum(dataset.counts[split]) for split in SPLITS]
-        rows: list[list[Value | str]] = [
+        rows: Cells = [
             [class_name(name), *(count(dataset.counts[split][label]) for split in SPLITS)]
             for label, name in enumerate(dataset.class_names)
         ]
@@ -64,13 +64,13 @@ def _describe_network(desk: Builder) -> list[Block]:
         blocks.append(desk.paragraph(f"network.{evidence.architecture}"))
     path = find_file(step, MODEL_FILES[1])
     if path is None:
-        rows: list[list[Value | str]] = [[code(layer.name), count(layer.total)] for layer in evidence.baseline.layers]
+        rows: Cells = [[code(layer.name), count(layer.total)] for layer in evidence.baseline.layers]
         return [*blocks, desk.table("weights", desk.columns("layer", "#weights"), rows, source=f"`{step.job_id}`")]
     model, info = load_checkpoint(path)
     layers, macs = list_layers(model), count_macs(model, info.input_shape)
     rows = []
     for name, module in model.named_modules():
-        parameters = [one for one in module.parameters(recurse=False)]
+        parameters = list(module.parameters(recurse=False))
         if not parameters:
             continue
         kind = type(module).__name__
@@ -92,13 +92,15 @@ def _describe_network(desk: Builder) -> list[Block]:
             "architecture",
             desk.columns("layer", "kind", "shape", "#parameters", "#macs"),
             rows,
-            source=f"`{step.job_id}` · `{path.name if '.' in path.name else step.result['model_id']}`",
+            source=f"`{step.job_id}` · `{step.result['model_id']}`",
             emphasis=[len(rows) - 1],
             architecture=code(evidence.architecture),
         )
     )
     blocks.append(
-        desk.paragraph("network.size", parameters=count(total), kilobytes=Value("kilobytes", size), macs=count(sum(macs.values())))
+        desk.paragraph(
+            "network.size", parameters=count(total), kilobytes=Value("kilobytes", size), macs=count(sum(macs.values()))
+        )
     )
     return blocks
 
@@ -108,7 +110,10 @@ def _list_settings(desk: Builder) -> Table:
     spec, result = baseline.step.spec, baseline.result
     optimizer = spec.get("optimizer")
     shown: list[tuple[str, Value | str | None]] = [
-        ("optimizer", None if optimizer is None else desk.wording.terms.get(f"optimizer.{optimizer}", f"`{optimizer}`")),
+        (
+            "optimizer",
+            None if optimizer is None else desk.wording.terms.get(f"optimizer.{optimizer}", f"`{optimizer}`"),
+        ),
         ("learning_rate", _number(spec.get("learning_rate"))),
         ("batch_size", _number(spec.get("batch_size"))),
         ("epochs", _number(spec.get("epochs"))),
@@ -119,13 +124,19 @@ def _list_settings(desk: Builder) -> Table:
         ("max_shift", _number(spec.get("max_shift"))),
         ("patience", _number(spec.get("patience"))),
         ("precision", None if result.get("precision") is None else code(result["precision"])),
-        ("num_train_examples", None if result.get("num_train_examples") is None else count(result["num_train_examples"])),
+        (
+            "num_train_examples",
+            None if result.get("num_train_examples") is None else count(result["num_train_examples"]),
+        ),
         ("seed", _number(desk.evidence.seed)),
         ("seconds", Value("decimals0", baseline.step.seconds)),
     ]
     rows = [[desk.term(f"setting.{name}"), value] for name, value in shown if value is not None]
     return desk.table(
-        "training", desk.columns("setting", "#value"), rows, source=f"`{baseline.step.job_id}` · `resolved_spec`, `result`"
+        "training",
+        desk.columns("setting", "#value"),
+        rows,
+        source=f"`{baseline.step.job_id}` · `resolved_spec`, `result`",
     )
 
 
@@ -146,7 +157,7 @@ def build_method(desk: Builder) -> Section:
                 desk.paragraph("protocol.drop", limit=allowed),
                 Formula(
                     r"\frac{1}{1+z^2/n}\left(\hat p+\frac{z^2}{2n}\pm z\sqrt{\frac{\hat p(1-\hat p)}{n}"
-                    r"+\frac{z^2}{4n^2}}\right),\qquad \hat p=\frac{k}{n},\; z=1.96"
+                    r"+\frac{z^2}{4n^2}}\right),\qquad \hat p=\frac{k}{n},\quad z=1.96"
                 ),
                 desk.paragraph("protocol.intervals"),
             ],
@@ -163,7 +174,8 @@ def build_method(desk: Builder) -> Section:
                 [
                     desk.paragraph("qat.idea"),
                     Formula(
-                        r"\frac{\partial \hat x}{\partial x}\approx\mathbf{1}\left[q_{\min}\le x/s\le q_{\max}\right],\qquad"
+                        r"\frac{\partial \hat x}{\partial x}\approx"
+                        r"\mathbf{1}\left[q_{\min}\le x/s\le q_{\max}\right],\qquad"
                         r"\frac{\partial \hat x}{\partial s}\approx\left\lfloor x/s\right\rceil - x/s"
                     ),
                     desk.paragraph("qat.steps"),
@@ -181,22 +193,15 @@ def build_method(desk: Builder) -> Section:
 
 def _explain_pruning(desk: Builder) -> list[Block]:
     example = examples.prune_example()
-    number = [Column("", numeric=True)] * 4
-    columns = [
-        Column(desk.term("head.before"), numeric=True), *number[1:], Column(desk.term("head.after"), numeric=True), *number[1:]
-    ]  # fmt: skip
-    rows = [
-        [*(decimals(value, 2) for value in before), *(decimals(value, 2) if value else count(0) for value in after)]
-        for before, after in zip(example.before, example.after, strict=True)
-    ]
     return [
         desk.paragraph("apply_pruning.idea"),
         Listing(
-            "masks = apply_pruning(model, method=\"magnitude\", sparsity=0.5, scope=\"global\")\n"
+            'masks = apply_pruning(model, method="magnitude", sparsity=0.5, scope="global")\n'
             "report = check_sparsity(model)      # report.sparsity, report.layers[i].num_zeros"
         ),
         desk.paragraph("apply_pruning.steps"),
-        desk.table("pruning_example", columns, rows),
+        # A matrix is read from left to right in Persian too: a formula, not a table.
+        Formula(f"{_write_matrix(example.before)}\\quad\\longrightarrow\\quad {_write_matrix(example.after)}"),
         desk.paragraph(
             "apply_pruning.example",
             asked=percent(examples.PRUNED),
@@ -207,6 +212,12 @@ def _explain_pruning(desk: Builder) -> list[Block]:
         ),
         desk.paragraph("apply_pruning.check"),
     ]
+
+
+def _write_matrix(rows: list[list[float]]) -> str:
+    lines = [" & ".join(f"{value:.2f}" if value else "0" for value in row) for row in rows]
+    body = " \\\\ ".join(lines)
+    return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
 
 
 def _explain_searches(desk: Builder, allowed: Value) -> list[Block]:
@@ -226,7 +237,7 @@ def _explain_searches(desk: Builder, allowed: Value) -> list[Block]:
 
 def _explain_quantization(desk: Builder) -> list[Block]:
     example = examples.quantize_example()
-    rows = [
+    rows: Cells = [
         [decimals(one.x, 2), decimals(one.scaled, 3), count(one.q), decimals(one.returned, 4), decimals(one.error, 4)]
         for one in example.values
     ]
@@ -235,11 +246,14 @@ def _explain_quantization(desk: Builder) -> list[Block]:
     return [
         desk.paragraph("linear_quantize.idea"),
         Formula(
-            r"q=\operatorname{clamp}\left(\left\lfloor \frac{x}{s}\right\rceil+z,\;q_{\min},\;q_{\max}\right),\qquad"
+            r"q=\operatorname{clamp}\left(\left\lfloor \frac{x}{s}\right\rceil+z,\ q_{\min},\ q_{\max}\right),\qquad"
             r"\hat x=s\,(q-z)"
         ),
         desk.paragraph("linear_quantize.range"),
-        Formula(r"s=\frac{\max|x|}{q_{\max}},\quad z=0\qquad\text{;}\qquad s=\frac{x_{\max}-x_{\min}}{2^{b}-1},\quad z=-\left\lfloor \frac{x_{\min}}{s}\right\rceil"),
+        Formula(
+            r"s=\frac{\max\left|x\right|}{q_{\max}},\quad z=0\qquad\text{;}\qquad "
+            r"s=\frac{x_{\max}-x_{\min}}{2^{b}-1},\quad z=-\left\lfloor \frac{x_{\min}}{s}\right\rceil"
+        ),
         desk.paragraph("linear_quantize.error"),
         desk.table(
             "quantization_example", columns, rows,
@@ -251,14 +265,17 @@ def _explain_quantization(desk: Builder) -> list[Block]:
 
 
 def _explain_sizes(desk: Builder) -> list[Block]:
-    rows = [
+    rows: Cells = [
         [desk.term(f"measure.{name}"), desk.term(f"measure_text.{name}")]
         for name in ("formula", "float32", "packed", "entropy", "file")
     ]
     columns = [Column(desk.term("head.measure"), weight=1), Column(desk.term("head.bytes_of"), weight=3.2)]
     return [
         desk.paragraph("size_method.formula"),
-        Formula(r"\mathrm{KB}=\frac{1}{8\cdot 1024}\sum_{\ell} n_{\ell}^{\mathrm{in}}\,n_{\ell}^{\mathrm{out}}\,k_{\ell}^{2}\,b_{\ell}"),
+        Formula(
+            r"\mathrm{KB}=\frac{1}{8\cdot 1024}\sum_{\ell} "
+            r"n_{\ell}^{\mathrm{in}}\,n_{\ell}^{\mathrm{out}}\,k_{\ell}^{2}\,b_{\ell}"
+        ),
         desk.paragraph("size_method.ledger"),
         desk.table("measures", columns, rows),
     ]

@@ -13,7 +13,7 @@ from worker.core.report.analysis import (
     cite,
 )
 from worker.core.report.analysis_pruning import analyse_plain_files, analyse_search, compare_pruning
-from worker.core.report.builder import Builder
+from worker.core.report.builder import Builder, Cells
 from worker.core.report.confusions import count_errors, rank_pairs
 from worker.core.report.content import Block, Section, Table
 from worker.core.report.evidence import Measured, Model
@@ -22,13 +22,17 @@ from worker.core.report.figures_training import draw_confusion, draw_training
 from worker.core.report.values import Value, class_name, code, count, decimals, kilobytes, percent, points
 
 SHOWN_PAIRS = 8
+SHORTEST_CURVE = 3
+"""Different sparsities that a curve needs to be one."""
 
 
 def build_training(desk: Builder) -> Section:
     """Curves and accuracy of the trained network."""
     baseline = desk.evidence.baseline
-    blocks: list[Block] = [*desk.argue(analyse_fit(desk.evidence))]
     history = baseline.result.get("history") or []
+    blocks: list[Block] = [
+        *desk.argue(analyse_fit(desk.evidence), figure="training" if history else None, table="baseline")
+    ]
     if history:
         best = baseline.result["best_epoch"]
         blocks.append(
@@ -60,7 +64,7 @@ def _describe_split(name: str, measured: Measured) -> list[Value | str]:
 
 def report_classes(desk: Builder, key: str, model: Model) -> Table:
     """scikit-learn's classification report."""
-    rows: list[list[Value | str]] = []
+    rows: Cells = []
     for label in desk.evidence.class_names:
         row = model.report[label]
         scores = [decimals(row[score]) for score in ("precision", "recall", "f1-score")]
@@ -81,17 +85,17 @@ def build_classes(desk: Builder) -> Section:
     baseline, labels = desk.evidence.baseline, desk.evidence.class_names
     source = cite(baseline, "confusion_matrix")
     blocks: list[Block] = [
+        *desk.argue(analyse_classes(desk.evidence), figure="confusion", table="classes"),
         report_classes(desk, "classes", baseline),
         desk.figure(
-            "confusion", partial(draw_confusion, desk.canvas, matrix=baseline.matrix, class_names=labels), source=source,
-            width=0.86,
+            "confusion", partial(draw_confusion, desk.canvas, matrix=baseline.matrix, class_names=labels),
+            source=source, width=0.86,
         ),
-        *desk.argue(analyse_classes(desk.evidence)),
     ]  # fmt: skip
     pairs = rank_pairs(baseline.matrix, labels)[:SHOWN_PAIRS]
     if pairs:
         errors = count_errors(baseline.matrix)
-        rows = [
+        rows: Cells = [
             [
                 class_name(pair.one), class_name(pair.other), count(pair.forth), count(pair.back), count(pair.total),
                 percent(pair.total / errors),
@@ -106,13 +110,14 @@ def build_classes(desk: Builder) -> Section:
 def build_search(desk: Builder, key: str, model: Model) -> Section:
     """One search: its curve as picture and numbers, what it ended with, zeros by layer. key: a step's name."""
     blocks: list[Block] = [
-        *desk.argue(analyse_search(desk.evidence, model, key)),
+        *desk.argue(analyse_search(desk.evidence, model, key), figure=f"curve_{key}", table=f"probes_{key}"),
         draw_curves(desk, key, {key: model}),
         list_probes(desk, key, model),
     ]
     if key == names.STEP_BY_STEP:
-        rows: list[list[Value | str]] = [
-            [code(layer.name), count(layer.zeros), count(layer.total), percent(layer.sparsity)] for layer in model.layers
+        rows: Cells = [
+            [code(layer.name), count(layer.zeros), count(layer.total), percent(layer.sparsity)]
+            for layer in model.layers
         ]
         zeros, total = sum(layer.zeros for layer in model.layers), sum(layer.total for layer in model.layers)
         rows.append([desk.term("total"), count(zeros), count(total), percent(zeros / total)])
@@ -139,7 +144,7 @@ def draw_curves(desk: Builder, key: str, models: dict[str, Model]) -> Block:
             baseline=evidence.baseline.validation.accuracy,
             max_drop=evidence.max_drop,
             chosen={labels[name]: model.result["chosen"]["sparsity"] for name, model in models.items()},
-            axis_label=desk.term("axis.channels" if channels else "axis.sparsity"),
+            axis="channels" if channels else "sparsity",
         ),
         source="; ".join(cite(model, "curve") for model in models.values()),
     )
@@ -148,7 +153,7 @@ def draw_curves(desk: Builder, key: str, models: dict[str, Model]) -> Block:
 def list_probes(desk: Builder, key: str, model: Model) -> Table:
     """Every probe of a search as numbers; the chosen one bold."""
     probes, chosen = model.result["curve"], model.result["chosen"]
-    rows = [
+    rows: Cells = [
         [
             percent(probe["sparsity"]), percent(probe["accuracy"]), points(probe["drop"]),
             desk.term("yes" if probe["within"] else "no"), count(probe["retrained_epochs"]),
@@ -167,7 +172,7 @@ def build_comparison(desk: Builder) -> Section | None:
     if one_shot is None or stepped is None:
         return None
     models = {names.ONE_SHOT: one_shot, names.STEP_BY_STEP: stepped}
-    rows = [
+    rows: Cells = [
         [
             desk.term(f"model.{name}"), percent(model.test.accuracy), Value("interval", model.test.interval),
             points(evidence.drop(model, "validation")), points(evidence.drop(model)), percent(model.sparsity),
@@ -181,10 +186,12 @@ def build_comparison(desk: Builder) -> Section | None:
     label = desk.term("axis.zeros")
     both = "; ".join(cite(model, "sparsity.layers") for model in models.values())
     blocks: list[Block] = [
+        *desk.argue(compare_pruning(evidence), figure="curve_comparison", table="comparison"),
         desk.table("comparison", columns, rows, source="; ".join(cite(model) for model in models.values())),
         draw_curves(desk, "comparison", models),
-        desk.figure("layers", partial(draw_layers, desk.canvas, names=layers, columns=shares, label=label), source=both),
-        *desk.argue(compare_pruning(evidence)),
+        desk.figure(
+            "layers", partial(draw_layers, desk.canvas, names=layers, columns=shares, label=label), source=both
+        ),
         *desk.argue(analyse_plain_files(evidence)),
     ]
     return desk.section("comparison", blocks)
@@ -203,17 +210,24 @@ def build_controls(desk: Builder) -> Section | None:
     if evidence.final is not None:
         claims.append((desk.term(f"model.{names.COMPRESS}"), evidence.final))
     listed = [*claims, *controls]
-    rows = [
-        [name, percent(model.test.accuracy), Value("interval", model.test.interval), percent(model.sparsity), kilobytes(model.file_bytes)]
+    rows: Cells = [
+        [
+            name, percent(model.test.accuracy), Value("interval", model.test.interval), percent(model.sparsity),
+            kilobytes(model.file_bytes),
+        ]
         for name, model in listed
     ]  # fmt: skip
-    marks = [Mark(name, model.test.accuracy, model.test.interval, is_main=(name, model) in controls) for name, model in listed]
+    marks = [
+        Mark(name, model.test.accuracy, model.test.interval, is_main=(name, model) in controls)
+        for name, model in listed
+    ]
     source = "; ".join(f"`{model.step.job_id}`" for _, model in listed)
+    columns = desk.columns("model", "#accuracy", "#interval", "#sparsity", "#file")
     return desk.section(
         "controls",
         [
             desk.paragraph("controls.opening"),
-            desk.table("controls", desk.columns("model", "#accuracy", "#interval", "#sparsity", "#file"), rows, source=source),
+            desk.table("controls", columns, rows, source=source),
             desk.figure(
                 "controls", partial(draw_intervals, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy),
                 source=source,
@@ -230,7 +244,7 @@ def build_channels(desk: Builder) -> Section | None:
         return None
     before, result = evidence.baseline, model.result
     latency, reference = result.get("latency") or {}, result.get("baseline_latency") or {}
-    rows: list[list[Value | str]] = [
+    rows: Cells = [
         [desk.term("row.accuracy"), percent(before.test.accuracy), percent(model.test.accuracy)],
         [
             desk.term("row.weights"),
@@ -243,11 +257,12 @@ def build_channels(desk: Builder) -> Section | None:
     ]
     if result.get("widths"):
         rows.append([desk.term("row.widths"), "–", code("-".join(str(width) for width in result["widths"]))])
+    places = {probe["sparsity"] for probe in result["curve"]}
     return desk.section(
         "channels",
         [
             *desk.argue(analyse_channels(evidence)),
             desk.table("channels", desk.columns("quantity", "#before", "#after"), rows, source=cite(model)),
-            *([draw_curves(desk, "channels", {names.CHANNELS: model})] if len(result["curve"]) > 1 else []),
+            *([draw_curves(desk, "channels", {names.CHANNELS: model})] if len(places) >= SHORTEST_CURVE else []),
         ],
     )

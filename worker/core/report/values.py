@@ -125,7 +125,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "limit": _limit,
     "interval": _interval,
     "slashed": lambda numbers: " / ".join(f"{number:.4f}" for number in numbers),
-    **{f"decimals{places}": (lambda value, places=places: f"{value:,.{places}f}") for places in range(5)},
+    **{f"decimals{places}": f"{{:,.{places}f}}".format for places in range(5)},
 }
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from worker.core.report.content import Labels, Report, Section
 from worker.core.report.fonts import BOLD, PERSIAN_FONT, REGULAR
-
 from worker.core.report.pandoc import TreeWriter, convert, name_section, strip_markup
 from worker.core.report.wording import Wording, strip_isolates
 
 STYLE = Path(__file__).with_name("style.css")
+
 
 def write_html(report: Report, labels: Labels, wording: Wording, path: Path) -> None:
     """Writes the page."""
@@ -22,7 +22,9 @@ def write_html(report: Report, labels: Labels, wording: Wording, path: Path) -> 
     body = convert(writer.write(), "html5", "--mathml")
     # Pandoc knows left and right only; what is meant is where the line begins and where it ends.
     body = body.replace("text-align: left;", "text-align: start;").replace("text-align: right;", "text-align: end;")
-    body = re.sub(r"<table.*?</table>", lambda match: f'<div class="table">{match.group()}</div>', body, flags=re.DOTALL)
+    body = re.sub(
+        r"<table.*?</table>", lambda match: f'<div class="table">{match.group()}</div>', body, flags=re.DOTALL
+    )
     contents = _write_contents([section for section in report.sections if section.numbered], labels)
     at = body.index('<h1 id="sec-' + next(one.key for one in report.sections if one.numbered))
     navigation = f'<nav aria-label="{html.escape(wording.term("contents"))}">{contents}</nav>\n'
@@ -53,6 +55,7 @@ def write_html(report: Report, labels: Labels, wording: Wording, path: Path) -> 
 """
     path.write_text(page, encoding="utf-8")
 
+
 def _write_contents(sections: list[Section], labels: Labels) -> str:
     items = []
     for section in sections:
@@ -60,6 +63,7 @@ def _write_contents(sections: list[Section], labels: Labels) -> str:
         inner = _write_contents(list(section.sections), labels) if section.sections else ""
         items.append(f'<li><a href="#sec-{section.key}">{name}</a>{inner}</li>')
     return f"<ol>{''.join(items)}</ol>"
+
 
 def _embed_fonts() -> str:
     faces = []
@@ -70,6 +74,7 @@ def _embed_fonts() -> str:
             f'src: url("data:font/ttf;base64,{data}") format("truetype"); }}\n'
         )
     return "".join(faces)
+
 
 def _write_line(writer: TreeWriter, text: str) -> str:
     tree = {

@@ -28,7 +28,7 @@ LATIN_FONT, MONOSPACE = "Calibri", "Consolas"
 ACCENT, QUIET, RULE = RGBColor(0x1F, 0x4E, 0x79), RGBColor(0x66, 0x66, 0x66), "1F4E79"
 PANDOC_TEXT_WIDTH = Emu(5334000)
 """What pandoc takes 100 % of a picture's width to be."""
-WRITTEN = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+WRITTEN = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """The same for every file: equal facts give equal bytes."""
 SIZES = {"Title": 24, "Subtitle": 12, "Heading 1": 17, "Heading 2": 13.5, "Heading 3": 11.5, "Body Text": 10.5}
 
@@ -195,7 +195,7 @@ def _style_paragraphs(document: Document, report: Report) -> None:
             for attribute, value in (("val", "clear"), ("color", "auto"), ("fill", "F6F6F6")):
                 shading.set(qn(f"w:{attribute}"), value)
             properties.find(qn("w:pStyle")).addnext(shading)
-        elif report.persian and properties.find(qn("w:bidi")) is None and name not in ("Source Code",):
+        elif report.persian and properties.find(qn("w:bidi")) is None and name != "Source Code":
             style = properties.find(qn("w:pStyle"))
             bidi = OxmlElement("w:bidi")
             if style is None:

@@ -1,4 +1,4 @@
-"""The table of contents of a DOCX: a field that Word brings up to date, filled with entries for everything that does not."""
+"""The table of contents of a DOCX: a field that Word brings up to date, with entries for whatever does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def insert_contents(document: Document, report: Report, labels: Labels, title: s
     """Puts title and field before the first numbered section, on a page of their own."""
     first = next(section for section in report.sections if section.numbered)
     place = next(
-        mark for mark in document.element.body.iter(qn("w:bookmarkStart")) if mark.get(qn("w:name")) == f"sec-{first.key}"
+        mark
+        for mark in document.element.body.iter(qn("w:bookmarkStart"))
+        if mark.get(qn("w:name")) == f"sec-{first.key}"
     )
     for level in range(1, DEPTH + 1):
         _add_style(document, level)

@@ -44,7 +44,9 @@ def _embed(parts: dict[str, bytes], name: str) -> None:
         key = uuid.uuid5(uuid.NAMESPACE_URL, file.name)
         parts[f"word/fonts/font{position}.odttf"] = obfuscate(file.read_bytes(), key)
         slots.append(f'<w:{slot} r:id="rId{position}" w:fontKey="{{{str(key).upper()}}}"/>')
-        relationships.append(f'<Relationship Id="rId{position}" Type="{_FONT_TYPE}" Target="fonts/font{position}.odttf"/>')
+        relationships.append(
+            f'<Relationship Id="rId{position}" Type="{_FONT_TYPE}" Target="fonts/font{position}.odttf"/>'
+        )
     parts["word/_rels/fontTable.xml.rels"] = (
         f'<?xml version="1.0" encoding="UTF-8"?><Relationships xmlns="{_RELATIONSHIPS}">'
         f"{''.join(relationships)}</Relationships>"
