@@ -44,6 +44,8 @@ from worker.core.training import BatchProgress, EpochRecord, Evaluation
 from worker.jobs.base import JobContext, ModelRecord, Progress
 
 FLOAT_BITS = 32
+_DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")
+"""What of a model's summary a result repeats, so that it can be read without the model."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,7 @@ def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, A
     """The part of a job's result that every kind has."""
     result = {
         "model_id": saved.model_id,
+        **{name: saved.summary[name] for name in _DESCRIBED},
         "evaluation": saved.summary["evaluation"],
         "accuracy_drop": saved.summary["accuracy_drop"],
         "sparsity": saved.summary["sparsity"],

@@ -48,10 +48,10 @@ class PruneSpec(JobSpec):
     )
     sparsity: float | None = Field(
         None,
-        gt=0,
+        ge=0,
         lt=1,
         description="Fraction to remove (of weights, or of channels). Without it: the highest one whose "
-        "validation drop is at most `max_accuracy_drop`.",
+        "validation drop is at most `max_accuracy_drop`. 0 retrains and removes nothing: the control.",
     )
     max_accuracy_drop: float = Field(1.0, ge=0, le=100, description="Percentage points on validation.")
     steps: int | None = Field(
@@ -121,6 +121,6 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
         "baseline_latency": saved.summary["baseline_latency"],
-        "widths": saved.summary["widths"],
+        "history": found.history_json(),
     }
     return JobOutcome(result, saved.model_id)

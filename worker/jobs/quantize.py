@@ -188,5 +188,6 @@ def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, A
         "size": summary["size"],
         "file_bytes": saved.num_bytes,
         "classification_report": saved.metrics.report,
+        "confusion_matrix": saved.metrics.matrix.tolist(),
         "history": history,
     }

@@ -49,16 +49,29 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Retraining:
+    """The epochs that followed one step, at whose `sparsity` the zeros stood."""
+
+    sparsity: float
+    epochs: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Found:
-    """The model a search ends with, every probe on the way, and which one it is."""
+    """The model a search ends with, every probe on the way, which one it is, and what was retrained."""
 
     model: nn.Module
     probes: tuple[Probe, ...]
     chosen: Probe
+    retrainings: tuple[Retraining, ...] = ()
 
     def probes_json(self) -> list[dict[str, Any]]:
         """The curve as numbers, by sparsity."""
         return [asdict(probe) for probe in sorted(self.probes, key=lambda probe: probe.sparsity)]
+
+    def history_json(self) -> list[dict[str, Any]]:
+        """Each stretch of retraining in the order it was done, its epochs as numbers."""
+        return [asdict(retraining) for retraining in self.retrainings]
 
 
 class Pruner:
@@ -123,10 +136,10 @@ class Pruner:
             )
         )
 
-    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> None:
-        """Fine-tunes in place; weights that are zero stay zero."""
+    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> list[dict[str, Any]]:
+        """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON."""
         if epochs == 0:
-            return
+            return []
         spec = self.spec
         masks = {}
         if spec.pattern is PruningPattern.WEIGHTS:
@@ -135,7 +148,7 @@ class Pruner:
                 for name, module in model.named_modules()
                 if isinstance(module, nn.Conv2d | nn.Linear)
             }
-        fit(
+        history = fit(
             model,
             self.baseline.data,
             TrainingSettings(
@@ -150,6 +163,7 @@ class Pruner:
             on_batch=stage.on_batch,
             on_epoch=stage.on_epoch,
         )
+        return history.to_json()
 
 
 def search_one_shot(pruner: Pruner) -> Found:
@@ -198,8 +212,9 @@ def search_step_by_step(pruner: Pruner) -> Found:
     planned = compute_sparsities(spec.schedule, final, spec.steps or 1)
     stretch = 88 / (len(planned) + (0 if spec.sparsity is not None else REFINEMENTS))
     probes: list[Probe] = []
+    retrainings: list[Retraining] = []
 
-    def take_step(model: nn.Module, sparsity: float) -> tuple[nn.Module, Probe]:
+    def take_step(model: nn.Module, sparsity: float, epochs_before: int) -> tuple[nn.Module, Probe]:
         position = len(probes)
         first = min(2 + stretch * position, 90.0)
         stage = Stage(
@@ -209,23 +224,25 @@ def search_step_by_step(pruner: Pruner) -> Found:
         pruned = pruner.prune(model, sparsity)
 
         def compute() -> dict[str, Any]:
-            pruner.retrain(pruned, epochs_per_step, stage)
-            return {"widths": list(get_widths(pruner.architecture, pruned)), "state": snapshot(pruned)}
+            history = pruner.retrain(pruned, epochs_per_step, stage)
+            widths = list(get_widths(pruner.architecture, pruned))
+            return {"widths": widths, "state": snapshot(pruned), "history": history}
 
         kept = keep_step(context.scratch, f"step-{position}", compute)
         stepped = rebuild_model(pruner.baseline, kept)
-        probe = pruner.measure(stepped, (position + 1) * epochs_per_step)
+        probe = pruner.measure(stepped, epochs_before + epochs_per_step)
         probes.append(probe)
+        retrainings.append(Retraining(probe.sparsity, kept["history"]))
         pruner.report(probe, first + stretch)
         return stepped, probe
 
-    model, within, beyond = baseline.model, None, None
+    model, within, beyond, epochs = baseline.model, None, None, 0
     for sparsity in planned:
-        stepped, probe = take_step(model, sparsity)
+        stepped, probe = take_step(model, sparsity, epochs)
         if spec.sparsity is None and not probe.within:
             beyond = sparsity
             break
-        model, within = stepped, probe
+        model, within, epochs = stepped, probe, probe.retrained_epochs
     if spec.sparsity is None and beyond is None:
         context.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
     if beyond is not None:
@@ -233,15 +250,16 @@ def search_step_by_step(pruner: Pruner) -> Found:
         for _ in range(REFINEMENTS):
             # Half-way in density, by its logarithm: from 95 % to 99 % the middle is 97.8 %.
             middle = 1 - ((1 - low) * (1 - beyond)) ** 0.5
-            stepped, probe = take_step(model, middle)
+            stepped, probe = take_step(model, middle, epochs)
             if probe.within:
-                model, within, low = stepped, probe, middle
+                model, within, low, epochs = stepped, probe, middle, probe.retrained_epochs
             else:
                 beyond = middle
     if within is None:
         context.warn("no step came back within the drop: the model is left as it was")
         within = pruner.measure(model)
-    return Found(model, (*probes, within) if within not in probes else tuple(probes), within)
+    measured = (*probes, within) if within not in probes else tuple(probes)
+    return Found(model, measured, within, tuple(retrainings))
 
 
 def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
@@ -253,13 +271,19 @@ def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
     tuned = copy_model(found.model, info)
 
     def compute() -> dict[str, Any]:
-        pruner.retrain(tuned, epochs, stage)
-        return {"widths": list(info.widths), "state": snapshot(tuned)}
+        history = pruner.retrain(tuned, epochs, stage)
+        return {"widths": list(info.widths), "state": snapshot(tuned), "history": history}
 
-    tuned = rebuild_model(pruner.baseline, keep_step(pruner.context.scratch, "fine-tune", compute))
+    kept = keep_step(pruner.context.scratch, "fine-tune", compute)
+    tuned = rebuild_model(pruner.baseline, kept)
     probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
     better = probe.accuracy > found.chosen.accuracy
-    return Found(tuned if better else found.model, (*found.probes, probe), probe if better else found.chosen)
+    return Found(
+        tuned if better else found.model,
+        (*found.probes, probe),
+        probe if better else found.chosen,
+        (*found.retrainings, Retraining(probe.sparsity, kept["history"])),
+    )
 
 
 def search(pruner: Pruner) -> Found:

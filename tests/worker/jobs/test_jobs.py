@@ -81,6 +81,18 @@ def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: 
     assert [point["sparsity"] for point in result["curve"]] == pytest.approx([0.2, 0.4, 0.6], abs=1e-3)
     assert result["sparsity"]["total"] == pytest.approx(0.6, abs=1e-3)
     assert len(context.epochs) == 3
+    assert [point["retrained_epochs"] for point in result["curve"]] == [1, 2, 3]
+    for step, point in zip(result["history"], result["curve"], strict=True):
+        assert step["sparsity"] == point["sparsity"]
+        assert [epoch["validation_accuracy"] for epoch in step["epochs"]] == [point["accuracy"]]
+
+
+def test_sparsity_zero_is_the_same_retraining_without_pruning(shop: Shop) -> None:
+    outcome, context = shop.run("prune", **GRADUAL | {"sparsity": 0})
+    result = check_products(outcome, context)
+    assert len(context.epochs) == result["chosen"]["retrained_epochs"] == 3
+    # Adjacent pixels at the edge of the digits are always black: weights on them may be zero, but none was removed.
+    assert result["sparsity"]["total"] < 0.001
 
 
 def test_channel_pruning_makes_the_network_narrower(shop: Shop) -> None:
