@@ -16,8 +16,10 @@ from sqlmodel import Session, col, select
 from storage.database import clock
 from storage.errors import LeaseLost
 from storage.events import add_event
+from storage.ids import new_id
 from storage.jobs import MetricPoint, get_job
-from storage.tables import Artifact, Job, JobMetric, JobStatus, Model, utc_now
+from storage.steps import announce_start, conclude, list_children, reflect_progress
+from storage.tables import TERMINAL, Artifact, Job, JobMetric, JobStatus, Model, utc_now
 
 _MAX_WARNINGS = 100
 _ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
@@ -30,6 +32,16 @@ class Lease:
     job_id: str
     attempt: int
     holder: str
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A child job that a run asks for. name: within its parent; expected_s: what it may cost, for the progress bar."""
+
+    name: str
+    resolved_spec: Mapping[str, Any]
+    step_hash: str
+    expected_s: float
 
 
 def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
@@ -65,6 +77,7 @@ def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
         return None
     job = get_job(session, claimed)
     add_event(session, job.id, job.attempt, "started", {})
+    announce_start(session, job)
     return job
 
 
@@ -100,13 +113,14 @@ def record_progress(
     """
     _write_held(session, lease, progress=dict(progress), phase=phase, updated_at=utc_now())
     points = [(name, point) for name, series in (metrics or {}).items() for point in series]
+    data = {**progress, "phase": phase}
+    if message is not None:
+        data["message"] = message
+    if points:
+        data["metrics"] = {name: point.value for name, point in points}
     if log:
-        data = {**progress, "phase": phase}
-        if message is not None:
-            data["message"] = message
-        if points:
-            data["metrics"] = {name: point.value for name, point in points}
         add_event(session, lease.job_id, lease.attempt, "progress", data)
+    reflect_progress(session, lease.job_id, data if log else None)
     now = utc_now()
     for name, point in points:
         row = JobMetric(job_id=lease.job_id, attempt=lease.attempt, name=name, step=point.step, created_at=now)
@@ -183,6 +197,69 @@ def release_job(session: Session, lease: Lease, *, artifacts: Sequence[Artifact]
     return JobStatus.QUEUED
 
 
+def suspend_job(
+    session: Session, lease: Lease, *, steps: Sequence[PlannedStep], done_s: float, later_s: float
+) -> JobStatus:
+    """The attempt ends to wait for its steps; those that do not exist yet are queued with it as their parent.
+
+    done_s, later_s: what the steps before and after these are expected to cost. The attempt stays counted, because it
+    is the fencing token; in its place one more is allowed. Returns the job's status: `running` while it waits, `queued`
+    where the steps have ended meanwhile, `cancelled` where that was asked. Raises LeaseLost.
+    """
+    if _write_held(session, lease, max_attempts=Job.max_attempts + 1, updated_at=utc_now()):
+        finish_cancelled(session, lease)
+        return JobStatus.CANCELLED
+    children = {child.step_hash: child for child in list_children(session, lease.job_id)}
+    for step in steps:
+        if step.step_hash not in children:
+            children[step.step_hash] = _queue_step(session, lease.job_id, step)
+    if all(children[step.step_hash].status in TERMINAL for step in steps):
+        _requeue(session, lease, {"reason": "steps_ended"})
+        return JobStatus.QUEUED
+    waits_for = {
+        "done_s": done_s,
+        "later_s": later_s,
+        "steps": {children[step.step_hash].id: {"name": step.name, "expected_s": step.expected_s} for step in steps},
+    }
+    _write_held(
+        session,
+        lease,
+        lease_holder=None,
+        lease_expires_at=None,
+        waits_for=waits_for,
+        phase=f"waiting for {', '.join(step.name for step in steps)}",
+        updated_at=utc_now(),
+    )
+    names = {step.name: children[step.step_hash].id for step in steps}
+    add_event(session, lease.job_id, lease.attempt, "waiting", {"steps": names})
+    return JobStatus.RUNNING
+
+
+def _queue_step(session: Session, parent_id: str, step: PlannedStep) -> Job:
+    # Not held up by a full queue: its parent was accepted with all that it entails.
+    spec = step.resolved_spec
+    now = utc_now()
+    job = Job(
+        id=new_id("job"),
+        kind=spec["kind"],
+        name=spec["name"],
+        labels=dict(spec["labels"]),
+        spec=dict(spec),
+        resolved_spec=dict(spec),
+        model_id=spec.get("model_id"),
+        parent_job_id=parent_id,
+        step_hash=step.step_hash,
+        max_attempts=spec["max_attempts"],
+        max_runtime_s=spec["max_runtime_s"],
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(job)
+    session.flush()
+    add_event(session, job.id, 0, "queued", {})
+    return job
+
+
 def requeue_expired(session: Session) -> list[tuple[Lease, JobStatus]]:
     """Ends the attempts whose lease ran out by the database's clock: queued again while attempts are left.
 
@@ -230,6 +307,8 @@ def _finish(session: Session, lease: Lease, status: JobStatus, artifacts: Sequen
     session.add_all(artifacts)
     error = values.get("error")
     add_event(session, lease.job_id, lease.attempt, status, {} if error is None else {"error": error})
+    session.flush()
+    conclude(session, lease.job_id)
 
 
 def _write_held(session: Session, lease: Lease, **values: Any) -> bool:

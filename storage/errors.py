@@ -88,6 +88,17 @@ class InvalidModel(JobError):
     title = "The model cannot be used"
 
 
+class StepFailed(JobError):
+    """A step of a job has failed, or was cancelled; the step's own error says why."""
+
+    title = "A step of the job failed"
+
+    def __init__(self, detail: str, *, code: str, retryable: bool) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retryable = retryable
+
+
 class Diverged(JobError):
     """Training reached a loss that is not finite."""
 

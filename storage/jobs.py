@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func
 from sqlmodel import Session, col, select
 
 from storage.artifacts import remove_unreferenced
@@ -21,6 +21,7 @@ from storage.events import add_event
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.paging import Page, fetch_page
+from storage.steps import list_children, stop_job
 from storage.tables import (
     TERMINAL,
     Artifact,
@@ -64,11 +65,12 @@ def submit_job(
     max_attempts: int,
     max_runtime_s: int,
     max_queued: int,
+    step_hash: str | None = None,
     idempotency: tuple[str, str] | None = None,
-    parent_job_id: str | None = None,
 ) -> tuple[Job, bool]:
     """Queues a job; returns it and whether it is new.
 
+    step_hash: of `compute_step_hash`; without it no other job ever reuses this one's result.
     idempotency: the client's key and a hash of all that it sent. Raises QueueFull, IdempotencyMismatch.
     """
     serialize(session, _SUBMIT_LOCK)
@@ -91,7 +93,7 @@ def submit_job(
         spec=dict(spec),
         resolved_spec=dict(resolved_spec),
         model_id=model_id,
-        parent_job_id=parent_job_id,
+        step_hash=step_hash,
         max_attempts=max_attempts,
         max_runtime_s=max_runtime_s,
         created_at=now,
@@ -125,6 +127,7 @@ def list_jobs(
     kind: str | None = None,
     label: tuple[str, str] | None = None,
     model_id: str | None = None,
+    parent_job_id: str | None = None,
     created_after: datetime | None = None,
     page_size: int = 50,
     page_token: str | None = None,
@@ -139,6 +142,8 @@ def list_jobs(
         query = query.where(_has_label(session, *label))
     if model_id is not None:
         query = query.where(col(Job.model_id) == model_id)
+    if parent_job_id is not None:
+        query = query.where(col(Job.parent_job_id) == parent_job_id)
     if created_after is not None:
         query = query.where(col(Job.created_at) > created_after)
     return fetch_page(session, query, Job, page_size, page_token)
@@ -155,51 +160,52 @@ def request_cancel(session: Session, job_id: str) -> Job:
 
     Raises NotFound, and Conflict where the job has succeeded or failed.
     """
-    now = utc_now()
-    stopped = session.exec(
-        update(Job)
-        .where(col(Job.id) == job_id, col(Job.status) == JobStatus.QUEUED)
-        .values(status=JobStatus.CANCELLED, cancel_requested=True, finished_at=now, updated_at=now)
-    ).rowcount
-    asked = 0
-    if not stopped:
-        asked = session.exec(
-            update(Job)
-            .where(col(Job.id) == job_id, col(Job.status) == JobStatus.RUNNING)
-            .values(status=JobStatus.CANCELLING, cancel_requested=True, updated_at=now)
-        ).rowcount
+    stopped = stop_job(session, job_id)
     job = get_job(session, job_id)
-    if stopped or asked:
-        add_event(session, job_id, job.attempt, job.status, {})
-    elif job.status not in (JobStatus.CANCELLING, JobStatus.CANCELLED):
+    if not stopped and job.status not in (JobStatus.CANCELLING, JobStatus.CANCELLED):
         raise Conflict(f"the job has {job.status} already and cannot be cancelled")
     return job
 
 
 def delete_job(database: Database, files: FileStore, job_id: str) -> None:
-    """Removes a finished job, its models, its artifacts, and the files that no other job shares.
+    """Removes a finished job with its steps: their models, their artifacts, and the files that no other job shares.
 
-    Raises NotFound, and Conflict while the job runs or another job builds on its models.
+    Raises NotFound, and Conflict while one of them runs, is a step of a job that runs, or another job builds on it.
     """
     with database.transaction() as session:
         job = get_job(session, job_id)
         if job.status not in TERMINAL:
             raise Conflict(f"the job is {job.status}: cancel it, or wait for its end, before deleting it")
-        own_models = select(Model.id).where(col(Model.job_id) == job_id)
-        descends = and_(col(Model.job_id) != job_id, col(Model.parent_model_id).in_(own_models))
-        if session.exec(select(exists().where(descends))).one():
-            raise Conflict("a model of another job descends from a model of this one: delete that job first")
-        waits = and_(col(Job.model_id).in_(own_models), col(Job.status).not_in(TERMINAL))
-        if session.exec(select(exists().where(waits))).one():
-            raise Conflict("a job that has not finished builds on a model of this one")
-        hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id) == job_id)).all())
-        session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.job_id) == job_id))
+        children = list_children(session, job_id)
+        if any(child.status not in TERMINAL for child in children):
+            raise Conflict("a step of the job has not come to its end yet: try again in a moment")
+        doomed = [job_id, *(child.id for child in children)]
+        _check_unused(session, job, doomed)
+        hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id).in_(doomed))).all())
+        session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.job_id).in_(doomed)))
         for table in (JobEvent, JobMetric, Model, Artifact):
-            session.exec(delete(table).where(col(table.job_id) == job_id))
-        session.exec(delete(Job).where(col(Job.id) == job_id))
+            session.exec(delete(table).where(col(table.job_id).in_(doomed)))
+        session.exec(delete(Job).where(col(Job.id).in_(doomed)))
     # After the commit: a file without a row is only waste, a row without its file would be a lie.
     with database.transaction() as session:
         remove_unreferenced(session, files, hashes)
+
+
+def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
+    """Raises Conflict where a job outside `doomed` needs one of them."""
+    models = select(Model.id).where(col(Model.job_id).in_(doomed))
+    others = col(Job.id).not_in(doomed)
+    descends = and_(col(Model.job_id).not_in(doomed), col(Model.parent_model_id).in_(models))
+    if session.exec(select(exists().where(descends))).one():
+        raise Conflict("a model of another job descends from a model of this one: delete that job first")
+    if session.exec(select(exists().where(others, col(Job.output_model_id).in_(models)))).one():
+        raise Conflict("a model of this job is the result of another one: delete that job first")
+    waits = and_(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
+    if session.exec(select(exists().where(waits))).one():
+        raise Conflict("a job that has not finished builds on a model of this one")
+    unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
+    if session.exec(select(exists().where(unfinished))).one():
+        raise Conflict("the job is a step of one that has not finished")
 
 
 def list_events(session: Session, job_id: str, after: int = 0, limit: int = 100) -> list[JobEvent]:

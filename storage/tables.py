@@ -73,6 +73,10 @@ class Job(SQLModel, table=True):
     resolved_spec: dict[str, Any] = _json(dict)
     model_id: str | None = Field(default=None, index=True)
     parent_job_id: str | None = Field(default=None, index=True)
+    step_hash: str | None = Field(default=None, index=True)
+    """Of jobs with the same one, each would have the result of the others: see `storage.steps`."""
+    waits_for: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    """The steps that a parent waits for; NULL unless it waits. See `storage.steps`."""
     output_model_id: str | None = None
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))

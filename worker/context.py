@@ -14,18 +14,28 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from storage.artifacts import get_artifact
 from storage.attempts import Lease, add_warning, record_progress
 from storage.database import Database
 from storage.errors import CorruptFile, InvalidModel, NotFound
 from storage.files import FileStore
 from storage.ids import new_id
-from storage.jobs import MetricPoint
+from storage.jobs import MetricPoint, get_job
 from storage.models import get_model
 from storage.settings import Settings
+from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
-from worker.engine.outcome import Outcome, StagedModel, staged_file
-from worker.jobs.base import DatasetLocation, JobCancelled, JobOutcome, ModelRecord, Progress
+from worker.engine.outcome import Outcome, StagedModel, Wait, staged_file
+from worker.engine.stepping import look_up_step, read_step, stage_step
+from worker.jobs.base import (
+    DatasetLocation,
+    FinishedStep,
+    JobCancelled,
+    JobOutcome,
+    ModelRecord,
+    Progress,
+    Step,
+    StepsPending,
+)
 
 _WRITE_INTERVAL_S = 0.25
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -65,6 +75,10 @@ class Context:
         self._is_cancelled = is_cancelled
         self._artifacts: dict[str, ArtifactKind] = {}
         self._models: dict[str, StagedModel] = {}
+        self._step_models: set[str | None] = set()
+        self._steps_done_s = 0.0
+        self.wait: Wait | None = None
+        """What the run waits for, once it has raised StepsPending."""
         self._warned: set[str] = set()
         self._phase: str | None = None
         self._progress: dict[str, Any] = {}
@@ -79,11 +93,9 @@ class Context:
             return staged_file(self._staging, model.files.get("checkpoint") or model.files["compressed"])
         try:
             with self._database.read() as session:
-                stored = get_model(session, model_id).files
-                artifact_id = stored.get("checkpoint") or stored.get("compressed")
-                if artifact_id is None:
-                    raise InvalidModel("the model has neither a checkpoint nor a compressed file")
-                sha256 = get_artifact(session, artifact_id).sha256
+                sha256 = find_model_file(session, model_id)
+            if sha256 is None:
+                raise InvalidModel("the model has neither a checkpoint nor a compressed file")
             return self._files.verify(sha256)
         except (NotFound, CorruptFile) as error:
             raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
@@ -122,6 +134,26 @@ class Context:
         )
         return model_id
 
+    def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
+        if self._is_cancelled():
+            raise JobCancelled
+        with self._database.read() as session:
+            parent = get_job(session, self.job_id)
+            staged = {name: stage_step(session, name, step) for name, step in steps.items()}
+            found = {name: look_up_step(session, self._files, parent, step) for name, step in staged.items()}
+            done = {
+                name: read_step(session, self._files, parent, job) for name, job in found.items() if job is not None
+            }
+        pending = tuple(staged[name] for name in steps if name not in done)
+        self._steps_done_s += sum(step.expected_s for name, step in steps.items() if name in done)
+        if pending:
+            self.wait = Wait(steps=pending, done_s=self._steps_done_s, later_s=later_s)
+            raise StepsPending
+        self._step_models |= {step.output_model_id for step in done.values()}
+        total_s = self._steps_done_s + later_s
+        self.report(Progress(percent=round(100 * self._steps_done_s / total_s, 1) if total_s else None))
+        return {name: done[name] for name in steps}
+
     def report(self, progress: Progress) -> None:
         if self._is_cancelled():
             raise JobCancelled
@@ -158,8 +190,8 @@ class Context:
         missing = [name for name in self._artifacts if not staged_file(self._staging, name).is_file()]
         if missing:
             raise FileNotFoundError(f"artifacts were announced and never written: {missing}")
-        if outcome.output_model_id is not None and outcome.output_model_id not in self._models:
-            raise ValueError("the output model is none that this job has saved")
+        if outcome.output_model_id not in {None, *self._models, *self._step_models}:
+            raise ValueError("the output model is none that this job or one of its steps has saved")
         result = self._finite(dict(outcome.result), "the result")
         self._progress |= {"percent": 100.0, "eta_s": 0.0}
         self._write()

@@ -93,6 +93,7 @@ def get_job_list(
     ] = None,
     label: Annotated[str | None, Query(pattern=_LABEL, max_length=150, description="`key=value`")] = None,
     model_id: Annotated[str | None, Query(max_length=50, description="Jobs that started from this model.")] = None,
+    parent_job_id: Annotated[str | None, Query(max_length=50, description="Steps of this job.")] = None,
     created_after: Annotated[
         AwareDatetime | None,
         BeforeValidator(_check_rfc_3339),
@@ -109,6 +110,7 @@ def get_job_list(
         kind=kind,
         label=_parse_label(label),
         model_id=model_id,
+        parent_job_id=parent_job_id,
         created_after=created_after,
         page_size=min(page_size, LARGEST_PAGE),
         page_token=page_token,
@@ -185,7 +187,7 @@ def cancel_job(job_id: JobId, session: WriteSession) -> Response:
     responses=problems(404, 409, 422),
 )
 def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep) -> None:
-    """Removes the job, its models and its artifacts; refused while another job builds on its models."""
+    """Removes the job, its steps, their models and artifacts; refused while another job builds on them."""
     delete_job(database, files, job_id)
 
 

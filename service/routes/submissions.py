@@ -28,6 +28,7 @@ from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
+from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
 from worker.jobs import SPECS
 from worker.jobs.base import LATEST_MODEL, JobSpec
@@ -77,6 +78,7 @@ def _submit(
             max_attempts=spec.max_attempts,
             max_runtime_s=spec.max_runtime_s,
             max_queued=max_queued,
+            step_hash=compute_step_hash(session, resolved, spec.version),
             idempotency=None if key is None else (key, _hash_request(spec.kind, sent)),
         )
 
@@ -163,6 +165,7 @@ def retry_job(
         max_attempts=job.resolved_spec["max_attempts"],
         max_runtime_s=job.max_runtime_s,
         max_queued=settings.max_queued_jobs,
+        step_hash=compute_step_hash(session, job.resolved_spec, SPECS[job.kind].version),
         idempotency=None if idempotency_key is None else (idempotency_key, _hash_request("retry", job_id)),
     )
     return _accepted(again, is_new)

@@ -43,6 +43,8 @@ class JobLinks(Answer):
     result: str
     cancel: str
     retry: str
+    steps: str = Field(description="The jobs that are steps of this one.")
+    parent: str | None = Field(description="The job that this one is a step of.")
 
 
 class JobSummary(Answer):
@@ -56,7 +58,7 @@ class JobSummary(Answer):
     phase: str | None = Field(description="What it is doing now; an open vocabulary.")
     progress: JobProgress
     model_id: str | None = Field(description="The model that it started from.")
-    parent_job_id: str | None
+    parent_job_id: str | None = Field(description="The job that it is a step of.")
     output_model_id: str | None = Field(description="The model that it made.")
     error: JobFailure | None
     warnings: list[str]
@@ -153,20 +155,25 @@ class JobResult(Answer):
     artifacts: list[ArtifactAnswer]
 
 
-def build_job_links(job_id: str) -> JobLinks:
+def build_job_links(job: Job) -> JobLinks:
     """Links of a job, relative to the server."""
-    base = f"/v1/jobs/{job_id}"
-    return JobLinks(self=base, **{name: f"{base}/{name}" for name in JobLinks.model_fields if name != "self"})
+    base = f"/v1/jobs/{job.id}"
+    return JobLinks(
+        self=base,
+        **{name: f"{base}/{name}" for name in JobLinks.model_fields if name not in ("self", "steps", "parent")},
+        steps=f"/v1/jobs?parent_job_id={job.id}",
+        parent=job.parent_job_id and f"/v1/jobs/{job.parent_job_id}",
+    )
 
 
 def build_job(job: Job) -> JobAnswer:
     """Row → answer."""
-    return JobAnswer(**job.model_dump(), links=build_job_links(job.id))
+    return JobAnswer(**job.model_dump(), links=build_job_links(job))
 
 
 def build_job_summary(job: Job) -> JobSummary:
     """Row → answer of lists."""
-    return JobSummary(**job.model_dump(), links=build_job_links(job.id))
+    return JobSummary(**job.model_dump(), links=build_job_links(job))
 
 
 def build_event(event: JobEvent) -> EventAnswer:

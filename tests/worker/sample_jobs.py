@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from storage.errors import Diverged
 from worker.catalog import ArtifactKind
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
 
 PRELOAD = ()
 
@@ -122,6 +122,37 @@ def _with_grandchild(spec: SampleSpec, context: JobContext) -> JobOutcome:
     return _ignore_everything(spec, context)
 
 
+def _step(spec: SampleSpec, action: str, **changes: Any) -> Step:
+    return Step(SampleSpec(action=action, witness=spec.witness, name=action, **changes), expected_s=10)
+
+
+def _parent(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    """A step, then two that depend on nothing, and a result made of them all."""
+    first = context.run_steps({"first": _step(spec, "succeed")}, later_s=20)["first"]
+    both = context.run_steps({"second": _step(spec, "wait_for_go"), "third": _step(spec, "imports")})
+    assert first.artifacts[1].path.read_bytes() == b"weights" * 1000
+    steps = {"first": first, **both}
+    return JobOutcome(
+        {name: {"job_id": step.job_id, "is_reused": step.is_reused} for name, step in steps.items()},
+        first.output_model_id,
+    )
+
+
+def _parent_of_failing(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    context.run_steps({"doomed": _step(spec, "fail"), "endless": _step(spec, "wait")})
+    raise AssertionError
+
+
+def _parent_of_crashing(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    context.run_steps({"doomed": _step(spec, "exit", max_attempts=1)})
+    raise AssertionError
+
+
+def _parent_of_waiting(spec: SampleSpec, context: JobContext) -> JobOutcome:
+    context.run_steps({"endless": _step(spec, "wait"), "behind": _step(spec, "imports")})
+    raise AssertionError
+
+
 def _imports(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
     return JobOutcome({"torch": "torch" in sys.modules, "group": os.getpgid(0) == os.getpid()})
 
@@ -139,4 +170,8 @@ _ACTIONS = {
     "ignore_everything": _ignore_everything,
     "with_grandchild": _with_grandchild,
     "imports": _imports,
+    "parent": _parent,
+    "parent_of_failing": _parent_of_failing,
+    "parent_of_crashing": _parent_of_crashing,
+    "parent_of_waiting": _parent_of_waiting,
 }

@@ -32,7 +32,7 @@ from storage.errors import DiskFull, JobError, LeaseLost
 from storage.settings import Settings
 from worker.context import Context
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
-from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec
+from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
 
 _PR_SET_PDEATHSIG = 1
 
@@ -155,6 +155,9 @@ def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
         log.info("cancelled")
         _write_pending(context)
         return Outcome(status="cancelled")
+    except StepsPending:
+        log.info("waits for its steps")
+        return Outcome(status="waiting", wait=context.wait)
     except LeaseLost:
         raise
     except Exception as error:

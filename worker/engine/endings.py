@@ -30,6 +30,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RELEASED = "released"
+    WAITING = "waiting"
     CRASHED = "crashed"
     DISCARDED = "discarded"
 
@@ -58,6 +59,8 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
         return Judgement(Verdict.FAILED, _describe_deadline(max_runtime_s))
     if stop is Stop.RELEASE:
         return Judgement(Verdict.RELEASED)
+    if stop is None and outcome is not None and outcome.status == "waiting":
+        return Judgement(Verdict.WAITING)
     if stop is Stop.CANCEL or outcome is not None:
         return Judgement(Verdict.CANCELLED)
     return Judgement(Verdict.CRASHED, _describe_crash(ending))

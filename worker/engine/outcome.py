@@ -44,16 +44,34 @@ class StagedModel(_Record):
     summary: Mapping[str, Any]
 
 
+class StagedStep(_Record):
+    """A child job to be; `expected_s` is what it may cost."""
+
+    name: str
+    resolved_spec: Mapping[str, Any]
+    step_hash: str
+    expected_s: float
+
+
+class Wait(_Record):
+    """What a run waits for that cannot go on yet, and what the steps before and after may cost."""
+
+    steps: tuple[StagedStep, ...]
+    done_s: float
+    later_s: float
+
+
 class Outcome(_Record):
     """How the run ended, as its own process saw it. error: {code, title, detail, retryable}."""
 
-    status: Literal["succeeded", "failed", "cancelled"]
+    status: Literal["succeeded", "failed", "cancelled", "waiting"]
     result: Mapping[str, Any] = {}
     output_model_id: str | None = None
     error: Mapping[str, Any] | None = None
     artifacts: Mapping[str, ArtifactKind] = {}
     """Name → kind; the file lies at `staged_file(staging, name)`."""
     models: tuple[StagedModel, ...] = ()
+    wait: Wait | None = None
 
 
 def staged_file(staging: Path, name: str) -> Path:

@@ -9,11 +9,13 @@ from sqlmodel import Session
 
 from storage.attempts import (
     Lease,
+    PlannedStep,
     finish_cancelled,
     finish_failed,
     finish_succeeded,
     release_job,
     retry_or_fail,
+    suspend_job,
 )
 from storage.database import Database
 from storage.errors import DiskFull, LeaseLost
@@ -47,7 +49,8 @@ def settle_attempt(
         try:
             if judgement.verdict is Verdict.SUCCEEDED and outcome is not None:
                 publication = publish_outcome(files, lease, attempt.staging, outcome)
-            else:
+            # A parent's attempts are many and short: what they had to say stands in its events.
+            elif judgement.verdict is not Verdict.WAITING:
                 publication = publish_log(files, lease, attempt.staging)
         except (DiskFull, OSError) as error:
             log.exception("attempt %d of %s could not be published", lease.attempt, lease.job_id)
@@ -79,6 +82,10 @@ def _write(
             models=publication.models,
         )
         return JobStatus.SUCCEEDED
+    if judgement.verdict is Verdict.WAITING and outcome is not None and outcome.wait is not None:
+        wait = outcome.wait
+        steps = [PlannedStep(step.name, step.resolved_spec, step.step_hash, step.expected_s) for step in wait.steps]
+        return suspend_job(session, lease, steps=steps, done_s=wait.done_s, later_s=wait.later_s)
     if judgement.verdict is Verdict.FAILED:
         finish_failed(session, lease, error=error, artifacts=artifacts)
         return JobStatus.FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -43,6 +43,9 @@ class JobSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    version: ClassVar[int] = 1
+    """Counts up when results of the kind change their meaning: what was computed before is then not reused."""
+
     kind: str
     name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")
     labels: dict[LabelKey, LabelValue] = Field(
@@ -59,6 +62,44 @@ class JobSpec(BaseModel):
 
 class JobCancelled(Exception):
     """Raised by `JobContext.report` once a cancel was asked for. Not an error: let it pass."""
+
+
+class StepsPending(Exception):
+    """Raised by `JobContext.run_steps` where steps have not ended yet. Not an error: let it pass."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A child job to be run. expected_s: what it may cost; only its relation to other steps matters."""
+
+    spec: JobSpec
+    expected_s: float
+
+
+@dataclass(frozen=True)
+class StepArtifact:
+    """A published file of a step."""
+
+    name: str
+    kind: str
+    sha256: str
+    num_bytes: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class FinishedStep:
+    """A succeeded child job. seconds: from its first start to its end."""
+
+    job_id: str
+    kind: str
+    spec: Mapping[str, Any]
+    result: Mapping[str, Any]
+    output_model_id: str | None
+    artifacts: tuple[StepArtifact, ...]
+    seconds: float
+    is_reused: bool
+    """The job had been done before, for somebody else."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +170,14 @@ class JobContext(Protocol):
 
     def save_model(self, record: ModelRecord) -> str:
         """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
+
+    def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
+        """Runs child jobs, those that have been done before excepted; returns them by name.
+
+        Where one has not ended, raises StepsPending: the attempt is over, the job waits without a process, and later
+        `run` starts again from its beginning, to pass here at once. So do nothing expensive before, and ask for the
+        same steps again. later_s: what the steps not asked for yet may cost. Raises StepFailed, JobCancelled.
+        """
 
     def report(self, progress: Progress) -> None:
         """Records progress. Cheap: may be called per batch. Raises JobCancelled when asked to stop."""

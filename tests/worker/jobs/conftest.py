@@ -12,7 +12,7 @@ import torch
 
 from worker.catalog import ArtifactKind
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import DatasetLocation, JobOutcome, ModelRecord, Progress
+from worker.jobs.base import DatasetLocation, FinishedStep, JobOutcome, ModelRecord, Progress, Step
 
 
 class FakeContext:
@@ -46,6 +46,9 @@ class FakeContext:
         model_id = f"mdl_{len(self.models)}"
         self.models[model_id] = (self.folder / next(iter(record.files.values())), summary)
         return model_id
+
+    def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:  # noqa: ARG002
+        raise AssertionError("no job of these tests has steps")
 
     def report(self, progress: Progress) -> None:
         self.reports.append(progress)

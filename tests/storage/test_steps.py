@@ -1,0 +1,176 @@
+"""Parents and their steps, without processes."""
+
+from __future__ import annotations
+
+import pytest
+from sqlmodel import Session
+
+from storage import attempts, jobs
+from storage.artifacts import build_artifact
+from storage.attempts import Lease, PlannedStep
+from storage.database import Database
+from storage.errors import Conflict
+from storage.files import FileStore
+from storage.steps import compute_step_hash, list_children
+from storage.tables import Job, Model, utc_now
+from tests.storage.conftest import Claim, Submit
+
+STEPS = [
+    PlannedStep(
+        name,
+        {"kind": "train", "name": name, "labels": {"team": "a"}, "max_attempts": 1, "max_runtime_s": 60},
+        f"hash of {name}",
+        expected_s,
+    )
+    for name, expected_s in (("short", 10.0), ("long", 30.0))
+]
+
+
+def suspend(database: Database, lease: Lease) -> str:
+    with database.transaction() as session:
+        return attempts.suspend_job(session, lease, steps=STEPS, done_s=20, later_s=40)
+
+
+def get(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return jobs.get_job(session, job_id)
+
+
+def get_children(database: Database, job_id: str) -> list[Job]:
+    with database.read() as session:
+        return list_children(session, job_id)
+
+
+def succeed(database: Database, lease: Lease) -> None:
+    with database.transaction() as session:
+        attempts.finish_succeeded(session, lease, result={}, output_model_id=None, artifacts=[], models=[])
+
+
+def test_a_waiting_parent_holds_no_lease_that_could_run_out(database: Database, submit: Submit, claim: Claim) -> None:
+    parent = submit()
+    assert suspend(database, claim(ttl=-1)) == "running"
+    with database.transaction() as session:
+        assert attempts.requeue_expired(session) == []
+    waiting = get(database, parent.id)
+    assert (waiting.status, waiting.lease_holder, waiting.lease_expires_at) == ("running", None, None)
+    assert [child.labels for child in get_children(database, parent.id)] == [{"team": "a"}, {"team": "a"}]
+
+
+def test_the_parents_bar_is_made_of_what_its_steps_are_expected_to_cost(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    suspend(database, claim())
+    succeed(database, claim())
+    second = claim()
+    with database.transaction() as session:
+        attempts.record_progress(session, second, progress={"percent": 50.0}, phase="training", message="epoch 1")
+    waiting = get(database, parent.id)
+    # 20 before, 10 for the first step, half of 30 for the second: 45 of 100.
+    assert (waiting.progress["percent"], waiting.progress["eta_s"]) == (45.0, 55.0)
+    assert waiting.phase == "long: training"
+    with database.read() as session:
+        assert jobs.list_events(session, parent.id)[-1].data["message"] == "long: epoch 1"
+
+
+def test_a_parent_whose_steps_ended_before_it_began_to_wait_does_not_wait_for_ever(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    suspend(database, claim())
+    first, second = claim(), claim()
+    with database.transaction() as session:
+        attempts.finish_failed(session, first, error={"code": "diverged"})
+    lease = claim()  # woken early, by the failure
+    assert lease.job_id == parent.id
+    succeed(database, second)
+    assert suspend(database, lease) == "queued"
+    assert len(get_children(database, parent.id)) == 2
+
+
+def test_a_parent_whose_steps_are_all_queued_is_cancelled_at_once_with_them(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    suspend(database, claim())
+    with database.transaction() as session:
+        assert jobs.request_cancel(session, parent.id).status == "cancelled"
+    assert [child.status for child in get_children(database, parent.id)] == ["cancelled", "cancelled"]
+    with database.read() as session:
+        assert [event.type for event in jobs.list_events(session, parent.id)] == [
+            "queued", "started", "waiting", "cancelling", "step_ended", "step_ended", "cancelled",
+        ]  # fmt: skip
+
+
+def test_a_cancel_that_comes_while_the_parent_goes_to_wait_is_kept(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    lease = claim()
+    with database.transaction() as session:
+        jobs.request_cancel(session, parent.id)
+    assert suspend(database, lease) == "cancelled"
+    assert get_children(database, parent.id) == []
+
+
+def test_an_ended_parent_hears_nothing_more_of_its_steps(database: Database, submit: Submit, claim: Claim) -> None:
+    parent = submit()
+    suspend(database, claim())
+    first, second = claim(), claim()
+    with database.transaction() as session:
+        attempts.finish_failed(session, first, error={"code": "diverged"})
+    with database.transaction() as session:
+        attempts.finish_failed(session, claim(), error={"code": "diverged"})
+    with database.read() as session:
+        assert jobs.list_events(session, parent.id)[-1].type == "failed"
+    assert get(database, second.job_id).status == "cancelling"
+    with database.transaction() as session:
+        attempts.finish_cancelled(session, second)
+    with database.read() as session:
+        assert jobs.list_events(session, parent.id)[-1].type == "failed"
+
+
+def test_a_step_of_an_unfinished_parent_and_a_model_that_is_a_parents_result_are_not_deleted(
+    database: Database, files: FileStore, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    suspend(database, claim())
+    lease, other = claim(), claim()
+    artifact = build_artifact(
+        job_id=lease.job_id, kind="checkpoint", name="c", media_type="m", sha256="0" * 64, num_bytes=1
+    )
+    model = Model(
+        id="mdl_1", job_id=lease.job_id, name="n", architecture="mlp", dataset="digits",
+        files={"checkpoint": artifact.id}, created_at=utc_now(),
+    )  # fmt: skip
+    with database.transaction() as session:
+        attempts.finish_succeeded(
+            session, lease, result={}, output_model_id="mdl_1", artifacts=[artifact], models=[model]
+        )
+    with pytest.raises(Conflict, match="step of one that has not finished"):
+        jobs.delete_job(database, files, lease.job_id)
+    succeed(database, other)
+    with database.transaction() as session:
+        attempts.finish_succeeded(
+            session, claim_in(session), result={}, output_model_id="mdl_1", artifacts=[], models=[]
+        )
+    with pytest.raises(Conflict, match="result of another one"):
+        jobs.delete_job(database, files, lease.job_id)
+    jobs.delete_job(database, files, parent.id)
+    assert get_children(database, parent.id) == []
+
+
+def claim_in(session: Session) -> Lease:
+    job = attempts.claim_job(session, "worker", 30)
+    assert job is not None
+    return Lease(job.id, job.attempt, "worker")
+
+
+def test_what_cannot_change_a_result_is_no_part_of_the_hash(database: Database) -> None:
+    spec = {"kind": "train", "seed": 0, "epochs": 3, "name": None, "labels": {}, "max_attempts": 2, "max_runtime_s": 60}
+    with database.read() as session:
+        plain = compute_step_hash(session, spec, 1)
+        named = {"name": "n", "labels": {"a": "b"}, "max_attempts": 1, "max_runtime_s": 5}
+        assert compute_step_hash(session, spec | named, 1) == plain
+        others = [compute_step_hash(session, spec | change, 1) for change in ({"seed": 1}, {"epochs": 4})]
+        assert len({plain, *others, compute_step_hash(session, spec, 2)}) == 4
