@@ -116,8 +116,9 @@ def get_job(session: Session, job_id: str) -> Job:
 
 
 def find_newest_job(session: Session) -> Job | None:
-    """The job that was submitted last, or None."""
-    return session.exec(select(Job).order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(1)).first()
+    """The job that was submitted last, or None. Steps were submitted by nobody."""
+    submitted = select(Job).where(col(Job.parent_job_id).is_(None))
+    return session.exec(submitted.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(1)).first()
 
 
 def list_jobs(

@@ -18,8 +18,11 @@ def get_model(session: Session, model_id: str) -> Model:
 
 
 def find_newest_model(session: Session, job_kind: str) -> Model | None:
-    """The model that the newest succeeded job of this kind made, or None."""
-    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id)).where(col(Job.kind) == job_kind)
+    """The model that the newest succeeded job of this kind made, or None. Steps do not count: a control is no model
+    that anybody means by "the latest".
+    """
+    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id))
+    query = query.where(col(Job.kind) == job_kind, col(Job.parent_job_id).is_(None))
     return session.exec(query.order_by(col(Model.created_at).desc(), col(Model.id).desc()).limit(1)).first()
 
 
