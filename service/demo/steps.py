@@ -20,7 +20,7 @@ class Step:
 
 
 FASHION_MNIST = Step(
-    "baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 8}
+    "baseline", "baseline", "train", {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 10}
 )
 DIGITS = Step(
     "baseline",

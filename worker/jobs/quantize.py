@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.jobs.products import Baseline, SavedModel
 
 CALIBRATION_EXAMPLES = 1024
-DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 2, 2: 3}
+DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 """Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
