@@ -14,7 +14,7 @@ from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
 from service.parameters import check_parameters
-from service.routes import artifacts, catalog, jobs, models, submissions, system
+from service.routes import artifacts, catalog, jobs, models, submissions, system, uploads
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.files = FileStore(settings)
     app.state.metrics = metrics
-    for resource in (submissions, jobs, artifacts, models, catalog, system):
+    for resource in (submissions, jobs, artifacts, models, uploads, catalog, system):
         app.include_router(resource.router)
     install_documents(app)
     install_error_handlers(app)

@@ -17,7 +17,8 @@ from service.errors import PROBLEM_MEDIA_TYPE
 from service.schemas.base import Problem
 from service.schemas.catalog import SizeEstimateRequest
 from service.schemas.jobs import ResolvedSpec
-from worker.jobs import SPECS
+from service.schemas.predictions import PixelPicture
+from worker.jobs import POSTED_SPECS
 
 _STATIC = Path(__file__).parent / "static"
 _TITLE = "Tonok"
@@ -49,6 +50,7 @@ _MEANING = {
     422: "A field is wrong; `errors` names it.",
     429: "The queue is full.",
     503: "Not ready.",
+    507: "The disk is full.",
 }
 
 
@@ -98,7 +100,7 @@ def install_documents(app: FastAPI) -> None:
 def _build_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=_TITLE, version=app.version, description=_DESCRIPTION, tags=_TAGS, routes=app.routes)
     # FastAPI collects the schemas of bodies that it parses itself; ours are parsed by service/bodies.py.
-    bodies: list[type[BaseModel]] = [*SPECS.values(), SizeEstimateRequest]
+    bodies: list[type[BaseModel]] = [*POSTED_SPECS.values(), SizeEstimateRequest, PixelPicture]
     _, schemas = models_json_schema(
         [
             *((body, "validation") for body in bodies),

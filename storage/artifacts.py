@@ -14,6 +14,8 @@ from storage.ids import new_id
 from storage.tables import Artifact, utc_now
 
 _PUBLISH_LOCK = 7_406_019
+_UPLOAD = "upload"
+"""`ArtifactKind.UPLOAD` of worker/catalog.py."""
 
 
 def get_artifact(session: Session, artifact_id: str) -> Artifact:
@@ -52,6 +54,23 @@ def build_artifact(*, job_id: str, kind: str, name: str, media_type: str, sha256
         num_bytes=num_bytes,
         created_at=utc_now(),
     )
+
+
+def hand_on_uploads(session: Session, job_id: str, heir_id: str) -> None:
+    """A job that is submitted again gets the file that came with the first."""
+    lock_publication(session)
+    for artifact in list_artifacts(session, job_id):
+        if artifact.kind == _UPLOAD:
+            session.add(
+                build_artifact(
+                    job_id=heir_id,
+                    kind=artifact.kind,
+                    name=artifact.name,
+                    media_type=artifact.media_type,
+                    sha256=artifact.sha256,
+                    num_bytes=artifact.num_bytes,
+                )
+            )
 
 
 def lock_publication(session: Session) -> None:

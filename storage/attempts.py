@@ -6,11 +6,11 @@ the WHERE; no row changed means that another attempt has taken over, and raises 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, func, update
+from sqlalchemy import ColumnElement, exists, func, update
 from sqlmodel import Session, col, select
 
 from storage.database import clock
@@ -44,14 +44,30 @@ class PlannedStep:
     expected_s: float
 
 
-def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
-    """Takes the oldest queued job for `ttl` seconds, or None.
+@dataclass(frozen=True)
+class KindChoice:
+    """Which kinds of jobs: these, or where they are excluded all others."""
+
+    kinds: Collection[str] = ()
+    is_excluded: bool = True
+
+    def matches(self) -> ColumnElement[bool]:
+        """As a condition on the job's row."""
+        kind = col(Job.kind)
+        return kind.not_in(self.kinds) if self.is_excluded else kind.in_(self.kinds)
+
+
+ANY_KIND = KindChoice()
+
+
+def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = ANY_KIND) -> Job | None:
+    """Takes the oldest queued job of the chosen kinds for `ttl` seconds, or None.
 
     The attempt is counted here and not at its end: a job that kills its worker must still use up an attempt.
     """
     oldest = (
         select(Job.id)
-        .where(col(Job.status) == JobStatus.QUEUED)
+        .where(col(Job.status) == JobStatus.QUEUED, choice.matches())
         .order_by(col(Job.created_at), col(Job.id))
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has no such clause and leaves it out; its writers are alone
@@ -81,9 +97,9 @@ def claim_job(session: Session, holder: str, ttl: float) -> Job | None:
     return job
 
 
-def has_queued(session: Session) -> bool:
+def has_queued(session: Session, choice: KindChoice = ANY_KIND) -> bool:
     """Whether a job waits: a look that takes no lock, before `claim_job` takes one."""
-    return session.exec(select(exists().where(col(Job.status) == JobStatus.QUEUED))).one()
+    return session.exec(select(exists().where(col(Job.status) == JobStatus.QUEUED, choice.matches()))).one()
 
 
 def list_cancelling(session: Session, holder: str) -> list[str]:

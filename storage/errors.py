@@ -99,6 +99,13 @@ class StepFailed(JobError):
         self.retryable = retryable
 
 
+class InvalidPicture(JobError):
+    """An uploaded picture that cannot be read, or is larger than any that is read."""
+
+    code = "invalid_picture"
+    title = "The picture cannot be used"
+
+
 class Diverged(JobError):
     """Training reached a loss that is not finite."""
 

@@ -40,7 +40,11 @@ class FileStore:
     def put(self, source: Path) -> StoredFile:
         """Stores a copy of a file. Raises DiskFull."""
         with source.open("rb") as stream:
-            return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""))
+            return self.put_stream(stream)
+
+    def put_stream(self, stream: BinaryIO) -> StoredFile:
+        """Stores what a stream holds from where it stands. Raises DiskFull."""
+        return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""))
 
     def put_bytes(self, content: bytes) -> StoredFile:
         """Stores bytes. Raises DiskFull."""

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     )
     max_queued_jobs: int = Field(1000, ge=1, description="Jobs that may wait; one more is answered 429.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body that is read.")
+    max_upload_bytes: int = Field(
+        67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."
+    )
     lease_ttl_s: float = Field(30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
     cancel_grace_s: float = Field(5.0, ge=0, description="Seconds between asking a job to stop and killing it.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -7,6 +7,7 @@ them is given back.
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import signal
 
@@ -14,6 +15,7 @@ from storage.database import Database
 from storage.settings import Settings
 from worker.engine.dispatcher import Dispatcher
 from worker.engine.local import LocalEngine
+from worker.engine.port import Lane
 
 
 def main() -> None:
@@ -21,12 +23,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description="Runs queued jobs.")
     parser.add_argument("--drain", action="store_true", help="stop once every job has ended")
     parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
+    parser.add_argument("--light", action="store_true", help="run light jobs alone, such as predictions")
     arguments = parser.parse_args()
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     database = Database(settings)
     database.create()
-    dispatcher = Dispatcher(settings, database, LocalEngine(settings, jobs_module=arguments.jobs_module))
+    dispatcher = Dispatcher(
+        settings,
+        database,
+        LocalEngine(settings, jobs_module=arguments.jobs_module),
+        light_kinds=importlib.import_module(arguments.jobs_module).LIGHT_KINDS,
+        lanes=(Lane.LIGHT,) if arguments.light else tuple(Lane),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: dispatcher.stop())
     try:

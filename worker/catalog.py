@@ -106,4 +106,5 @@ class ArtifactKind(StrEnum):
     COMPRESSED = "compressed"
     PLOT = "plot"
     REPORT = "report"
+    UPLOAD = "upload"
     LOG = "log"

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
+from storage.artifacts import list_artifacts
 from storage.attempts import Lease, add_warning, record_progress
 from storage.database import Database
 from storage.errors import CorruptFile, InvalidModel, NotFound
@@ -99,6 +100,11 @@ class Context:
             return self._files.verify(sha256)
         except (NotFound, CorruptFile) as error:
             raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
+
+    def upload_file(self) -> Path:
+        with self._database.read() as session:
+            (upload,) = [file for file in list_artifacts(session, self.job_id) if file.kind == ArtifactKind.UPLOAD]
+        return self._files.verify(upload.sha256)
 
     def model_summary(self, model_id: str) -> Mapping[str, Any]:
         model = self._models.get(model_id)

@@ -25,7 +25,7 @@ from service.schemas.catalog import (
 )
 from worker import catalog
 from worker.descriptions import DESCRIPTIONS
-from worker.jobs import SPECS
+from worker.jobs import POSTED_SPECS
 from worker.size_formula import compute_size_bytes
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
@@ -83,7 +83,7 @@ def get_methods() -> Methods:
                 example=spec.model_json_schema()["examples"][0],
                 json_schema=spec.model_json_schema(),
             )
-            for kind, spec in SPECS.items()
+            for kind, spec in POSTED_SPECS.items()
         ],
         choices={name: _list_choices(*source) for name, source in _CHOICES.items()},
     )

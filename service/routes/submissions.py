@@ -24,18 +24,19 @@ from service.dependencies import (
 )
 from service.documents import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
+from storage.artifacts import hand_on_uploads
 from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
-from worker.jobs import SPECS
-from worker.jobs.base import LATEST_MODEL, JobSpec
+from worker.jobs import POSTED_SPECS, SPECS
+from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_ACCEPTED_HEADERS = {
+ACCEPTED_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
 }
@@ -79,15 +80,17 @@ def _submit(
             max_runtime_s=spec.max_runtime_s,
             max_queued=max_queued,
             step_hash=compute_step_hash(session, resolved, spec.version),
-            idempotency=None if key is None else (key, _hash_request(spec.kind, sent)),
+            idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
         )
 
 
-def _hash_request(operation: str, body: Any) -> str:
+def hash_request(operation: str, body: Any) -> str:
+    """What an Idempotency-Key is held against: all that was asked for."""
     return hashlib.sha256(json.dumps([operation, body], sort_keys=True).encode()).hexdigest()
 
 
-def _accepted(job: Job, is_new: bool) -> JSONResponse:
+def accept_job(job: Job, is_new: bool) -> JSONResponse:
+    """202, and where to follow the job."""
     answer = build_job(job)
     headers = {"Location": answer.links.self, "Retry-After": "1"}
     if not is_new:
@@ -109,7 +112,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
         result, is_new = _submit(database, spec, idempotency_key, validate_only, settings.max_queued_jobs)
         if isinstance(result, ResolvedSpec):
             return JSONResponse(result.model_dump(mode="json"))
-        return _accepted(result, is_new)
+        return accept_job(result, is_new)
 
     router.add_api_route(
         f"/{kind}",
@@ -127,13 +130,13 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
                 "description": "`validate_only`: what the job would be.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResolvedSpec"}}},
             },
-            202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS},
+            202: {"description": "Queued.", "headers": ACCEPTED_HEADERS},
             **problems(404, 413, 415, 422, 429),
         },
     )
 
 
-for _kind, _spec_type in SPECS.items():
+for _kind, _spec_type in POSTED_SPECS.items():
     _add_submit_route(_kind, _spec_type)
 
 
@@ -143,7 +146,7 @@ for _kind, _spec_type in SPECS.items():
     summary="Submit a finished job again",
     status_code=202,
     response_model=JobAnswer,
-    responses={202: {"description": "Queued.", "headers": _ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
+    responses={202: {"description": "Queued.", "headers": ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
 )
 def retry_job(
     job_id: ShownJobId, session: WriteSession, settings: SettingsDep, idempotency_key: IdempotencyKey = None
@@ -154,6 +157,7 @@ def retry_job(
         raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
     if job.model_id is not None:
         get_model(session, job.model_id)
+    spec_type = SPECS[job.kind]
     again, is_new = submit_job(
         session,
         spec=job.spec,
@@ -165,10 +169,15 @@ def retry_job(
         max_attempts=job.resolved_spec["max_attempts"],
         max_runtime_s=job.max_runtime_s,
         max_queued=settings.max_queued_jobs,
-        step_hash=compute_step_hash(session, job.resolved_spec, SPECS[job.kind].version),
-        idempotency=None if idempotency_key is None else (idempotency_key, _hash_request("retry", job_id)),
+        # What came with a file says too little about itself to be reused.
+        step_hash=None
+        if issubclass(spec_type, UploadSpec)
+        else compute_step_hash(session, job.resolved_spec, spec_type.version),
+        idempotency=None if idempotency_key is None else (idempotency_key, hash_request("retry", job_id)),
     )
-    return _accepted(again, is_new)
+    if is_new:
+        hand_on_uploads(session, job_id, again.id)
+    return accept_job(again, is_new)
 
 
 @router.post("/{kind}", include_in_schema=False)
@@ -176,6 +185,6 @@ def refuse_unknown_kind(kind: str) -> None:
     """Behind the kinds that there are. To a job's own path there is no POST, to any other name no kind."""
     if kind.startswith("job_") or kind == LATEST:
         raise HTTPException(405)
-    near = difflib.get_close_matches(kind, SPECS, n=1)
-    hint = f"Did you mean `{near[0]}`?" if near else f"The kinds are {', '.join(SPECS)}."
+    near = difflib.get_close_matches(kind, POSTED_SPECS, n=1)
+    hint = f"Did you mean `{near[0]}`?" if near else f"The kinds are {', '.join(POSTED_SPECS)}."
     raise NotFound(f"There is no such kind of job. {hint}")

@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
-from worker.jobs import SPECS
+from worker.jobs import POSTED_SPECS
 from worker.jobs.train import TrainSpec
 
 
-@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("kind", POSTED_SPECS)
 def test_the_example_in_the_document_can_be_sent_unchanged(kind: str, client: TestClient, workshop: Workshop) -> None:
     workshop.train()
     operation = client.get("/openapi.json").json()["paths"][f"/v1/jobs/{kind}"]["post"]

@@ -18,7 +18,7 @@ from storage.settings import Settings
 from storage.workers import record_heartbeat
 from tests.service.conftest import Workshop, build_summary, check_problem
 from worker import catalog
-from worker.jobs import SPECS
+from worker.jobs import POSTED_SPECS
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_prometheus_counts_jobs_waiting_time_and_requests(client: TestClient, wo
 
 def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> None:
     methods = client.get("/v1/methods").json()
-    assert [kind["name"] for kind in methods["job_kinds"]] == list(SPECS)
+    assert [kind["name"] for kind in methods["job_kinds"]] == list(POSTED_SPECS)
     prune = next(kind for kind in methods["job_kinds"] if kind["name"] == "prune")
     assert prune["json_schema"]["properties"]["max_accuracy_drop"]["maximum"] == 100
     names = {choice["name"] for choice in methods["choices"]["pruning_method"]}

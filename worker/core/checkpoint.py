@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import safetensors
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from storage.errors import InvalidModel
 from worker.core.coding import decode_network
+from worker.core.coding.container import MAGIC
 from worker.core.datasets import Dataset
 from worker.core.integer import IntegerNetwork
 from worker.core.models import build_model, get_widths
 from worker.core.quantization.deploy import build_integer_model
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_LAYERS = 1024
+MAX_CLASSES = 4096
+MAX_SIDE = 4096
+"""Of what a checkpoint may say about itself: files come from outside too."""
 
 SUFFIX = ".safetensors"
 COMPRESSED_SUFFIX = ".tonok"
@@ -36,6 +45,9 @@ class CheckpointInfo:
     split_seed: int
     num_train_examples: int | None = None
     """So many of the split's training pictures were used; later jobs of the lineage use no more."""
+
+
+_FACTS = TypeAdapter(CheckpointInfo)
 
 
 def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> CheckpointInfo:
@@ -66,21 +78,35 @@ def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> int:
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
-    """A float network in evaluation mode and its facts. Raises InvalidModel."""
+    """A float network in evaluation mode and its facts.
+
+    The file may come from anywhere: what it declares is held against its bytes before memory is taken for it. Raises
+    InvalidModel.
+    """
+    with path.open("rb") as stream:
+        header_bytes = int.from_bytes(stream.read(8), "little")
+    if header_bytes > min(MAX_HEADER_BYTES, path.stat().st_size):
+        raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        if "tonok" not in metadata:
-            raise InvalidModel("the file is a safetensors file, but not one of Tonok's checkpoints")
-        facts = json.loads(metadata["tonok"])
-        info = CheckpointInfo(
-            **{
-                **facts,
-                "widths": tuple(facts["widths"]),
-                "input_shape": tuple(facts["input_shape"]),
-                "class_names": tuple(facts["class_names"]),
-            }
-        )
+            if "tonok" not in metadata:
+                raise InvalidModel("the file is a safetensors file, but not one of Tonok's checkpoints")
+            stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is not a mapping
+            shapes = {name: (tensor.get_dtype(), tuple(tensor.get_shape())) for name, tensor in stored.items()}
+        info = _FACTS.validate_json(metadata["tonok"], strict=True)
+        _check_facts(info)
+        with torch.device("meta"):
+            outline = build_model(
+                info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names)
+            )
+        expected = {
+            name: ("F32", tuple(value.shape))
+            for name, value in outline.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+        if shapes != expected:
+            raise InvalidModel("the checkpoint's tensors do not fit its architecture")
         model = build_model(
             info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names)
         )
@@ -89,7 +115,50 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
         raise InvalidModel("the checkpoint cannot be read, or its tensors do not fit its architecture") from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise InvalidModel("the checkpoint's tensors do not fit its architecture")
+    if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
+        raise InvalidModel("the checkpoint holds weights that are not finite numbers")
     return model.eval(), info
+
+
+def _check_facts(info: CheckpointInfo) -> None:
+    is_sane = (
+        len(info.widths) <= MAX_LAYERS
+        and all(1 <= side <= MAX_SIDE for side in info.input_shape)
+        and 1 <= len(info.class_names) <= MAX_CLASSES
+        and math.isfinite(info.mean)
+        and math.isfinite(info.std)
+        and info.std > 0
+        and 0 <= info.split_seed < 2**31
+        and (info.num_train_examples is None or info.num_train_examples >= 10)
+    )
+    if not is_sane:
+        raise InvalidModel("what the checkpoint says about itself is out of bounds")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in evaluation mode, float or on integers, and how it reads a picture: (p / 255 - mean) / std."""
+
+    model: nn.Module
+    input_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    mean: float
+    std: float
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether the file says that it is a `.tonok` file."""
+    with path.open("rb") as stream:
+        return stream.read(2) == MAGIC[:2]
+
+
+def load_network(path: Path) -> Network:
+    """Whatever a stored model's file holds. Raises InvalidModel."""
+    if is_compressed(path):
+        model, network = load_compressed(path)
+        return Network(model, network.input_shape, network.class_names, network.mean, network.std)
+    model, info = load_checkpoint(path)
+    return Network(model, info.input_shape, info.class_names, info.mean, info.std)
 
 
 def load_compressed(path: Path) -> tuple[nn.Module, IntegerNetwork]:

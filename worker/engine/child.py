@@ -45,6 +45,9 @@ class JobsModule(Protocol):
     PRELOAD: Collection[str]
     """Modules that a waiting process imports ahead of its job."""
 
+    LIGHT_KINDS: Collection[str]
+    """Kinds that run beside the slots."""
+
     def parse_spec(self, resolved_spec: dict[str, Any]) -> JobSpec:
         """Stored JSON to a spec."""
 

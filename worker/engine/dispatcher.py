@@ -7,13 +7,14 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from storage import attempts, jobs, workers
-from storage.attempts import Lease
+from storage.attempts import KindChoice, Lease
 from storage.database import Database
 from storage.errors import LeaseLost
 from storage.files import FileStore
@@ -23,7 +24,7 @@ from storage.tables import TERMINAL
 from worker.context import staging_folder
 from worker.engine.endings import NOT_STARTED, Stop, judge
 from worker.engine.outcome import find_outcome
-from worker.engine.port import Attempt, Ending, Engine
+from worker.engine.port import Attempt, Ending, Engine, Lane
 from worker.engine.publish import publish_log
 from worker.engine.settle import settle_attempt
 from worker.engine.sweep import sweep_folders
@@ -50,12 +51,22 @@ class _Running:
 class Dispatcher:
     """The worker's one loop. It owns the leases; the engine owns the processes."""
 
-    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        engine: Engine,
+        *,
+        light_kinds: Collection[str] = (),
+        lanes: Collection[Lane] = tuple(Lane),
+    ) -> None:
         self.worker_id = new_id("wrk")
         self._settings = settings
         self._database = database
         self._files = FileStore(settings)
         self._engine = engine
+        self._light_kinds = light_kinds
+        self._lanes = lanes
         self._running: dict[str, _Running] = {}
         self._is_stopping = False
         self._beat_at = 0.0
@@ -84,7 +95,9 @@ class Dispatcher:
             if time.monotonic() >= self._beat_at:
                 self._beat()
             self._watch()
-            return not self._is_stopping and self._engine.num_free > 0 and self._start_next()
+            if self._is_stopping:
+                return False
+            return any(self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes)
         except OperationalError:
             log.warning("the database does not answer; will try again", exc_info=True)
             self._give_up_unrenewed()
@@ -146,17 +159,18 @@ class Dispatcher:
 
     # --- the life of an attempt
 
-    def _start_next(self) -> bool:
+    def _start_next(self, lane: Lane) -> bool:
+        choice = KindChoice(self._light_kinds, is_excluded=lane is Lane.HEAVY)
         with self._database.read() as session:
-            if not attempts.has_queued(session):
+            if not attempts.has_queued(session, choice):
                 return False
         with self._database.transaction() as session:
-            job = attempts.claim_job(session, self.worker_id, self._settings.lease_ttl_s)
+            job = attempts.claim_job(session, self.worker_id, self._settings.lease_ttl_s, choice)
         if job is None:
             return False
         lease = Lease(job.id, job.attempt, self.worker_id)
         now = time.monotonic()
-        attempt = Attempt(lease, job.resolved_spec, staging_folder(self._settings, lease))
+        attempt = Attempt(lease, job.resolved_spec, staging_folder(self._settings, lease), lane)
         self._running[job.id] = _Running(attempt, job.max_runtime_s, now, now)
         log.info("attempt %d of %s (%s) starts", job.attempt, job.id, job.kind)
         try:

@@ -19,8 +19,9 @@ from pydantic import SecretStr
 from storage.attempts import Lease
 from storage.settings import Settings
 from worker.engine.outcome import ATTEMPT_NAME
-from worker.engine.port import Attempt, Ending
+from worker.engine.port import Attempt, Ending, Lane
 
+_LIGHT_SLOTS = 1
 _PROJECT = Path(__file__).resolve().parents[2]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # A network's activations are megabytes each. By default glibc fetches such blocks from the kernel and gives them back
@@ -47,9 +48,9 @@ class LocalEngine:
         self._running: dict[Lease, _Child] = {}
         self._standby = self._spawn()
 
-    @property
-    def num_free(self) -> int:
-        return self._settings.slots - len(self._running)
+    def count_free(self, lane: Lane) -> int:
+        room = _LIGHT_SLOTS if lane is Lane.LIGHT else self._settings.slots
+        return room - sum(child.lane is lane for child in self._running.values())
 
     def submit(self, attempt: Attempt) -> None:
         if self._standby.find_ending() is not None:
@@ -60,6 +61,7 @@ class LocalEngine:
         (attempt.staging / ATTEMPT_NAME).write_text(json.dumps(content), encoding="utf-8")
         child, self._standby = self._standby, self._spawn()
         self._running[attempt.lease] = child
+        child.lane = attempt.lane
         child.num_oom_kills = _count_oom_kills()
         child.send(type="run", staging=str(attempt.staging))
 
@@ -129,6 +131,7 @@ class _Child:
     asked_at: float | None = None
     is_terminated: bool = False
     num_oom_kills: int = 0
+    lane: Lane = Lane.HEAVY
 
     def send(self, **message: Any) -> None:
         line = json.dumps(message).encode() + b"\n"

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from storage.attempts import Lease
+
+
+class Lane(StrEnum):
+    """Where an attempt runs: a light one never waits behind an hour of training."""
+
+    HEAVY = "heavy"
+    LIGHT = "light"
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,7 @@ class Attempt:
     resolved_spec: dict[str, Any]
     staging: Path
     """A folder of this attempt alone, for its log, its outcome and its artifacts until they are published."""
+    lane: Lane = Lane.HEAVY
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,8 @@ class Ending:
 class Engine(Protocol):
     """Runs attempts; knows nothing of jobs' rows and decides nothing about them."""
 
-    @property
-    def num_free(self) -> int:
-        """Attempts that may be submitted now."""
+    def count_free(self, lane: Lane) -> int:
+        """Attempts of this lane that may be submitted now."""
 
     def submit(self, attempt: Attempt) -> None:
         """Starts the attempt. Returns at once."""

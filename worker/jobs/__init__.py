@@ -7,18 +7,26 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter
 
-from worker.jobs.base import JobContext, JobOutcome, JobSpec
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, UploadSpec
 from worker.jobs.compress import CompressSpec
+from worker.jobs.import_model import ImportSpec
+from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import TrainSpec
 
-PRELOAD = ("torch", "worker.jobs.searching", "worker.jobs.shrinking")
+PRELOAD = ("torch", "worker.core.pictures", "worker.jobs.searching", "worker.jobs.shrinking")
 """What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
-AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec
+AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | ImportSpec | PredictSpec
 
 SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}
+POSTED_SPECS = {kind: spec for kind, spec in SPECS.items() if not issubclass(spec, UploadSpec)}
+"""The kinds that are posted as JSON to /v1/jobs/<kind>."""
+
+LIGHT_KINDS = frozenset(kind for kind, spec in SPECS.items() if spec.is_light)
+"""The kinds that a worker runs beside its slots."""
+
 _parser: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
 
 

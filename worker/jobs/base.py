@@ -45,6 +45,8 @@ class JobSpec(BaseModel):
 
     version: ClassVar[int] = 1
     """Counts up when results of the kind change their meaning: what was computed before is then not reused."""
+    is_light: ClassVar[bool] = False
+    """Takes a second and little memory: it need not wait for a slot."""
 
     kind: str
     name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")
@@ -58,6 +60,10 @@ class JobSpec(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="Seeds the split, the order of batches and every random choice.")
     max_attempts: int = Field(2, ge=1, le=5, description="Times the job may be started before it fails.")
     max_runtime_s: int = Field(7200, ge=1, le=604_800, description="Seconds after which an attempt is stopped.")
+
+
+class UploadSpec(JobSpec):
+    """A job about a file that came with its request. It has a route of its own instead of one under /v1/jobs."""
 
 
 class JobCancelled(Exception):
@@ -161,6 +167,9 @@ class JobContext(Protocol):
 
     def model_file(self, model_id: str) -> Path:
         """Path of a stored model's checkpoint (or, without one, its compressed file), its SHA-256 checked."""
+
+    def upload_file(self) -> Path:
+        """Path of the file that came with the request, its SHA-256 checked. Nobody has looked into it yet."""
 
     def model_summary(self, model_id: str) -> Mapping[str, Any]:
         """`Model.summary` of a stored model."""

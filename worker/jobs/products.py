@@ -73,6 +73,15 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is known of a quantized model that was made elsewhere."""
+
+    info: CheckpointInfo
+    data: Dataset
+    reference_bytes: int
+
+
+@dataclass(frozen=True)
 class SavedModel:
     """A model registered with the context, and what was measured of it."""
 
@@ -219,18 +228,19 @@ def save_float_model(
 
 
 def save_integer_model(
-    context: JobContext, name: str, network: IntegerNetwork, baseline: Baseline, *, title: str | None = None
+    context: JobContext, name: str, network: IntegerNetwork, origin: Baseline | Source, *, title: str | None = None
 ) -> SavedModel:
     """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
+    baseline = origin if isinstance(origin, Baseline) else None
     path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
     path.write_bytes(encode_network(network))
     model, decoded = load_compressed(path)
     model.to(find_device())
-    metrics = measure_metrics(model, baseline.data)
+    metrics = measure_metrics(model, origin.data)
     weights = {layer.name: layer.weight for layer in decoded.layers}
     bit_widths = {layer.name: layer.bit_width for layer in decoded.layers}
     sizes = {
-        "float32": baseline.reference_bytes,
+        "float32": origin.reference_bytes,
         "formula": -(-sum(weights[layer].size * bits for layer, bits in bit_widths.items()) // 8),
         "packed": compute_packed_bytes(decoded),
         "entropy": math.ceil(compute_entropy_bytes(decoded)),
@@ -238,11 +248,11 @@ def save_integer_model(
     }
     macs = count_macs(model, decoded.input_shape)
     summary = _summarize(
-        info=baseline.info,
+        info=origin.info,
         metrics=metrics,
         baseline=baseline,
         sizes=sizes,
-        reference_bytes=baseline.reference_bytes,
+        reference_bytes=origin.reference_bytes,
         zeros={layer: int((weight == 0).sum()) for layer, weight in weights.items()},
         shapes={layer: weight.shape for layer, weight in weights.items()},
         bit_widths=bit_widths,
@@ -258,7 +268,7 @@ def save_integer_model(
     plots.plot_size_ledger(
         context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT), sizes, title=f"Size of {name}, each way to count"
     )
-    return _register(context, title or name, path, "compressed", baseline.info, baseline, metrics, summary)
+    return _register(context, title or name, path, "compressed", origin.info, baseline, metrics, summary)
 
 
 def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:

@@ -33,6 +33,9 @@ class FakeContext:
     def model_file(self, model_id: str) -> Path:
         return self.models[model_id][0]
 
+    def upload_file(self) -> Path:
+        return self.folder / "upload"
+
     def model_summary(self, model_id: str) -> Mapping[str, Any]:
         return self.models[model_id][1]
 

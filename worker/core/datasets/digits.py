@@ -11,6 +11,8 @@ from sklearn.model_selection import train_test_split
 
 from worker.core.datasets import RawDataset, Split
 
+CLASS_NAMES = tuple(str(digit) for digit in range(10))
+
 
 def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every data set is loaded alike
     """The digits resized to 28x28 so that every architecture takes them. `root` and `mirror` are not needed."""
@@ -25,7 +27,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
     return RawDataset(
         Split(images[train], labels[train]),
         Split(images[test], labels[test]),
-        tuple(str(digit) for digit in range(10)),
+        CLASS_NAMES,
         mean=round(round(255 * float(scaled.mean())) / 255, 5),  # a whole pixel value: see fashion_mnist.py
         std=round(float(scaled.std()), 4),
         validation_size=150,

@@ -138,13 +138,30 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
 
     Raises InvalidModel when the layers do not fit the architecture.
     """
-    model = build_model(
+    # First without memory: a file may declare widths that its weights have nothing to do with.
+    with torch.device("meta"):
+        outline = _build(network)
+    _check_layers(network, list_layers(outline))
+    model = _build(network)
+    for (name, template), layer in zip(list_layers(model).items(), network.layers, strict=True):
+        replacement = IntegerConv2d(template, layer) if isinstance(template, nn.Conv2d) else IntegerLinear(layer)
+        replace_module(model, name, replacement)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            replace_module(model, name, nn.Identity())
+    return model.eval()
+
+
+def _build(network: IntegerNetwork) -> nn.Module:
+    return build_model(
         network.architecture,
         network.widths,
         input_shape=network.input_shape,
         num_classes=len(network.class_names),
     )
-    templates = list_layers(model)
+
+
+def _check_layers(network: IntegerNetwork, templates: dict[str, nn.Conv2d | nn.Linear]) -> None:
     if len(templates) != len(network.layers):
         raise InvalidModel(f"{network.architecture} has {len(templates)} layers, the file holds {len(network.layers)}")
     for (name, template), layer in zip(templates.items(), network.layers, strict=True):
@@ -152,9 +169,3 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
             raise InvalidModel(
                 f"layer {name} must have the shape {tuple(template.weight.shape)}, the file holds {layer.weight.shape}"
             )
-        replacement = IntegerConv2d(template, layer) if isinstance(template, nn.Conv2d) else IntegerLinear(layer)
-        replace_module(model, name, replacement)
-    for name, module in list(model.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
-            replace_module(model, name, nn.Identity())
-    return model.eval()

@@ -1,0 +1,249 @@
+"""Files in: a picture to classify, a model to measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from service.bodies import parse_body
+from service.dependencies import LATEST, DatabaseDep, FilesDep, IdempotencyKey, ModelId, SettingsDep, get_latest_model
+from service.documents import problems
+from service.errors import RequestRefused
+from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
+from service.schemas.jobs import JobAnswer
+from service.schemas.predictions import PixelPicture, Prediction
+from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
+from storage.artifacts import remove_unreferenced
+from storage.database import Database
+from storage.errors import NotFound
+from storage.files import FileStore
+from storage.jobs import get_job, submit_job
+from storage.models import get_model
+from storage.settings import Settings
+from storage.tables import TERMINAL, Job, JobStatus
+from storage.workers import list_live_workers
+from worker.catalog import DatasetName
+from worker.jobs.base import LINE_OF_TEXT, UploadSpec
+from worker.jobs.import_model import ImportSpec
+from worker.jobs.predict import PredictSpec
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_POLL_INTERVAL_S = 0.05
+_PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
+_MODELS = {"application/octet-stream": "model.bin"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+_parse_pixels = parse_body(PixelPicture)
+
+
+async def _receive_picture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
+        yield pack(_draw(await _parse_pixels(request)), "picture.pgm", "image/x-portable-graymap")
+        return
+    names = {"application/json": "", **_PICTURES}
+    async with receive(request, min(MAX_PICTURE_BYTES, settings.max_upload_bytes), names) as upload:
+        yield upload
+
+
+def _draw(picture: PixelPicture) -> bytes:
+    """The pixels as a PGM file, which is a line of text and the bytes."""
+    width = max(map(len, picture.pixels))
+    rows = b"".join(bytes(row).ljust(width, b"\0") for row in picture.pixels)
+    return f"P5 {width} {len(picture.pixels)} 255\n".encode() + rows
+
+
+async def _receive_model(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
+    async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
+        yield upload
+
+
+def _submit(
+    database: Database, files: FileStore, settings: Settings, spec: UploadSpec, upload: Upload, key: str | None
+) -> tuple[Job, bool]:
+    """Stores the file, then queues the job that it is for; returns it and whether it is new."""
+    sent = spec.model_dump(mode="json", exclude_unset=True)
+    stored = upload.store(files)
+    is_new = False
+    try:
+        with database.transaction() as session:
+            job, is_new = submit_job(
+                session,
+                spec=sent,
+                resolved_spec=spec.model_dump(mode="json"),
+                kind=spec.kind,
+                name=spec.name,
+                labels=spec.labels,
+                model_id=getattr(spec, "model_id", None),
+                max_attempts=spec.max_attempts,
+                max_runtime_s=spec.max_runtime_s,
+                max_queued=settings.max_queued_jobs,
+                idempotency=None if key is None else (key, hash_request(spec.kind, [sent, upload.sha256])),
+            )
+            if is_new:
+                attach(session, files, job, upload, stored)
+    finally:
+        if not is_new:
+            with database.transaction() as session:
+                remove_unreferenced(session, files, [stored.sha256])
+    return job, is_new
+
+
+def _find_model(database: Database, model_id: str) -> str:
+    with database.read() as session:
+        return get_latest_model(session, "compare_to").id if model_id == LATEST else get_model(session, model_id).id
+
+
+def _check_worker(database: Database, settings: Settings) -> None:
+    with database.read() as session:
+        if not list_live_workers(session, settings.lease_ttl_s):
+            raise RequestRefused(503, "no_worker", "No worker is there to answer; GET /readyz tells when one is.")
+
+
+def _read_job(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return get_job(session, job_id)
+
+
+@router.post(
+    "/{model_id}/predict",
+    operation_id="predict",
+    summary="Classify a picture",
+    response_model=Prediction,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/PixelPicture"},
+                    "example": PixelPicture.model_json_schema()["examples"][0],
+                },
+                **dict.fromkeys(_PICTURES, _BINARY),
+            },
+        }
+    },
+    responses={
+        202: {
+            "description": "Not answered within `wait_s`: the job goes on, and its result is the prediction.",
+            "model": JobAnswer,
+            "headers": ACCEPTED_HEADERS,
+        },
+        **problems(404, 406, 413, 415, 422, 429, 503),
+    },
+)
+async def predict(
+    database: DatabaseDep,
+    files: FilesDep,
+    settings: SettingsDep,
+    model_id: ModelId,
+    upload: Annotated[Upload, Depends(_receive_picture)],
+    compare_to: Annotated[
+        str | None,
+        Query(
+            max_length=50,
+            description="A second model that is asked the same.",
+            examples=[LATEST],
+            json_schema_extra={"pattern": r"^(latest|mdl_[0-9A-Z]{26})$"},
+        ),
+    ] = None,
+    top_k: Annotated[int, Query(ge=1, le=100, description="Classes to name, the most probable first.")] = 5,
+    invert: Annotated[
+        bool, Query(description="Swap light and dark: FashionMNIST and digits are light on a dark ground.")
+    ] = False,
+    wait_s: Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the answer.")] = 20,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """A PNG or JPEG file, or its pixels as JSON.
+
+    It is a small job of its own that waits for no other, and the answer says all that was done to the picture before
+    the network saw it.
+    """
+    deadline = time.monotonic() + wait_s
+    found = await anyio.to_thread.run_sync(
+        partial(_ask, database, files, settings, model_id, compare_to, top_k, invert, upload, idempotency_key)
+    )
+    job, is_new = found
+    while job.status not in TERMINAL and time.monotonic() < deadline:
+        await anyio.sleep(_POLL_INTERVAL_S)
+        job = await anyio.to_thread.run_sync(partial(_read_job, database, job.id))
+    if job.status not in TERMINAL:
+        return accept_job(job, is_new)
+    if job.result is None:
+        raise _explain(job)
+    headers = {} if is_new else {"Idempotency-Replayed": "true"}
+    answer = Prediction.model_validate({**job.result, "job_id": job.id, "warnings": job.warnings})
+    return JSONResponse(answer.model_dump(mode="json"), headers=headers)
+
+
+def _ask(
+    database: Database,
+    files: FileStore,
+    settings: Settings,
+    model_id: str,
+    compare_to: str | None,
+    top_k: int,
+    invert: bool,
+    upload: Upload,
+    key: str | None,
+) -> tuple[Job, bool]:
+    wanted: dict[str, Any] = {"model_id": _find_model(database, model_id), "top_k": top_k, "invert": invert}
+    if compare_to is not None:
+        try:
+            wanted["compare_to"] = _find_model(database, compare_to)
+        except NotFound as error:
+            raise NotFound(f"compare_to: {error.detail.removeprefix('compare_to: ')}", field="compare_to") from None
+    _check_worker(database, settings)
+    return _submit(database, files, settings, PredictSpec(**wanted), upload, key)
+
+
+def _explain(job: Job) -> RequestRefused:
+    """Why there is no prediction: the picture's fault is the client's, all else is ours."""
+    error = job.error or {"code": str(job.status), "detail": "the prediction was cancelled"}
+    if error["code"] == "invalid_picture":
+        return RequestRefused(422, "invalid_picture", str(error["detail"]), pointer="")
+    if job.status is JobStatus.CANCELLED or error["code"] == "invalid_model":
+        return RequestRefused(409, error["code"], str(error["detail"]))
+    return RequestRefused(503, "prediction_failed", f"There is no prediction; job {job.id} says why.")
+
+
+@router.post(
+    "",
+    operation_id="upload_model",
+    summary="Bring a model of one's own",
+    status_code=202,
+    response_model=JobAnswer,
+    openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(_MODELS, _BINARY)}},
+    responses={
+        202: {"description": "Queued.", "headers": ACCEPTED_HEADERS},
+        **problems(406, 413, 415, 422, 429, 507),
+    },
+)
+def upload_model(
+    database: DatabaseDep,
+    files: FilesDep,
+    settings: SettingsDep,
+    upload: Annotated[Upload, Depends(_receive_model)],
+    name: Annotated[
+        str | None, Query(pattern=LINE_OF_TEXT, max_length=100, description="What people call the model.")
+    ] = None,
+    dataset: Annotated[
+        DatasetName | None,
+        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """A `.tonok` file, or a safetensors checkpoint that Tonok wrote; never a pickle.
+
+    A job reads it, measures it like any other model and stores it anew; what cannot be read ends as the job's
+    `invalid_model`.
+    """
+    given = {"name": name, "dataset": dataset}
+    spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
+    return accept_job(*_submit(database, files, settings, spec, upload, idempotency_key))

@@ -1,0 +1,73 @@
+"""A picture in, classes out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from service.schemas.base import Answer
+
+# Row by row, dark is 0: scikit-learn's first handwritten digit, a zero.
+_ZERO: list[JsonValue] = [
+    [0, 0, 80, 207, 143, 16, 0, 0],
+    [0, 0, 207, 239, 159, 239, 80, 0],
+    [0, 48, 239, 32, 0, 175, 128, 0],
+    [0, 64, 191, 0, 0, 128, 128, 0],
+    [0, 80, 128, 0, 0, 143, 128, 0],
+    [0, 64, 175, 0, 16, 191, 112, 0],
+    [0, 32, 223, 80, 159, 191, 0, 0],
+    [0, 0, 96, 207, 159, 0, 0, 0],
+]
+
+
+class PixelPicture(BaseModel):
+    """A gray picture as numbers."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"pixels": _ZERO}]})
+
+    pixels: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=1024)]] = Field(
+        min_length=1,
+        max_length=1024,
+        description="Row by row, 0 is black and 255 white. Rows shorter than the longest are filled up with black.",
+    )
+
+
+class ClassProbability(Answer):
+    """One class and how probable the network holds it."""
+
+    class_index: int
+    class_name: str
+    probability: float = Field(description="Softmax of the network's answer, 0–1: a ranking, not a calibrated chance.")
+
+
+class Preprocessing(Answer):
+    """What was done to the picture before the network saw it."""
+
+    original_width: int
+    original_height: int
+    width: int = Field(description="Of the network's input, in pixels.")
+    height: int
+    grayscale: bool = Field(description="It had colours, which were dropped.")
+    resized: bool = Field(description="It had another size, and was resized whatever its proportions.")
+    inverted: bool = Field(description="Light and dark were swapped, as asked for.")
+    steps: list[str] = Field(description="Every step in order, in words.")
+    mean: float = Field(description="A pixel p entered the network as (p / 255 - mean) / std.")
+    std: float
+
+
+class ModelPrediction(Answer):
+    """What one model says."""
+
+    model_id: str
+    top: list[ClassProbability] = Field(description="The most probable classes, the first one first.")
+    preprocessing: Preprocessing
+
+
+class Prediction(Answer):
+    """What the models say of the picture."""
+
+    job_id: str
+    predictions: list[ModelPrediction] = Field(description="The model asked, and the one to compare it to.")
+    agree: bool | None = Field(description="Whether both name the same class first; null where one was asked.")
+    warnings: list[str]

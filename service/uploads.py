@@ -1,0 +1,110 @@
+"""Files that come in: counted and hashed while they are received, kept on disk and not in memory, not looked into.
+
+What a file holds is found out by the job that it is for, in a process of its own. A job's upload is an artifact like
+any other: it is listed, it is stored by its hash, and it goes when the job goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+import anyio.to_thread
+from fastapi import Request
+from sqlmodel import Session
+
+from service.bodies import check_encoding
+from service.errors import RequestRefused
+from storage.artifacts import build_artifact, lock_publication
+from storage.errors import DiskFull
+from storage.files import FileStore, StoredFile
+from storage.tables import Job
+from worker.catalog import ArtifactKind
+
+MAX_PICTURE_BYTES = 8 * 1024**2
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A received file, still nameless on the disk: it is gone as soon as it is closed, however that comes about."""
+
+    stream: BinaryIO
+    sha256: str
+    name: str
+    media_type: str
+
+    def store(self, files: FileStore) -> StoredFile:
+        """Puts it into the store. Raises DiskFull."""
+        self.stream.seek(0)
+        return files.put_stream(self.stream)
+
+
+@asynccontextmanager
+async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) -> AsyncIterator[Upload]:
+    """The body as an upload. names: media type → the name that the file gets.
+
+    Raises RequestRefused (413, 415), DiskFull.
+    """
+    check_encoding(request)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type not in names:
+        raise RequestRefused(
+            415,
+            "unsupported_media_type",
+            f"Send the file itself as {' or '.join(names)}.",
+            pointer="Content-Type",
+            headers={"Accept": ", ".join(names)},
+        )
+    folder = request.app.state.settings.data_dir
+    digest, num_bytes = hashlib.sha256(), 0
+    stream = cast("BinaryIO", await anyio.to_thread.run_sync(lambda: tempfile.TemporaryFile(dir=folder)))  # noqa: SIM115
+    with stream:
+        async for chunk in request.stream():
+            num_bytes += len(chunk)
+            if num_bytes > max_bytes:
+                raise RequestRefused(
+                    413,
+                    "body_too_large",
+                    f"The file is larger than {max_bytes} bytes.",
+                    headers={"Connection": "close"},
+                )
+            digest.update(chunk)
+            await anyio.to_thread.run_sync(_write, stream, chunk)
+        yield Upload(stream, digest.hexdigest(), names[media_type], media_type)
+
+
+def pack(content: bytes, name: str, media_type: str) -> Upload:
+    """Bytes that the service made itself, as an upload."""
+    return Upload(io.BytesIO(content), hashlib.sha256(content).hexdigest(), name, media_type)
+
+
+def attach(session: Session, files: FileStore, job: Job, upload: Upload, stored: StoredFile) -> None:
+    """In the transaction that queues the job: its upload becomes its first artifact."""
+    lock_publication(session)
+    if not files.has(stored.sha256):  # a deletion was faster
+        upload.store(files)
+    session.add(
+        build_artifact(
+            job_id=job.id,
+            kind=ArtifactKind.UPLOAD,
+            name=upload.name,
+            media_type=upload.media_type,
+            sha256=stored.sha256,
+            num_bytes=stored.num_bytes,
+        )
+    )
+
+
+def _write(stream: BinaryIO, chunk: bytes) -> None:
+    try:
+        stream.write(chunk)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("the disk that holds the data directory is full") from error
+        raise

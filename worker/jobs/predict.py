@@ -1,0 +1,74 @@
+"""What networks say of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.jobs.base import JobContext, JobOutcome, ModelId, UploadSpec
+
+
+class PredictSpec(UploadSpec):
+    """Classifies the picture that came with the request, by one model or by two side by side."""
+
+    is_light: ClassVar[bool] = True
+
+    kind: Literal["predict"] = "predict"
+    model_id: ModelId
+    compare_to: ModelId | None = Field(None, description="A second model that is asked the same.")
+    top_k: int = Field(5, ge=1, le=100, description="Classes to name, the most probable first.")
+    invert: bool = Field(False, description="Swap light and dark: FashionMNIST and digits are light on dark.")
+    max_attempts: int = Field(2, ge=1, le=5)
+    max_runtime_s: int = Field(120, ge=1, le=604_800)
+
+
+def run(spec: PredictSpec, context: JobContext) -> JobOutcome:
+    """Each network reads the picture prepared for its own input."""
+    import torch
+
+    torch.set_num_threads(1)  # one picture: more threads would only take them from a training
+    picture = context.upload_file()
+    asked = [spec.model_id] if spec.compare_to is None else [spec.model_id, spec.compare_to]
+    predictions = [_predict(spec, context, model_id, picture) for model_id in asked]
+    first = [prediction["top"][0]["class_index"] for prediction in predictions]
+    return JobOutcome({"predictions": predictions, "agree": len(set(first)) == 1 if len(first) > 1 else None})
+
+
+def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any) -> dict[str, Any]:
+    import torch
+
+    from worker.core.checkpoint import load_network
+    from worker.core.pictures import load_picture
+
+    network = load_network(context.model_file(model_id))
+    pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert)
+    if preparation.bright_border:
+        advice = "leave out `invert`" if spec.invert else "try `invert`"
+        context.warn(f"the picture's border is bright, and the training pictures are light on dark: {advice}")
+    with torch.no_grad():
+        logits = network.model((pixels.float() / 255 - network.mean) / network.std)[0]
+    if not bool(torch.isfinite(logits).all()):
+        context.warn(f"{model_id} answers numbers that are not finite")
+    probabilities = logits.double().softmax(0).nan_to_num(0.0)
+    best = probabilities.argsort(descending=True, stable=True)[: spec.top_k]
+    return {
+        "model_id": model_id,
+        "top": [
+            {
+                "class_index": int(index),
+                "class_name": network.class_names[int(index)],
+                "probability": float(probabilities[index]),
+            }
+            for index in best
+        ],
+        "preprocessing": {
+            **{name: value for name, value in asdict(preparation).items() if name != "bright_border"},
+            "steps": list(preparation.steps),
+            "width": network.input_shape[2],
+            "height": network.input_shape[1],
+            "mean": network.mean,
+            "std": network.std,
+        },
+    }
