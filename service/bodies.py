@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
 
-from service.errors import RequestRefused
+from service.errors import FORM_TAGS, RequestRefused
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -27,7 +28,7 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
         check_encoding(request)
         body = await _read(request, request.app.state.settings.max_body_bytes)
         try:
-            return body_type.model_validate_json(body, strict=True)
+            return _validate(body_type, body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             raise RequestValidationError(
@@ -48,6 +49,27 @@ def describe_body(body_type: type[BaseModel]) -> dict[str, Any]:
     if examples:
         content["example"] = examples[0]
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _validate(body_type: type[Body], body: bytes) -> Body:
+    """Raises ValidationError. JSON has one kind of number, and 3.0 is a whole one: its schemas say so."""
+    try:
+        return body_type.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        places = [
+            [part for part in fault["loc"] if part not in FORM_TAGS]
+            for fault in error.errors(include_url=False, include_context=False)
+            if fault["type"] == "int_type" and isinstance(fault["input"], float) and fault["input"].is_integer()
+        ]
+        if not places:
+            raise
+    content = from_json(body)
+    for *path, last in places:
+        holder = content
+        for part in path:
+            holder = holder[part]
+        holder[last] = int(holder[last])
+    return body_type.model_validate_json(to_json(content, inf_nan_mode="constants"), strict=True)
 
 
 def check_encoding(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from service.errors import PROBLEM_MEDIA_TYPE
+from service.links import add_links
 from service.schemas.base import Problem
 from service.schemas.catalog import SizeEstimateRequest
-from service.schemas.jobs import ResolvedSpec
+from service.schemas.jobs import ResolvedSpec, StreamedEvent
 from service.schemas.predictions import PixelPicture
 from worker.jobs import POSTED_SPECS
 
@@ -45,7 +47,8 @@ _MEANING = {
     406: "Nothing that the `Accept` header names can be answered.",
     409: "Its state does not allow it.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    414: "Path and query are too long.",
+    415: "The body is of a media type, or packed in a way, that is not taken.",
     416: "The range begins behind the end of the file.",
     422: "A field is wrong; `errors` names it.",
     429: "The queue is full.",
@@ -61,6 +64,26 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": _MEANING[status], "content": {PROBLEM_MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
+
+
+def describe_header(name: str, description: str, schema: Mapping[str, Any], example: str) -> dict[str, Any]:
+    """A header parameter that the code reads from the request itself."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": dict(schema),
+        "examples": {"default": {"value": example}},
+    }
+
+
+IF_NONE_MATCH = describe_header(
+    "If-None-Match", "`ETag` of what you have: 304 where it has not changed.", {"type": "string"}, '"none"'
+)
+RANGE = describe_header(
+    "Range", "Some of the bytes, such as `bytes=0-1023`.", {"type": "string", "pattern": r"^bytes=\d+-\d*$"}, "bytes=0-"
+)
 
 
 def install_documents(app: FastAPI) -> None:
@@ -106,8 +129,24 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
             *((body, "validation") for body in bodies),
             (Problem, "serialization"),
             (ResolvedSpec, "serialization"),
+            (StreamedEvent, "serialization"),
         ],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"] |= schemas["$defs"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _leave_out_null(operation.get("parameters", []))
+            operation["responses"] |= {str(status): answer for status, answer in problems(406, 414).items()}
+    add_links(document)
     return document
+
+
+def _leave_out_null(parameters: list[dict[str, Any]]) -> None:
+    """A parameter that may be left out is not one that may be null: no URL and no header can say null."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+        if len(choices) == 1:
+            del schema["anyOf"]
+            schema |= choices[0]

@@ -47,8 +47,8 @@ STATUS: Mapping[type[DomainError], int] = {
 
 _RETRY_AFTER_S = {429: "10", 503: "2"}
 _LONGEST_NAME = 64
-_NOT_PLACES = ("[key]", "[number]", "[object]")
-"""What pydantic adds to a place: that a key is meant, or which form of a value."""
+FORM_TAGS = ("[number]", "[object]")
+"""Which form of a value pydantic has tried: no part of its place. They are given out in service/schemas."""
 _MOST_ERRORS = 50
 
 
@@ -126,7 +126,7 @@ def encode_problem(
 
 def build_pointer(parts: Sequence[int | str]) -> str:
     """RFC 6901: `("bit_widths", 0)` → `/bit_widths/0`. A key that is itself wrong ends where it stands."""
-    shown = [str(part)[:_LONGEST_NAME] for part in parts if part not in _NOT_PLACES]
+    shown = [str(part)[:_LONGEST_NAME] for part in parts if part not in ("[key]", *FORM_TAGS)]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in shown)
 
 

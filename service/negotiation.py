@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from service.errors import RequestRefused
 
 _LONGEST_TARGET = 8192
-_ANY = "application/octet-stream"
+_ANY = "*/*"
 
 
 @dataclass(frozen=True)

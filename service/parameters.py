@@ -13,6 +13,8 @@ from service.errors import RequestRefused
 
 def check_parameters(request: Request) -> None:
     """A dependency of the whole app. Raises RequestRefused (422)."""
+    if not request.scope["route"].include_in_schema:  # a page, or a refusal that has its own words
+        return
     known = list(_list_names(request.scope["route"].dependant))
     for name in request.query_params:
         if name not in known:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.dependencies import ArtifactId, FilesDep, ReadSession, ShownJobId
-from service.documents import problems
+from service.documents import IF_NONE_MATCH, RANGE, problems
 from service.downloads import build_download
 from service.schemas.jobs import ArtifactList, build_artifact
 from storage.artifacts import get_artifact_of_job, list_artifacts
@@ -16,10 +16,16 @@ from storage.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
 
-_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_HEADERS = {name: {"schema": {"type": "string"}} for name in ("ETag", "Accept-Ranges", "Content-Disposition")}
+DOWNLOAD_PARAMETERS = {"parameters": [RANGE, IF_NONE_MATCH]}
 DOWNLOAD_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The bytes, as an attachment; `ETag` is their SHA-256.", **_BYTES},
-    206: {"description": "The range asked for.", **_BYTES},
+    200: {"description": "The bytes, as an attachment; `ETag` is their SHA-256.", **_BYTES, "headers": _HEADERS},
+    206: {
+        "description": "The range asked for.",
+        **_BYTES,
+        "headers": _HEADERS | {"Content-Range": {"schema": {"type": "string"}}},
+    },
     304: {"description": "As `If-None-Match` knows it."},
     **problems(404, 416, 422),
 }
@@ -38,6 +44,7 @@ def get_artifact_list(job_id: ShownJobId, session: ReadSession) -> ArtifactList:
     summary="Ask about a file",
     response_class=Response,
     responses=DOWNLOAD_RESPONSES,
+    openapi_extra=DOWNLOAD_PARAMETERS,
 )
 @router.get(
     "/{artifact_id}",
@@ -45,6 +52,7 @@ def get_artifact_list(job_id: ShownJobId, session: ReadSession) -> ArtifactList:
     summary="Download a file",
     response_class=Response,
     responses=DOWNLOAD_RESPONSES,
+    openapi_extra=DOWNLOAD_PARAMETERS,
 )
 def download_artifact(
     request: Request, job_id: ShownJobId, artifact_id: ArtifactId, session: ReadSession, files: FilesDep

@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from service.dependencies import (
     ShownJobId,
     WriteSession,
 )
-from service.documents import problems
+from service.documents import IF_NONE_MATCH, problems
 from service.downloads import is_known
 from service.schemas.jobs import (
     EventList,
@@ -57,10 +58,7 @@ _LABEL = r"^[a-z0-9_.-]{1,40}=[^\x00-\x1f\x7f]+$"
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
-def _known_kind(kind: str) -> str:
-    if kind not in SPECS:
-        raise ValueError(f"the kinds are {', '.join(SPECS)}")
-    return kind
+JobKindName = StrEnum("JobKindName", {kind.upper(): kind for kind in SPECS})  # type: ignore[misc]  # grows by itself
 
 
 def _check_rfc_3339(moment: str | None) -> str | None:
@@ -88,9 +86,7 @@ def _parse_label(label: str | None) -> tuple[str, str] | None:
 def get_job_list(
     session: ReadSession,
     status: JobStatus | None = None,
-    kind: Annotated[
-        str | None, AfterValidator(lambda kind: kind and _known_kind(kind)), Query(json_schema_extra={"enum": [*SPECS]})
-    ] = None,
+    kind: JobKindName | None = None,
     label: Annotated[str | None, Query(pattern=_LABEL, max_length=150, description="`key=value`")] = None,
     model_id: Annotated[str | None, Query(max_length=50, description="Jobs that started from this model.")] = None,
     parent_job_id: Annotated[str | None, Query(max_length=50, description="Steps of this job.")] = None,
@@ -130,7 +126,12 @@ def _read_job(database: Database, job_id: str) -> tuple[bytes, bool]:
     operation_id="get_job",
     summary="Get a job, or wait for it",
     response_model=JobAnswer,
-    responses={304: {"description": "As `If-None-Match` knows it."}, **problems(404, 422)},
+    responses={
+        200: {"headers": {"ETag": {"description": "Of this state of the job.", "schema": {"type": "string"}}}},
+        304: {"description": "As `If-None-Match` knows it."},
+        **problems(404, 422),
+    },
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
 async def get_one_job(
     request: Request,
@@ -212,7 +213,7 @@ def get_events(
         200: {
             "description": "Server-sent events named by their type, `id` is the event's `seq`; the last is `done` "
             "and carries the job.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/StreamedEvent"}}},
         },
         **problems(404, 422),
     },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from sqlmodel import Session
@@ -31,7 +32,7 @@ from service.dependencies import (
 )
 from service.documents import problems
 from service.downloads import build_download
-from service.routes.artifacts import DOWNLOAD_RESPONSES
+from service.routes.artifacts import DOWNLOAD_PARAMETERS, DOWNLOAD_RESPONSES
 from service.schemas.models import (
     ComparedLayer,
     ComparedModel,
@@ -50,14 +51,19 @@ from storage.artifacts import get_artifact
 from storage.errors import NotFound
 from storage.models import get_lineage, get_model, list_models
 from storage.tables import Model
+from worker.catalog import DatasetName
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
-_SPLITS = ("validation", "test")
 _PREFERRED_FORMATS = ("compressed", "checkpoint")
 _MOST_POINTS = 1000
 
-Split = Literal["validation", "test"]
+
+class Split(StrEnum):
+    """The part of a data set that an accuracy was counted on."""
+
+    VALIDATION = "validation"
+    TEST = "test"
 
 
 @router.get("/models", operation_id="list_models", summary="List models, newest first", responses=problems(422))
@@ -129,6 +135,7 @@ def _find_format(model: Model, wanted: str | None) -> str:
     summary="Ask about a model's file",
     response_class=Response,
     responses=DOWNLOAD_RESPONSES,
+    openapi_extra=DOWNLOAD_PARAMETERS,
 )
 @router.get(
     "/models/{model_id}/download",
@@ -136,6 +143,7 @@ def _find_format(model: Model, wanted: str | None) -> str:
     summary="Download a model",
     response_class=Response,
     responses=DOWNLOAD_RESPONSES,
+    openapi_extra=DOWNLOAD_PARAMETERS,
 )
 def download_model(
     request: Request,
@@ -197,9 +205,9 @@ def _compare(model: Model, reference: dict[str, Any]) -> ComparedModel:
         name=model.name,
         dataset=model.dataset,
         architecture=model.architecture,
-        accuracy={split: get_accuracy(summary, split) for split in _SPLITS},
+        accuracy={split: get_accuracy(summary, split) for split in Split},
         accuracy_drop={
-            split: compute_drop(get_accuracy(summary, split), get_accuracy(reference, split)) for split in _SPLITS
+            split: compute_drop(get_accuracy(summary, split), get_accuracy(reference, split)) for split in Split
         },
         sparsity=(summary.get("sparsity") or {}).get("total"),
         size_bytes=get_ledger(summary),
@@ -216,8 +224,8 @@ def get_pareto(
     session: ReadSession,
     split: Annotated[
         Split, Query(description="Choose by `validation`; `test` is for the report, not for choosing.")
-    ] = "validation",
-    dataset: Annotated[str | None, Query(max_length=40, description="Only models of this data set.")] = None,
+    ] = Split.VALIDATION,
+    dataset: Annotated[DatasetName | None, Query(description="Only models of this data set.")] = None,
 ) -> ParetoFront:
     """A point for each of the newest 1000 models whose size and accuracy are known; a front for each data set."""
     points = []

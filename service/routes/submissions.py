@@ -98,6 +98,11 @@ def accept_job(job: Job, is_new: bool) -> JSONResponse:
     return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=headers)
 
 
+def refuse_method() -> None:
+    """405: the path of a kind takes POST alone."""
+    raise HTTPException(405)
+
+
 def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
     """One route per kind, so that Swagger shows each its own form and example."""
     spec_from_body = parse_body(spec_type)
@@ -114,6 +119,8 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
             return JSONResponse(result.model_dump(mode="json"))
         return accept_job(result, is_new)
 
+    # Without this a GET would look for a job of this name.
+    router.add_api_route(f"/{kind}", refuse_method, methods=["GET", "DELETE"], include_in_schema=False)
     router.add_api_route(
         f"/{kind}",
         submit,

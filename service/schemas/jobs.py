@@ -104,6 +104,14 @@ class EventAnswer(Answer):
     created_at: datetime
 
 
+class StreamedEvent(Answer):
+    """One server-sent event."""
+
+    id: str = Field("", description="The event's `seq`, for `Last-Event-ID`; `done` has none.")
+    event: str = Field(description="The event's type, or `done`: the last one, which carries the job.")
+    data: str = Field(description="The event as JSON, as `events` answers it.")
+
+
 class EventList(Answer):
     """Events in order; `next_after` continues."""
 

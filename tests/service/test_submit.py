@@ -90,6 +90,8 @@ def test_a_quantized_model_is_refused_before_a_job_is_made_of_it(client: TestCli
         ("train", {"epochs": "3"}, "/epochs", "int_type"),
         ("train", {"epochs": True}, "/epochs", "int_type"),
         ("train", {"epochs": 2.5}, "/epochs", "int_type"),
+        ("train", {"epochs": 0.0}, "/epochs", "greater_than_equal"),
+        ("train", {"seed": 1e300}, "/seed", "less_than"),
         ("train", {"epochs": 0}, "/epochs", "greater_than_equal"),
         ("train", {"seed": 2**63}, "/seed", "less_than"),
         ("train", {"learning_rate": "0.1"}, "/learning_rate", "float_type"),
@@ -124,6 +126,12 @@ def test_a_wrong_field_is_named(kind: str, spec: dict[str, Any], pointer: str, c
     problem = check_problem(client.post(f"/v1/jobs/{kind}", json=spec), 422, "validation_error", pointer)
     assert problem["errors"][0]["code"] == code
     assert problem["detail"].startswith(pointer)
+
+
+def test_a_whole_number_may_have_a_point(client: TestClient) -> None:
+    job = client.post("/v1/jobs/train", json={"epochs": 3.0, "architecture": "mlp", "widths": [8.0, 4]}).json()
+    assert (job["spec"]["epochs"], job["spec"]["widths"]) == (3, [8, 4])
+    assert isinstance(job["spec"]["epochs"], int)
 
 
 def test_a_misspelt_field_is_answered_with_the_right_one(client: TestClient) -> None:

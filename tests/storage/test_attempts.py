@@ -39,6 +39,18 @@ def test_an_empty_queue_gives_nothing(database: Database) -> None:
         assert not attempts.has_queued(session)
 
 
+def test_a_claim_may_choose_kinds_or_leave_some_out(database: Database, submit: Submit) -> None:
+    heavy, light = submit(kind="train"), submit(kind="predict")
+    only_light = attempts.KindChoice(["predict"], is_excluded=False)
+    for choice, expected in ((only_light, light), (attempts.KindChoice(["predict"]), heavy)):
+        with database.transaction() as session:
+            assert attempts.has_queued(session, choice)
+            claimed = attempts.claim_job(session, "worker", 30, choice)
+            assert claimed is not None
+            assert claimed.id == expected.id
+            assert not attempts.has_queued(session, choice)
+
+
 def test_workers_that_race_for_the_queue_never_claim_the_same_job(database: Database, submit: Submit) -> None:
     ids = {submit().id for _ in range(40)}
     claimed: list[str] = []

@@ -16,7 +16,7 @@ from worker.catalog import ArtifactKind
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
 
 PRELOAD = ()
-LIGHT_KINDS = ()
+LIGHT_KINDS = ("light_sample",)
 
 
 class SampleSpec(JobSpec):

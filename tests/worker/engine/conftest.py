@@ -34,11 +34,11 @@ class Bench:
 
     def submit(self, action: str, **options: Any) -> str:
         spec = {"kind": "sample", "action": action, "witness": str(self.witness)}
-        values: dict[str, Any] = {"max_attempts": 2, "max_runtime_s": 60, **options}
+        values: dict[str, Any] = {"kind": "sample", "max_attempts": 2, "max_runtime_s": 60, **options}
         resolved = SampleSpec.model_validate(spec).model_dump(mode="json")
         with self.database.transaction() as session:
             job, _ = submit_job(
-                session, spec=spec, resolved_spec=spec, kind="sample", name=None, labels={}, model_id=None,
+                session, spec=spec, resolved_spec=spec, name=None, labels={}, model_id=None,
                 max_queued=1000, step_hash=compute_step_hash(session, resolved, 1), **values,
             )  # fmt: skip
         return job.id

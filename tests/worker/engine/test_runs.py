@@ -42,6 +42,18 @@ def test_success_publishes_artifacts_model_metrics_and_result_at_once(bench: Ben
     assert "the run says succeed" in _read_log(bench, files, job_id)
 
 
+def test_a_light_job_does_not_wait_behind_the_one_that_fills_the_slots(bench: Bench) -> None:
+    heavy = [bench.submit("wait_for_go") for _ in range(2)]
+    bench.start_worker()
+    bench.wait_for_run(heavy[0])
+    light = bench.submit("succeed", kind="light_sample")
+    bench.wait_for_status(light, "succeeded")
+    assert [bench.get(job_id).status for job_id in heavy] == ["running", "queued"]
+    (bench.witness / "go").touch()
+    for job_id in heavy:
+        bench.wait_for_status(job_id, "succeeded")
+
+
 def test_nothing_of_an_ended_job_stays_in_staging_or_scratch(bench: Bench) -> None:
     bench.submit("succeed")
     bench.submit("fail")

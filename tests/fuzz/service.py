@@ -1,0 +1,118 @@
+"""The real service on loopback, with small real models, for tests that send it anything at all.
+
+What is submitted here is never trained: a caretaker cancels it. Predictions and their worker are real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 300.0
+TRAIN = {"dataset": "digits", "architecture": "lenet5", "widths": [4, 8, 16, 16], "epochs": 2, "learning_rate": 0.02}
+
+
+class Service:
+    """Where it listens, and a few calls to it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer's JSON. Raises OSError for anything but a success."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data=content, method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def wait_until_up(self) -> None:
+        """Until it is ready to run jobs."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with suppress(OSError):
+                self.call("GET", "/readyz")
+                return
+            assert time.monotonic() < deadline, "it never came up"
+            time.sleep(0.2)
+
+    def finish(self, kind: str, spec: Mapping[str, Any]) -> str:
+        """Runs a job to its success; returns its id."""
+        job_id: str = self.call("POST", f"/v1/jobs/{kind}", spec)["id"]
+        deadline = time.monotonic() + PATIENCE_S
+        while (job := self.call("GET", f"/v1/jobs/{job_id}?wait_s=5"))["status"] in ("queued", "running"):
+            assert time.monotonic() < deadline, "it never ended"
+        assert job["status"] == "succeeded", job["error"]
+        return job_id
+
+    def cancel_waiting(self) -> None:
+        """Cancels every job that waits for a slot."""
+        for job in self.call("GET", "/v1/jobs?status=queued&page_size=200")["jobs"]:
+            if job["kind"] != "predict":
+                self.call("POST", f"/v1/jobs/{job['id']}/cancel")
+
+
+@contextmanager
+def run_service(folder: Path) -> Iterator[Service]:
+    """An API and a worker, a trained and a quantized model, and a caretaker."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    environment = os.environ | {
+        "TONOK_DATA_DIR": str(folder / "data"),
+        "TONOK_PORT": str(port),
+        "TONOK_THREADS_PER_SLOT": "1",
+        "TONOK_LOG_LEVEL": "WARNING",
+    }
+    service = Service(port)
+    with (folder / "service.log").open("ab") as log:
+
+        def start(*command: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+            )
+
+        processes = [start("service"), start("worker")]
+        try:
+            service.wait_until_up()
+            service.finish("train", TRAIN)
+            service.finish("quantize", {"model_id": "latest", "bit_widths": [4], "mode": "post_training"})
+            processes[1].terminate()
+            processes[1].wait(PATIENCE_S)
+            processes[1] = start("worker", "--light")
+            service.wait_until_up()
+            with _caretaker(service):
+                yield service
+            assert [process.poll() for process in processes] == [None, None], "a process has died"
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(PATIENCE_S)
+
+
+@contextmanager
+def _caretaker(service: Service) -> Iterator[None]:
+    stop = threading.Event()
+
+    def take_care() -> None:
+        while not stop.wait(0.2):
+            with suppress(OSError):
+                service.cancel_waiting()
+
+    thread = threading.Thread(target=take_care)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()

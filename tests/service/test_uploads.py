@@ -1,0 +1,182 @@
+"""Pictures and models over HTTP: received, kept, handed to a job, and answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from service.app import create_app
+from storage.attempts import KindChoice, Lease, claim_job, finish_failed, finish_succeeded
+from storage.database import Database
+from storage.settings import Settings
+from storage.workers import record_heartbeat
+from tests.service.conftest import HOLDER, Workshop, check_problem
+
+PNG = {"Content-Type": "image/png"}
+BINARY = {"Content-Type": "application/octet-stream"}
+RESULT = {
+    "predictions": [
+        {
+            "model_id": "mdl_1",
+            "top": [{"class_index": 9, "class_name": "Ankle boot", "probability": 0.75}],
+            "preprocessing": {
+                "original_width": 2, "original_height": 2, "width": 28, "height": 28, "grayscale": False,
+                "resized": True, "inverted": False, "steps": ["resized"], "mean": 0.3, "std": 0.4,
+            },
+        }
+    ],
+    "agree": None,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _worker(database: Database) -> None:
+    with database.transaction() as session:
+        record_heartbeat(session, worker_id="wrk_1", pid=1, host="here", slots=1, info={})
+
+
+def ask(client: TestClient, content: bytes = b"\x89PNG", key: str | None = None, **query: Any) -> Response:
+    headers = PNG if key is None else PNG | {"Idempotency-Key": key}
+    return client.post("/v1/models/latest/predict", params={"wait_s": 0} | query, content=content, headers=headers)
+
+
+def claim_light(database: Database) -> Lease:
+    with database.transaction() as session:
+        job = claim_job(session, HOLDER, 60, KindChoice(["predict", "import"], is_excluded=False))
+        assert job is not None
+        return Lease(job.id, job.attempt, HOLDER)
+
+
+def test_a_picture_becomes_a_job_that_owns_it(client: TestClient, workshop: Workshop) -> None:
+    model_id = workshop.train()
+    answer = ask(client, b"\x89PNG picture", top_k=3, compare_to="latest")
+    job = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/v1/jobs/{job['id']}")
+    assert (job["kind"], job["model_id"], job["spec"]["top_k"]) == ("predict", model_id, 3)
+    assert job["resolved_spec"]["compare_to"] == model_id
+    (artifact,) = client.get(f"/v1/jobs/{job['id']}/artifacts").json()["artifacts"]
+    assert (artifact["kind"], artifact["name"]) == ("upload", "picture.png")
+    assert client.get(artifact["url"]).content == b"\x89PNG picture"
+
+
+def test_the_answer_is_that_of_the_job(client: TestClient, workshop: Workshop, database: Database) -> None:
+    workshop.train()
+    job_id = ask(client, key="once").json()["id"]
+    lease = claim_light(database)
+    with database.transaction() as session:
+        finish_succeeded(session, lease, result=RESULT, output_model_id=None, artifacts=[], models=[])
+    answer = ask(client, key="once")
+    assert (answer.status_code, answer.headers["idempotency-replayed"]) == (200, "true")
+    assert answer.json() == {**RESULT, "job_id": job_id, "warnings": []}
+    check_problem(ask(client, b"another picture", key="once"), 422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "problem"),
+    [
+        ("invalid_picture", 422, "invalid_picture"),
+        ("invalid_model", 409, "invalid_model"),
+        ("out_of_memory", 503, "prediction_failed"),
+    ],
+)
+def test_a_prediction_that_fails_is_a_problem(
+    code: str, status: int, problem: str, client: TestClient, workshop: Workshop, database: Database
+) -> None:
+    workshop.train()
+    ask(client, key="once")
+    lease = claim_light(database)
+    with database.transaction() as session:
+        error = {"code": code, "title": "t", "detail": "the reason", "retryable": False}
+        finish_failed(session, lease, error=error)
+    assert ask(client, key="once").json()["code"] == problem
+    assert ask(client, key="once").status_code == status
+
+
+def test_pixels_are_kept_as_a_picture(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    body = {"pixels": [[1, 2, 3], [255]]}
+    job = client.post("/v1/models/latest/predict?wait_s=0", json=body).json()
+    # PGM: a line of text and the bytes; the short row is filled up with black.
+    content = client.get(f"/v1/jobs/{job['id']}/artifacts/picture.pgm").content
+    assert content == b"P5 3 2 255\n\x01\x02\x03\xff\0\0"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"pixels": [[256]]}, "/pixels/0/0"),
+        ({"pixels": [[-1]]}, "/pixels/0/0"),
+        ({"pixels": [[0.5]]}, "/pixels/0/0"),
+        ({"pixels": [[]]}, "/pixels/0"),
+        ({"pixels": []}, "/pixels"),
+        ({"pixel": [[1]]}, "/pixel"),
+    ],
+)
+def test_wrong_pixels_are_named(body: dict[str, Any], pointer: str, client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    problem = client.post("/v1/models/latest/predict", json=body).json()
+    assert problem["status"] == 422
+    assert pointer in [item["pointer"] for item in problem["errors"]]
+
+
+def test_what_cannot_be_asked_is_told_before_anything_is_kept(client: TestClient, workshop: Workshop) -> None:
+    check_problem(ask(client), 404, "not_found", "model_id")
+    workshop.train()
+    check_problem(ask(client, compare_to="mdl_unknown"), 404, "not_found", "compare_to")
+    check_problem(ask(client, top_k=0), 422, "validation_error", "top_k")
+    gif = client.post("/v1/models/latest/predict", content=b"GIF89a", headers={"Content-Type": "image/gif"})
+    check_problem(gif, 415, "unsupported_media_type", "Content-Type")
+    assert client.get("/v1/jobs?kind=predict").json()["jobs"] == []
+
+
+def test_without_a_worker_nobody_waits(client: TestClient, workshop: Workshop, database: Database) -> None:
+    workshop.train()
+    with database.transaction() as session:
+        session.connection().exec_driver_sql("DELETE FROM workernode")
+    answer = ask(client, wait_s=30)
+    check_problem(answer, 503, "no_worker")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_file_that_found_no_job_is_not_kept(settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"max_queued_jobs": 1}))) as client:
+        assert client.post("/v1/jobs/train", json={}).status_code == 202
+        check_problem(client.post("/v1/models", content=b"a model", headers=BINARY), 429, "queue_full")
+    assert [path for path in (settings.data_dir / "files").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_file_over_the_limit_is_413(chunked: bool, settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"max_upload_bytes": 2048}))) as client:
+        content = iter([bytes(1500), bytes(1500)]) if chunked else bytes(3000)
+        check_problem(client.post("/v1/models", content=content, headers=BINARY), 413, "body_too_large")
+        assert client.post("/v1/models", content=bytes(2048), headers=BINARY).status_code == 202
+    assert list(settings.data_dir.glob("tmp*")) == []
+
+
+def test_a_model_of_ones_own_becomes_an_import_that_can_be_tried_again(client: TestClient, workshop: Workshop) -> None:
+    answer = client.post("/v1/models?name=mine&dataset=digits", content=b"TK\x01...", headers=BINARY)
+    job = answer.json()
+    assert (answer.status_code, job["kind"], job["name"]) == (202, "import", "mine")
+    assert job["spec"] == {"name": "mine", "dataset": "digits"}
+    workshop.fail(workshop.claim())
+    again = client.post(f"/v1/jobs/{job['id']}/retry").json()
+    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == b"TK\x01..."
+    assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == b"TK\x01..."
+
+
+def test_an_import_with_a_key_happens_once(client: TestClient) -> None:
+    headers = BINARY | {"Idempotency-Key": "mine"}
+    ids = {client.post("/v1/models", content=b"model", headers=headers).json()["id"] for _ in range(2)}
+    assert len(ids) == 1
+    check_problem(client.post("/v1/models", content=b"other", headers=headers), 422, "idempotency_key_reused")
+
+
+def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:
+    answer = client.post("/v1/models?dataset=cifar10", content=b"m", headers=BINARY)
+    check_problem(answer, 422, "validation_error", "dataset")
+    check_problem(client.post("/v1/models", content=b"m", headers=PNG), 415, "unsupported_media_type", "Content-Type")
