@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import socket
 
 import uvicorn
 
 from service.app import create_app
-from service.listen import format_url, load_settings, open_socket
+from service.listen import adopt_socket, format_url, load_settings, open_socket
 from service.protocol import ProblemProtocol
 
 _GRACE_S = 3
@@ -22,7 +21,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="file descriptor of a listening socket")
     arguments = parser.parse_args()
     settings = load_settings()
-    listening = open_socket(settings) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    listening = open_socket(settings) if arguments.fd is None else adopt_socket(settings, arguments.fd)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # It logs each of its plugins.
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI
 
+from service.access import AccessMiddleware
 from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.metrics import Metrics
@@ -48,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(resource.router)
     install_documents(app)
     install_error_handlers(app)
+    # The last one added is the first that a request meets.
+    app.add_middleware(AccessMiddleware, database=database, settings=settings)
     app.add_middleware(RequestMiddleware, observe=metrics.observe_request)
     return app
 

@@ -1,4 +1,4 @@
-"""What routes are given.
+"""What routes are given. Their sessions see what the caller owns, and nothing else.
 
 Yielding dependencies end before the answer leaves (`scope="function"`): a commit that fails is a failure to the client.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
+from service.access import Caller
 from storage.database import Database
 from storage.errors import NotFound
 from storage.files import FileStore
@@ -39,18 +40,25 @@ def get_files(request: Request) -> FileStore:
     return files
 
 
+def get_caller(request: Request) -> Caller:
+    """Who asks, as service/access.py found out."""
+    caller: Caller = request.state.caller
+    return caller
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 FilesDep = Annotated[FileStore, Depends(get_files)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
-def _read_session(database: DatabaseDep) -> Iterator[Session]:
-    with database.read() as session:
+def _read_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]:
+    with database.read(caller.owner) as session:
         yield session
 
 
-def _write_session(database: DatabaseDep) -> Iterator[Session]:
-    with database.transaction() as session:
+def _write_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]:
+    with database.transaction(caller.owner) as session:
         yield session
 
 
@@ -73,6 +81,7 @@ JobId = Annotated[
 
 def _resolve_job(
     database: DatabaseDep,
+    caller: CallerDep,
     job_id: Annotated[
         str,
         Path(
@@ -84,7 +93,7 @@ def _resolve_job(
 ) -> str:
     if job_id != LATEST:
         return job_id
-    with database.read() as session:
+    with database.read(caller.owner) as session:
         job = find_newest_job(session)
     if job is None:
         raise NotFound("job_id: no job was submitted yet; POST one to /v1/jobs/train first", field="job_id")
@@ -102,6 +111,7 @@ def get_latest_model(session: Session, field: str) -> Model:
 
 def _resolve_model(
     database: DatabaseDep,
+    caller: CallerDep,
     model_id: Annotated[
         str,
         Path(
@@ -113,7 +123,7 @@ def _resolve_model(
 ) -> str:
     if model_id != LATEST:
         return model_id
-    with database.read() as session:
+    with database.read(caller.owner) as session:
         return get_latest_model(session, "model_id").id
 
 

@@ -14,12 +14,14 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from service.access import is_open
 from service.errors import PROBLEM_MEDIA_TYPE
 from service.links import add_links
 from service.schemas.base import Problem
 from service.schemas.catalog import SizeEstimateRequest
 from service.schemas.jobs import ResolvedSpec, StreamedEvent
 from service.schemas.predictions import PixelPicture
+from storage.settings import Settings
 from worker.jobs import POSTED_SPECS
 
 _STATIC = Path(__file__).parent / "static"
@@ -43,15 +45,18 @@ _TAGS = [
 ]
 
 _MEANING = {
-    404: "There is no such thing.",
+    401: "No API key, or none that is known here.",
+    403: "A web page of another site sent it.",
+    404: "There is no such thing, or not for this caller.",
     406: "Nothing that the `Accept` header names can be answered.",
     409: "Its state does not allow it.",
     413: "The body is too large.",
     414: "Path and query are too long.",
     415: "The body is of a media type, or packed in a way, that is not taken.",
     416: "The range begins behind the end of the file.",
+    421: "Not addressed to a name of this service.",
     422: "A field is wrong; `errors` names it.",
-    429: "The queue is full.",
+    429: "The queue is full, or there were too many requests in a minute.",
     503: "Not ready.",
     507: "The disk is full.",
 }
@@ -138,6 +143,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             _leave_out_null(operation.get("parameters", []))
             operation["responses"] |= {str(status): answer for status, answer in problems(406, 414).items()}
+    _describe_access(document, app.state.settings)
     add_links(document)
     return document
 
@@ -150,3 +156,21 @@ def _leave_out_null(parameters: list[dict[str, Any]]) -> None:
         if len(choices) == 1:
             del schema["anyOf"]
             schema |= choices[0]
+
+
+def _describe_access(document: dict[str, Any], settings: Settings) -> None:
+    """What service/access.py does before any route: who is let in, and how it says no."""
+    document["components"]["securitySchemes"] = {
+        "api_key": {"type": "http", "scheme": "bearer", "description": "A key of `python -m service.keys create`."}
+    }
+    by_key: list[dict[str, list[str]]] = [{"api_key": []}]
+    challenge = {"WWW-Authenticate": {"description": "How to show a key.", "schema": {"type": "string"}}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if is_open(path) else by_key + ([] if settings.key_required else [{}])
+            if is_open(path):
+                continue
+            refusals = problems(401, 429) if settings.key_required else problems(401, 403, 421)
+            refusals[401]["headers"] = challenge
+            answers = {str(status): answer for status, answer in refusals.items()} | operation["responses"]
+            operation["responses"] = dict(sorted(answers.items()))

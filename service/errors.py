@@ -90,7 +90,7 @@ def build_problem(
         status=status,
         code=code,
         detail=detail,
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=request.scope.get("state", {}).get("request_id"),
         errors=errors,
     )
@@ -196,9 +196,10 @@ def _translate_http_exception(request: Request, error: HTTPException) -> Respons
 def _list_methods(request: Request) -> list[str]:
     """Every method of the path: Starlette names those of the first route that it met."""
     paths = request.app.openapi()["paths"]
-    if request.url.path in paths:  # /v1/jobs/train, which is a job's id to the pattern of /v1/jobs/{job_id} only
-        return sorted(method.upper() for method in paths[request.url.path])
-    matching = (path for path in paths if compile_path(path)[0].match(request.url.path))
+    asked = request.scope["path"]
+    if asked in paths:  # /v1/jobs/train, which is a job's id to the pattern of /v1/jobs/{job_id} only
+        return sorted(method.upper() for method in paths[asked])
+    matching = (path for path in paths if compile_path(path)[0].match(asked))
     # Pages and their files are no part of the document: there is nothing to do with them but to read them.
     return sorted({method.upper() for path in matching for method in paths[path]}) or ["GET", "HEAD"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 
-from storage.settings import Settings
+from storage.database import Database
+from storage.keys import has_keys
+from storage.settings import Settings, is_loopback
 
 
 def load_settings() -> Settings:
@@ -25,15 +27,11 @@ def load_settings() -> Settings:
 
 def open_socket(settings: Settings) -> socket.socket:
     """A listening socket at the settings' host and port. Leaves with one line where that cannot be."""
-    if not (is_loopback(settings.host) or settings.allow_remote):
-        _leave(
-            f"TONOK_HOST={settings.host} would let other machines in, and nothing asks them for a key. "
-            "Use 127.0.0.1, or set TONOK_ALLOW_REMOTE=true where the network itself keeps strangers out."
-        )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
+        _refuse_strangers(settings, address)
         # The protocol is named: asyncio turns off Nagle's algorithm for sockets that say TCP and for no other, and
         # with it on, every answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
         listening = socket.socket(family, kind, protocol)
@@ -50,14 +48,34 @@ def open_socket(settings: Settings) -> socket.socket:
     return listening
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
-    if host == "localhost":
-        return True
+def adopt_socket(settings: Settings, descriptor: int) -> socket.socket:
+    """The listening socket behind a file descriptor that was handed down. Leaves as `open_socket` does."""
+    listening = socket.socket(fileno=descriptor)
+    _refuse_strangers(settings, listening.getsockname())
+    return listening
+
+
+def _refuse_strangers(settings: Settings, address: Any) -> None:
+    """The rule: who can be reached from elsewhere asks for a key, and somebody has one. address: of the socket."""
+    if not (settings.key_required or is_loopback(address[0])):  # a name that resolves to what one does not expect
+        _leave(f"TONOK_HOST={settings.host} is {address[0]} here, which other machines reach: name that address.")
+    if settings.key_required and not _has_keys(settings):
+        _leave(
+            "nobody has an API key yet, and this address asks for one. Make one first: "
+            f"`python -m service.keys create --owner NAME`. (TONOK_HOST={settings.host}; 127.0.0.1 needs no key.)"
+        )
+
+
+def _has_keys(settings: Settings) -> bool:
+    database = Database(settings)
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        database.create()
+        with database.read() as session:
+            return has_keys(session)
+    except OperationalError:
+        _leave("the database does not answer, so that nobody's API key can be checked (TONOK_DATABASE_URL).")
+    finally:
+        database.dispose()
 
 
 def format_url(listening: socket.socket) -> str:

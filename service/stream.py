@@ -26,12 +26,12 @@ def format_event(name: str, data: str, seq: int | None = None) -> bytes:
     return f"{number}event: {name}\ndata: {data}\n\n".encode()
 
 
-async def follow_events(database: Database, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def follow_events(database: Database, owner: str, job_id: str, after: int) -> AsyncIterator[bytes]:
     """Frames of every event whose seq is above `after`, as they come, and `done` with the job at its end."""
     last_sign = time.monotonic()
     while True:
         try:
-            events, job = await anyio.to_thread.run_sync(partial(_read, database, job_id, after))
+            events, job = await anyio.to_thread.run_sync(partial(_read, database, owner, job_id, after))
         except NotFound:  # deleted meanwhile
             return
         for event in events:
@@ -50,8 +50,8 @@ async def follow_events(database: Database, job_id: str, after: int) -> AsyncIte
         await anyio.sleep(_POLL_INTERVAL_S)
 
 
-def _read(database: Database, job_id: str, after: int) -> tuple[list[EventAnswer], JobAnswer]:
+def _read(database: Database, owner: str, job_id: str, after: int) -> tuple[list[EventAnswer], JobAnswer]:
     # One snapshot: an ended job's last event cannot slip in between.
-    with database.read() as session:
+    with database.read(owner) as session:
         job = build_job(get_job(session, job_id))
         return [build_event(event) for event in list_events(session, job_id, after, _BATCH)], job

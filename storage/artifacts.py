@@ -11,7 +11,8 @@ from storage.database import serialize
 from storage.errors import NotFound
 from storage.files import FileStore
 from storage.ids import new_id
-from storage.tables import Artifact, utc_now
+from storage.owners import is_visible, only_visible
+from storage.tables import Artifact, Job, utc_now
 
 _PUBLISH_LOCK = 7_406_019
 _UPLOAD = "upload"
@@ -21,7 +22,7 @@ _UPLOAD = "upload"
 def get_artifact(session: Session, artifact_id: str) -> Artifact:
     """The artifact. Raises NotFound."""
     artifact = session.get(Artifact, artifact_id)
-    if artifact is None:
+    if artifact is None or not is_visible(session, session.get_one(Job, artifact.job_id)):
         raise NotFound("there is no artifact with this id")
     return artifact
 
@@ -31,14 +32,14 @@ def get_artifact_of_job(session: Session, job_id: str, name: str) -> Artifact:
     query = select(Artifact).where(
         col(Artifact.job_id) == job_id, or_(col(Artifact.id) == name, col(Artifact.name) == name)
     )
-    artifact = session.exec(query.limit(1)).first()
+    artifact = session.exec(query.join(Job).where(*only_visible(session, Job)).limit(1)).first()
     if artifact is None:
         raise NotFound("this job has no artifact of this id or name")
     return artifact
 
 
 def list_artifacts(session: Session, job_id: str) -> list[Artifact]:
-    """The artifacts of a job, in the order they were made."""
+    """The artifacts of a job, in the order they were made. Whoever may see the job may see them."""
     return list(session.exec(select(Artifact).where(col(Artifact.job_id) == job_id).order_by(col(Artifact.id))).all())
 
 

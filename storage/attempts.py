@@ -165,6 +165,9 @@ def finish_succeeded(
 ) -> None:
     """The job has succeeded; with it appears everything the attempt made. Raises LeaseLost."""
     _finish(session, lease, JobStatus.SUCCEEDED, artifacts, result=dict(result), output_model_id=output_model_id)
+    owner = get_job(session, lease.job_id).owner
+    for model in models:
+        model.owner = owner
     session.add_all(models)
 
 
@@ -228,7 +231,7 @@ def suspend_job(
     children = {child.step_hash: child for child in list_children(session, lease.job_id)}
     for step in steps:
         if step.step_hash not in children:
-            children[step.step_hash] = _queue_step(session, lease.job_id, step)
+            children[step.step_hash] = _queue_step(session, get_job(session, lease.job_id), step)
     if all(children[step.step_hash].status in TERMINAL for step in steps):
         _requeue(session, lease, {"reason": "steps_ended"})
         return JobStatus.QUEUED
@@ -251,28 +254,30 @@ def suspend_job(
     return JobStatus.RUNNING
 
 
-def _queue_step(session: Session, parent_id: str, step: PlannedStep) -> Job:
+def _queue_step(session: Session, parent: Job, step: PlannedStep) -> Job:
     # Not held up by a full queue: its parent was accepted with all that it entails.
     spec = step.resolved_spec
     now = utc_now()
     job = Job(
         id=new_id("job"),
+        owner=parent.owner,
         kind=spec["kind"],
         name=spec["name"],
         labels=dict(spec["labels"]),
         spec=dict(spec),
         resolved_spec=dict(spec),
         model_id=spec.get("model_id"),
-        parent_job_id=parent_id,
+        parent_job_id=parent.id,
         step_hash=step.step_hash,
         max_attempts=spec["max_attempts"],
         max_runtime_s=spec["max_runtime_s"],
         created_at=now,
         updated_at=now,
+        request_id=parent.request_id,
     )
     session.add(job)
     session.flush()
-    add_event(session, job.id, 0, "queued", {})
+    add_event(session, job.id, 0, "queued", {} if job.request_id is None else {"request_id": job.request_id})
     return job
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine,
 from sqlalchemy.engine import make_url
 from sqlmodel import Session, select
 
+from storage.owners import set_owner
 from storage.settings import Settings
 
 _BUSY_TIMEOUT_MS = 15_000
@@ -57,15 +58,20 @@ class Database:
             command.upgrade(config, "head")
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """A session that commits at the end and rolls back on an exception; on SQLite it holds the write lock."""
+    def transaction(self, owner: str | None = None) -> Iterator[Session]:
+        """A session that commits at the end and rolls back on an exception; on SQLite it holds the write lock.
+
+        owner: whose rows it sees (storage/owners.py); None for all.
+        """
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            set_owner(session, owner)
             yield session
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A session on one consistent snapshot (SQLite) that refuses to write."""
+    def read(self, owner: str | None = None) -> Iterator[Session]:
+        """A session on one consistent snapshot (SQLite) that refuses to write. owner: as of `transaction`."""
         with Session(self._readers, expire_on_commit=False) as session:
+            set_owner(session, owner)
             yield session
 
     def now(self) -> float:

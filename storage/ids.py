@@ -12,7 +12,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
 _NUM_CHARACTERS = 26
 
-Prefix = Literal["job", "mdl", "art", "wrk"]
+Prefix = Literal["job", "mdl", "art", "wrk", "key"]
 
 
 class _Clock:

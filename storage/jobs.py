@@ -20,9 +20,11 @@ from storage.errors import Conflict, IdempotencyMismatch, NotFound, QueueFull
 from storage.events import add_event
 from storage.files import FileStore
 from storage.ids import new_id
+from storage.owners import find_owner, is_visible, only_visible
 from storage.paging import Page, fetch_page
 from storage.steps import list_children, stop_job
 from storage.tables import (
+    DEFAULT_OWNER,
     TERMINAL,
     Artifact,
     IdempotencyKey,
@@ -67,26 +69,31 @@ def submit_job(
     max_queued: int,
     step_hash: str | None = None,
     idempotency: tuple[str, str] | None = None,
+    request_id: str | None = None,
 ) -> tuple[Job, bool]:
     """Queues a job; returns it and whether it is new.
 
+    max_queued: jobs that one owner may have waiting.
     step_hash: of `compute_step_hash`; without it no other job ever reuses this one's result.
     idempotency: the client's key and a hash of all that it sent. Raises QueueFull, IdempotencyMismatch.
     """
     serialize(session, _SUBMIT_LOCK)
     now = utc_now()
+    owner = find_owner(session) or DEFAULT_OWNER
     if idempotency is not None:
         session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < now - _IDEMPOTENCY_KEPT))
-        known = session.get(IdempotencyKey, idempotency[0])
+        known = session.get(IdempotencyKey, (owner, idempotency[0]))
         if known is not None:
             if known.request_hash != idempotency[1]:
                 raise IdempotencyMismatch("this Idempotency-Key was used before with another request")
             return get_job(session, known.job_id), False
-    num_queued = session.exec(select(func.count()).where(col(Job.status) == JobStatus.QUEUED)).one()
+    waiting = select(func.count()).where(col(Job.status) == JobStatus.QUEUED, col(Job.owner) == owner)
+    num_queued = session.exec(waiting).one()
     if num_queued >= max_queued:
-        raise QueueFull(f"{num_queued} jobs wait already, as many as this service allows")
+        raise QueueFull(f"{num_queued} jobs of yours wait already, as many as this service allows")
     job = Job(
         id=new_id("job"),
+        owner=owner,
         kind=kind,
         name=name,
         labels=dict(labels),
@@ -98,26 +105,33 @@ def submit_job(
         max_runtime_s=max_runtime_s,
         created_at=now,
         updated_at=now,
+        request_id=request_id,
     )
     session.add(job)
     session.flush()
-    add_event(session, job.id, 0, "queued", {})
+    add_event(session, job.id, 0, "queued", {} if request_id is None else {"request_id": request_id})
     if idempotency is not None:
-        session.add(IdempotencyKey(key=idempotency[0], request_hash=idempotency[1], job_id=job.id, created_at=now))
+        key, request_hash = idempotency
+        session.add(IdempotencyKey(owner=owner, key=key, request_hash=request_hash, job_id=job.id, created_at=now))
     return job, True
 
 
 def get_job(session: Session, job_id: str) -> Job:
     """The job. Raises NotFound."""
     job = session.get(Job, job_id, populate_existing=True)
-    if job is None:
+    if job is None or not is_visible(session, job):
         raise NotFound("there is no job with this id")
     return job
 
 
+def has_job(session: Session, job_id: str) -> bool:
+    """Whether there is such a job for this session."""
+    return session.exec(select(exists().where(col(Job.id) == job_id, *only_visible(session, Job)))).one()
+
+
 def find_newest_job(session: Session) -> Job | None:
     """The job that was submitted last, or None. Steps were submitted by nobody."""
-    submitted = select(Job).where(col(Job.parent_job_id).is_(None))
+    submitted = select(Job).where(col(Job.parent_job_id).is_(None), *only_visible(session, Job))
     return session.exec(submitted.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(1)).first()
 
 
@@ -134,7 +148,7 @@ def list_jobs(
     page_token: str | None = None,
 ) -> Page[Job]:
     """Jobs, newest first. `label` is a key and its value. Raises InvalidPageToken."""
-    query = select(Job)
+    query = select(Job).where(*only_visible(session, Job))
     if status is not None:
         query = query.where(col(Job.status) == status)
     if kind is not None:
@@ -161,6 +175,7 @@ def request_cancel(session: Session, job_id: str) -> Job:
 
     Raises NotFound, and Conflict where the job has succeeded or failed.
     """
+    get_job(session, job_id)  # whose it is, before anything is stopped
     stopped = stop_job(session, job_id)
     job = get_job(session, job_id)
     if not stopped and job.status not in (JobStatus.CANCELLING, JobStatus.CANCELLED):
@@ -168,12 +183,13 @@ def request_cancel(session: Session, job_id: str) -> Job:
     return job
 
 
-def delete_job(database: Database, files: FileStore, job_id: str) -> None:
+def delete_job(database: Database, files: FileStore, job_id: str, owner: str | None = None) -> None:
     """Removes a finished job with its steps: their models, their artifacts, and the files that no other job shares.
 
-    Raises NotFound, and Conflict while one of them runs, is a step of a job that runs, or another job builds on it.
+    owner: whose job it must be; None for anybody's. Raises NotFound, and Conflict while one of them runs, is a step of
+    a job that runs, or another job builds on it.
     """
-    with database.transaction() as session:
+    with database.transaction(owner) as session:
         job = get_job(session, job_id)
         if job.status not in TERMINAL:
             raise Conflict(f"the job is {job.status}: cancel it, or wait for its end, before deleting it")
@@ -251,5 +267,6 @@ def _thin(points: list[StoredPoint], max_points: int) -> list[StoredPoint]:
 
 def queue_counts(session: Session) -> dict[JobStatus, int]:
     """Number of jobs in each status, zeros included."""
-    counted = session.exec(select(Job.status, func.count()).group_by(col(Job.status))).all()
+    visible = select(Job.status, func.count()).where(*only_visible(session, Job))
+    counted = session.exec(visible.group_by(col(Job.status))).all()
     return dict.fromkeys(JobStatus, 0) | {JobStatus(status): count for status, count in counted}

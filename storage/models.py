@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import Session, col, select
 
 from storage.errors import NotFound
+from storage.owners import is_visible, only_visible
 from storage.paging import Page, fetch_page
 from storage.tables import Job, Model
 
@@ -12,7 +13,7 @@ from storage.tables import Job, Model
 def get_model(session: Session, model_id: str) -> Model:
     """The model. Raises NotFound."""
     model = session.get(Model, model_id)
-    if model is None:
+    if model is None or not is_visible(session, model):
         raise NotFound("there is no model with this id")
     return model
 
@@ -21,7 +22,7 @@ def find_newest_model(session: Session, job_kind: str) -> Model | None:
     """The model that the newest succeeded job of this kind made, or None. Steps do not count: a control is no model
     that anybody means by "the latest".
     """
-    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id))
+    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id)).where(*only_visible(session, Model))
     query = query.where(col(Job.kind) == job_kind, col(Job.parent_job_id).is_(None))
     return session.exec(query.order_by(col(Model.created_at).desc(), col(Model.id).desc()).limit(1)).first()
 
@@ -35,7 +36,7 @@ def list_models(
     page_token: str | None = None,
 ) -> Page[Model]:
     """Models, newest first. Raises InvalidPageToken."""
-    query = select(Model)
+    query = select(Model).where(*only_visible(session, Model))
     if job_id is not None:
         query = query.where(col(Model.job_id) == job_id)
     if parent_model_id is not None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Settings(BaseSettings):
@@ -17,8 +28,19 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the API listens on.")
-    allow_remote: bool = Field(
-        False, description="Listen on an address that other machines reach, although nothing asks them for a key."
+    require_key: bool = Field(
+        False, description="Demand an API key on a loopback address too; on every other address it always is."
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names with commas between, such as a reverse proxy's, that requests without a key may be "
+        "addressed to besides `localhost`.",
+    )
+    requests_per_minute: int = Field(
+        600,
+        ge=1,
+        description="Requests that an owner, or an address without a key, may make in a minute where keys are "
+        "demanded; one more is answered 429.",
     )
     data_dir: Path = Field(Path(".tonok"), description="Folder of the database, the file store and the logs.")
     database_url: SecretStr | None = Field(
@@ -34,7 +56,9 @@ class Settings(BaseSettings):
     threads_per_slot: int | None = Field(
         None, ge=1, description="Torch threads of one job; by default the cores divided by the slots."
     )
-    max_queued_jobs: int = Field(1000, ge=1, description="Jobs that may wait; one more is answered 429.")
+    max_queued_jobs: int = Field(
+        1000, ge=1, description="Jobs that one owner may have waiting; one more is answered 429."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body that is read.")
     max_upload_bytes: int = Field(
         67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."
@@ -49,6 +73,16 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @property
+    def key_required(self) -> bool:
+        """Whether a request must carry an API key: always where other machines may come from."""
+        return self.require_key or not is_loopback(self.host)
+
+    @property
+    def allowed_host_names(self) -> frozenset[str]:
+        """The names of `allowed_hosts`, in lower case."""
+        return frozenset(name.strip().lower() for name in (self.allowed_hosts or "").split(","))
 
     @property
     def resolved_database_url(self) -> str:

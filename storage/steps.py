@@ -48,13 +48,15 @@ def find_model_file(session: Session, model_id: str) -> str | None:
 
 
 def find_step(session: Session, files: FileStore, parent: Job, step_hash: str, model_id: str | None) -> Job | None:
-    """The job that is this step: the parent's own child, whatever became of it, else one that had done the same."""
+    """The job that is this step: the parent's own child, whatever became of it, else one of its owner's that had done
+    the same.
+    """
     same = select(Job).where(col(Job.step_hash) == step_hash)
     newest_first = (col(Job.created_at).desc(), col(Job.id).desc())
     own = session.exec(same.where(col(Job.parent_job_id) == parent.id).order_by(*newest_first).limit(1)).first()
     if own is not None:
         return own
-    done = same.where(col(Job.status) == JobStatus.SUCCEEDED)
+    done = same.where(col(Job.owner) == parent.owner, col(Job.status) == JobStatus.SUCCEEDED)
     candidates = session.exec(done.order_by(*newest_first).limit(_CANDIDATES)).all()
     whole = [job for job in candidates if _is_whole(session, files, job)]
     # Equal in bytes; the one that names the same model tells the lineage more truly.

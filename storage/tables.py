@@ -23,6 +23,9 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+DEFAULT_OWNER = "local"
+"""Whose everything is where nobody is asked for a key."""
+
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
@@ -60,9 +63,11 @@ class Job(SQLModel, table=True):
     __table_args__ = (
         Index("ix_job_queue", "status", "created_at", "id"),
         Index("ix_job_kind_created", "kind", "created_at", "id"),
+        Index("ix_job_owner_created", "owner", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True)
+    owner: str = DEFAULT_OWNER
     kind: str
     name: str | None = None
     labels: dict[str, str] = _json(dict)
@@ -92,6 +97,8 @@ class Job(SQLModel, table=True):
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()
     updated_at: datetime = _time(nullable=False)
+    request_id: str | None = None
+    """The HTTP request that submitted it: what its logs are found by."""
 
 
 class JobEvent(SQLModel, table=True):
@@ -135,7 +142,10 @@ class Artifact(SQLModel, table=True):
 class Model(SQLModel, table=True):
     """A trained or compressed network: where it came from, its files, and everything measured of it."""
 
+    __table_args__ = (Index("ix_model_owner_created", "owner", "created_at", "id"),)
+
     id: str = Field(primary_key=True)
+    owner: str = DEFAULT_OWNER
     job_id: str = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
     parent_model_id: str | None = Field(default=None, index=True)
     name: str
@@ -149,12 +159,23 @@ class Model(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A client's key, the hash of the body it came with, and the job it made."""
+    """A client's key, the hash of the body it came with, and the job it made. Each owner has keys of its own."""
 
+    owner: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     request_hash: str
     job_id: str
     created_at: datetime = _time(nullable=False, index=True)
+
+
+class ApiKey(SQLModel, table=True):
+    """What lets an owner in. The key itself is nowhere: only its SHA-256 is kept."""
+
+    id: str = Field(primary_key=True)
+    owner: str
+    sha256: str = Field(index=True, unique=True)
+    created_at: datetime = _time(nullable=False)
+    revoked_at: datetime | None = _time()
 
 
 class WorkerNode(SQLModel, table=True):

@@ -15,7 +15,8 @@ from storage.settings import Settings
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Embedded defaults in a fresh folder."""
-    return Settings(data_dir=tmp_path / "data")
+    # `testserver` is what the test client calls the service.
+    return Settings(data_dir=tmp_path / "data", allowed_hosts="testserver")
 
 
 @pytest.fixture

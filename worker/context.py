@@ -54,7 +54,10 @@ class _Moment:
 
 
 class Context:
-    """The world of one attempt. `is_cancelled` answers at once and is asked at every report."""
+    """The world of one attempt. `is_cancelled` answers at once and is asked at every report.
+
+    owner: only models of this owner can be read.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Context:
         lease: Lease,
         staging: Path,
         is_cancelled: Callable[[], bool],
+        owner: str,
     ) -> None:
         self.job_id = lease.job_id
         self.threads = settings.resolved_threads_per_slot
@@ -74,6 +78,7 @@ class Context:
         self._lease = lease
         self._staging = staging
         self._is_cancelled = is_cancelled
+        self._owner = owner
         self._artifacts: dict[str, ArtifactKind] = {}
         self._models: dict[str, StagedModel] = {}
         self._step_models: set[str | None] = set()
@@ -93,7 +98,7 @@ class Context:
         if model is not None:
             return staged_file(self._staging, model.files.get("checkpoint") or model.files["compressed"])
         try:
-            with self._database.read() as session:
+            with self._database.read(self._owner) as session:
                 sha256 = find_model_file(session, model_id)
             if sha256 is None:
                 raise InvalidModel("the model has neither a checkpoint nor a compressed file")
@@ -111,7 +116,7 @@ class Context:
         if model is not None:
             return model.summary
         try:
-            with self._database.read() as session:
+            with self._database.read(self._owner) as session:
                 return get_model(session, model_id).summary
         except NotFound as error:
             raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
@@ -143,7 +148,7 @@ class Context:
     def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
         if self._is_cancelled():
             raise JobCancelled
-        with self._database.read() as session:
+        with self._database.read(self._owner) as session:
             parent = get_job(session, self.job_id)
             staged = {name: stage_step(session, name, step) for name, step in steps.items()}
             found = {name: look_up_step(session, self._files, parent, step) for name, step in staged.items()}

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from service.dependencies import (
     LARGEST_PAGE,
+    CallerDep,
     DatabaseDep,
     FilesDep,
     JobId,
@@ -114,9 +115,9 @@ def get_job_list(
     return JobList(jobs=[build_job_summary(job) for job in page.items], next_page_token=page.next_page_token)
 
 
-def _read_job(database: Database, job_id: str) -> tuple[bytes, bool]:
+def _read_job(database: Database, owner: str, job_id: str) -> tuple[bytes, bool]:
     """The job as JSON, and whether it has ended."""
-    with database.read() as session:
+    with database.read(owner) as session:
         job = get_job(session, job_id)
         return build_job(job).model_dump_json().encode(), job.status in TERMINAL
 
@@ -137,6 +138,7 @@ async def get_one_job(
     request: Request,
     job_id: ShownJobId,
     database: DatabaseDep,
+    caller: CallerDep,
     wait_s: Annotated[
         float,
         Query(
@@ -151,7 +153,7 @@ async def get_one_job(
     watches = "if-none-match" in request.headers
     deadline = time.monotonic() + wait_s
     while True:
-        body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, job_id))
+        body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         known = is_known(request, etag)
         left_s = deadline - time.monotonic()
@@ -187,9 +189,9 @@ def cancel_job(job_id: JobId, session: WriteSession) -> Response:
     status_code=204,
     responses=problems(404, 409, 422),
 )
-def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep) -> None:
+def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep, caller: CallerDep) -> None:
     """Removes the job, its steps, their models and artifacts; refused while another job builds on them."""
-    delete_job(database, files, job_id)
+    delete_job(database, files, job_id, caller.owner)
 
 
 @router.get("/{job_id}/events", operation_id="list_events", summary="List a job's events", responses=problems(404, 422))
@@ -221,12 +223,13 @@ def get_events(
 async def stream_events(
     job_id: ShownJobId,
     database: DatabaseDep,
+    caller: CallerDep,
     after: Annotated[int, Query(ge=0, lt=2**31, description="Begin behind this `seq`.")] = 0,
     last_event_id: Annotated[int | None, Header(ge=0, lt=2**31, description="As `after`, and goes before it.")] = None,
 ) -> Response:
     """The same log as `events`, live."""
-    await anyio.to_thread.run_sync(partial(_read_job, database, job_id))  # a 404 is still possible here
-    stream = follow_events(database, job_id, after if last_event_id is None else last_event_id)
+    await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))  # a 404 is still possible here
+    stream = follow_events(database, caller.owner, job_id, after if last_event_id is None else last_event_id)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 

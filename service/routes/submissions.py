@@ -12,9 +12,11 @@ from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from service.access import Caller
 from service.bodies import describe_body, parse_body
 from service.dependencies import (
     LATEST,
+    CallerDep,
     DatabaseDep,
     IdempotencyKey,
     SettingsDep,
@@ -58,12 +60,12 @@ def _resolve_model(session: Session, model_id: str) -> str:
 
 
 def _submit(
-    database: Database, spec: JobSpec, key: str | None, validate_only: bool, max_queued: int
+    database: Database, caller: Caller, spec: JobSpec, key: str | None, validate_only: bool, max_queued: int
 ) -> tuple[Job | ResolvedSpec, bool]:
     """The job and whether it is new, or what it would have been."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     resolved = spec.model_dump(mode="json")
-    with database.read() if validate_only else database.transaction() as session:
+    with database.read(caller.owner) if validate_only else database.transaction(caller.owner) as session:
         if resolved.get("model_id") is not None:
             resolved["model_id"] = _resolve_model(session, resolved["model_id"])
         if validate_only:
@@ -81,6 +83,7 @@ def _submit(
             max_queued=max_queued,
             step_hash=compute_step_hash(session, resolved, spec.version),
             idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
+            request_id=caller.request_id,
         )
 
 
@@ -110,11 +113,12 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
     def submit(
         database: DatabaseDep,
         settings: SettingsDep,
+        caller: CallerDep,
         spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
         validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        result, is_new = _submit(database, spec, idempotency_key, validate_only, settings.max_queued_jobs)
+        result, is_new = _submit(database, caller, spec, idempotency_key, validate_only, settings.max_queued_jobs)
         if isinstance(result, ResolvedSpec):
             return JSONResponse(result.model_dump(mode="json"))
         return accept_job(result, is_new)
@@ -156,7 +160,11 @@ for _kind, _spec_type in POSTED_SPECS.items():
     responses={202: {"description": "Queued.", "headers": ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
 )
 def retry_job(
-    job_id: ShownJobId, session: WriteSession, settings: SettingsDep, idempotency_key: IdempotencyKey = None
+    job_id: ShownJobId,
+    session: WriteSession,
+    settings: SettingsDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A new job with the same resolved spec, whatever became of this one."""
     job = get_job(session, job_id)
@@ -181,6 +189,7 @@ def retry_job(
         if issubclass(spec_type, UploadSpec)
         else compute_step_hash(session, job.resolved_spec, spec_type.version),
         idempotency=None if idempotency_key is None else (idempotency_key, hash_request("retry", job_id)),
+        request_id=caller.request_id,
     )
     if is_new:
         hand_on_uploads(session, job_id, again.id)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from fastapi import APIRouter, Request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 from starlette.responses import RedirectResponse, Response
 
 from service.dependencies import DatabaseDep, ReadSession, SettingsDep
@@ -19,8 +20,9 @@ from service.errors import build_problem
 from service.metrics import METRICS_MEDIA_TYPE, Metrics
 from service.schemas.catalog import DiskAnswer, Liveness, Readiness, SystemAnswer, WorkerAnswer
 from storage.database import Database
-from storage.jobs import queue_counts
+from storage.jobs import has_job, queue_counts
 from storage.settings import Settings
+from storage.tables import WorkerNode
 from storage.workers import list_live_workers
 
 router = APIRouter(tags=["system"])
@@ -41,6 +43,14 @@ def _show_settings(settings: Settings) -> dict[str, Any]:
     return shown
 
 
+def _show_worker(session: Session, node: WorkerNode) -> dict[str, Any]:
+    """The row, with those of its running jobs that the caller may know of."""
+    info = dict(node.info)
+    if "jobs" in info:
+        info["jobs"] = [job_id for job_id in info["jobs"] if has_job(session, job_id)]
+    return node.model_dump() | {"info": info}
+
+
 def _find_version(package: str) -> str | None:
     """The installed version, from its metadata: nothing is imported."""
     try:
@@ -54,7 +64,7 @@ def get_system(session: ReadSession, database: DatabaseDep, settings: SettingsDe
     """What runs here, with which settings, and how much room there is."""
     now = database.now()
     workers = [
-        WorkerAnswer(**node.model_dump(), silent_s=round(max(0.0, now - node.heartbeat_at), 3))
+        WorkerAnswer(**_show_worker(session, node), silent_s=round(max(0.0, now - node.heartbeat_at), 3))
         for node in list_live_workers(session, settings.lease_ttl_s)
     ]
     disk = shutil.disk_usage(settings.data_dir)
@@ -107,10 +117,11 @@ def get_readiness(request: Request, database: DatabaseDep, settings: SettingsDep
         200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     },
 )
-def get_metrics(request: Request, session: ReadSession) -> Response:
-    """Jobs by kind and status, the queue's age, durations, HTTP latencies."""
+def get_metrics(request: Request, database: DatabaseDep) -> Response:
+    """Jobs by kind and status, the queue's age, durations, HTTP latencies. Numbers of all owners together."""
     metrics: Metrics = request.app.state.metrics
-    return Response(metrics.render(session), media_type=METRICS_MEDIA_TYPE)
+    with database.read() as session:
+        return Response(metrics.render(session), media_type=METRICS_MEDIA_TYPE)
 
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

@@ -12,8 +12,18 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from service.access import Caller
 from service.bodies import parse_body
-from service.dependencies import LATEST, DatabaseDep, FilesDep, IdempotencyKey, ModelId, SettingsDep, get_latest_model
+from service.dependencies import (
+    LATEST,
+    CallerDep,
+    DatabaseDep,
+    FilesDep,
+    IdempotencyKey,
+    ModelId,
+    SettingsDep,
+    get_latest_model,
+)
 from service.documents import problems
 from service.errors import RequestRefused
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
@@ -66,14 +76,20 @@ async def _receive_model(request: Request, settings: SettingsDep) -> AsyncIterat
 
 
 def _submit(
-    database: Database, files: FileStore, settings: Settings, spec: UploadSpec, upload: Upload, key: str | None
+    database: Database,
+    files: FileStore,
+    settings: Settings,
+    caller: Caller,
+    spec: UploadSpec,
+    upload: Upload,
+    key: str | None,
 ) -> tuple[Job, bool]:
     """Stores the file, then queues the job that it is for; returns it and whether it is new."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     stored = upload.store(files)
     is_new = False
     try:
-        with database.transaction() as session:
+        with database.transaction(caller.owner) as session:
             job, is_new = submit_job(
                 session,
                 spec=sent,
@@ -86,6 +102,7 @@ def _submit(
                 max_runtime_s=spec.max_runtime_s,
                 max_queued=settings.max_queued_jobs,
                 idempotency=None if key is None else (key, hash_request(spec.kind, [sent, upload.sha256])),
+                request_id=caller.request_id,
             )
             if is_new:
                 attach(session, files, job, upload, stored)
@@ -96,8 +113,8 @@ def _submit(
     return job, is_new
 
 
-def _find_model(database: Database, model_id: str) -> str:
-    with database.read() as session:
+def _find_model(database: Database, owner: str, model_id: str) -> str:
+    with database.read(owner) as session:
         return get_latest_model(session, "compare_to").id if model_id == LATEST else get_model(session, model_id).id
 
 
@@ -107,8 +124,8 @@ def _check_worker(database: Database, settings: Settings) -> None:
             raise RequestRefused(503, "no_worker", "No worker is there to answer; GET /readyz tells when one is.")
 
 
-def _read_job(database: Database, job_id: str) -> Job:
-    with database.read() as session:
+def _read_job(database: Database, owner: str, job_id: str) -> Job:
+    with database.read(owner) as session:
         return get_job(session, job_id)
 
 
@@ -142,6 +159,7 @@ async def predict(
     database: DatabaseDep,
     files: FilesDep,
     settings: SettingsDep,
+    caller: CallerDep,
     model_id: ModelId,
     upload: Annotated[Upload, Depends(_receive_picture)],
     compare_to: Annotated[
@@ -167,12 +185,12 @@ async def predict(
     """
     deadline = time.monotonic() + wait_s
     found = await anyio.to_thread.run_sync(
-        partial(_ask, database, files, settings, model_id, compare_to, top_k, invert, upload, idempotency_key)
+        partial(_ask, database, files, settings, caller, model_id, compare_to, top_k, invert, upload, idempotency_key)
     )
     job, is_new = found
     while job.status not in TERMINAL and time.monotonic() < deadline:
         await anyio.sleep(_POLL_INTERVAL_S)
-        job = await anyio.to_thread.run_sync(partial(_read_job, database, job.id))
+        job = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job.id))
     if job.status not in TERMINAL:
         return accept_job(job, is_new)
     if job.result is None:
@@ -186,6 +204,7 @@ def _ask(
     database: Database,
     files: FileStore,
     settings: Settings,
+    caller: Caller,
     model_id: str,
     compare_to: str | None,
     top_k: int,
@@ -193,14 +212,15 @@ def _ask(
     upload: Upload,
     key: str | None,
 ) -> tuple[Job, bool]:
-    wanted: dict[str, Any] = {"model_id": _find_model(database, model_id), "top_k": top_k, "invert": invert}
+    find_model = partial(_find_model, database, caller.owner)
+    wanted: dict[str, Any] = {"model_id": find_model(model_id), "top_k": top_k, "invert": invert}
     if compare_to is not None:
         try:
-            wanted["compare_to"] = _find_model(database, compare_to)
+            wanted["compare_to"] = find_model(compare_to)
         except NotFound as error:
             raise NotFound(f"compare_to: {error.detail.removeprefix('compare_to: ')}", field="compare_to") from None
     _check_worker(database, settings)
-    return _submit(database, files, settings, PredictSpec(**wanted), upload, key)
+    return _submit(database, files, settings, caller, PredictSpec(**wanted), upload, key)
 
 
 def _explain(job: Job) -> RequestRefused:
@@ -229,6 +249,7 @@ def upload_model(
     database: DatabaseDep,
     files: FilesDep,
     settings: SettingsDep,
+    caller: CallerDep,
     upload: Annotated[Upload, Depends(_receive_model)],
     name: Annotated[
         str | None, Query(pattern=LINE_OF_TEXT, max_length=100, description="What people call the model.")
@@ -246,4 +267,4 @@ def upload_model(
     """
     given = {"name": name, "dataset": dataset}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
-    return accept_job(*_submit(database, files, settings, spec, upload, idempotency_key))
+    return accept_job(*_submit(database, files, settings, caller, spec, upload, idempotency_key))

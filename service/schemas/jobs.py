@@ -65,6 +65,7 @@ class JobSummary(Answer):
     attempt: int
     max_attempts: int
     max_runtime_s: int
+    request_id: str | None = Field(description="`X-Request-ID` of the request that submitted it.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

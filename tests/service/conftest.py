@@ -18,6 +18,7 @@ from storage.ids import new_id
 from storage.jobs import MetricPoint
 from storage.settings import Settings
 from storage.tables import Job, Model, utc_now
+from storage.workers import record_heartbeat
 
 HOLDER = "wrk_test"
 
@@ -121,6 +122,11 @@ class Workshop:
                 models=[model],
             )
         return model.id
+
+    def beat(self, **info: Any) -> None:
+        """A worker's sign of life."""
+        with self.database.transaction() as session:
+            record_heartbeat(session, worker_id=HOLDER, pid=1, host="here", slots=1, info=info)
 
     def fail(self, lease: Lease) -> None:
         """Ends the job with an execution error."""

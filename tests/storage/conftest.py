@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,22 +14,29 @@ from storage.jobs import submit_job
 from storage.tables import Job
 
 Submit = Callable[..., Job]
+SubmitAs = Callable[..., Job]
 Claim = Callable[..., Lease]
 
 
 @pytest.fixture
-def submit(database: Database) -> Submit:
-    """Submits a job; keyword arguments replace those of an ordinary one."""
+def submit_as(database: Database) -> SubmitAs:
+    """Submits a job in a session of this owner; keyword arguments replace those of an ordinary one."""
 
-    def submit(**changes: Any) -> Job:
+    def submit_as(owner: str | None, **changes: Any) -> Job:
         values: dict[str, Any] = {
             "spec": {"kind": "train"}, "resolved_spec": {"kind": "train", "seed": 0}, "kind": "train", "name": None,
             "labels": {}, "model_id": None, "max_attempts": 2, "max_runtime_s": 60, "max_queued": 100,
         }  # fmt: skip
-        with database.transaction() as session:
+        with database.transaction(owner) as session:
             return submit_job(session, **values | changes)[0]
 
-    return submit
+    return submit_as
+
+
+@pytest.fixture
+def submit(submit_as: SubmitAs) -> Submit:
+    """The same where nobody is asked for a key."""
+    return partial(submit_as, None)
 
 
 @pytest.fixture

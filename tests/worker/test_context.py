@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.errors import InvalidModel, LeaseLost
 from storage.files import FileStore
 from storage.settings import Settings
-from storage.tables import Model, utc_now
+from storage.tables import DEFAULT_OWNER, Model, utc_now
 from worker.catalog import ArtifactKind
 from worker.context import Context, staging_folder
 from worker.jobs.base import JobCancelled, JobOutcome, ModelRecord, Progress
@@ -38,7 +38,7 @@ def build_context(settings: Settings, database: Database, lease: Lease) -> Calla
     staging.mkdir(parents=True)
 
     def build(*, is_cancelled: bool = False) -> Context:
-        return Context(settings, database, lease, staging, lambda: is_cancelled)
+        return Context(settings, database, lease, staging, lambda: is_cancelled, DEFAULT_OWNER)
 
     return build
 

@@ -200,7 +200,7 @@ def main() -> None:
     attempt = json.loads((staging / ATTEMPT_NAME).read_bytes())
     lease = Lease(**attempt["lease"])
     log.info("attempt %d of %s starts", lease.attempt, lease.job_id)
-    context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set)
+    context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
     save_outcome(staging, _run(jobs, attempt["resolved_spec"], context))
     log.info("attempt %d of %s ends", lease.attempt, lease.job_id)
     logging.shutdown()

@@ -170,7 +170,8 @@ class Dispatcher:
             return False
         lease = Lease(job.id, job.attempt, self.worker_id)
         now = time.monotonic()
-        attempt = Attempt(lease, job.resolved_spec, staging_folder(self._settings, lease), lane)
+        staging = staging_folder(self._settings, lease)
+        attempt = Attempt(lease, job.resolved_spec, staging, job.owner, job.request_id, lane)
         self._running[job.id] = _Running(attempt, job.max_runtime_s, now, now)
         log.info("attempt %d of %s (%s) starts", job.attempt, job.id, job.kind)
         try:

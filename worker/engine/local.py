@@ -57,7 +57,7 @@ class LocalEngine:
             self._standby = self._spawn()
         attempt.staging.mkdir(parents=True)
         # By file, for a spec may be longer than a pipe takes at once.
-        content = {"lease": dataclasses.asdict(attempt.lease), "resolved_spec": attempt.resolved_spec}
+        content = dataclasses.asdict(attempt) | {"staging": str(attempt.staging)}
         (attempt.staging / ATTEMPT_NAME).write_text(json.dumps(content), encoding="utf-8")
         child, self._standby = self._standby, self._spawn()
         self._running[attempt.lease] = child

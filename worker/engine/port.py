@@ -26,6 +26,10 @@ class Attempt:
     resolved_spec: dict[str, Any]
     staging: Path
     """A folder of this attempt alone, for its log, its outcome and its artifacts until they are published."""
+    owner: str
+    """Whose models it may read."""
+    request_id: str | None
+    """The HTTP request that submitted the job: its log names it."""
     lane: Lane = Lane.HEAVY
 
 
