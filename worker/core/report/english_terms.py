@@ -146,7 +146,7 @@ TERMS = {
     "row.sparsity": "zeros among the weights (%)",
     "row.sha256": "SHA-256 of the file",
     # Models and steps.
-    "model.train": "baseline (float32)",
+    "model.train": "baseline",
     "model.one_shot": "one-shot",
     "model.step_by_step": "step-by-step",
     "model.channels": "channel pruning",

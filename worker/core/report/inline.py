@@ -75,6 +75,10 @@ class InlineWriter:
         """A span that reads from left to right whatever is around it."""
         if not self.persian:
             return inlines[0] if len(inlines) == 1 else make_span(inlines)
+        if self.format_name == "docx":
+            # Word goes by the run, others by Unicode's rules alone: the marks say it to both.
+            mark = {"t": "Str", "c": "\N{LEFT-TO-RIGHT MARK}"}
+            inlines = [mark, *inlines, mark]
         name = "typst:text:dir" if self.format_name == "typst" else "dir"
         return make_span(inlines, attributes=[(name, "ltr")])
 

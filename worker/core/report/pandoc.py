@@ -97,7 +97,9 @@ class TreeWriter:
         return [{"t": "RawBlock", "c": ["typst", begin]}, written, {"t": "RawBlock", "c": ["typst", "]"]}]
 
     def _write_list(self, block: Bullets) -> Tree:
-        items = [[{"t": "Plain", "c": self.inline.read(item)}] for item in block.items]
+        # Plain items are set in the small letters of tables by the DOCX writer.
+        kind = "Para" if self.format_name == "docx" else "Plain"
+        items = [[{"t": kind, "c": self.inline.read(item)}] for item in block.items]
         if not block.ordered:
             return {"t": "BulletList", "c": items}
         return {"t": "OrderedList", "c": [[1, {"t": "Decimal"}, {"t": "Period"}], items]}
@@ -107,6 +109,8 @@ class TreeWriter:
         inlines += self.inline.read(caption)
         if source:
             label = self.inline.words(f"{self.wording.term('source')}: ")
+            if self.format_name == "docx":
+                source = source.replace("`", "")  # A style of letters within another would bring its own size.
             inlines += [{"t": "LineBreak"}, self._style_source([*label, *self.inline.read(source)])]
         return inlines
 
@@ -176,8 +180,9 @@ class TreeWriter:
     def _write_row(self, cells: Sequence[str], *, strong: bool) -> list[Any]:
         written = []
         for cell in cells:
-            inlines = self.inline.read(cell)
-            if strong and inlines:
+            # A paragraph of nothing would have the size of the body's letters in Word.
+            inlines = self.inline.read(cell) or spread("\N{NO-BREAK SPACE}")
+            if strong:
                 inlines = [{"t": "Strong", "c": inlines}]
             written.append([NO_ATTRIBUTES, {"t": "AlignDefault"}, 1, 1, [{"t": "Plain", "c": inlines}]])
         return [NO_ATTRIBUTES, written]

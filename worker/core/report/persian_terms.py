@@ -156,7 +156,7 @@ TERMS = {
     "row.sparsity": "سهم صفرها از وزن‌ها (٪)",
     "row.sha256": "SHA-256 فایل",
     # Models and steps.
-    "model.train": "مدل پایه (float32)",
+    "model.train": "مدل پایه",
     "model.one_shot": "هرس یک‌باره",
     "model.step_by_step": "هرس گام‌به‌گام",
     "model.channels": "هرس کانال",

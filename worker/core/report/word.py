@@ -11,6 +11,7 @@ import docx
 import pypandoc
 from docx.document import Document
 from docx.enum.style import WD_STYLE_TYPE
+from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Cm, Emu, Pt, RGBColor
@@ -19,7 +20,7 @@ from docx.text.paragraph import Paragraph as WordParagraph
 
 from worker.core.report.content import Column, Labels, Report, Table
 from worker.core.report.fonts import PERSIAN_FONT
-from worker.core.report.pandoc import SOURCE_STYLE, TreeWriter
+from worker.core.report.pandoc import LONGEST_WHOLE_TABLE, SOURCE_STYLE, TreeWriter
 from worker.core.report.word_contents import insert_contents
 from worker.core.report.word_package import finish_package
 from worker.core.report.wording import Wording
@@ -30,7 +31,15 @@ PANDOC_TEXT_WIDTH = Emu(5334000)
 """What pandoc takes 100 % of a picture's width to be."""
 WRITTEN = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """The same for every file: equal facts give equal bytes."""
-SIZES = {"Title": 24, "Subtitle": 12, "Heading 1": 17, "Heading 2": 13.5, "Heading 3": 11.5, "Body Text": 10.5}
+SIZES = {
+    "Title": 21,
+    "Subtitle": 11.5,
+    "TOC Heading": 17,
+    "Heading 1": 17,
+    "Heading 2": 13.5,
+    "Heading 3": 11.5,
+    "Body Text": 10.5,
+}
 
 
 def write_docx(report: Report, labels: Labels, wording: Wording, path: Path, folder: Path) -> None:
@@ -81,19 +90,23 @@ def _style(document: Document, report: Report) -> None:
     for style in styles:
         if style.type is WD_STYLE_TYPE.LIST or not hasattr(style, "font"):
             continue
-        monospace = style.name in ("Verbatim Char", "Source Code")
+        monospace = style.name in ("Verbatim Char", "Source Code") or style.name.endswith("Tok")
         _set_fonts(style.element, MONOSPACE if monospace else font, font)
     for name, size in SIZES.items():
         style = styles[name]
         style.font.size = Pt(size)
         _set_complex_size(style.element.get_or_add_rPr(), size)
-        if name.startswith(("Heading", "Title")):
+        if name.startswith(("Heading", "Title", "TOC")):
             style.font.color.rgb, style.font.bold = ACCENT, True
             style.font.italic = False
             _append_unless(style.element.get_or_add_rPr(), "w:bCs")
     for name in ("Title", "Subtitle"):
         styles[name].paragraph_format.alignment = None
         styles[name].paragraph_format.space_after = Pt(6)
+    subtitle = styles["Subtitle"]
+    subtitle.font.bold, subtitle.font.color.rgb = False, QUIET
+    for spacing in subtitle.element.findall(f"{qn('w:rPr')}/{qn('w:spacing')}"):
+        spacing.getparent().remove(spacing)  # Letters that are spaced out tear Persian words apart.
     for name, size in (("Image Caption", 9), ("Table Caption", 9), ("Compact", 9), ("Verbatim Char", 9)):
         styles[name].font.size = Pt(size)
         styles[name].font.italic = False
@@ -102,6 +115,7 @@ def _style(document: Document, report: Report) -> None:
     styles["Table Caption"].paragraph_format.space_before = Pt(10)
     styles["Image Caption"].paragraph_format.space_after = Pt(12)
     styles["Captioned Figure"].paragraph_format.keep_with_next = True
+    styles["Captioned Figure"].paragraph_format.alignment = WD_ALIGN_PARAGRAPH.CENTER
 
 
 def _set_fonts(element: Any, latin: str, complex_script: str) -> None:
@@ -159,6 +173,9 @@ def _style_table(table: WordTable, report: Report) -> None:
     width = _append_unless(properties, "w:tblW")
     width.set(qn("w:type"), "pct")
     width.set(qn("w:w"), "5000")
+    middle = OxmlElement("w:jc")
+    middle.set(qn("w:val"), "center")
+    width.addnext(middle)
     is_facts = not table.rows[0]._tr.xpath("./w:trPr/w:tblHeader")  # noqa: SLF001
     borders = OxmlElement("w:tblBorders")
     lines = (("top", 8, RULE), ("bottom", 8, RULE), ("insideH", 4, "D5DADF"))
@@ -170,7 +187,11 @@ def _style_table(table: WordTable, report: Report) -> None:
     look = properties.find(qn("w:tblLayout"))
     anchor = look if look is not None else properties.find(qn("w:tblLook"))
     anchor.addprevious(borders)
+    is_whole = len(table.rows) <= LONGEST_WHOLE_TABLE
     for position, row in enumerate(table.rows):
+        if is_whole and position < len(table.rows) - 1:
+            for paragraph in row._tr.iter(qn("w:p")):  # noqa: SLF001
+                WordParagraph(paragraph, table).paragraph_format.keep_with_next = True
         row_properties = row._tr.get_or_add_trPr()  # noqa: SLF001
         row_properties.insert(0, OxmlElement("w:cantSplit"))
         if position == 0 and not is_facts:
@@ -211,7 +232,7 @@ def _iterate_paragraphs(document: Document) -> Iterator[WordParagraph]:
 
 def _number_pages(document: Document, report: Report) -> None:
     paragraph = document.sections[0].footer.paragraphs[0]
-    paragraph.alignment = 1
+    paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
     for kind, text in (("begin", None), (None, "PAGE"), ("separate", None), ("text", "1"), ("end", None)):
         run = paragraph.add_run()
         if kind == "text":

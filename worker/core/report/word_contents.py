@@ -27,7 +27,7 @@ def insert_contents(document: Document, report: Report, labels: Labels, title: s
     for level in range(1, DEPTH + 1):
         _add_style(document, level)
     heading = _make_paragraph(report, "TOCHeading")
-    heading.find(qn("w:pPr")).append(OxmlElement("w:pageBreakBefore"))
+    heading.find(qn("w:pPr")).insert(1, OxmlElement("w:pageBreakBefore"))
     heading.append(_make_run(report, title))
     paragraphs = [heading]
     numbered = [section for section in report.sections if section.numbered]
@@ -54,7 +54,8 @@ def _add_style(document: Document, level: int) -> None:
     style.base_style = document.styles["Normal"]
     style.paragraph_format.space_after = Pt(2)
     style.paragraph_format.space_before = Pt(5 if level == 1 else 0)
-    style.font.bold = level == 1
+    style.font.bold = style.font.cs_bold = level == 1
+    style.font.size = Pt(10)
     if level > 1:
         # `start` of a right-to-left paragraph is its right.
         style.paragraph_format.left_indent = Cm(0.6 * (level - 1))
@@ -79,19 +80,16 @@ def _make_paragraph(report: Report, style: str) -> Any:
     return paragraph
 
 
-def _make_run(report: Report, text: str | None = None, child: Any = None) -> Any:
+def _make_run(report: Report, text: str) -> Any:
     run = OxmlElement("w:r")
     if report.persian:
         properties = OxmlElement("w:rPr")
         properties.append(OxmlElement("w:rtl"))
         run.append(properties)
-    if text is not None:
-        words = OxmlElement("w:t")
-        words.set(qn("xml:space"), "preserve")
-        words.text = text
-        run.append(words)
-    if child is not None:
-        run.append(child)
+    words = OxmlElement("w:t")
+    words.set(qn("xml:space"), "preserve")
+    words.text = text
+    run.append(words)
     return run
 
 
@@ -116,11 +114,8 @@ def _make_entry(report: Report, bookmark: str, title: str) -> Any:
     link = OxmlElement("w:hyperlink")
     link.set(qn("w:anchor"), bookmark)
     link.set(qn("w:history"), "1")
+    # Without a page: only Word knows it, and puts it there when it brings the field up to date.
     link.append(_make_run(report, title))
-    link.append(_make_run(report, child=OxmlElement("w:tab")))
-    for part in _begin_field(f"PAGEREF {bookmark} \\h"):
-        link.append(part)
-    link.append(_make_field_mark("end"))
     return link
 
 

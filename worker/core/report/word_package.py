@@ -64,9 +64,9 @@ def _embed(parts: dict[str, bytes], name: str) -> None:
         )
     parts["word/fontTable.xml"] = table.replace("</w:fonts>", f"{font}</w:fonts>").encode()
     settings = parts["word/settings.xml"].decode()
-    parts["word/settings.xml"] = re.sub(
-        r"(<w:settings[^>]*>)", r"\1<w:embedTrueTypeFonts/>", settings, count=1
-    ).encode()
+    # After the zoom, where the schema has its place.
+    settings = re.sub(r"(<w:zoom[^>]*/>)", r"\1<w:embedTrueTypeFonts/>", settings, count=1)
+    parts["word/settings.xml"] = settings.replace("<w:embedSystemFonts/>", "").encode()
     types = parts["[Content_Types].xml"].decode()
     default = '<Default Extension="odttf" ContentType="application/vnd.openxmlformats-officedocument.obfuscatedFont"/>'
     parts["[Content_Types].xml"] = re.sub(r"(<Types[^>]*>)", rf"\1{default}", types, count=1).encode()
