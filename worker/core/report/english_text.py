@@ -32,7 +32,7 @@ SENTENCES = {
     "data.split": (
         "The official training part is split once, stratified by class and seeded, into <train> pictures to train on and "
         "<validation> to decide on; the <test> test pictures are the official ones. A pixel $p$ enters the network "
-        "as $(p/255-\\mu)/\\sigma$ with $\\mu=$ <mean> and $\\sigma=$ <std>."
+        "as $(p/255-\\mu)/\\sigma$ with $\\mu$ = <mean> and $\\sigma$ = <std>."
     ),
     "network.fashion_cnn": (
         "The network has two blocks of a 3×3 convolution, batch normalisation, 2×2 max-pooling and ReLU, followed by two "
@@ -62,7 +62,7 @@ SENTENCES = {
         "answers over pictures. The *accuracy drop* of a model is the difference to the trained baseline on the same split,"
     ),
     "protocol.drop": (
-        "in percentage points, positive where accuracy was lost. A model is *within the drop* where $\\Delta\\le$ <limit> on "
+        "in percentage points, positive where accuracy was lost. A model is *within the drop* where $\\Delta$ is at most <limit> on "
         "validation. Each accuracy carries the 95 % interval of Wilson (1927) for $k$ right answers out of $n$:"
     ),
     "protocol.intervals": (
@@ -96,7 +96,7 @@ SENTENCES = {
     "searches.one_shot": (
         "**One-shot.** The dense network is pruned anew for each sparsity tried and never retrained: first at ten coarse "
         "sparsities from 10 to 95 %, which give the curve, then by bisection between the last sparsity within the drop and "
-        "the first beyond it, until the highest sparsity with $\\Delta\\le$ <limit> is known to 0.2 %."
+        "the first beyond it, until the highest sparsity with a drop of at most <limit> points is known to 0.2 %."
     ),
     "searches.step_by_step": (
         "**Step by step.** The network is pruned a little, retrained, measured, and pruned further from there, over up to "
@@ -264,7 +264,7 @@ SENTENCES = {
     "table.architecture": "The layers of <architecture>, in the order of the forward pass.",
     "table.training": "How the baseline was trained.",
     "table.quantization_example": (
-        "Six values at <bits> bits, symmetric: $s=$ <scale>, $q$ from <qmin> to <qmax>. Computed by `linear_quantize` and "
+        "Six values at <bits> bits, symmetric: $s$ = <scale>, $q$ from <qmin> to <qmax>. Computed by `linear_quantize` and "
         "`linear_dequantize`."
     ),
     "table.measures": "The measures of the size ledger.",

@@ -229,7 +229,8 @@ def _explain_searches(desk: Builder, allowed: Value) -> list[Block]:
         spec = evidence.step_by_step.step.spec
         blocks.append(desk.paragraph("searches.step_by_step", steps=plain(spec.get("steps", 0))))
         if spec.get("schedule") == "geometric":
-            blocks += [Formula(r"S_t = 1-\left(1-S_T\right)^{t/T},\qquad t=1,\dots,T"), desk.paragraph("searches.geometric")]
+            blocks.append(Formula(r"S_t = 1-\left(1-S_T\right)^{t/T},\qquad t=1,\dots,T"))
+            blocks.append(desk.paragraph("searches.geometric"))
         if evidence.step_by_step.result.get("distillation"):
             blocks.append(desk.paragraph("searches.distillation"))
     return blocks

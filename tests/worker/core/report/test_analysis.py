@@ -1,0 +1,197 @@
+"""Each sentence follows from numbers: change a number, and the report says something else, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.worker.core.report.small_study import build_facts, build_results, evaluate
+from worker.core.report.analysis import (
+    analyse_channels,
+    analyse_classes,
+    analyse_controls,
+    analyse_final_classes,
+    analyse_fit,
+    analyse_quantization,
+)
+from worker.core.report.analysis_pruning import (
+    analyse_final,
+    analyse_plain_files,
+    analyse_search,
+    analyse_sizes,
+    compare_pruning,
+    conclude,
+)
+from worker.core.report.evidence import read_evidence
+from worker.core.report.findings import Finding
+from worker.core.report.languages import ENGLISH, PERSIAN
+from worker.core.report.wording import strip_isolates
+
+Results = dict[str, dict[str, Any]]
+
+
+def find_all(results: Results) -> dict[str, Finding]:
+    """Every finding by its key."""
+    evidence = read_evidence(build_facts(results))
+    found = [
+        *analyse_fit(evidence),
+        *analyse_classes(evidence),
+        *analyse_final_classes(evidence),
+        *analyse_search(evidence, evidence.one_shot, "one_shot"),
+        *analyse_search(evidence, evidence.step_by_step, "step_by_step"),
+        *compare_pruning(evidence),
+        *analyse_plain_files(evidence),
+        *analyse_controls(evidence),
+        *analyse_quantization(evidence),
+        *analyse_channels(evidence),
+        *analyse_final(evidence),
+        *analyse_sizes(evidence),
+        *conclude(evidence),
+    ]
+    return {finding.key: finding for finding in found}
+
+
+def set_test(results: Results, step: str, num_correct: int) -> None:
+    results[step]["evaluation"]["test"] = evaluate(num_correct, 1000)
+
+
+def set_validation(results: Results, step: str, num_correct: int) -> None:
+    results[step]["evaluation"]["validation"] = evaluate(num_correct, 500)
+
+
+def set_width(results: Results, position: int, validation: int) -> None:
+    results["quantize"]["widths"][position]["evaluation"]["validation"] = evaluate(validation, 500)
+
+
+def set_layers(results: Results, step: str, sparsity: float) -> None:
+    results[step]["sparsity"]["total"] = sparsity
+
+
+def set_size(results: Results, step: str, measure: str, num_bytes: int) -> None:
+    for entry in results[step]["size"]["entries"]:
+        if entry["measure"] == measure:
+            entry["bytes"] = num_bytes
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        # 90.0 % of 1,000: the interval, 88.0 to 91.7 %, ends below 91.96 %.
+        ("floor.failed", lambda r: set_test(r, "train", 910), "floor.missed"),
+        ("floor.failed", lambda r: set_test(r, "train", 925), "floor.reached"),
+        ("floor.failed", lambda r: set_test(r, "train", 950), "floor.clear"),
+        ("fit.peaked", lambda r: r["train"].update(best_epoch=3), "fit.still_improving"),
+        ("fit.gap_negative", lambda r: r["train"]["history"][1].update(train_accuracy=0.96), "fit.gap_large"),
+        ("fit.gap_negative", lambda r: r["train"]["history"][1].update(train_accuracy=0.915), "fit.gap_small"),
+        ("one_shot.next", lambda r: r["one_shot"]["curve"][2].update(within=True), "one_shot.ceiling"),
+        ("step_by_step.found", lambda r: r["step_by_step"]["chosen"].update(within=False), "step_by_step.beyond"),
+        ("step_by_step.found", lambda r: r["step_by_step"]["chosen"].update(sparsity=0.0), "step_by_step.none"),
+        ("compare.sparser_step_by_step", lambda r: set_layers(r, "one_shot", 0.97), "compare.sparser_one_shot"),
+        ("compare.sparser_step_by_step", lambda r: set_layers(r, "one_shot", 0.95), "compare.equal_sparsity"),
+        ("compare.accuracy_same", lambda r: set_test(r, "step_by_step", 940), "compare.accuracy_step_by_step"),
+        ("compare.accuracy_same", lambda r: set_test(r, "step_by_step", 840), "compare.accuracy_one_shot"),
+        ("compare.packed_same", lambda r: set_size(r, "step_by_step", "packed", 6000), "compare.packed_step_by_step"),
+        ("compare.packed_same", lambda r: set_size(r, "one_shot", "packed", 6000), "compare.packed_one_shot"),
+        ("files.pruned_unchanged", lambda r: set_size(r, "step_by_step", "file", 9000), "files.pruned_smaller"),
+        ("control_unpruned.same", lambda r: set_test(r, "control_unpruned", 950), "control_unpruned.lower"),
+        ("control_random.higher", lambda r: set_test(r, "control_random", 895), "control_random.same"),
+        ("control_random.higher", lambda r: set_test(r, "control_random", 950), "control_random.lower"),
+        ("control_small_dense.higher", lambda r: set_test(r, "control_small_dense", 890), "control_small_dense.same"),
+        ("control_small_dense.higher", lambda r: set_test(r, "control_small_dense", 940), "control_small_dense.lower"),
+        ("quantize.cliff", lambda r: r["quantize"].update(widths=r["quantize"]["widths"][:2]), "quantize.no_cliff"),
+        ("channels.faster", lambda r: r["channels"]["latency"].update(median_ms=7.9), "channels.as_fast"),
+        ("channels.faster", lambda r: r["channels"]["latency"].update(median_ms=12.0), "channels.slower"),
+        ("channels.lost", lambda r: set_test(r, "channels", 903), "channels.gained"),
+        ("channels.lost", lambda r: set_test(r, "channels", 900), "channels.equal"),
+        ("final.within", lambda r: set_validation(r, "compress", 440), "final.beyond"),
+        ("final.same", lambda r: set_test(r, "compress", 860), "final.lower"),
+        ("final.same", lambda r: set_test(r, "compress", 940), "final.higher"),
+        ("final.than_width_smaller", lambda r: set_size(r, "compress", "file", 9000), "final.than_width_larger"),
+        ("final.than_width_smaller", lambda r: set_size(r, "compress", "file", 4500), "final.than_width_as_large"),
+        ("sizes.final_below", lambda r: set_size(r, "compress", "formula", 800), "sizes.final_above"),
+        ("conclude.final.lost", lambda r: set_test(r, "compress", 905), "conclude.final.gained"),
+        ("conclude.final.lost", lambda r: set_test(r, "compress", 900), "conclude.final.equal"),
+    ],
+)
+def test_another_number_is_another_sentence(before: str, change: Callable[[Results], None], after: str) -> None:
+    assert before in find_all(build_results())
+    results = build_results()
+    change(results)
+    found = find_all(results)
+    assert after in found
+    assert before not in found
+
+
+def test_the_narrowest_width_within_the_drop_is_named_and_follows_the_numbers() -> None:
+    results = build_results()
+    assert find_all(results)["quantize.best"].values["bits"].raw == 4
+    set_width(results, 2, validation=453)
+    assert find_all(results)["quantize.best"].values["bits"].raw == 2
+    for position in range(3):
+        set_width(results, position, validation=400)
+    assert {"quantize.none", "conclude.no_width"} <= set(find_all(results))
+
+
+def test_a_changed_count_is_read_in_the_sentence_of_both_languages() -> None:
+    def say(results: Results) -> tuple[str, str]:
+        finding = find_all(results)["classes.pair"]
+        return finding.say(ENGLISH), strip_isolates(finding.say(PERSIAN))
+
+    results = build_results()
+    english, persian = say(results)
+    assert english == (
+        "*Shirt* and *Coat* are confused most: 40 pictures of *Shirt* were taken for *Coat* and 30 the other way "
+        "round, together 70 of 100 mistakes (70.00 %)."
+    )
+    assert "۴۰ تصویر «پیراهن» به‌جای «کت» و ۳۰ تصویر" in persian
+    results["train"]["confusion_matrix"][0][1] = 65
+    english, persian = say(results)
+    assert "65 pictures of *Shirt* were taken for *Coat*" in english
+    assert "۶۵ تصویر «پیراهن» به‌جای «کت»" in persian
+
+
+def test_most_of_the_mistakes_in_few_pairs_are_concentrated_else_spread() -> None:
+    results = build_results()
+    assert "classes.concentrated" in find_all(results)
+    size = 12
+    results["train"]["confusion_matrix"] = [[50 if a == b else 1 for b in range(size)] for a in range(size)]
+    names = [f"c{label}" for label in range(size)]
+    row = {"precision": 0.8, "recall": 0.8, "f1-score": 0.8, "support": 61.0}
+    average = results["train"]["classification_report"]["macro avg"]
+    results["train"]["classification_report"] = dict.fromkeys(names, row) | {"macro avg": average}
+    del results["compress"]
+    found = find_all(results)
+    assert "classes.spread" in found
+    assert found["classes.spread"].values["possible"].raw == 66
+
+
+def test_the_class_that_compression_cost_most_is_named_unless_the_loss_is_negligible() -> None:
+    results = build_results()
+    assert "classes.none_hurt" in find_all(results)
+    results["compress"]["classification_report"]["Bag"]["f1-score"] = 0.8
+    assert find_all(results)["classes.most_hurt"].values["worst"].raw == "Bag"
+
+
+def test_a_study_without_controls_says_that_it_has_none() -> None:
+    results = {name: result for name, result in build_results().items() if not name.startswith("control")}
+    assert "controls.absent" in find_all(results)
+
+
+def test_another_data_set_has_no_floor() -> None:
+    facts = build_facts(build_results())
+    digits = {**facts.steps["train"].spec, "dataset": "digits"}
+    step = facts.steps["train"]
+    moved = type(step)(
+        step.name, step.job_id, step.kind, digits, step.result, step.artifacts, step.seconds, step.reused
+    )
+    facts = type(facts)(facts.job_id, facts.spec, {**facts.steps, "train": moved}, facts.environment)
+    assert not [finding for finding in analyse_fit(read_evidence(facts)) if finding.key.startswith("floor")]
+
+
+def test_every_finding_can_be_said_in_both_languages_and_names_its_source() -> None:
+    for finding in find_all(build_results()).values():
+        assert finding.say(ENGLISH)
+        assert finding.say(PERSIAN)
+        assert "job_" in finding.source or finding.key == "conclude.no_width"

@@ -1,0 +1,84 @@
+"""Numbers of sections, tables and figures; markup; islands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from worker.core.report.confusions import Pair, count_errors, rank_pairs
+from worker.core.report.content import Column, Paragraph, Report, Section, Table, number_parts
+from worker.core.report.inline import InlineWriter
+
+WORDS = {"tab": "Table", "fig": "Figure", "sec": "Section", "app": "Appendix"}
+
+
+def make_report(language: str = "en") -> Report:
+    table = Table("sizes", "Sizes.", [Column("a")], [["1"]])
+    inner = [Section("first", "First"), Section("second", "Second", [table])]
+    sections = [
+        Section("abstract", "Abstract", [Paragraph("…")], numbered=False),
+        Section("method", "Method"),
+        Section("results", "Results", sections=inner),
+        Section("appendix_layers", "Layers", [Table("layers", "Layers.", [Column("a")], [["1"]])], appendix=True),
+    ]
+    return Report(language, "Title", "Subtitle", [], sections)
+
+
+def flatten(inlines: list[dict[str, Any]]) -> str:
+    """The words of pandoc's inlines, islands in brackets."""
+    words = ""
+    for inline in inlines:
+        content = inline.get("c")
+        if inline["t"] in ("Str", "Space"):
+            words += content or " "
+        elif inline["t"] == "Code":
+            words += content[1]
+        elif inline["t"] == "Span":
+            words += f"[{flatten(content[1])}]"
+        elif inline["t"] in ("Strong", "Emph"):
+            words += flatten(content)
+        elif inline["t"] == "Link":
+            words += f"{flatten(content[1])}→{content[2][0]}"
+    return words
+
+
+def test_sections_are_numbered_appendices_lettered_and_tables_counted_through() -> None:
+    labels = number_parts(make_report(), WORDS)
+    assert labels.name("sec:second") == "Section 2.2"
+    assert labels.name("sec:appendix_layers") == "Appendix A"
+    assert labels.name("tab:layers") == "Table 2"
+    assert "sec:abstract" not in labels.numbers
+
+
+def test_in_persian_the_chapter_stands_at_the_right_of_its_section() -> None:
+    digits = {ord(digit): persian for digit, persian in zip("0123456789", "۰۱۲۳۴۵۶۷۸۹", strict=True)}
+    labels = number_parts(make_report("fa"), WORDS, digits)
+    assert labels.numbers["sec:second"] == "۲\u200f-\u200f۲"
+    assert labels.numbers["sec:appendix_layers"] == "الف"
+
+
+def test_markup_becomes_code_emphasis_and_links() -> None:
+    writer = InlineWriter(number_parts(make_report(), WORDS), "html", persian=False)
+    assert flatten(writer.read("See [[tab:sizes]]: `f(x)` is **fast**.")) == "See Table 1→#tab-sizes: f(x) is fast."
+
+
+def test_a_reference_to_what_is_not_there_is_an_error() -> None:
+    writer = InlineWriter(number_parts(make_report(), WORDS), "html", persian=False)
+    with pytest.raises(KeyError):
+        writer.read("See [[tab:absent]].")
+
+
+def test_within_persian_latin_words_and_numbers_are_islands() -> None:
+    writer = InlineWriter(number_parts(make_report("fa"), WORDS), "html", persian=True)
+    assert (
+        flatten(writer.read("شبکهٔ LeNet-5 با `conv1` و \u2066−۰٫۵\u2069 واحد"))
+        == "شبکهٔ [LeNet-5] با [conv1] و [−۰٫۵] واحد"
+    )
+
+
+def test_confused_pairs_are_counted_in_both_directions_and_ranked() -> None:
+    matrix = [[5, 3, 0], [1, 6, 2], [0, 2, 9]]
+    pairs = rank_pairs(matrix, ["a", "b", "c"])
+    assert pairs == [Pair("a", "b", 3, 1), Pair("b", "c", 2, 2)]
+    assert count_errors(matrix) == 8 == sum(pair.total for pair in pairs)
