@@ -46,7 +46,7 @@ def describe(
     model: str, *, test: int = 900, validation: int = 455, sparsity: float = 0.0, file_bytes: int = REFERENCE_BYTES
 ) -> dict[str, Any]:
     """What every kind's result has: `test` of 1,000 and `validation` of 500 are right."""
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"name": name, "zeros": round(sparsity * total), "total": total, "sparsity": round(sparsity * total) / total}
         for name, total in LAYERS.items()
     ]
@@ -153,7 +153,7 @@ def build_facts(results: Mapping[str, Mapping[str, Any]], *, effort: str = "quic
             name=name,
             job_id=f"job_{position:02d}{name.replace('_', '')}",
             kind=KINDS.get(name, "prune"),
-            spec=SPECS.get(name, {}) | {"seed": 7},
+            spec={**SPECS.get(name, {}), "seed": 7},
             result=results[name],
             artifacts=[ArtifactFact(f"{name}.png", "plot", f"{position:064x}", 1234, Path("absent.png"))],
             seconds=12.0,

@@ -29,7 +29,7 @@ def flatten(inlines: list[dict[str, Any]]) -> str:
     """The words of pandoc's inlines, islands in brackets."""
     words = ""
     for inline in inlines:
-        content = inline.get("c")
+        content: Any = inline.get("c")
         if inline["t"] in ("Str", "Space"):
             words += content or " "
         elif inline["t"] == "Code":

@@ -105,7 +105,7 @@ def test_the_persian_docx_reads_from_right_to_left(persian: Written) -> None:
     assert document.sections[0]._sectPr.find(qn("w:bidi")) is not None
     code = [p for p in document.paragraphs if p.style is not None and p.style.name == "Source Code"]
     assert code
-    assert all(p._p.pPr.find(qn("w:bidi")) is None for p in code)
+    assert all(p._p.get_or_add_pPr().find(qn("w:bidi")) is None for p in code)
     prose = [p for p in document.paragraphs if p.text and p.style is not None and p.style.name != "Source Code"]
     assert all(p._p.pPr is not None and p._p.pPr.find(qn("w:bidi")) is not None for p in prose)
 
