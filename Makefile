@@ -15,7 +15,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format lint types contracts bench lock clean
+.PHONY: help setup demo study serve test check format lint types contracts bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,12 @@ $(STAMP): requirements.lock
 
 demo: $(STAMP) ## train, prune, quantize and compress on FashionMNIST through the API; then a table
 	@$(PY) -m service.demo
+
+EFFORT ?= quick
+REPORT ?= en
+
+study: $(STAMP) ## a whole study of FashionMNIST with a written report; EFFORT=quick|standard REPORT=en|fa
+	@$(PY) -m service.demo.study --effort $(EFFORT) --language $(REPORT)
 
 serve: $(STAMP) ## the API and a worker; Swagger at http://127.0.0.1:8000/docs
 	@$(PY) -m service.supervisor

@@ -26,7 +26,7 @@ from worker.jobs import POSTED_SPECS
 
 _STATIC = Path(__file__).parent / "static"
 _TITLE = "Tonok"
-_DESCRIPTION = """Neural-network compression as jobs: train, prune, quantize, compress.
+_DESCRIPTION = """Neural-network compression as jobs: train, prune, quantize, compress, or all of it as one study.
 
 A POST to `/v1/jobs/<kind>` answers 202 and a job. Follow it at its `links`: long poll, events, or a stream. When it has
 succeeded, its `output_model_id` names the model that it made. Every example here can be sent unchanged: begin with

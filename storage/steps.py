@@ -25,6 +25,8 @@ from storage.tables import TERMINAL, Job, JobStatus, Model, utc_now
 
 _NO_PART_OF_THE_HASH = ("name", "labels", "max_attempts", "max_runtime_s")
 _CANDIDATES = 20
+_PACE_PRIOR_S = 20.0
+"""For so long what was expected is believed; then the more the pace that was seen, on this machine and data."""
 
 
 def compute_step_hash(session: Session, resolved_spec: Mapping[str, Any], version: int) -> str:
@@ -150,16 +152,20 @@ def reflect_progress(session: Session, job_id: str, data: Mapping[str, Any] | No
 def _measure_progress(waits_for: Mapping[str, Any], children: list[Job], now: datetime) -> dict[str, Any]:
     """The parent's `progress`: its steps' shares of what the whole is expected to cost."""
     done_s, left_s = waits_for["done_s"], waits_for["later_s"]
+    expected_s = spent_s = _PACE_PRIOR_S
     for child in children:
         step = waits_for["steps"].get(child.id)
         if step is not None:
             share = 1.0 if child.status in TERMINAL else (child.progress.get("percent") or 0.0) / 100
             done_s += share * step["expected_s"]
             left_s += (1 - share) * step["expected_s"]
+            if child.started_at is not None:
+                expected_s += share * step["expected_s"]
+                spent_s += ((child.finished_at or now) - child.started_at).total_seconds()
     percent = 100 * done_s / (done_s + left_s) if done_s + left_s else None
     return {
         "percent": None if percent is None else round(percent, 1),
-        "eta_s": round(left_s, 1),
+        "eta_s": round(left_s * spent_s / expected_s, 1),
         "updated_at": now.isoformat(timespec="milliseconds"),
     }
 

@@ -157,12 +157,15 @@ class Context:
             }
         pending = tuple(staged[name] for name in steps if name not in done)
         self._steps_done_s += sum(step.expected_s for name, step in steps.items() if name in done)
+        left_s = later_s + sum(step.expected_s for step in pending)
+        total_s = self._steps_done_s + left_s
+        # Not written yet: on its way past finished steps the bar would jump back.
+        self._progress |= {"percent": round(100 * self._steps_done_s / total_s, 1), "eta_s": round(left_s, 1)}
+        self._unwritten = True
         if pending:
             self.wait = Wait(steps=pending, done_s=self._steps_done_s, later_s=later_s)
             raise StepsPending
         self._step_models |= {step.output_model_id for step in done.values()}
-        total_s = self._steps_done_s + later_s
-        self.report(Progress(percent=round(100 * self._steps_done_s / total_s, 1) if total_s else None))
         return {name: done[name] for name in steps}
 
     def report(self, progress: Progress) -> None:

@@ -72,6 +72,11 @@ class ApiClient:
         with self._send("POST", f"/v1/jobs/{kind}", spec) as response:
             return cast("dict[str, Any]", json.load(response))
 
+    def validate_job(self, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The resolved spec that a job would have; starts nothing."""
+        with self._send("POST", f"/v1/jobs/{kind}?validate_only=true", spec) as response:
+            return cast("dict[str, Any]", json.load(response)["resolved_spec"])
+
     def cancel_job(self, job_id: str) -> None:
         """Asks a job to stop; one that has ended already is left as it is."""
         try:

@@ -31,6 +31,13 @@ class Service:
         """Submits one job and drains the queue; returns the job, which must have succeeded."""
         answer = self.client.post(f"/v1/jobs/{kind}", json=spec)
         assert answer.status_code == 202, answer.text
+        self.drain()
+        job = self.get(answer.headers["location"])
+        assert job["status"] == "succeeded", job["error"]
+        return job
+
+    def drain(self) -> None:
+        """Runs a worker until every job has ended."""
         environment = os.environ | {
             "TONOK_DATA_DIR": str(self.settings.data_dir),
             "TONOK_DATASET_DIR": str(self.settings.resolved_dataset_dir),
@@ -39,12 +46,9 @@ class Service:
         if self.settings.dataset_mirror is not None:
             environment["TONOK_DATASET_MIRROR"] = self.settings.dataset_mirror
         worker = subprocess.run(
-            [sys.executable, "-m", "worker", "--drain"], env=environment, timeout=300, check=False, capture_output=True
+            [sys.executable, "-m", "worker", "--drain"], env=environment, timeout=900, check=False, capture_output=True
         )
         assert worker.returncode == 0, worker.stderr.decode()
-        job = self.get(answer.headers["location"])
-        assert job["status"] == "succeeded", job["error"]
-        return job
 
     def download(self, job_id: str, suffix: str) -> bytes:
         """The one artifact of a job whose name ends in `suffix`."""

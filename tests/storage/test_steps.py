@@ -66,8 +66,9 @@ def test_the_parents_bar_is_made_of_what_its_steps_are_expected_to_cost(
     with database.transaction() as session:
         attempts.record_progress(session, second, progress={"percent": 50.0}, phase="training", message="epoch 1")
     waiting = get(database, parent.id)
-    # 20 before, 10 for the first step, half of 30 for the second: 45 of 100.
-    assert (waiting.progress["percent"], waiting.progress["eta_s"]) == (45.0, 55.0)
+    # 20 before, 10 for the first step, half of 30 for the second: 45 of 100. It went faster than expected.
+    assert waiting.progress["percent"] == 45.0
+    assert 0 < waiting.progress["eta_s"] < 55.0
     assert waiting.phase == "long: training"
     with database.read() as session:
         assert jobs.list_events(session, parent.id)[-1].data["message"] == "long: epoch 1"

@@ -160,6 +160,7 @@ def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
         return Outcome(status="cancelled")
     except StepsPending:
         log.info("waits for its steps")
+        _write_pending(context)
         return Outcome(status="waiting", wait=context.wait)
     except LeaseLost:
         raise

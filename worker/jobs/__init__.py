@@ -13,12 +13,13 @@ from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
+from worker.jobs.study import StudySpec
 from worker.jobs.train import TrainSpec
 
 PRELOAD = ("torch", "worker.core.pictures", "worker.jobs.searching", "worker.jobs.shrinking")
 """What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
-AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | ImportSpec | PredictSpec
+AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | StudySpec | ImportSpec | PredictSpec
 
 SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}
 POSTED_SPECS = {kind: spec for kind, spec in SPECS.items() if not issubclass(spec, UploadSpec)}

@@ -76,7 +76,7 @@ class StepsPending(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """A child job to be run. expected_s: what it may cost; only its relation to other steps matters."""
+    """A child job to be run. expected_s: above 0, what it may cost; only its relation to other steps matters."""
 
     spec: JobSpec
     expected_s: float

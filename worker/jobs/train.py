@@ -14,6 +14,14 @@ def _as_many(count: int) -> dict[str, Any]:
     return {"anyOf": [{"type": "array", "minItems": count, "maxItems": count}, {"type": "null"}]}
 
 
+def check_widths(widths: tuple[int, ...] | None, architecture: Architecture | None) -> tuple[int, ...] | None:
+    """The widths, where there are as many as the architecture has. architecture: None where it was wrong already."""
+    wanted = None if architecture is None else NUM_WIDTHS[architecture]
+    if widths is not None and wanted is not None and len(widths) != wanted:
+        raise ValueError(f"the architecture has {wanted} hidden widths, {len(widths)} were given")
+    return widths
+
+
 class TrainSpec(JobSpec):
     """Trains a network on a data set and keeps the epoch that is best on validation."""
 
@@ -54,10 +62,7 @@ class TrainSpec(JobSpec):
     @field_validator("widths")
     @classmethod
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
-        wanted = NUM_WIDTHS.get(info.data.get("architecture", ""))
-        if widths is not None and wanted is not None and len(widths) != wanted:
-            raise ValueError(f"the architecture has {wanted} hidden widths, {len(widths)} were given")
-        return widths
+        return check_widths(widths, info.data.get("architecture"))
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:

@@ -6,7 +6,7 @@ import torch
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.core.graph import find_batch_norms, list_layers
-from worker.core.models import build_model, get_widths
+from worker.core.models import build_model, get_widths, shrink_widths
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,17 @@ def test_each_convolution_knows_the_batch_norm_behind_it() -> None:
         "conv2b": "bn2b",
         "shortcut2": "shortcut2_bn",
     }
+
+
+def test_a_shrunk_network_is_the_widest_of_its_proportions_that_fits() -> None:
+    def count(widths: tuple[int, ...]) -> int:
+        return sum(parameter.numel() for parameter in build_model("fashion_cnn", widths).parameters())
+
+    widths = shrink_widths(
+        "fashion_cnn", (32, 64, 128), max_parameters=3000, input_shape=(1, 28, 28), num_classes=10
+    )  # fmt: skip
+    wider = tuple(width + 1 for width in widths)
+    assert count(widths) <= 3000 < count(wider)
+    assert widths[0] < widths[1] < widths[2]
+    nothing = shrink_widths("fashion_cnn", (32, 64, 128), max_parameters=1, input_shape=(1, 28, 28), num_classes=10)
+    assert nothing == (1, 1, 1)

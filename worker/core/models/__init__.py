@@ -41,6 +41,30 @@ def build_model(
     return model.to(memory_format=torch.channels_last)
 
 
+def shrink_widths(
+    architecture: str,
+    widths: Sequence[int],
+    *,
+    max_parameters: int,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> tuple[int, ...]:
+    """The widest network of the same proportions with at most so many parameters; never below one channel a layer."""
+
+    def scale(share: int) -> tuple[int, ...]:
+        return tuple(max(1, round(width * share / 1024)) for width in widths)
+
+    def fits(share: int) -> bool:
+        model = build_model(architecture, scale(share), input_shape=input_shape, num_classes=num_classes)
+        return sum(parameter.numel() for parameter in model.parameters()) <= max_parameters
+
+    small, large = 0, 1024
+    while large - small > 1:
+        middle = (small + large) // 2
+        small, large = (middle, large) if fits(middle) else (small, middle)
+    return scale(small)
+
+
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
     """The widths that `build_model` needs to rebuild `model`, read from its layers."""
     widths: tuple[int, ...] = _module(architecture).get_widths(model)

@@ -1,0 +1,152 @@
+"""`python -m service.demo.study`: a whole study through the public API, followed live, its report on the disk.
+
+Stopped or killed, it goes on from its last finished step when it is called again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from service.demo.client import ApiClient, ApiProblem
+from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.server import ServiceFailed, run_service
+from service.listen import load_settings
+
+STEP_ROWS = {
+    "train": "baseline",
+    "one_shot": "one-shot pruning",
+    "step_by_step": "step-by-step pruning",
+    "quantize": "quantization",
+    "channels": "channel pruning",
+    "compress": "compressed file",
+    "control_unpruned": "control: retrained, unpruned",
+    "control_random": "control: random pruning",
+    "control_small_dense": "control: small dense network",
+}
+
+
+def submit_or_find(client: ApiClient, spec: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The study of this spec that has not ended yet, else a new one; and whether it is new."""
+    resolved = client.validate_job("study", spec)
+    for status in ("running", "queued"):
+        for listed in client.get("/v1/jobs", kind="study", status=status)["jobs"]:
+            job = client.get(f"/v1/jobs/{listed['id']}")
+            if job["resolved_spec"] == resolved:
+                return job, False
+    return client.submit_job("study", spec), True
+
+
+def follow_study(client: ApiClient, job_id: str) -> dict[str, Any]:
+    """Shows what the study and its steps do until it has ended; returns the job."""
+    line = LiveLine(sys.stdout, "study")
+    started: dict[str, float] = {}
+    for event in client.follow_job(job_id):
+        data = event.data.get("data", {})
+        if event.name == "progress":
+            line.show(data)
+        elif event.name == "step_started":
+            started[data["job_id"]] = time.monotonic()
+            line.note(f"{STEP_ROWS.get(data['step'], data['step'])} starts ({data['kind']} job {data['job_id']})")
+        elif event.name == "step_ended":
+            took = time.monotonic() - started.get(data["job_id"], time.monotonic())
+            line.note(f"{STEP_ROWS.get(data['step'], data['step'])} {data['status']} after {format_seconds(took)}")
+        elif event.name in ("warning", "requeued"):
+            line.note(f"{event.name}: {data.get('message') or data.get('reason')}")
+        elif event.name == "done":
+            return event.data
+    raise ConnectionError("the stream of events ended before its job did")
+
+
+def build_rows(client: ApiClient, result: Mapping[str, Any]) -> list[Row]:
+    """One line per model that the study made, in the order of its steps."""
+    rows = []
+    for name, title in STEP_ROWS.items():
+        step = result["steps"].get(name)
+        if step is None:
+            continue
+        models = {title: step["model_id"]}
+        if name == "quantize":
+            widths = client.get(f"/v1/jobs/{step['job_id']}/result")["result"]["widths"]
+            models = {f"{width['bit_width']} bit": width["model_id"] for width in widths}
+        rows += [Row(row, client.get(f"/v1/models/{model_id}")) for row, model_id in models.items()]
+    return rows
+
+
+def save_artifacts(client: ApiClient, job_id: str, folder: Path) -> list[Path]:
+    """Downloads every file of the study; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for artifact in client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
+        files.append(folder / Path(artifact["name"]).name)
+        client.download(artifact["url"], files[-1])
+    return files
+
+
+def run_study(client: ApiClient, spec: Mapping[str, Any], output: Path) -> bool:
+    """Submits or takes up the study, follows it, saves what it made; whether it succeeded."""
+    job, is_new = submit_or_find(client, spec)
+    print(f"Study {job['id']} {'begins' if is_new else 'goes on'}.", flush=True)
+    job = follow_study(client, job["id"])
+    files = save_artifacts(client, job["id"], output)
+    if job["status"] != "succeeded":
+        error = job["error"] or {"code": "cancelled", "title": "it was cancelled", "detail": ""}
+        print(f"{job['status'].upper()}: {error['code']}: {error['title']}: {error['detail']}")
+        return False
+    table = build_table(build_rows(client, job["result"]))
+    (output / "table.txt").write_text(table + "\n", encoding="utf-8")
+    print(f"\n{table}\n")
+    reused = sum(step["is_reused"] for step in job["result"]["steps"].values())
+    seconds = sum(step["seconds"] for step in job["result"]["steps"].values() if not step["is_reused"])
+    print(
+        f"{len(job['result']['steps'])} steps, {reused} of them done before; the others took {format_seconds(seconds)}."
+    )
+    for file in files:
+        print(f"  {file}")
+    return True
+
+
+def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Runs the study; returns the exit status: 0, 1 when anything failed, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m service.demo.study", description=__doc__)
+    parser.add_argument("--dataset", choices=["fashion_mnist", "digits"], default="fashion_mnist")
+    parser.add_argument("--effort", choices=["quick", "standard"], default="quick")
+    parser.add_argument("--language", choices=["en", "fa"], default="en")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+    spec = {name: getattr(arguments, name) for name in ("dataset", "effort", "language", "seed")}
+    if arguments.dataset == "digits":
+        spec["architecture"] = "lenet5"
+
+    settings = load_settings()
+    data_dir = settings.data_dir / "study"
+    output = data_dir / "output" / f"{arguments.dataset}-{arguments.effort}-{arguments.language}"
+    started = time.monotonic()
+    print(f"A {arguments.effort} study of {arguments.dataset}. Everything it makes is kept in {data_dir}", flush=True)
+    try:
+        with run_service(settings, data_dir) as service:
+            print(f"The service answers at {service.client.base_url}/docs while the study runs.\n", flush=True)
+            succeeded = run_study(service.client, spec, output)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run it again, and it goes on from its last finished step.", flush=True)
+        return 130
+    except (ServiceFailed, ApiProblem, OSError) as error:
+        print(f"\nThe study cannot go on: {error}\nThe service's log: {data_dir / 'service.log'}", flush=True)
+        return 1
+    print(f"Total: {format_seconds(time.monotonic() - started)}")
+    return 0 if succeeded else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What a study asks for, as specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from worker.jobs import parse_spec
+from worker.jobs.study import Recipe, StudySpec
+
+PRUNED = {"chosen": {"retrained_epochs": 8}, "sparsity": {"total": 0.953}}
+
+
+def dump(spec: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = spec.model_dump(mode="json", exclude={"name"})
+    return dumped
+
+
+@pytest.mark.parametrize("effort", ["quick", "standard"])
+def test_the_controls_differ_from_step_by_step_pruning_in_what_they_control_alone(effort: Any) -> None:
+    recipe = Recipe(StudySpec(effort=effort))
+    pruning = dump(recipe.build_main("mdl_1")["step_by_step"].spec)
+    controls = {
+        name: dump(step.spec) for name, step in recipe.build_controls("mdl_1", PRUNED, (2, 3, 4)).items()
+    }  # fmt: skip
+    epochs = controls["control_unpruned"]["steps"] * pruning["epochs_per_step"]
+    assert epochs == PRUNED["chosen"]["retrained_epochs"]  # type: ignore[index]
+    budget = {"steps": controls["control_unpruned"]["steps"]}
+    assert controls["control_unpruned"] == pruning | budget | {"sparsity": 0}
+    assert controls["control_random"] == pruning | budget | {"sparsity": 0.953, "method": "random"}
+    training = dump(recipe.build_training().spec)
+    assert controls["control_small_dense"] == training | {"widths": [2, 3, 4]}
+
+
+def test_the_four_widths_of_the_assignment_are_all_trained() -> None:
+    quantize = dump(Recipe(StudySpec(effort="standard")).build_main("mdl_1")["quantize"].spec)
+    assert (quantize["bit_widths"], quantize["mode"]) == ([8, 6, 4, 2], "quantization_aware")
+
+
+def test_a_study_seeds_and_limits_its_steps_as_it_was_told() -> None:
+    spec = StudySpec(seed=7, max_attempts=4, max_runtime_s=99, labels={"team": "a"}, name="first")
+    steps = [Recipe(spec).build_training(), *Recipe(spec).build_main("mdl_1").values()]
+    assert {(step.spec.seed, step.spec.max_attempts, step.spec.max_runtime_s) for step in steps} == {(7, 4, 99)}
+    assert all(step.spec.labels == {"team": "a"} for step in steps)
+    assert [step.spec.name for step in steps][:2] == ["first: train", "first: one_shot"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"effort": "thorough"}, {"language": "de"}, {"widths": [1, 2]}, {"epochs": 0}, {"model_id": "latest"}]
+)
+def test_a_study_that_cannot_be_done_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        parse_spec({"kind": "study"} | change)

@@ -1,0 +1,315 @@
+"""A whole study of one network as child jobs of the other kinds, and a written report of what they measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningMethod, PruningSchedule
+from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Progress, Step
+from worker.jobs.compress import CompressSpec
+from worker.jobs.prune import PruneSpec
+from worker.jobs.quantize import QuantizeSpec
+from worker.jobs.train import TrainSpec, check_widths
+
+BIT_WIDTHS = (8, 6, 4, 2)
+
+
+class StudySpec(JobSpec):
+    """Trains a network, prunes it at once and step by step, quantizes it to 8, 6, 4 and 2 bits, narrows it, compresses
+    it, runs the controls, and writes a report. Each step is a job of its own; one that was done before is not repeated.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5"}]})
+
+    kind: Literal["study"] = "study"
+    dataset: DatasetName = DatasetName.FASHION_MNIST
+    architecture: Architecture = Architecture.FASHION_CNN
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=16,
+        description="Channels or neurons of each hidden layer; by default the architecture's own.",
+    )
+    effort: Literal["quick", "standard"] = Field(
+        "quick",
+        description="`quick`: under 15 minutes for FashionMNIST on two cores; `standard`: under 60.",
+    )
+    max_accuracy_drop: float = Field(
+        1.0, ge=0, le=100, description="Percentage points on validation that pruning and compressing may cost."
+    )
+    controls: bool = Field(
+        True,
+        description="Also measure what the claims are held against: the same retraining without pruning, random "
+        "pruning, and a small dense network of about the same bytes.",
+    )
+    language: Literal["en", "fa"] = Field("en", description="Of the report: English or Persian.")
+    epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")
+    max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
+    max_runtime_s: int = Field(
+        7200, ge=1, le=604_800, description="Seconds after which a step is stopped; waiting for steps does not count."
+    )
+
+    @field_validator("widths")
+    @classmethod
+    def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        return check_widths(widths, info.data.get("architecture"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an effort spends, in epochs. quantization_epochs: None leaves them to each bit width."""
+
+    train_epochs: int
+    pruning_steps: int
+    epochs_per_step: int
+    quantization_epochs: int | None
+    channel_epochs: int
+    compress_s: float
+    """What `compress` may cost, in seconds on two cores."""
+
+
+PLANS = {
+    Effort.QUICK: Plan(10, 3, 1, None, 2, compress_s=150),
+    Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1600),
+}
+SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
+"""Data sets with few pictures are trained on for so many times the epochs."""
+WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
+"""For these SGD at the usual rate is too much."""
+
+# Seconds on two cores, with fashion_cnn on FashionMNIST: what the progress bar and its remaining time are made of.
+_EPOCH_S = 9.0
+_RETRAINING_EPOCH_S = 12.0
+_QUANTIZED_EPOCH_S = 14.0
+_SMALL_EPOCH_S = 4.0
+_SEARCH_S = 30.0
+_REPORT_S = 20.0
+
+
+class Recipe:
+    """The steps of a study as specs of the other kinds."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.spec = spec
+        self.effort = Effort(spec.effort)
+        self.plan = PLANS[self.effort]
+        self.epochs = spec.epochs or round(self.plan.train_epochs * SMALL_DATASETS.get(spec.dataset, 1.0))
+        self.main_s = sum(step.expected_s for step in self.build_main("mdl_0").values())
+        self.controls_s = 2 * self._retraining_s(self.plan.pruning_steps) + self.epochs * _SMALL_EPOCH_S
+
+    def build_training(self) -> Step:
+        """The baseline."""
+        return Step(self._train("train", self.spec.widths), self.epochs * _EPOCH_S)
+
+    def build_main(self, model_id: str) -> dict[str, Step]:
+        """What starts from the baseline and from nothing else."""
+        from_baseline = {"model_id": model_id, "max_accuracy_drop": self.spec.max_accuracy_drop}
+        plan = self.plan
+        num_epochs = (plan.quantization_epochs or 2) * len(BIT_WIDTHS)
+        return {
+            "one_shot": Step(
+                PruneSpec(**self._common("one_shot"), **from_baseline, schedule=PruningSchedule.ONE_SHOT), _SEARCH_S
+            ),
+            "step_by_step": Step(
+                PruneSpec(
+                    **self._common("step_by_step"),
+                    **from_baseline,
+                    schedule=PruningSchedule.GEOMETRIC,
+                    steps=plan.pruning_steps,
+                    epochs_per_step=plan.epochs_per_step,
+                ),
+                self._retraining_s(plan.pruning_steps + 1),
+            ),
+            "quantize": Step(
+                QuantizeSpec(
+                    **self._common("quantize"), **from_baseline, bit_widths=BIT_WIDTHS, epochs=plan.quantization_epochs
+                ),
+                num_epochs * _QUANTIZED_EPOCH_S,
+            ),
+            "channels": Step(
+                PruneSpec(
+                    **self._common("channels"),
+                    **from_baseline,
+                    pattern="channels",
+                    scope="uniform",
+                    sparsity=0.5,
+                    fine_tune_epochs=plan.channel_epochs,
+                ),
+                plan.channel_epochs * _EPOCH_S,
+            ),
+            "compress": Step(
+                CompressSpec(**self._common("compress"), **from_baseline, effort=self.effort), plan.compress_s
+            ),
+        }
+
+    def build_controls(
+        self, model_id: str, pruned: Mapping[str, Any], small_widths: tuple[int, ...]
+    ) -> dict[str, Step]:
+        """What the claims are held against. pruned: the result of `step_by_step`."""
+        # As many steps as the pruned model that is claimed has behind it.
+        steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step or self.plan.pruning_steps
+        same_budget = {
+            "model_id": model_id,
+            "schedule": PruningSchedule.GEOMETRIC,
+            "steps": steps,
+            "epochs_per_step": self.plan.epochs_per_step,
+        }
+        return {
+            "control_unpruned": Step(
+                PruneSpec(**self._common("control_unpruned"), **same_budget, sparsity=0), self._retraining_s(steps)
+            ),
+            "control_random": Step(
+                PruneSpec(
+                    **self._common("control_random"),
+                    **same_budget,
+                    method=PruningMethod.RANDOM,
+                    sparsity=pruned["sparsity"]["total"],
+                ),
+                self._retraining_s(steps),
+            ),
+            "control_small_dense": Step(self._train("control_small_dense", small_widths), self.epochs * _SMALL_EPOCH_S),
+        }
+
+    def _retraining_s(self, steps: int) -> float:
+        return steps * self.plan.epochs_per_step * _RETRAINING_EPOCH_S
+
+    def _train(self, name: str, widths: tuple[int, ...] | None) -> TrainSpec:
+        spec = self.spec
+        gentle = spec.architecture in WITHOUT_BATCH_NORM
+        return TrainSpec(
+            **self._common(name),
+            dataset=spec.dataset,
+            architecture=spec.architecture,
+            widths=widths,
+            epochs=self.epochs,
+            optimizer=Optimizer.ADAMW if gentle else Optimizer.SGD,
+            learning_rate=0.003 if gentle else 0.1,
+            max_train_examples=spec.max_train_examples,
+        )
+
+    def _common(self, name: str) -> dict[str, Any]:
+        spec = self.spec
+        return {
+            "name": name if spec.name is None else f"{spec.name}: {name}"[:100],
+            "labels": spec.labels,
+            "seed": spec.seed,
+            "max_attempts": spec.max_attempts,
+            "max_runtime_s": spec.max_runtime_s,
+        }
+
+
+def run(spec: StudySpec, context: JobContext) -> JobOutcome:
+    """Train; prune, quantize, narrow, compress; hold that against the controls; write it down."""
+    recipe = Recipe(spec)
+    later_s = _REPORT_S + (recipe.controls_s if spec.controls else 0.0)
+    steps = dict(context.run_steps({"train": recipe.build_training()}, later_s=later_s + recipe.main_s))
+    model_id = str(steps["train"].output_model_id)
+    steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
+    if spec.controls:
+        small_widths = _find_small_widths(steps["train"], steps["compress"])
+        controls = recipe.build_controls(model_id, steps["step_by_step"].result, small_widths)
+        steps |= context.run_steps(controls, later_s=_REPORT_S)
+    context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
+    findings = _write_report(spec, context, steps)
+    final = steps["compress"]
+    (compressed,) = [artifact for artifact in final.artifacts if artifact.kind == ArtifactKind.COMPRESSED]
+    shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
+    return JobOutcome(
+        {
+            "model_id": final.output_model_id,
+            **{name: final.result[name] for name in ("evaluation", "accuracy_drop", "sparsity", "size")},
+            "file_bytes": final.result["file_bytes"],
+            "compression_ratio": final.result["compression_ratio"],
+            "steps": {name: _describe_step(step) for name, step in steps.items()},
+            "findings": findings,
+        },
+        final.output_model_id,
+    )
+
+
+def _find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[int, ...]:
+    """Widths of the baseline's architecture at which a float32 checkpoint is about as large as the compressed file."""
+    from worker.core.models import shrink_widths
+
+    result = trained.result
+    return shrink_widths(
+        result["architecture"],
+        result["widths"],
+        max_parameters=compressed.result["file_bytes"] // 4,
+        input_shape=tuple(result["input_shape"]),
+        num_classes=len(result["class_names"]),
+    )
+
+
+def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
+    """Writes the documents; returns what the report finds, each finding with its numbers, as JSON."""
+    from worker.core.datasets import load_dataset
+    from worker.core.environment import describe_environment
+    from worker.core.report import write_report
+    from worker.core.report.dataset import describe_dataset
+    from worker.core.report.facts import ArtifactFact, StepFact, StudyFacts
+
+    facts = StudyFacts(
+        job_id=context.job_id,
+        spec=spec.model_dump(mode="json"),
+        steps={
+            name: StepFact(
+                name=name,
+                job_id=step.job_id,
+                kind=step.kind,
+                spec=step.spec,
+                result=step.result,
+                artifacts=[
+                    ArtifactFact(
+                        name=artifact.name,
+                        kind=artifact.kind,
+                        sha256=artifact.sha256,
+                        num_bytes=artifact.num_bytes,
+                        path=artifact.path,
+                    )
+                    for artifact in step.artifacts
+                ],
+                seconds=step.seconds,
+                reused=step.is_reused,
+            )
+            for name, step in steps.items()
+        },
+        environment={
+            **describe_environment(context.threads),
+            "precision": str(steps["train"].result["precision"]),
+        },
+        dataset=describe_dataset(
+            load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed).limit_train(
+                spec.max_train_examples
+            )
+        ),
+    )
+    paths = {
+        suffix: context.artifact_path(f"report-{spec.language}.{suffix}", ArtifactKind.REPORT)
+        for suffix in ("pdf", "docx", "html", "json")
+    }
+    write_report(facts, spec.language, paths)
+    written: dict[str, Any] = json.loads(paths["json"].read_text(encoding="utf-8"))
+    findings: list[Any] = written["findings"]
+    return findings
+
+
+def _describe_step(step: FinishedStep) -> dict[str, Any]:
+    return {
+        "job_id": step.job_id,
+        "kind": step.kind,
+        "model_id": step.output_model_id,
+        "seconds": round(step.seconds, 1),
+        "is_reused": step.is_reused,
+        "evaluation": step.result["evaluation"],
+        "accuracy_drop": step.result["accuracy_drop"],
+        "sparsity": step.result["sparsity"]["total"],
+        "size": step.result["size"],
+        "macs": step.result["macs"],
+    }
