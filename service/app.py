@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
+import anyio
 from fastapi import Depends, FastAPI
 
 from service.access import AccessMiddleware
@@ -15,21 +16,27 @@ from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
 from service.parameters import check_parameters
-from service.routes import artifacts, catalog, jobs, models, submissions, system, uploads
+from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
+from service.stream import EventFeed
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
+from worker.jobs import SPECS
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The app. It opens the database, and brings its schema up to date, when it starts to serve."""
     database = Database(settings)
-    metrics = Metrics()
+    metrics = Metrics(SPECS)
+    feed = EventFeed(database, metrics.open_streams)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         database.create()
-        yield
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed.run)
+            yield
+            tasks.cancel_scope.cancel()
         database.dispose()
 
     app = FastAPI(
@@ -45,7 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.files = FileStore(settings)
     app.state.metrics = metrics
-    for resource in (submissions, jobs, artifacts, models, uploads, catalog, system):
+    app.state.feed = feed
+    for resource in (submissions, jobs, artifacts, models, uploads, catalog, observability, system):
         app.include_router(resource.router)
     install_documents(app)
     install_error_handlers(app)

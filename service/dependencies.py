@@ -1,13 +1,16 @@
 """What routes are given. Their sessions see what the caller owns, and nothing else.
 
+Those that wait for nothing are `async`: FastAPI sends a plain `def` through a thread, which takes longer than they do.
 Yielding dependencies end before the answer leaves (`scope="function"`): a commit that fails is a failure to the client.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
@@ -22,25 +25,25 @@ from storage.settings import Settings
 from storage.tables import Model
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """The settings that the app was made with."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     """The app's database."""
     database: Database = request.app.state.database
     return database
 
 
-def get_files(request: Request) -> FileStore:
+async def get_files(request: Request) -> FileStore:
     """The app's file store."""
     files: FileStore = request.app.state.files
     return files
 
 
-def get_caller(request: Request) -> Caller:
+async def get_caller(request: Request) -> Caller:
     """Who asks, as service/access.py found out."""
     caller: Caller = request.state.caller
     return caller
@@ -79,7 +82,7 @@ JobId = Annotated[
 """For what changes a job: the one that is named, and no other."""
 
 
-def _resolve_job(
+async def _resolve_job(
     database: DatabaseDep,
     caller: CallerDep,
     job_id: Annotated[
@@ -93,7 +96,11 @@ def _resolve_job(
 ) -> str:
     if job_id != LATEST:
         return job_id
-    with database.read(caller.owner) as session:
+    return await anyio.to_thread.run_sync(partial(_find_latest_job, database, caller.owner))
+
+
+def _find_latest_job(database: Database, owner: str) -> str:
+    with database.read(owner) as session:
         job = find_newest_job(session)
     if job is None:
         raise NotFound("job_id: no job was submitted yet; POST one to /v1/jobs/train first", field="job_id")
@@ -109,7 +116,7 @@ def get_latest_model(session: Session, field: str) -> Model:
     return model
 
 
-def _resolve_model(
+async def _resolve_model(
     database: DatabaseDep,
     caller: CallerDep,
     model_id: Annotated[
@@ -123,7 +130,11 @@ def _resolve_model(
 ) -> str:
     if model_id != LATEST:
         return model_id
-    with database.read(caller.owner) as session:
+    return await anyio.to_thread.run_sync(partial(_find_latest_model, database, caller.owner))
+
+
+def _find_latest_model(database: Database, owner: str) -> str:
+    with database.read(owner) as session:
         return get_latest_model(session, "model_id").id
 
 

@@ -51,9 +51,9 @@ class RequestMiddleware:
             self.observe(scope["method"], route, status, time.perf_counter() - started)
 
 
-def note_route(request: Request) -> None:
+async def note_route(request: Request) -> None:
     """A dependency of the whole app that tells the middleware which route it was.
 
-    The template and not the path: ids would make a series of their own each.
+    The template and not the path: ids would make a series of their own each. `async`, so that no thread is asked.
     """
     request.state.route = request.scope["route"].path

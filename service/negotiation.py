@@ -58,7 +58,7 @@ def is_acceptable(header: str | None, media_types: Iterable[str]) -> bool:
     return False
 
 
-def check_request_line(request: Request) -> None:
+async def check_request_line(request: Request) -> None:
     """A dependency of the whole app. Raises RequestRefused: 414 for a path and query too long, 406 for `Accept`."""
     if len(request.scope.get("raw_path", b"")) + len(request.scope["query_string"]) > _LONGEST_TARGET:
         raise RequestRefused(

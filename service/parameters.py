@@ -11,8 +11,11 @@ from fastapi.dependencies.models import Dependant
 from service.errors import RequestRefused
 
 
-def check_parameters(request: Request) -> None:
-    """A dependency of the whole app. Raises RequestRefused (422)."""
+async def check_parameters(request: Request) -> None:
+    """A dependency of the whole app. Raises RequestRefused (422).
+
+    `async`, so that no thread is asked for what takes microseconds.
+    """
     if not request.scope["route"].include_in_schema:  # a page, or a refusal that has its own words
         return
     known = list(_list_names(request.scope["route"].dependant))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine, event, func, literal
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
 from storage.owners import set_owner
@@ -41,6 +43,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._writer = threading.Lock()
         self._readers = self.engine.execution_options(tonok_reader=True, postgresql_readonly=True)
 
     def create(self) -> None:
@@ -63,9 +66,22 @@ class Database:
 
         owner: whose rows it sees (storage/owners.py); None for all.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._take_turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             set_owner(session, owner)
             yield session
+
+    @contextmanager
+    def _take_turn(self) -> Iterator[None]:
+        """Threads of one process queue up here: SQLite would let each sleep, longer and longer, and look again."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writer.acquire(timeout=_BUSY_TIMEOUT_MS / 1000):
+            raise OperationalError("BEGIN IMMEDIATE", None, TimeoutError("the database is locked by this process"))
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     @contextmanager
     def read(self, owner: str | None = None) -> Iterator[Session]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func
+from sqlalchemy import and_, delete, exists
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 
 from storage.artifacts import remove_unreferenced
-from storage.database import Database, is_sqlite, serialize
+from storage.database import Database, serialize
 from storage.errors import Conflict, IdempotencyMismatch, NotFound, QueueFull
 from storage.events import add_event
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.owners import find_owner, is_visible, only_visible
 from storage.paging import Page, fetch_page
+from storage.statistics import count_queued
 from storage.steps import list_children, stop_job
 from storage.tables import (
     DEFAULT_OWNER,
@@ -30,6 +32,7 @@ from storage.tables import (
     IdempotencyKey,
     Job,
     JobEvent,
+    JobLabel,
     JobMetric,
     JobStatus,
     Model,
@@ -38,6 +41,8 @@ from storage.tables import (
 
 _IDEMPOTENCY_KEPT = timedelta(hours=24)
 _SUBMIT_LOCK = 7_406_018
+_WIDE = cast("list[QueryableAttribute[Any]]", [Job.spec, Job.resolved_spec, Job.result])
+_UNLISTED = [defer(column, raiseload=True) for column in _WIDE]
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,7 @@ def submit_job(
             if known.request_hash != idempotency[1]:
                 raise IdempotencyMismatch("this Idempotency-Key was used before with another request")
             return get_job(session, known.job_id), False
-    waiting = select(func.count()).where(col(Job.status) == JobStatus.QUEUED, col(Job.owner) == owner)
-    num_queued = session.exec(waiting).one()
+    num_queued = count_queued(session, owner)
     if num_queued >= max_queued:
         raise QueueFull(f"{num_queued} jobs of yours wait already, as many as this service allows")
     job = Job(
@@ -99,6 +103,8 @@ def submit_job(
         labels=dict(labels),
         spec=dict(spec),
         resolved_spec=dict(resolved_spec),
+        progress={},
+        warnings=[],
         model_id=model_id,
         step_hash=step_hash,
         max_attempts=max_attempts,
@@ -129,6 +135,11 @@ def has_job(session: Session, job_id: str) -> bool:
     return session.exec(select(exists().where(col(Job.id) == job_id, *only_visible(session, Job)))).one()
 
 
+def find_statuses(session: Session, job_ids: Collection[str]) -> dict[str, str]:
+    """Id → status of those that exist. Specs and results are not read."""
+    return dict(session.exec(select(Job.id, Job.status).where(col(Job.id).in_(job_ids))).all())
+
+
 def find_newest_job(session: Session) -> Job | None:
     """The job that was submitted last, or None. Steps were submitted by nobody."""
     submitted = select(Job).where(col(Job.parent_job_id).is_(None), *only_visible(session, Job))
@@ -147,27 +158,25 @@ def list_jobs(
     page_size: int = 50,
     page_token: str | None = None,
 ) -> Page[Job]:
-    """Jobs, newest first. `label` is a key and its value. Raises InvalidPageToken."""
-    query = select(Job).where(*only_visible(session, Job))
+    """Jobs, newest first, without their specs and results. `label` is a key and its value. Raises InvalidPageToken."""
+    query = select(Job).where(*only_visible(session, Job)).options(*_UNLISTED)
     if status is not None:
         query = query.where(col(Job.status) == status)
     if kind is not None:
         query = query.where(col(Job.kind) == kind)
+    position_columns = None
     if label is not None:
-        query = query.where(_has_label(session, *label))
+        # In the order of the labels' own index: the jobs that lack the label are never looked at.
+        position_columns = (col(JobLabel.created_at), col(JobLabel.job_id))
+        query = query.join(JobLabel).where(*only_visible(session, JobLabel))
+        query = query.where(col(JobLabel.key) == label[0], col(JobLabel.value) == label[1])
     if model_id is not None:
         query = query.where(col(Job.model_id) == model_id)
     if parent_job_id is not None:
         query = query.where(col(Job.parent_job_id) == parent_job_id)
     if created_after is not None:
         query = query.where(col(Job.created_at) > created_after)
-    return fetch_page(session, query, Job, page_size, page_token)
-
-
-def _has_label(session: Session, key: str, value: str) -> ColumnElement[bool]:
-    each = func.json_each if is_sqlite(session) else func.json_each_text
-    pairs = each(col(Job.labels)).table_valued("key", "value")
-    return exists().select_from(pairs).where(pairs.c.key == key, pairs.c.value == value)
+    return fetch_page(session, query, Job, page_size, page_token, position_columns)
 
 
 def request_cancel(session: Session, job_id: str) -> Job:
@@ -200,7 +209,7 @@ def delete_job(database: Database, files: FileStore, job_id: str, owner: str | N
         _check_unused(session, job, doomed)
         hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id).in_(doomed))).all())
         session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.job_id).in_(doomed)))
-        for table in (JobEvent, JobMetric, Model, Artifact):
+        for table in (JobEvent, JobLabel, JobMetric, Model, Artifact):
             session.exec(delete(table).where(col(table.job_id).in_(doomed)))
         session.exec(delete(Job).where(col(Job.id).in_(doomed)))
     # After the commit: a file without a row is only waste, a row without its file would be a lie.
@@ -263,10 +272,3 @@ def _thin(points: list[StoredPoint], max_points: int) -> list[StoredPoint]:
         return points[-1:]
     last = len(points) - 1
     return [points[round(index * last / (max_points - 1))] for index in range(max_points)]
-
-
-def queue_counts(session: Session) -> dict[JobStatus, int]:
-    """Number of jobs in each status, zeros included."""
-    visible = select(Job.status, func.count()).where(*only_visible(session, Job))
-    counted = session.exec(visible.group_by(col(Job.status))).all()
-    return dict.fromkeys(JobStatus, 0) | {JobStatus(status): count for status, count in counted}

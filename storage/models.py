@@ -22,8 +22,11 @@ def find_newest_model(session: Session, job_kind: str) -> Model | None:
     """The model that the newest succeeded job of this kind made, or None. Steps do not count: a control is no model
     that anybody means by "the latest".
     """
-    query = select(Model).join(Job, col(Job.output_model_id) == col(Model.id)).where(*only_visible(session, Model))
-    query = query.where(col(Job.kind) == job_kind, col(Job.parent_job_id).is_(None))
+    # From the models, newest first, to each one's job by its id: the walk ends at the first that fits.
+    query = select(Model).join(Job, col(Job.id) == col(Model.job_id)).where(*only_visible(session, Model))
+    query = query.where(
+        col(Job.kind) == job_kind, col(Job.output_model_id) == col(Model.id), col(Job.parent_job_id).is_(None)
+    )
     return session.exec(query.order_by(col(Model.created_at).desc(), col(Model.id).desc()).limit(1)).first()
 
 

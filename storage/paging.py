@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, literal, tuple_
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -34,10 +35,18 @@ class Page(Generic[T]):
 
 
 def fetch_page(
-    session: Session, query: SelectOfScalar[Row], table: type[Row], page_size: int, page_token: str | None
+    session: Session,
+    query: SelectOfScalar[Row],
+    table: type[Row],
+    page_size: int,
+    page_token: str | None,
+    position_columns: tuple[Mapped[datetime], Mapped[str]] | None = None,
 ) -> Page[Row]:
-    """Runs the query newest first, from where `page_token` left off. Raises InvalidPageToken."""
-    created_at, row_id = col(table.created_at), col(table.id)
+    """Runs the query newest first, from where `page_token` left off. Raises InvalidPageToken.
+
+    position_columns: those of a joined table that hold the row's `created_at` and `id` in an index of their own.
+    """
+    created_at, row_id = position_columns or (col(table.created_at), col(table.id))
     if page_token is not None:
         last = _parse_token(page_token, table)
         position: ColumnElement[bool] = tuple_(created_at, row_id) < tuple_(

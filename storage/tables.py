@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Index
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -62,8 +62,13 @@ class Job(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_job_queue", "status", "created_at", "id"),
-        Index("ix_job_kind_created", "kind", "created_at", "id"),
+        # One for each filter of the list, in the order of the list: a page is read where it stands, nothing is sorted.
         Index("ix_job_owner_created", "owner", "created_at", "id"),
+        Index("ix_job_owner_status", "owner", "status", "created_at", "id"),
+        Index("ix_job_owner_kind", "owner", "kind", "created_at", "id"),
+        Index("ix_job_owner_kind_status", "owner", "kind", "status", "created_at", "id"),
+        Index("ix_job_model_created", "model_id", "created_at", "id"),
+        Index("ix_job_parent_created", "parent_job_id", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -76,8 +81,8 @@ class Job(SQLModel, table=True):
     progress: dict[str, Any] = _json(dict)
     spec: dict[str, Any] = _json(dict)
     resolved_spec: dict[str, Any] = _json(dict)
-    model_id: str | None = Field(default=None, index=True)
-    parent_job_id: str | None = Field(default=None, index=True)
+    model_id: str | None = None
+    parent_job_id: str | None = None
     step_hash: str | None = Field(default=None, index=True)
     """Of jobs with the same one, each would have the result of the others: see `storage.steps`."""
     waits_for: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
@@ -93,12 +98,24 @@ class Job(SQLModel, table=True):
     lease_holder: str | None = None
     lease_expires_at: float | None = None
     """Seconds since the epoch by the database's clock, so that machines need not agree on the time."""
-    created_at: datetime = _time(nullable=False, index=True)
+    created_at: datetime = _time(nullable=False)
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()
     updated_at: datetime = _time(nullable=False)
     request_id: str | None = None
     """The HTTP request that submitted it: what its logs are found by."""
+
+
+class JobLabel(SQLModel, table=True):
+    """One label of a job where an index finds it: a copy that a trigger makes of `Job.labels`, which clients see."""
+
+    __table_args__ = (Index("ix_joblabel_pair", "owner", "key", "value", "created_at", "job_id"),)
+
+    job_id: str = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    key: str = Field(primary_key=True)
+    owner: str
+    value: str
+    created_at: datetime = _time(nullable=False)
 
 
 class JobEvent(SQLModel, table=True):
@@ -142,12 +159,15 @@ class Artifact(SQLModel, table=True):
 class Model(SQLModel, table=True):
     """A trained or compressed network: where it came from, its files, and everything measured of it."""
 
-    __table_args__ = (Index("ix_model_owner_created", "owner", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_model_owner_created", "owner", "created_at", "id"),
+        Index("ix_model_parent_created", "parent_model_id", "created_at", "id"),
+    )
 
     id: str = Field(primary_key=True)
     owner: str = DEFAULT_OWNER
     job_id: str = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
-    parent_model_id: str | None = Field(default=None, index=True)
+    parent_model_id: str | None = None
     name: str
     architecture: str
     dataset: str
@@ -155,7 +175,7 @@ class Model(SQLModel, table=True):
     """Format (`checkpoint`, `compressed`, …) → artifact id."""
     summary: dict[str, Any] = _json(dict)
     """`ModelSummary` of worker/jobs/base.py as JSON: evaluations, sparsity, size ledger, layers, latency."""
-    created_at: datetime = _time(nullable=False, index=True)
+    created_at: datetime = _time(nullable=False)
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -187,3 +207,31 @@ class WorkerNode(SQLModel, table=True):
     slots: int
     info: dict[str, Any] = _json(dict)
     heartbeat_at: float
+
+
+class Tally(SQLModel, table=True):
+    """A number kept up to date by triggers (storage/migrations), so that nobody counts rows to know it.
+
+    name: `jobs` (by owner, kind and status), `attempts` (by kind), `requeues` (by kind and, as status, the reason),
+    `stored_bytes`.
+    """
+
+    name: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    status: str = Field(primary_key=True)
+    value: int = Field(sa_type=BigInteger)
+
+
+class DurationTally(SQLModel, table=True):
+    """Jobs that ended within a range of seconds after their first start; kept by triggers too.
+
+    Counts what has been: a job that is deleted stays in it.
+    """
+
+    kind: str = Field(primary_key=True)
+    status: str = Field(primary_key=True)
+    upper_bound_s: str = Field(primary_key=True)
+    """As Prometheus writes it: `60.0`, and `+Inf` for the last range."""
+    num_jobs: int = Field(sa_type=BigInteger)
+    total_s: float

@@ -92,13 +92,13 @@ def hash_request(operation: str, body: Any) -> str:
     return hashlib.sha256(json.dumps([operation, body], sort_keys=True).encode()).hexdigest()
 
 
-def accept_job(job: Job, is_new: bool) -> JSONResponse:
+def accept_job(job: Job, is_new: bool) -> Response:
     """202, and where to follow the job."""
     answer = build_job(job)
     headers = {"Location": answer.links.self, "Retry-After": "1"}
     if not is_new:
         headers["Idempotency-Replayed"] = "true"
-    return JSONResponse(answer.model_dump(mode="json"), status_code=202, headers=headers)
+    return Response(answer.model_dump_json(), status_code=202, headers=headers, media_type="application/json")
 
 
 def refuse_method() -> None:

@@ -1,4 +1,4 @@
-"""The service itself: settings, health, Prometheus."""
+"""The service itself: its settings, versions, workers, queue and disk."""
 
 from __future__ import annotations
 
@@ -8,27 +8,21 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from fastapi import APIRouter, Request
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi import APIRouter
 from sqlmodel import Session
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 
 from service.dependencies import DatabaseDep, ReadSession, SettingsDep
-from service.documents import problems
-from service.errors import build_problem
-from service.metrics import METRICS_MEDIA_TYPE, Metrics
-from service.schemas.catalog import DiskAnswer, Liveness, Readiness, SystemAnswer, WorkerAnswer
-from storage.database import Database
-from storage.jobs import has_job, queue_counts
+from service.schemas.catalog import DiskAnswer, SystemAnswer, WorkerAnswer
+from storage.jobs import has_job
 from storage.settings import Settings
+from storage.statistics import count_jobs
 from storage.tables import WorkerNode
 from storage.workers import list_live_workers
 
 router = APIRouter(tags=["system"])
 
 _PACKAGES = ("fastapi", "pydantic", "sqlmodel", "uvicorn", "torch", "torchvision")
-_MIN_FREE_BYTES = 100 * 1024**2
 
 
 def _show_settings(settings: Settings) -> dict[str, Any]:
@@ -73,55 +67,9 @@ def get_system(session: ReadSession, database: DatabaseDep, settings: SettingsDe
         versions={"python": platform.python_version()} | {package: _find_version(package) for package in _PACKAGES},
         workers=workers,
         slots=sum(node.slots for node in workers),
-        jobs={status.value: count for status, count in queue_counts(session).items()},
+        jobs={status.value: count for status, count in count_jobs(session).items()},
         disk=DiskAnswer(total_bytes=disk.total, free_bytes=disk.free),
     )
-
-
-@router.get("/healthz", operation_id="get_liveness", summary="Is the process alive?")
-def get_liveness() -> Liveness:
-    """Touches nothing: a slow disk or a locked database is no reason to restart the process."""
-    return Liveness()
-
-
-def _check_database(database: Database, max_silence_s: float) -> dict[str, str]:
-    try:
-        with database.read() as session:
-            session.execute(text("SELECT 1 FROM job LIMIT 1"))
-            workers = list_live_workers(session, max_silence_s)
-    except SQLAlchemyError:
-        return {"database": "does not answer", "worker": "not known"}
-    return {"database": "ok", "worker": "ok" if workers else "none has given a sign of life lately"}
-
-
-@router.get("/readyz", operation_id="get_readiness", summary="Can it run jobs?", responses=problems(503))
-def get_readiness(request: Request, database: DatabaseDep, settings: SettingsDep) -> Readiness:
-    """Database, a worker's heartbeat, and room on the disk; 503 names what is missing."""
-    checks = _check_database(database, settings.lease_ttl_s)
-    has_room = shutil.disk_usage(settings.data_dir).free >= _MIN_FREE_BYTES
-    checks["disk"] = "ok" if has_room else f"less than {_MIN_FREE_BYTES // 1024**2} MB free"
-    wrong = {name: finding for name, finding in checks.items() if finding != "ok"}
-    if wrong:
-        items = [{"pointer": name, "code": "not_ready", "detail": finding} for name, finding in wrong.items()]
-        detail = "; ".join(f"{name}: {finding}" for name, finding in wrong.items())
-        return build_problem(request, 503, "not_ready", detail, items)  # type: ignore[return-value]  # a Response passes
-    return Readiness(checks=checks)
-
-
-@router.get(
-    "/metrics",
-    operation_id="get_metrics",
-    summary="Prometheus metrics",
-    response_class=Response,
-    responses={
-        200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    },
-)
-def get_metrics(request: Request, database: DatabaseDep) -> Response:
-    """Jobs by kind and status, the queue's age, durations, HTTP latencies. Numbers of all owners together."""
-    metrics: Metrics = request.app.state.metrics
-    with database.read() as session:
-        return Response(metrics.render(session), media_type=METRICS_MEDIA_TYPE)
 
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

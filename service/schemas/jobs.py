@@ -177,12 +177,17 @@ def build_job_links(job: Job) -> JobLinks:
 
 def build_job(job: Job) -> JobAnswer:
     """Row → answer."""
-    return JobAnswer(**job.model_dump(), links=build_job_links(job))
+    return JobAnswer(**_read_fields(job, JobAnswer), links=build_job_links(job))
 
 
 def build_job_summary(job: Job) -> JobSummary:
     """Row → answer of lists."""
-    return JobSummary(**job.model_dump(), links=build_job_links(job))
+    return JobSummary(**_read_fields(job, JobSummary), links=build_job_links(job))
+
+
+def _read_fields(job: Job, shown: type[JobSummary]) -> dict[str, Any]:
+    """What is shown and no more: the rest of a row may not have been read."""
+    return {name: getattr(job, name) for name in shown.model_fields if name != "links"}
 
 
 def build_event(event: JobEvent) -> EventAnswer:

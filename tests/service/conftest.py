@@ -157,6 +157,13 @@ def workshop(client: TestClient, database: Database, files: FileStore) -> Worksh
     return Workshop(client, database, files)
 
 
+@pytest.fixture
+def heartbeat(database: Database) -> None:
+    """A worker with two slots has just given a sign of life."""
+    with database.transaction() as session:
+        record_heartbeat(session, worker_id="wrk_1", pid=4711, host="here", slots=2, info={"torch": "2.15.0"})
+
+
 def check_problem(answer: Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
     """Asserts that the answer is a complete RFC 9457 problem with just these pointers; returns it."""
     assert answer.status_code == status, answer.text

@@ -7,7 +7,6 @@ import re
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from service.app import create_app
@@ -16,7 +15,7 @@ from storage import errors
 from storage.database import Database
 from storage.settings import Settings
 from storage.workers import record_heartbeat
-from tests.service.conftest import Workshop, build_summary, check_problem
+from tests.service.conftest import Workshop, check_problem
 from worker import catalog
 from worker.jobs import POSTED_SPECS
 
@@ -25,25 +24,6 @@ from worker.jobs import POSTED_SPECS
 def heartbeat(database: Database) -> None:
     with database.transaction() as session:
         record_heartbeat(session, worker_id="wrk_1", pid=4711, host="here", slots=2, info={"torch": "2.15.0"})
-
-
-def test_alive_is_answered_without_touching_anything(settings: Settings) -> None:
-    # No `with`: the app was never started, so that not even the database exists.
-    assert TestClient(create_app(settings)).get("/healthz").json() == {"status": "ok"}
-
-
-def test_not_ready_names_what_is_missing(client: TestClient) -> None:
-    answer = client.get("/readyz")
-    check_problem(answer, 503, "not_ready", "worker")
-    assert int(answer.headers["retry-after"]) > 0
-
-
-@pytest.mark.usefixtures("heartbeat")
-def test_ready_with_a_database_a_worker_and_room(client: TestClient) -> None:
-    assert client.get("/readyz").json() == {
-        "status": "ready",
-        "checks": {"database": "ok", "worker": "ok", "disk": "ok"},
-    }
 
 
 @pytest.mark.usefixtures("heartbeat")
@@ -71,32 +51,6 @@ def test_the_system_page_shows_no_secret(settings: Settings) -> None:
         answer = client.get("/v1/system")
     assert "hunter2" not in answer.text
     assert answer.json()["settings"]["dataset_mirror"] == "https://example.org/data"
-
-
-def read_metric(client: TestClient, name: str) -> dict[tuple[str, ...], float]:
-    """Label values → value, parsed by Prometheus' own parser."""
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    return {
-        tuple(sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == name
-    }
-
-
-def test_prometheus_counts_jobs_waiting_time_and_requests(client: TestClient, workshop: Workshop) -> None:
-    workshop.submit("train")
-    workshop.succeed(workshop.claim(), build_summary(test=0.93))
-    job_id = workshop.submit("train")
-    for _ in range(3):
-        client.get(f"/v1/jobs/{job_id}")
-    assert read_metric(client, "tonok_jobs") == {("train", "queued"): 1, ("train", "succeeded"): 1}
-    assert read_metric(client, "tonok_queue_age_seconds")[()] > 0
-    durations = read_metric(client, "tonok_job_duration_seconds_sum")
-    assert durations.keys() == {("train", "succeeded")}
-    assert 0 <= durations["train", "succeeded"] < 600
-    requests = read_metric(client, "tonok_http_request_duration_seconds_count")
-    assert requests["GET", "/v1/jobs/{job_id}", "200"] == 3
 
 
 def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> None:

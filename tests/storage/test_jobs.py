@@ -12,6 +12,7 @@ from storage.attempts import Lease
 from storage.database import Database
 from storage.errors import Conflict, IdempotencyMismatch, InvalidPageToken, NotFound, QueueFull
 from storage.files import FileStore
+from storage.statistics import count_jobs
 from storage.tables import Artifact, IdempotencyKey, Job, JobEvent, JobMetric, JobStatus, Model, utc_now
 from tests.storage.conftest import Claim, Submit
 
@@ -257,7 +258,7 @@ def test_the_counts_name_every_status(database: Database, submit: Submit, claim:
     submit()
     claim()
     with database.read() as session:
-        counts = jobs.queue_counts(session)
+        counts = count_jobs(session)
     assert set(counts) == set(JobStatus)
     assert {status: count for status, count in counts.items() if count} == {"queued": 1, "running": 1}
 

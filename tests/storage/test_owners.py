@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.errors import IdempotencyMismatch, NotFound, QueueFull
 from storage.files import FileStore
 from storage.keys import KEY, create_key, find_key, has_keys, list_keys, revoke_key
+from storage.statistics import count_jobs
 from storage.steps import find_step, list_children
 from storage.tables import ApiKey, Job, Model, utc_now
 from tests.storage.conftest import SubmitAs
@@ -75,7 +76,7 @@ def test_what_another_owner_has_is_not_there(
         assert models.list_models(session).items == models.list_models(session, job_id=job.id).items == []
         assert models.find_newest_model(session, "train") is None
         assert jobs.find_newest_job(session) is None
-        assert set(jobs.queue_counts(session).values()) == {0}
+        assert set(count_jobs(session).values()) == {0}
     with pytest.raises(NotFound):
         jobs.delete_job(database, files, job.id, "bob")
     with database.read("alice") as session:

@@ -120,8 +120,9 @@ def test_an_ended_parent_hears_nothing_more_of_its_steps(database: Database, sub
     first, second = claim(), claim()
     with database.transaction() as session:
         attempts.finish_failed(session, first, error={"code": "diverged"})
+    resumed = claim()
     with database.transaction() as session:
-        attempts.finish_failed(session, claim(), error={"code": "diverged"})
+        attempts.finish_failed(session, resumed, error={"code": "diverged"})
     with database.read() as session:
         assert jobs.list_events(session, parent.id)[-1].type == "failed"
     assert get(database, second.job_id).status == "cancelling"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from storage import attempts, jobs, workers
+from storage import attempts, statistics, workers
 from storage.attempts import KindChoice, Lease
 from storage.database import Database
 from storage.errors import LeaseLost
@@ -107,7 +107,7 @@ class Dispatcher:
         if self._running:
             return False
         with self._database.read() as session:
-            counts = jobs.queue_counts(session)
+            counts = statistics.count_jobs(session)
         return all(status in TERMINAL or count == 0 for status, count in counts.items())
 
     # --- leases

@@ -1,0 +1,186 @@
+"""Many streams over one poller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
+
+import anyio
+import anyio.to_thread
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+from sqlalchemy import event
+
+from service import stream
+from service.stream import EventFeed
+from storage.attempts import Lease, claim_job, finish_succeeded
+from storage.database import Database
+from storage.events import add_event, list_news
+from storage.files import FileStore
+from storage.jobs import delete_job, submit_job
+from storage.tables import DEFAULT_OWNER
+
+Submit = Callable[[], str]
+
+OWNER = DEFAULT_OWNER
+PATIENCE_S = 240.0
+
+
+@pytest.fixture
+def gauge() -> Gauge:
+    return Gauge("streams", "Open streams.", registry=CollectorRegistry())
+
+
+@pytest.fixture
+def submit(database: Database) -> Submit:
+    """Queues a job and returns its id."""
+
+    def submit() -> str:
+        with database.transaction(OWNER) as session:
+            job, _ = submit_job(
+                session, spec={}, resolved_spec={}, kind="train", name=None, labels={}, model_id=None,
+                max_attempts=2, max_runtime_s=60, max_queued=100,
+            )  # fmt: skip
+        return job.id
+
+    return submit
+
+
+def write_events(database: Database, job_id: str, number: int) -> None:
+    with database.transaction() as session:
+        for _ in range(number):
+            add_event(session, job_id, 1, "progress", {"percent": 1.0})
+
+
+def finish(database: Database) -> None:
+    """Brings the oldest waiting job to its end."""
+    with database.transaction() as session:
+        job = claim_job(session, "wrk", 60)
+        assert job is not None
+        finish_succeeded(
+            session, Lease(job.id, job.attempt, "wrk"), result={}, output_model_id=None, artifacts=[], models=[]
+        )
+
+
+async def collect(frames: AsyncIterator[bytes]) -> list[str]:
+    return [frame.decode() async for frame in frames]
+
+
+def read_seqs(frames: Sequence[str]) -> list[int]:
+    return [int(line.removeprefix("id: ")) for frame in frames for line in frame.split("\n") if line.startswith("id: ")]
+
+
+def test_every_stream_of_every_job_gets_every_event_once_and_in_order(
+    database: Database, gauge: Gauge, submit: Submit
+) -> None:
+    jobs = [submit() for _ in range(5)]
+    received: dict[tuple[str, int], list[str]] = {}
+
+    async def follow(feed: EventFeed, job_id: str, number: int) -> None:
+        # Some come late, some have seen the first event already.
+        await anyio.sleep(0.01 * number)
+        received[job_id, number] = await collect(feed.follow(OWNER, job_id, after=number % 2))
+
+    async def run() -> None:
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as poller:
+                poller.start_soon(feed.run)
+                async with anyio.create_task_group() as streams:
+                    for job_id in jobs:
+                        for number in range(20):
+                            streams.start_soon(follow, feed, job_id, number)
+                    for _ in range(5):
+                        for job_id in jobs:
+                            await anyio.to_thread.run_sync(write_events, database, job_id, 3)
+                    for _ in jobs:
+                        await anyio.to_thread.run_sync(finish, database)
+                poller.cancel_scope.cancel()
+
+    anyio.run(run)
+    assert len(received) == 100
+    # queued, 5 × 3 of progress, started, succeeded.
+    for (_, number), frames in received.items():
+        assert read_seqs(frames) == list(range(1 + number % 2, 19))
+        assert frames[-1].startswith("event: done\n")
+        assert json.loads(frames[-1].partition("data: ")[2])["status"] == "succeeded"
+    assert gauge._value.get() == 0
+
+
+def test_a_stream_that_reads_slowly_misses_nothing(
+    database: Database, gauge: Gauge, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_BATCH", 10)
+    job_id = submit()
+    seqs: list[int] = []
+
+    async def run() -> None:
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                async for frame in feed.follow(OWNER, job_id, after=0):
+                    seqs.extend(read_seqs([frame.decode()]))
+                    # While it dawdles far more is written than the poller keeps for it.
+                    if len(seqs) in (1, 15):
+                        await anyio.to_thread.run_sync(write_events, database, job_id, 30)
+                        await anyio.sleep(1.5 * stream._POLL_INTERVAL_S)
+                    if len(seqs) == 61:
+                        await anyio.to_thread.run_sync(finish, database)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+    assert seqs[0] == 1
+    assert len(seqs) == 63
+    assert all(later == earlier + 1 for earlier, later in pairwise(seqs))
+
+
+def test_a_stream_ends_when_its_job_is_deleted(
+    database: Database, gauge: Gauge, submit: Submit, files: FileStore
+) -> None:
+    job_id = submit()
+
+    async def end_and_delete() -> None:
+        await anyio.sleep(2 * stream._POLL_INTERVAL_S)
+        # Both between two rounds of the poller, at times: the end is then never seen.
+        await anyio.to_thread.run_sync(finish, database)
+        await anyio.to_thread.run_sync(delete_job, database, files, job_id)
+
+    async def run() -> None:
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                tasks.start_soon(end_and_delete)
+                await collect(feed.follow(OWNER, job_id, after=0))
+                tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+
+
+def test_a_round_of_the_poller_takes_as_many_statements_for_fifty_jobs_as_for_one(
+    database: Database, submit: Submit
+) -> None:
+    jobs = [submit() for _ in range(50)]
+    statements: list[str] = []
+    event.listen(
+        database.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_rest: statements.append(statement)
+    )
+    counts = []
+    for positions in ({jobs[0]: 0}, dict.fromkeys(jobs, 0)):
+        statements.clear()
+        news = stream._read_news(database, positions)
+        assert len(news.frames) == len(positions)
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_news_are_the_events_behind_each_jobs_own_position(database: Database, submit: Submit) -> None:
+    first, second, third = (submit() for _ in range(3))
+    write_events(database, first, 4)
+    write_events(database, second, 2)
+    write_events(database, third, 1)
+    with database.read() as session:
+        news = [(row.job_id, row.seq) for row in list_news(session, {first: 3, second: 0})]
+    assert sorted(news) == sorted([(first, 4), (first, 5), (second, 1), (second, 2), (second, 3)])
