@@ -89,11 +89,11 @@ SENTENCES = {
     "one_shot.ceiling": "No higher sparsity was tried beyond the drop: the search ended at <sparsity> %.",
     "step_by_step.found": (
         "With retraining after each step, <sparsity> % of the weights can be removed at a validation drop of <drop> points "
-        "(allowed: <limit> points), after <epochs> epochs of retraining in all; the network then keeps one weight in <fold>."
+        "(allowed: <limit> points; epochs of retraining in all: <epochs>); the network then keeps one weight in <fold>."
     ),
     "step_by_step.beyond": (
         "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), the validation drop is <drop> points after "
-        "<epochs> epochs of retraining, more than the <limit> points allowed."
+        "retraining (epochs: <epochs>), more than the <limit> points allowed."
     ),
     "step_by_step.none": "No step came back within <limit> points by retraining.",
     "step_by_step.next": "The next sparsity tried, <sparsity> %, costs <drop> points even after retraining.",
@@ -149,8 +149,8 @@ SENTENCES = {
     "control_unpruned.higher": f"Against the same retraining without pruning, the step-by-step model is better {_BOTH}.",
     "control_unpruned.lower": f"Against the same retraining without pruning, pruning step by step costs accuracy {_BOTH}.",
     "control_unpruned.same": (
-        f"Against the same retraining without pruning, the step-by-step model is not distinguishable {_BOTH}: the weights that "
-        "were removed were not needed."
+        f"Against the same retraining without pruning, the step-by-step model is not distinguishable {_BOTH}: a loss that is "
+        "due to pruning cannot be shown on this test set."
     ),
     "control_random.higher": (
         "At a sparsity of <sparsity> % the choice of the weights matters: <claim> by magnitude is better than by chance "
@@ -160,8 +160,8 @@ SENTENCES = {
         f"At a sparsity of <sparsity> % <claim> by magnitude is worse than by chance {_BOTH}; the score did not help here."
     ),
     "control_random.same": (
-        f"At a sparsity of <sparsity> % <claim> by magnitude is not distinguishable from removal by chance {_BOTH}: retraining, "
-        "not the choice of the weights, explains the result."
+        f"At a sparsity of <sparsity> % <claim> by magnitude is not distinguishable from removal by chance {_BOTH}: that "
+        "the choice of the weights matters cannot be shown on this test set."
     ),
     "control_small_dense.higher": (
         f"A small dense network of <kilobytes> KB trained from scratch is worse than the compressed one {_BOTH}: compressing a "
