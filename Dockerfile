@@ -35,10 +35,10 @@ COPY storage/ storage/
 COPY worker/ worker/
 COPY service/ service/
 USER 10001:10001
-# Inside a container "every address" is the container's own network; what the host publishes decides who comes in.
+# Reached from outside the container, it asks for an API key and does not start before there is one:
+#   docker run --rm -v tonok:/data tonok-api python -m service.keys create --owner me
 ENV TONOK_HOST=0.0.0.0 \
-    TONOK_PORT=8000 \
-    TONOK_ALLOW_REMOTE=true
+    TONOK_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 import uvicorn
 
 from service.app import create_app
 from service.listen import adopt_socket, format_url, load_settings, open_socket
 from service.protocol import ProblemProtocol
+from storage.logs import configure_logging
 
 _GRACE_S = 3
 """How long open streams may go on after the order to stop: they never end by themselves."""
@@ -22,9 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings()
     listening = open_socket(settings) if arguments.fd is None else adopt_socket(settings, arguments.fd)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # It logs each of its plugins.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    configure_logging(settings)
     if arguments.fd is None:
         print(f"Tonok's API: {format_url(listening)}/docs", flush=True)
     config = uvicorn.Config(

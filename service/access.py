@@ -6,6 +6,9 @@ not come in there is a web page that the user's browser shows, so that Host and 
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,9 +22,11 @@ from service.browsers import refuse_foreign_pages
 from service.errors import RequestRefused, translate_error
 from service.rates import RequestRates, name_client
 from storage.database import Database
-from storage.keys import KEY, find_key
+from storage.keys import KEY, find_key, is_in_force
 from storage.settings import Settings
 from storage.tables import DEFAULT_OWNER, ApiKey
+
+_log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz"})
 """What anybody may ask: the documentation, without which nobody knows where to put a key, and what probes ask."""
@@ -56,6 +61,8 @@ class AccessMiddleware:
         try:
             request.state.caller = await self._admit(request)
         except (RequestRefused, OperationalError) as error:
+            if isinstance(error, RequestRefused):
+                _log.info("%s is refused: %s", _name_client(request), error.code)
             refusal: Response = translate_error(request, error)
             await refusal(scope, receive, send)
             return
@@ -105,6 +112,24 @@ def is_open(path: str) -> bool:
 def _read_key(database: Database, secret: str) -> ApiKey | None:
     with database.read() as session:
         return find_key(session, secret)
+
+
+async def end_with_key(
+    frames: AsyncIterator[bytes], database: Database, caller: Caller, recheck_s: float = 2.0
+) -> AsyncIterator[bytes]:
+    """A stream that tells nothing more once its caller's key has been revoked for `recheck_s` seconds."""
+    checked_at = time.monotonic()
+    async for frame in frames:
+        if caller.key_id is not None and time.monotonic() - checked_at >= recheck_s:
+            if not await anyio.to_thread.run_sync(partial(_is_in_force, database, caller.key_id)):
+                return
+            checked_at = time.monotonic()
+        yield frame
+
+
+def _is_in_force(database: Database, key_id: str) -> bool:
+    with database.read() as session:
+        return is_in_force(session, key_id)
 
 
 def _name_client(request: Request) -> str:

@@ -59,7 +59,7 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
         # The address names the content: it cannot change.
         "Cache-Control": "private, max-age=31536000, immutable",
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(artifact.name, safe='')}",
+        "Content-Disposition": _name_attachment(artifact.name),
     }
     if is_known(request, etag):
         return Response(status_code=304, headers=headers)
@@ -80,6 +80,12 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
     return StreamingResponse(
         _read_chunks(file, stop - start), status_code=status, headers=headers, media_type=artifact.media_type
     )
+
+
+def _name_attachment(name: str) -> str:
+    """The name for clients of today, and plain ASCII in its place for those that know no other."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".") or "file"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _read_chunks(file: BinaryIO, num_bytes: int) -> Iterator[bytes]:

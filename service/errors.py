@@ -206,5 +206,5 @@ def _list_methods(request: Request) -> list[str]:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Makes problem+json of every failure of `app`."""
-    for cls in (RequestValidationError, DomainError, RequestRefused, HTTPException, OperationalError, Exception):
+    for cls in (RequestValidationError, DomainError, RequestRefused, HTTPException, OperationalError):
         app.add_exception_handler(cls, translate_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -11,14 +12,34 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import translate_error
+from storage.logs import bind_log_fields
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    # Nothing that is served is a page, but for the two that say so themselves (service/documents.py).
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Of every answer that does not name its own."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+
+_log = logging.getLogger(__name__)
 
 Observe = Callable[[str, str, int, float], None]
 """method, route template, status, seconds"""
 
 
 class RequestMiddleware:
-    """Gives each request an id (the client's `X-Request-ID` where it is a sane one) and reports how long it took."""
+    """Gives each request an id (the client's `X-Request-ID` where it is a sane one) and reports how long it took.
+
+    The outermost of all: what escapes the others becomes an answer here, so that it has its id and headers too.
+    """
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self.app = app
@@ -31,7 +52,7 @@ class RequestMiddleware:
         offered = Headers(scope=scope).get("x-request-id", "")
         request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        status = 500
+        status: int | None = None
         started = time.perf_counter()
 
         async def send_with_headers(message: Message) -> None:
@@ -40,15 +61,22 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Cache-Control", "no-store")
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_headers)
+            with bind_log_fields(request_id=request_id):
+                await self.app(scope, receive, send_with_headers)
+        except Exception as error:  # whatever it is, the client is told that it was no fault of theirs
+            if status is not None:
+                raise
+            with bind_log_fields(request_id=request_id):
+                _log.exception("%s %s failed", scope["method"], scope["state"].get("route", "unmatched"))
+            await translate_error(Request(scope), error)(scope, receive, send_with_headers)
         finally:
             route = scope["state"].get("route", "unmatched")
-            self.observe(scope["method"], route, status, time.perf_counter() - started)
+            self.observe(scope["method"], route, status or 500, time.perf_counter() - started)
 
 
 async def note_route(request: Request) -> None:

@@ -53,6 +53,12 @@ def has_keys(session: Session) -> bool:
     return session.exec(select(exists().where(col(ApiKey.revoked_at).is_(None)))).one()
 
 
+def is_in_force(session: Session, key_id: str) -> bool:
+    """Whether the key with this id has not been revoked."""
+    in_force = exists().where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None))
+    return session.exec(select(in_force)).one()
+
+
 def list_keys(session: Session) -> list[ApiKey]:
     """Every key, revoked ones too, in the order they were made."""
     return list(session.exec(select(ApiKey).order_by(col(ApiKey.created_at), col(ApiKey.id))).all())

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     )
     lease_ttl_s: float = Field(30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
     cancel_grace_s: float = Field(5.0, ge=0, description="Seconds between asking a job to stop and killing it.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text` for people, or `json`: one object per line, with request and job in fields."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )

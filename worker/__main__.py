@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import signal
 
 from storage.database import Database
+from storage.logs import configure_logging
 from storage.settings import Settings
 from worker.engine.dispatcher import Dispatcher
 from worker.engine.local import LocalEngine
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--light", action="store_true", help="run light jobs alone, such as predictions")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(settings)
     database = Database(settings)
     database.create()
     dispatcher = Dispatcher(

@@ -40,6 +40,7 @@ def build_environment(settings: Settings, data_dir: Path, port: int) -> Mapping[
     environment = {name: value for name, value in os.environ.items() if name != "TONOK_DATABASE_URL"}
     environment |= {
         "TONOK_HOST": "127.0.0.1",
+        "TONOK_REQUIRE_KEY": "false",
         "TONOK_PORT": str(port),
         "TONOK_DATA_DIR": str(data_dir),
         # That of `make serve`: what was fetched once need not be fetched again.

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from service.access import end_with_key
 from service.dependencies import (
     LARGEST_PAGE,
     CallerDep,
@@ -239,7 +240,8 @@ async def stream_events(
     """The same log as `events`, live."""
     await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))  # a 404 is still possible here
     feed: EventFeed = request.app.state.feed
-    stream = feed.follow(caller.owner, job_id, after if last_event_id is None else last_event_id)
+    frames = feed.follow(caller.owner, job_id, after if last_event_id is None else last_event_id)
+    stream = end_with_key(frames, database, caller)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -35,6 +36,8 @@ from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
 from worker.jobs import POSTED_SPECS, SPECS
 from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
+
+_log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -94,6 +97,8 @@ def hash_request(operation: str, body: Any) -> str:
 
 def accept_job(job: Job, is_new: bool) -> Response:
     """202, and where to follow the job."""
+    if is_new:
+        _log.info("%s (%s) of %s is queued", job.id, job.kind, job.owner)
     answer = build_job(job)
     headers = {"Location": answer.links.self, "Retry-After": "1"}
     if not is_new:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from service.access import Caller, end_with_key
 from service.app import create_app
 from storage.database import Database
 from storage.files import FileStore
@@ -268,3 +273,61 @@ def test_worker_rows_do_not_tell_of_other_peoples_jobs(
     shop.beat(jobs=[job_id])
     assert job_id in alice.get("/v1/system").text
     assert job_id not in enter("bob").get("/v1/system").text
+
+
+PATHS = ["/v1/jobs", "/v1/jobs/job_none", "/v1/nothing", "/healthz", "/docs", "/openapi.json", "/metrics", "/broken",
+         "/static/swagger-ui/swagger-ui.css", "/"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_tells_browsers_to_take_no_liberties_with_it(path: str, settings: Settings) -> None:
+    app = create_app(settings)
+
+    @app.get("/broken")
+    def break_down() -> None:
+        raise RuntimeError
+
+    with TestClient(app, follow_redirects=False) as client:
+        headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+    assert "x-request-id" in headers
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in policy
+    assert "http" not in policy
+    assert ("script-src" in policy) == (path == "/docs")
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_policy_of_the_documentation_allows_the_scripts_that_are_in_it_and_no_others(
+    page: str, client: TestClient
+) -> None:
+    answer = client.get(page)
+    policy = answer.headers["content-security-policy"]
+    inside = re.findall(r"<script>(.*?)</script>", answer.text, flags=re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inside]
+    assert re.findall("'sha256-([^']+)'", policy) == hashes
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+    assert "unsafe-eval" not in policy
+
+
+def test_a_stream_ends_when_its_key_is_revoked(database: Database) -> None:
+    with database.transaction() as session:
+        key = create_key(session, "alice")
+
+    async def frames() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield bytes([number])
+            if number == 1:
+                with database.transaction() as session:
+                    revoke_key(session, key.id)
+
+    async def follow(key_id: str | None) -> list[bytes]:
+        caller = Caller("alice", "req-1", key_id)
+        return [frame async for frame in end_with_key(frames(), database, caller, recheck_s=0)]
+
+    assert anyio.run(follow, key.id) == [b"\0", b"\1"]

@@ -94,7 +94,7 @@ def test_a_download_is_an_attachment_whose_etag_is_its_sha256(client: TestClient
     assert answer.headers["x-content-type-options"] == "nosniff"
     # RFC 6266: the Persian name, percent-encoded UTF-8.
     assert answer.headers["content-disposition"] == (
-        "attachment; filename*=UTF-8''%D8%AA%D9%8F%D9%86%D9%8F%DA%A9%20model.tonok"
+        "attachment; filename=\"_model.tonok\"; filename*=UTF-8''%D8%AA%D9%8F%D9%86%D9%8F%DA%A9%20model.tonok"
     )
 
 

@@ -6,11 +6,13 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,6 +144,50 @@ def test_it_does_not_let_other_machines_in_unasked(module: str, environment: dic
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "python -m service.keys create" in ended.stderr
+
+
+def test_with_a_key_it_lets_in_whoever_shows_it_until_it_is_revoked(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "service.keys", *arguments]
+        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+    def ask(key: str) -> int:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{environment['TONOK_PORT']}/v1/jobs", headers={"Authorization": f"Bearer {key}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    assert keys("create", "--owner", "Not A Name").returncode == 2
+    made = keys("create", "--owner", "alice")
+    key = made.stdout.strip()
+    assert re.fullmatch(r"tonok_[A-Za-z0-9_-]{43}", key), made.stderr
+    key_id = made.stderr.split()[0]
+    listed = keys("list").stdout
+    assert f"{key_id}  alice" in listed
+    assert key not in listed + made.stderr
+
+    environment |= {"TONOK_HOST": "0.0.0.0", "TONOK_LOG_FORMAT": "json"}
+    service = start("service")
+    wait_for(lambda: answers(int(environment["TONOK_PORT"]), "/healthz"))
+    assert (ask(key), ask(key[:-1] + "!")) == (200, 401)
+    assert keys("revoke", key_id).returncode == 0
+    assert ask(key) == 401
+    again = keys("revoke", key_id)
+    assert (again.returncode, again.stderr) == (1, "tonok: there is no key in force with this id\n")
+    service.terminate()
+    assert service.stdout is not None
+    log = [json.loads(line) for line in service.stdout.read().splitlines()[1:]]
+    refused = [line for line in log if "is refused: invalid_key" in line["message"]]
+    assert len(refused) == 2
+    assert all(line["request_id"] for line in refused)
+    assert key not in json.dumps(log)
 
 
 def test_wrong_settings_are_named_each_on_its_line(environment: dict[str, str]) -> None:

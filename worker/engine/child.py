@@ -29,6 +29,7 @@ from sqlalchemy.exc import OperationalError
 from storage.attempts import Lease
 from storage.database import Database
 from storage.errors import DiskFull, JobError, LeaseLost
+from storage.logs import bind_log_fields, configure_logging
 from storage.settings import Settings
 from worker.context import Context
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
@@ -195,15 +196,16 @@ def main() -> None:
         return
     staging = Path(message["staging"])
     _redirect_output(staging / LOG_NAME)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(settings)
     watch = Watch(channel, silence_s=0.8 * settings.lease_ttl_s)
     watch.start()
     attempt = json.loads((staging / ATTEMPT_NAME).read_bytes())
     lease = Lease(**attempt["lease"])
-    log.info("attempt %d of %s starts", lease.attempt, lease.job_id)
-    context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
-    save_outcome(staging, _run(jobs, attempt["resolved_spec"], context))
-    log.info("attempt %d of %s ends", lease.attempt, lease.job_id)
+    with bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt["request_id"]):
+        log.info("the attempt starts")
+        context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
+        save_outcome(staging, _run(jobs, attempt["resolved_spec"], context))
+        log.info("the attempt ends")
     logging.shutdown()
     sys.stdout.flush()
     # Not sys.exit: a library's exit handlers that hang or crash must not turn a finished job into a lost one.

@@ -8,6 +8,7 @@ import platform
 import socket
 import time
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
@@ -19,6 +20,7 @@ from storage.database import Database
 from storage.errors import LeaseLost
 from storage.files import FileStore
 from storage.ids import new_id
+from storage.logs import bind_log_fields
 from storage.settings import Settings
 from storage.tables import TERMINAL
 from worker.context import staging_folder
@@ -173,12 +175,13 @@ class Dispatcher:
         staging = staging_folder(self._settings, lease)
         attempt = Attempt(lease, job.resolved_spec, staging, job.owner, job.request_id, lane)
         self._running[job.id] = _Running(attempt, job.max_runtime_s, now, now)
-        log.info("attempt %d of %s (%s) starts", job.attempt, job.id, job.kind)
-        try:
-            self._engine.submit(attempt)
-        except OSError:
-            log.exception("attempt %d of %s could not be started", job.attempt, job.id)
-            self._running[job.id].ending = NOT_STARTED
+        with _name_in_log(attempt):
+            log.info("an attempt at a %s job starts", job.kind)
+            try:
+                self._engine.submit(attempt)
+            except OSError:
+                log.exception("the attempt could not be started")
+                self._running[job.id].ending = NOT_STARTED
         return True
 
     def _watch(self) -> None:
@@ -203,6 +206,13 @@ class Dispatcher:
                 attempt = running.attempt
                 outcome = find_outcome(attempt.staging) if running.ending.exit_code == 0 else None
                 judgement = judge(running.stop, running.ending, outcome, running.max_runtime_s)
-                settle_attempt(self._settings, self._database, attempt, judgement, outcome)
-                log.info("attempt %d of %s: %s", lease.attempt, job_id, judgement.verdict)
+                with _name_in_log(attempt):
+                    settle_attempt(self._settings, self._database, attempt, judgement, outcome)
+                    log.info("the attempt has ended: %s", judgement.verdict)
                 del self._running[job_id]
+
+
+def _name_in_log(attempt: Attempt) -> AbstractContextManager[None]:
+    """Lines written inside say which attempt they are about, and which request it goes back to."""
+    lease = attempt.lease
+    return bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt.request_id)

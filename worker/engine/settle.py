@@ -53,14 +53,14 @@ def settle_attempt(
             elif judgement.verdict is not Verdict.WAITING:
                 publication = publish_log(files, lease, attempt.staging)
         except (DiskFull, OSError) as error:
-            log.exception("attempt %d of %s could not be published", lease.attempt, lease.job_id)
+            log.exception("the attempt could not be published")
             judgement = Judgement(Verdict.FAILED, DISK_FULL if isinstance(error, DiskFull) else _UNPUBLISHED)
         try:
             with database.transaction() as session:
                 publication.secure(session)
                 status = _write(session, lease, judgement, outcome, publication)
         except LeaseLost:
-            log.warning("attempt %d of %s has lost its lease; its work is thrown away", lease.attempt, lease.job_id)
+            log.warning("the attempt has lost its lease; its work is thrown away")
             with database.transaction() as session:
                 publication.withdraw(session)
     shutil.rmtree(attempt.staging, ignore_errors=True)

@@ -119,15 +119,19 @@ def test_a_domain_error_fails_the_job_without_retry_and_without_half_of_its_file
     assert "the run says fail" in _read_log(bench, files, job_id)
 
 
-def test_an_unexpected_exception_is_told_in_the_log_only(bench: Bench, files: FileStore) -> None:
-    job_id = bench.submit("raise")
+def test_an_unexpected_exception_is_told_in_the_log_only_which_names_the_request(
+    bench: Bench, files: FileStore
+) -> None:
+    job_id = bench.submit("raise", request_id="req-7")
     bench.drain()
     job = bench.get(job_id)
     assert job.status == "failed"
     assert job.error is not None
     assert job.error["code"] == "internal_error"
     assert "secret-path" not in str(job.error)
-    assert "RuntimeError: secret-path-in-message" in _read_log(bench, files, job_id)
+    log = _read_log(bench, files, job_id)
+    assert f"the job failed (job_id={job_id} attempt=1 request_id=req-7)" in log
+    assert "RuntimeError: secret-path-in-message" in log
 
 
 def test_a_memory_error_has_its_own_code(bench: Bench) -> None:

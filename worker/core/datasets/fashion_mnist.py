@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import shutil
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 from urllib.error import URLError
 
@@ -25,6 +28,8 @@ CLASS_NAMES = (
     "Ankle boot",
 )
 FOLDER = "FashionMNIST"
+
+log = logging.getLogger(__name__)
 
 
 def load(root: Path, mirror: str | None) -> RawDataset:
@@ -98,4 +103,10 @@ def _download(root: Path, sources: list[str]) -> None:
 
         mirrors = sources
 
-    FashionMNIST(str(root), download=True)
+    # It prints each address that it tries, and a mirror's may hold a password: the log hides that, a print does not.
+    told = io.StringIO()
+    try:
+        with redirect_stdout(told):
+            FashionMNIST(str(root), download=True)
+    finally:
+        log.info("%s", told.getvalue().strip())
