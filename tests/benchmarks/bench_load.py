@@ -37,11 +37,11 @@ SIZES = (1_000, 10_000, 100_000)
 CONNECTIONS = 8
 START_TIMEOUT_S = 240.0
 SCALE_WINDOW_S = 1.0
-RATIO_WINDOW_S = 3.0
+RATIO_WINDOW_S = 2.0
 RATIO_ROUNDS = 3
 TRAINING_WINDOW_S = 5.0
 NUM_STREAMS = 200
-NUM_STARTS = 6
+NUM_STARTS = 4
 
 Numbers = dict[str, Any]
 Build = Callable[[int], tuple[str, str, bytes]]

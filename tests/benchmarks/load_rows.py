@@ -13,6 +13,7 @@ from storage.tables import Job, JobEvent, JobStatus, utc_now
 from worker.jobs import SPECS
 
 CHUNK = 5000
+KINDS = ("train", "prune", "quantize", "compress")
 SECONDS_APART = 60
 MOST_JOBS = 200_000
 ENDINGS = {JobStatus.SUCCEEDED: 90, JobStatus.FAILED: 7, JobStatus.CANCELLED: 3}
@@ -24,8 +25,8 @@ def add_jobs(database: Database, first: int, end: int, seed: int) -> None:
     """Adds finished jobs with the numbers first … end - 1, one a minute, each with its three events."""
     generator = random.Random(f"{seed} {first}")
     specs = {
-        kind: spec.model_validate(spec.model_json_schema()["examples"][0]).model_dump(mode="json")
-        for kind, spec in SPECS.items()
+        kind: SPECS[kind].model_validate(SPECS[kind].model_json_schema()["examples"][0]).model_dump(mode="json")
+        for kind in KINDS
     }
     begin = utc_now() - timedelta(seconds=SECONDS_APART * MOST_JOBS)
     for start in range(first, end, CHUNK):
