@@ -63,7 +63,7 @@ class Plan:
 
 
 PLANS = {
-    Effort.QUICK: Plan(2, (Rung(0.86, 5, 0.03), Rung(0.89, 2, 0.02))),
+    Effort.QUICK: Plan(3, (Rung(0.86, 8, 0.04), Rung(0.88, 4, 0.03))),
     Effort.STANDARD: Plan(8, (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03))),
     Effort.THOROUGH: Plan(
         30,

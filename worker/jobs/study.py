@@ -75,7 +75,7 @@ class Plan:
 
 
 PLANS = {
-    Effort.QUICK: Plan(10, 3, 1, None, 2, compress_s=150),
+    Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=170),
     Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1600),
 }
 SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
