@@ -52,6 +52,13 @@ async def get_caller(request: Request) -> Caller:
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 FilesDep = Annotated[FileStore, Depends(get_files)]
+
+
+def check_room(files: Annotated[FileStore, Depends(get_files)]) -> None:
+    """For what begins something that will need room. Raises DiskFull."""
+    files.room.check()
+
+
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 

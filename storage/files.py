@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from storage.errors import CorruptFile, DiskFull, NotFound
+from storage.room import Room
 from storage.settings import Settings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,6 +37,7 @@ class FileStore:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data_dir / "files"
         self._temporary = self._root / "tmp"
+        self.room = Room(settings)
 
     def put(self, source: Path) -> StoredFile:
         """Stores a copy of a file. Raises DiskFull."""

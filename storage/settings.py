@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."
     )
+    min_free_bytes: int = Field(
+        104_857_600, ge=0, description="Free space that the disk keeps: with less, jobs are answered 507 or fail."
+    )
+    max_data_bytes: int | None = Field(
+        None, ge=0, description="Size that the data directory may reach; by default what the disk has."
+    )
     lease_ttl_s: float = Field(30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
     cancel_grace_s: float = Field(5.0, ge=0, description="Seconds between asking a job to stop and killing it.")
     log_format: Literal["text", "json"] = Field(

@@ -124,6 +124,7 @@ class Context:
     def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
         if _ARTIFACT_NAME.fullmatch(name) is None:
             raise ValueError(f"{name!r} is not a plain file name")
+        self._files.room.check()
         self._artifacts[name] = kind
         path = staged_file(self._staging, name)
         path.parent.mkdir(exist_ok=True)
@@ -186,6 +187,7 @@ class Context:
         self._unwritten = True
         due = time.monotonic() - self._written_at >= _WRITE_INTERVAL_S
         if self._moments or self._phase != self._logged[0] or due:
+            self._files.room.check()
             try:
                 self._write()
             except OperationalError:

@@ -22,8 +22,6 @@ from storage.workers import list_live_workers
 
 router = APIRouter(tags=["system"])
 
-_MIN_FREE_BYTES = 100 * 1024**2
-
 
 @router.get("/healthz", operation_id="get_liveness", summary="Is the process alive?")
 async def get_liveness() -> Liveness:
@@ -48,7 +46,8 @@ def _check_disk(settings: Settings) -> str:
         return "the data directory cannot be read"
     if not os.access(settings.data_dir, os.W_OK):
         return "the data directory cannot be written to"
-    return "ok" if free_bytes >= _MIN_FREE_BYTES else f"less than {_MIN_FREE_BYTES // 1024**2} MB free"
+    wanted = settings.min_free_bytes
+    return "ok" if free_bytes >= wanted else f"less than {wanted // 1024**2} MB free"
 
 
 @router.get("/readyz", operation_id="get_readiness", summary="Can it run jobs?", responses=problems(503))

@@ -23,6 +23,7 @@ from service.dependencies import (
     SettingsDep,
     ShownJobId,
     WriteSession,
+    check_room,
     get_latest_model,
 )
 from service.documents import problems
@@ -39,7 +40,7 @@ from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
 
 _log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(check_room)])
 
 ACCEPTED_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
@@ -147,7 +148,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResolvedSpec"}}},
             },
             202: {"description": "Queued.", "headers": ACCEPTED_HEADERS},
-            **problems(404, 413, 415, 422, 429),
+            **problems(404, 413, 415, 422, 429, 507),
         },
     )
 
@@ -162,7 +163,7 @@ for _kind, _spec_type in POSTED_SPECS.items():
     summary="Submit a finished job again",
     status_code=202,
     response_model=JobAnswer,
-    responses={202: {"description": "Queued.", "headers": ACCEPTED_HEADERS}, **problems(404, 409, 422, 429)},
+    responses={202: {"description": "Queued.", "headers": ACCEPTED_HEADERS}, **problems(404, 409, 422, 429, 507)},
 )
 def retry_job(
     job_id: ShownJobId,

@@ -22,6 +22,7 @@ from service.dependencies import (
     IdempotencyKey,
     ModelId,
     SettingsDep,
+    check_room,
     get_latest_model,
 )
 from service.documents import problems
@@ -44,7 +45,7 @@ from worker.jobs.base import LINE_OF_TEXT, UploadSpec
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(check_room)])
 
 _POLL_INTERVAL_S = 0.05
 _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
@@ -152,7 +153,7 @@ def _read_job(database: Database, owner: str, job_id: str) -> Job:
             "model": JobAnswer,
             "headers": ACCEPTED_HEADERS,
         },
-        **problems(404, 406, 413, 415, 422, 429, 503),
+        **problems(404, 406, 413, 415, 422, 429, 503, 507),
     },
 )
 async def predict(

@@ -331,3 +331,13 @@ def test_a_stream_ends_when_its_key_is_revoked(database: Database) -> None:
         return [frame async for frame in end_with_key(frames(), database, caller, recheck_s=0)]
 
     assert anyio.run(follow, key.id) == [b"\0", b"\1"]
+
+
+def test_without_room_a_submission_is_507_and_leaves_nothing(settings: Settings) -> None:
+    full = settings.model_copy(update={"max_data_bytes": 1})
+    with TestClient(create_app(full)) as client:
+        check_problem(client.post("/v1/jobs/train", json={}), 507, "disk_full")
+        upload = client.post("/v1/models", content=b"x", headers={"Content-Type": "application/octet-stream"})
+        check_problem(upload, 507, "disk_full")
+        assert client.get("/v1/jobs").json()["jobs"] == []
+    assert not list((settings.data_dir / "files").rglob("*"))

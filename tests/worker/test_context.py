@@ -11,7 +11,7 @@ from storage import attempts, jobs
 from storage.artifacts import build_artifact
 from storage.attempts import Lease
 from storage.database import Database
-from storage.errors import InvalidModel, LeaseLost
+from storage.errors import DiskFull, InvalidModel, LeaseLost
 from storage.files import FileStore
 from storage.settings import Settings
 from storage.tables import DEFAULT_OWNER, Model, utc_now
@@ -168,3 +168,31 @@ def test_the_scratch_folder_is_the_jobs_and_the_staging_folder_the_attempts(
     assert context.scratch == settings.data_dir / "scratch" / lease.job_id
     assert context.scratch.is_dir()
     assert staging_folder(settings, lease).name == f"{lease.job_id}-1"
+
+
+def test_where_there_is_no_room_the_run_ends_at_its_next_report_or_file(
+    settings: Settings, database: Database, lease: Lease
+) -> None:
+    full = settings.model_copy(update={"max_data_bytes": 1})
+    context = Context(full, database, lease, staging_folder(full, lease), lambda: False, DEFAULT_OWNER)
+    with pytest.raises(DiskFull):
+        context.report(Progress(phase="training"))
+    with pytest.raises(DiskFull):
+        context.artifact_path("model.safetensors", ArtifactKind.CHECKPOINT)
+
+
+def test_a_model_of_another_owner_cannot_be_read(
+    settings: Settings, database: Database, lease: Lease, files: FileStore
+) -> None:
+    sha256 = files.put_bytes(b"abc").sha256
+    _store_model(database, lease, {"checkpoint": "c"}, sha256)
+    staging = staging_folder(settings, lease)
+    for owner, is_theirs in ((DEFAULT_OWNER, True), ("bob", False)):
+        context = Context(settings, database, lease, staging, lambda: False, owner)
+        if is_theirs:
+            assert context.model_file("mdl_1").read_bytes() == b"abc"
+            continue
+        with pytest.raises(InvalidModel, match="no model with this id"):
+            context.model_file("mdl_1")
+        with pytest.raises(InvalidModel, match="no model with this id"):
+            context.model_summary("mdl_1")

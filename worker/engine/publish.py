@@ -61,7 +61,10 @@ def publish_log(files: FileStore, lease: Lease, staging: Path) -> Publication:
 
 
 def publish_outcome(files: FileStore, lease: Lease, staging: Path, outcome: Outcome) -> Publication:
-    """The attempt's log, artifacts and models."""
+    """The attempt's log, artifacts and models. Raises DiskFull."""
+    sources = [staged_file(staging, name) for name in outcome.artifacts]
+    # Before the first is stored: all of them find room, or none.
+    files.room.check(sum(source.stat().st_size for source in sources))
     publication = publish_log(files, lease, staging)
     ids = {name: publication.add(staged_file(staging, name), name, kind).id for name, kind in outcome.artifacts.items()}
     publication.models += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import suppress
 
 from sqlmodel import Session
 
@@ -54,6 +55,8 @@ def settle_attempt(
                 publication = publish_log(files, lease, attempt.staging)
         except (DiskFull, OSError) as error:
             log.exception("the attempt could not be published")
+            with suppress(DiskFull, OSError):  # the log is small, and tells what the work was
+                publication = publish_log(files, lease, attempt.staging)
             judgement = Judgement(Verdict.FAILED, DISK_FULL if isinstance(error, DiskFull) else _UNPUBLISHED)
         try:
             with database.transaction() as session:

@@ -1,0 +1,40 @@
+"""What happens when there is no room for more."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from storage.errors import DiskFull
+from storage.room import Room, measure_folder
+from storage.settings import Settings
+
+MIB = 1024**2
+
+
+def test_a_disk_with_less_than_the_floor_free_is_full(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    free = shutil.disk_usage(settings.data_dir).free
+    Room(settings.model_copy(update={"min_free_bytes": 0})).check(free // 2)
+    with pytest.raises(DiskFull, match=r"the disk must keep 0 MiB free"):
+        Room(settings.model_copy(update={"min_free_bytes": 0})).check(2 * free)
+    with pytest.raises(DiskFull, match=r"MiB free"):
+        Room(settings.model_copy(update={"min_free_bytes": 2 * free})).check()
+
+
+def test_a_data_directory_at_its_ceiling_is_full_and_the_error_names_no_path(settings: Settings) -> None:
+    (settings.data_dir / "files").mkdir(parents=True)
+    (settings.data_dir / "files" / "a").write_bytes(bytes(MIB))
+    (settings.data_dir / "b").write_bytes(bytes(MIB))
+    assert measure_folder(settings.data_dir) == 2 * MIB
+    ceiling = settings.model_copy(update={"max_data_bytes": 3 * MIB, "min_free_bytes": 0})
+    Room(ceiling).check(MIB)
+    with pytest.raises(DiskFull, match=r"may store 3 MiB") as refused:
+        Room(ceiling).check(MIB + 1)
+    assert str(settings.data_dir) not in str(refused.value)
+
+
+def test_a_service_that_has_stored_nothing_yet_has_room(settings: Settings) -> None:
+    assert not settings.data_dir.exists()
+    Room(settings.model_copy(update={"min_free_bytes": 0, "max_data_bytes": 0})).check()
