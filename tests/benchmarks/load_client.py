@@ -32,6 +32,9 @@ class Connection:
 
     async def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
         """Sends a request and reads the head of its answer: status and headers."""
+        if self.reader.at_eof():  # the server has closed what was idle for five seconds
+            self._writer.close()
+            self.reader, self._writer = await asyncio.open_connection(HOST, self._port)
         head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
         if body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
