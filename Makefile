@@ -15,7 +15,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test check format lint types contracts bench lock clean
+.PHONY: help setup demo study serve test check format lint types contracts bench fuzz lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
 	done
+
+fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0)
+	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(or $(SEED),0)
 
 lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock

@@ -27,10 +27,10 @@ def is_known(request: Request, etag: str) -> bool:
 def parse_range(header: str | None, num_bytes: int) -> tuple[int, int] | None:
     """First byte and one past the last of a single `bytes=` range, or None for all of the file.
 
-    Anything but one well-formed range counts as none, as RFC 9110 allows. Raises RequestRefused (416) when
-    the range begins behind the end.
+    Anything but one well-formed range counts as none, as RFC 9110 allows; so does any of an empty file. Raises
+    RequestRefused (416) when the range begins behind the end.
     """
-    match = _RANGE.fullmatch(header.strip()) if header else None
+    match = _RANGE.fullmatch(header.strip()) if header and num_bytes else None
     if match is None or match.group(0) == "bytes=-":
         return None
     first, last = match.groups()

@@ -9,14 +9,18 @@ from enum import StrEnum
 
 
 class DatasetName(StrEnum):
-    """A data set (the module of that name in worker/core/datasets)."""
+    """A data set, already split and normalised."""
+
+    # Each value is the name of its module in worker/core/datasets.
 
     FASHION_MNIST = "fashion_mnist"
     DIGITS = "digits"
 
 
 class Architecture(StrEnum):
-    """A network (the module of that name in worker/core/models)."""
+    """A network, described by its name and its hidden widths."""
+
+    # Each value is the name of its module in worker/core/models.
 
     FASHION_CNN = "fashion_cnn"
     LENET5 = "lenet5"
@@ -36,7 +40,7 @@ NUM_WIDTHS: dict[Architecture, int | None] = {
 
 
 class PruningMethod(StrEnum):
-    """The importance of one weight; higher is kept (worker/core/pruning/score.py)."""
+    """The importance of one weight; higher is kept."""
 
     MAGNITUDE = "magnitude"
     RANDOM = "random"
@@ -45,7 +49,7 @@ class PruningMethod(StrEnum):
 
 
 class PruningScope(StrEnum):
-    """Over which weights the scores compete (worker/core/pruning/scope.py)."""
+    """Over which weights the scores compete."""
 
     UNIFORM = "uniform"
     GLOBAL = "global"
@@ -61,7 +65,7 @@ class PruningPattern(StrEnum):
 
 
 class PruningSchedule(StrEnum):
-    """How the sparsity grows over the steps (worker/core/pruning/schedule.py)."""
+    """How the sparsity grows over the steps."""
 
     ONE_SHOT = "one_shot"
     LINEAR = "linear"

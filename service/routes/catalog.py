@@ -75,7 +75,7 @@ def get_datasets() -> DatasetList:
 def get_methods() -> Methods:
     """Job kinds with their JSON Schemas and examples, and every name that a spec may choose."""
     return Methods(
-        job_kinds=[
+        kinds=[
             JobKind(
                 name=kind,
                 description=(spec.__doc__ or "").strip(),

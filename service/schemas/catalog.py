@@ -88,7 +88,7 @@ class JobKind(Answer):
 class Methods(Answer):
     """Everything that a spec can choose from."""
 
-    job_kinds: list[JobKind]
+    kinds: list[JobKind]
     choices: dict[str, list[NamedChoice]] = Field(description="Name of the choice → what may be chosen.")
 
 

@@ -145,6 +145,13 @@ def test_a_range_that_makes_no_sense_counts_as_none(header: str, client: TestCli
     assert (answer.status_code, answer.content) == (200, b"0123456789")
 
 
+def test_an_empty_file_is_sent_whatever_the_range(client: TestClient, workshop: Workshop) -> None:
+    workshop.submit("train")
+    model_id = workshop.succeed(workshop.claim(), {}, content=b"")
+    answer = client.get(f"/v1/models/{model_id}/download", headers={"Range": "bytes=0-"})
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_bytes_that_the_client_has_are_not_sent_again(client: TestClient, workshop: Workshop) -> None:
     path, sha256 = find_artifact(client, workshop.compress(workshop.train()))
     for known in (f'"{sha256}"', f'W/"{sha256}"', f'"other", "{sha256}"', "*"):

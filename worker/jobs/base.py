@@ -27,15 +27,22 @@ LINE_OF_TEXT = r"^[^\x00-\x1f\x7f]+$"
 LabelValue = Annotated[str, StringConstraints(pattern=LINE_OF_TEXT, max_length=100)]
 
 
-def describe_rule(field: str, values: Sequence[str], default: str, **then: Mapping[str, Any]) -> dict[str, Any]:
+def describe_rules(field: str, values: Sequence[str], default: str, **then: Mapping[str, Any]) -> list[dict[str, Any]]:
     """JSON Schema for what pydantic checks between fields: where `field` has one of `values`, `then` holds.
 
-    default: what counts where the field is left out. then: field → the schema it must match besides its own.
+    default: what counts where the field is left out. then: field → the schema it must match besides its own. Written
+    as what must not be, because readers of the document show `if` and `then` as if they were two kinds of body.
     """
-    given = {"properties": {field: {"enum": list(values)}}}
-    if default not in values:
-        given["required"] = [field]  # type: ignore[assignment]  # a schema holds all kinds of values
-    return {"if": given, "then": {"properties": dict(then)}}
+    named = [] if default in values else [field]
+    return [
+        {
+            "not": {
+                "properties": {field: {"enum": list(values)}, name: {"not": dict(schema)}},
+                "required": [name, *named],
+            }
+        }
+        for name, schema in then.items()
+    ]
 
 
 class JobSpec(BaseModel):

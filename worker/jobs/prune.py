@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress, describe_rule
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress, describe_rules
 
 LARGEST_CHANNEL_SPARSITY = 0.9
 DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}
@@ -25,8 +25,8 @@ class PruneSpec(JobSpec):
         json_schema_extra={
             "examples": [{"model_id": "latest", "schedule": "one_shot", "max_accuracy_drop": 1.0}],
             "allOf": [
-                describe_rule("schedule", ["one_shot"], "one_shot", steps=_NULL, epochs_per_step=_NULL),
-                describe_rule(
+                *describe_rules("schedule", ["one_shot"], "one_shot", steps=_NULL, epochs_per_step=_NULL),
+                *describe_rules(
                     "pattern",
                     ["channels"],
                     "weights",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rule
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rules
 
 
 def _as_many(count: int) -> dict[str, Any]:
@@ -29,9 +29,10 @@ class TrainSpec(JobSpec):
         json_schema_extra={
             "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
             "allOf": [
-                describe_rule("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
+                rule
                 for name, count in NUM_WIDTHS.items()
                 if count is not None
+                for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
             ],
         }
     )

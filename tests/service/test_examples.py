@@ -1,0 +1,95 @@
+"""Swagger fills its forms from the document: what it fills in must work as it stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.service.conftest import Workshop
+
+# What stops or deletes must be named, and nobody can know the name beforehand.
+NAMED = {"cancel_job", "delete_job"}
+# Needs a worker: tests/fuzz and the README's commands send it.
+ANSWERED_BY_A_WORKER = {"predict", "get_readiness"}
+
+
+def find_example(parameter: dict[str, Any]) -> Any:
+    """What Swagger shows in the parameter's field, or None."""
+    examples = parameter.get("examples") or parameter["schema"].get("examples")
+    if isinstance(examples, dict):
+        return next(iter(examples.values()))["value"]
+    return examples[0] if examples else parameter["schema"].get("default")
+
+
+def send_example(client: TestClient, path: str, method: str, operation: dict[str, Any]) -> Response:
+    values = {
+        place: {
+            parameter["name"]: example
+            for parameter in operation.get("parameters", [])
+            if parameter["in"] == place and (example := find_example(parameter)) is not None
+        }
+        for place in ("path", "query", "header")
+    }
+    if "artifact_id" in values["path"]:
+        assert values["path"]["artifact_id"] == "log-1.txt"
+        values["path"]["artifact_id"] = "model.safetensors"  # the workshop writes no log
+    content = operation.get("requestBody", {}).get("content", {})
+    body = content.get("application/json", {}).get("example")
+    kind = {"Content-Type": next(iter(content))} if content else {}
+    return client.request(
+        method,
+        path.format(**values["path"]),
+        params=values["query"],
+        headers=values["header"] | kind,
+        content=None if body is None else json.dumps(body),
+    )
+
+
+def test_every_example_can_be_sent_unchanged(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    workshop.submit("train")
+    workshop.fail(workshop.claim())
+    workshop.train()
+    document = client.get("/openapi.json").json()
+    operations = [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if operation["operationId"] not in NAMED | ANSWERED_BY_A_WORKER
+    ]
+    # What reads comes first, for `latest` is then a job that has succeeded; and what submits it again before what
+    # submits another.
+    operations.sort(key=lambda found: (found[1] == "post", found[2]["operationId"] != "retry_job"))
+    for path, method, operation in operations:
+        answer = send_example(client, path, method, operation)
+        assert answer.status_code < 400, (operation["operationId"], answer.text)
+    assert len(operations) > 25
+
+
+@pytest.mark.parametrize("method", ["get", "post", "delete", "head"])
+def test_every_parameter_of_a_path_shows_an_example(method: str, client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    missing = [
+        (path, parameter["name"])
+        for path, operations in paths.items()
+        for parameter in operations.get(method, {}).get("parameters", [])
+        if parameter["in"] == "path" and find_example(parameter) is None
+    ]
+    assert missing == []
+
+
+def test_no_parameter_of_the_document_is_null_and_no_schema_without_a_name(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                assert {"type": "null"} not in parameter["schema"].get("anyOf", [])
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                assert "$ref" in media["schema"] or media["schema"] == {"type": "string", "format": "binary"}
+    assert [
+        name for name in document["components"]["schemas"] if name.startswith(("Body_", "HTTP", "Validation"))
+    ] == []
