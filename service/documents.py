@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,27 +73,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def describe_header(name: str, description: str, schema: Mapping[str, Any], example: str) -> dict[str, Any]:
-    """A header parameter that the code reads from the request itself."""
-    return {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "description": description,
-        "schema": dict(schema),
-        "examples": {"default": {"value": example}},
-    }
+def _describe_header(name: str, description: str) -> dict[str, Any]:
+    """A header that the code reads from the request itself."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
 
 
-IF_NONE_MATCH = describe_header(
-    "If-None-Match", "`ETag` of what you have: 304 where it has not changed.", {"type": "string"}, '"none"'
-)
-RANGE = describe_header(
-    "Range",
-    "Some of the bytes, such as `bytes=0-1023`; all of them where it makes no sense.",
-    {"type": "string"},
-    "bytes=0-",
-)
+IF_NONE_MATCH = _describe_header("If-None-Match", "`ETag` of what you have: 304 where it has not changed.")
 
 
 def install_documents(app: FastAPI) -> None:
@@ -161,17 +145,22 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     document["components"]["schemas"] |= schemas["$defs"]
     for operations in document["paths"].values():
         for operation in operations.values():
-            _leave_out_null(operation.get("parameters", []))
+            _tidy(operation.get("parameters", []))
             operation["responses"] |= {str(status): answer for status, answer in problems(406, 414).items()}
     _describe_access(document, app.state.settings)
     add_links(document)
     return document
 
 
-def _leave_out_null(parameters: list[dict[str, Any]]) -> None:
-    """A parameter that may be left out is not one that may be null: no URL and no header can say null."""
+def _tidy(parameters: list[dict[str, Any]]) -> None:
+    """A parameter that may be left out is not one that may be null: no URL and no header can say null.
+
+    Its example goes where Swagger looks for it.
+    """
     for parameter in parameters:
         schema = parameter["schema"]
+        if "examples" in schema:
+            parameter["example"] = schema.pop("examples")[0]
         choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
         if len(choices) == 1:
             del schema["anyOf"]

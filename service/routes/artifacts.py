@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.dependencies import ArtifactId, FilesDep, ReadSession, ShownJobId
-from service.documents import IF_NONE_MATCH, RANGE, problems
+from service.documents import IF_NONE_MATCH, problems
 from service.downloads import build_download
 from service.schemas.jobs import ArtifactList, build_artifact
 from storage.artifacts import get_artifact_of_job, list_artifacts
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
 
 _BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _HEADERS = {name: {"schema": {"type": "string"}} for name in ("ETag", "Accept-Ranges", "Content-Disposition")}
-DOWNLOAD_PARAMETERS = {"parameters": [RANGE, IF_NONE_MATCH]}
+DOWNLOAD_PARAMETERS = {"parameters": [IF_NONE_MATCH]}
 DOWNLOAD_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes, as an attachment; `ETag` is their SHA-256.", **_BYTES, "headers": _HEADERS},
     206: {

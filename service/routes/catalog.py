@@ -16,12 +16,12 @@ from service.bodies import describe_body, parse_body
 from service.documents import problems
 from service.schemas.catalog import (
     DatasetList,
-    JobKind,
     Methods,
     NamedChoice,
     SizeEstimate,
     SizeEstimateRequest,
     SizeEstimates,
+    SpecForm,
 )
 from worker import catalog
 from worker.descriptions import DESCRIPTIONS
@@ -75,8 +75,8 @@ def get_datasets() -> DatasetList:
 def get_methods() -> Methods:
     """Job kinds with their JSON Schemas and examples, and every name that a spec may choose."""
     return Methods(
-        kinds=[
-            JobKind(
+        job_kinds=[
+            SpecForm(
                 name=kind,
                 description=(spec.__doc__ or "").strip(),
                 submit=f"/v1/jobs/{kind}",

@@ -75,7 +75,7 @@ class DatasetList(Answer):
     datasets: list[NamedChoice]
 
 
-class JobKind(Answer):
+class SpecForm(Answer):
     """A kind of job, enough to draw its form."""
 
     name: str
@@ -88,7 +88,7 @@ class JobKind(Answer):
 class Methods(Answer):
     """Everything that a spec can choose from."""
 
-    kinds: list[JobKind]
+    job_kinds: list[SpecForm]
     choices: dict[str, list[NamedChoice]] = Field(description="Name of the choice → what may be chosen.")
 
 

@@ -19,10 +19,7 @@ ANSWERED_BY_A_WORKER = {"predict", "get_readiness"}
 
 def find_example(parameter: dict[str, Any]) -> Any:
     """What Swagger shows in the parameter's field, or None."""
-    examples = parameter.get("examples") or parameter["schema"].get("examples")
-    if isinstance(examples, dict):
-        return next(iter(examples.values()))["value"]
-    return examples[0] if examples else parameter["schema"].get("default")
+    return parameter.get("example", parameter["schema"].get("default"))
 
 
 def send_example(client: TestClient, path: str, method: str, operation: dict[str, Any]) -> Response:

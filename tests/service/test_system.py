@@ -55,8 +55,8 @@ def test_the_system_page_shows_no_secret(settings: Settings) -> None:
 
 def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> None:
     methods = client.get("/v1/methods").json()
-    assert [kind["name"] for kind in methods["kinds"]] == list(POSTED_SPECS)
-    prune = next(kind for kind in methods["kinds"] if kind["name"] == "prune")
+    assert [kind["name"] for kind in methods["job_kinds"]] == list(POSTED_SPECS)
+    prune = next(kind for kind in methods["job_kinds"] if kind["name"] == "prune")
     assert prune["json_schema"]["properties"]["max_accuracy_drop"]["maximum"] == 100
     names = {choice["name"] for choice in methods["choices"]["pruning_method"]}
     assert names == {method.value for method in catalog.PruningMethod}
