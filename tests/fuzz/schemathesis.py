@@ -27,8 +27,9 @@ def run_schemathesis(
             *("--no-color", "--continue-on-failure"),
             *(str(word) for pair in options.items() for word in pair),
         ],
-        cwd=CHECKOUT,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"},
+        # Where it keeps what it finds goes with the service's data.
+        cwd=service.folder,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -24,10 +24,11 @@ TRAIN = {"dataset": "digits", "architecture": "lenet5", "widths": [4, 8, 16, 16]
 
 
 class Service:
-    """Where it listens, and a few calls to it."""
+    """Where it listens and lies, and a few calls to it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.folder = folder
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer's JSON. Raises OSError for anything but a success."""
@@ -75,7 +76,7 @@ def run_service(folder: Path) -> Iterator[Service]:
         "TONOK_THREADS_PER_SLOT": "1",
         "TONOK_LOG_LEVEL": "WARNING",
     }
-    service = Service(port)
+    service = Service(port, folder)
     with (folder / "service.log").open("ab") as log:
 
         def start(*command: str) -> subprocess.Popen[bytes]:
