@@ -146,8 +146,15 @@ def translate_error(request: Request, error: Exception) -> Response:
             _log.error("the database did not answer", exc_info=error)
             detail = "The database is busy or cannot be reached; nothing was changed."
             return build_problem(request, 503, "database_unavailable", detail)
-    # The server logs the traceback; the client learns only which request it was.
-    return build_problem(request, 500, "internal_error", "Something went wrong here. The log knows it by `request_id`.")
+    # The server logs the traceback; the client learns only which request it was. This answer alone passes no middleware
+    # on its way out: Starlette writes it from the outermost place.
+    headers = {
+        "X-Request-ID": str(request.scope.get("state", {}).get("request_id")),
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    detail = "Something went wrong here. The log knows it by `request_id`."
+    return build_problem(request, 500, "internal_error", detail, headers=headers)
 
 
 def _item(pointer: str, code: str, detail: str) -> dict[str, str]:

@@ -195,6 +195,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(settings: Settings) -> 
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", "req-7")
+    assert (answer.headers["x-request-id"], answer.headers["x-content-type-options"]) == ("req-7", "nosniff")
     assert "hunter2" not in answer.text
     assert "RuntimeError" not in answer.text
 
