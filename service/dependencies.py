@@ -156,6 +156,9 @@ ArtifactId = Annotated[
     ),
 ]
 
+IdFilter = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z_]+$", max_length=50)]
+"""An id to filter by: one that nothing has leaves nothing."""
+
 PageSize = Annotated[int, Query(ge=1, description="Rows per page; more than 200 counts as 200.")]
 PageToken = Annotated[
     str | None,

@@ -79,7 +79,7 @@ def get_methods() -> Methods:
             SpecForm(
                 name=kind,
                 description=(spec.__doc__ or "").strip(),
-                submit=f"/v1/jobs/{kind}",
+                submit=f"POST /v1/jobs/{kind}",
                 example=spec.model_json_schema()["examples"][0],
                 json_schema=spec.model_json_schema(),
             )

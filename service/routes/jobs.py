@@ -22,6 +22,7 @@ from service.dependencies import (
     CallerDep,
     DatabaseDep,
     FilesDep,
+    IdFilter,
     JobId,
     PageSize,
     PageToken,
@@ -96,8 +97,8 @@ def get_job_list(
     status: JobStatus | None = None,
     kind: JobKindName | None = None,
     label: Annotated[str | None, Query(pattern=_LABEL, max_length=150, description="`key=value`")] = None,
-    model_id: Annotated[str | None, Query(max_length=50, description="Jobs that started from this model.")] = None,
-    parent_job_id: Annotated[str | None, Query(max_length=50, description="Steps of this job.")] = None,
+    model_id: Annotated[IdFilter, Query(description="Jobs that started from this model.")] = None,
+    parent_job_id: Annotated[IdFilter, Query(description="Steps of this job.")] = None,
     created_after: Annotated[
         AwareDatetime | None,
         BeforeValidator(_check_rfc_3339),

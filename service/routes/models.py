@@ -24,6 +24,7 @@ from service.dependencies import (
     LARGEST_PAGE,
     LATEST,
     FilesDep,
+    IdFilter,
     ModelId,
     PageSize,
     PageToken,
@@ -69,8 +70,8 @@ class Split(StrEnum):
 @router.get("/models", operation_id="list_models", summary="List models, newest first", responses=problems(422))
 def get_model_list(
     session: ReadSession,
-    job_id: Annotated[str | None, Query(max_length=50, description="Models that this job made.")] = None,
-    parent_model_id: Annotated[str | None, Query(max_length=50, description="Models made from this one.")] = None,
+    job_id: Annotated[IdFilter, Query(description="Models that this job made.")] = None,
+    parent_model_id: Annotated[IdFilter, Query(description="Models made from this one.")] = None,
     page_size: PageSize = 50,
     page_token: PageToken = None,
 ) -> ModelList:
@@ -152,7 +153,12 @@ def download_model(
     files: FilesDep,
     file_format: Annotated[
         str | None,
-        Query(alias="format", max_length=40, description="A key of the model's `files`; by default its smallest kind."),
+        Query(
+            alias="format",
+            pattern=r"^[0-9A-Za-z_.-]+$",
+            max_length=40,
+            description="A key of the model's `files`; by default its smallest kind.",
+        ),
     ] = None,
 ) -> Response:
     """The compressed file where there is one, else the checkpoint, or the format asked for."""

@@ -80,7 +80,7 @@ class SpecForm(Answer):
 
     name: str
     description: str
-    submit: str = Field(description="Where to POST it.")
+    submit: str = Field(description="Method and path that take it.")
     example: dict[str, Any]
     json_schema: dict[str, Any] = Field(description="JSON Schema of its spec.")
 
