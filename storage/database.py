@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
+from storage.errors import SchemaTooNew
 from storage.owners import set_owner
 from storage.settings import Settings
 
@@ -47,18 +48,44 @@ class Database:
         self._readers = self.engine.execution_options(tonok_reader=True, postgresql_readonly=True)
 
     def create(self) -> None:
-        """Brings the schema to its newest revision. Safe when several processes do so at the same moment."""
+        """Brings the schema to its newest revision. Safe when several processes do so at the same moment.
+
+        Raises SchemaTooNew.
+        """
         # Imported here: a job's process opens the database too, and has no use for a migration tool.
         from alembic import command
         from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        with self.engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        with self.open_for_migration() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            if current is not None and current not in known:
+                raise SchemaTooNew(f"the database has schema {current}, which a newer version of Tonok has written")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    @contextmanager
+    def open_for_migration(self) -> Iterator[Connection]:
+        """One transaction in which tables may be rebuilt: all of it is done, or nothing."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                # SQLite changes a table by copying and dropping it, and a drop deletes what refers to its rows. The
+                # pragma does nothing inside a transaction, so it is set on the driver's connection, before one.
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    if not self.is_sqlite:
+                        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+                    yield connection
+                    if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                        raise RuntimeError("the migration would leave rows that refer to nothing")
+            finally:
+                if self.is_sqlite:
+                    connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
     @contextmanager
     def transaction(self, owner: str | None = None) -> Iterator[Session]:

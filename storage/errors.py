@@ -111,3 +111,7 @@ class Diverged(JobError):
 
     code = "diverged"
     title = "Training diverged"
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a newer version of this code: nothing can be asked of it."""

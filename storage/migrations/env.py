@@ -36,7 +36,7 @@ def _migrate(connection: Connection) -> None:
 
 connection = context.config.attributes.get("connection")
 if connection is None:
-    with Database(Settings()).engine.begin() as connection:
+    with Database(Settings()).open_for_migration() as connection:
         _migrate(connection)
 else:
     _migrate(connection)
