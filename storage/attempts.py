@@ -281,23 +281,34 @@ def _queue_step(session: Session, parent: Job, step: PlannedStep) -> Job:
     return job
 
 
-def requeue_expired(session: Session) -> list[tuple[Lease, JobStatus]]:
-    """Ends the attempts whose lease ran out by the database's clock: queued again while attempts are left.
+def list_leases(session: Session) -> dict[Lease, float]:
+    """Every lease that is held, and its stamp, which changes with each renewal."""
+    columns = select(Job.id, Job.attempt, Job.lease_holder, Job.lease_expires_at)
+    query = columns.where(col(Job.status).in_(_ACTIVE), col(Job.lease_holder).is_not(None))
+    return {
+        Lease(job_id, attempt, str(holder)): float(stamp or 0)
+        for job_id, attempt, holder, stamp in session.exec(query).all()
+    }
 
-    Returns each one's lease, and the status that its job has now.
+
+def requeue_silent(session: Session, lease: Lease, stamp: float) -> JobStatus | None:
+    """Ends an attempt whose holder has fallen silent: queued again while attempts are left.
+
+    Returns the status that the job has now, or None where the lease was renewed or lost meanwhile.
     """
-    silent = select(Job).where(col(Job.status).in_(_ACTIVE), col(Job.lease_expires_at) < clock(session))
-    recovered = []
-    for job in session.exec(silent.with_for_update(skip_locked=True)).all():
-        lease = Lease(job.id, job.attempt, str(job.lease_holder))
-        error = {
-            "code": "worker_lost",
-            "title": "The worker was lost",
-            "detail": f"the worker of attempt {job.attempt} fell silent",
-            "retryable": True,
-        }
-        recovered.append((lease, retry_or_fail(session, lease, error=error)))
-    return recovered
+    unchanged = select(Job.id).where(col(Job.id) == lease.job_id, col(Job.lease_expires_at) == stamp)
+    if session.exec(unchanged.with_for_update(skip_locked=True)).first() is None:
+        return None
+    error = {
+        "code": "worker_lost",
+        "title": "The worker was lost",
+        "detail": f"the worker of attempt {lease.attempt} fell silent",
+        "retryable": True,
+    }
+    try:
+        return retry_or_fail(session, lease, error=error)
+    except LeaseLost:
+        return None
 
 
 def _requeue(session: Session, lease: Lease, data: Mapping[str, Any]) -> None:

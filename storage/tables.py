@@ -97,7 +97,7 @@ class Job(SQLModel, table=True):
     cancel_requested: bool = False
     lease_holder: str | None = None
     lease_expires_at: float | None = None
-    """Seconds since the epoch by the database's clock, so that machines need not agree on the time."""
+    """By the database's clock. Others judge a lease by whether this changes, never by what time it is: clocks jump."""
     created_at: datetime = _time(nullable=False)
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import Session, col, select
 
 from storage.database import clock
@@ -25,7 +25,9 @@ def record_heartbeat(
 
 def list_live_workers(session: Session, max_silence_s: float) -> list[WorkerNode]:
     """Workers heard of within the last `max_silence_s` seconds by the database's clock."""
-    query = select(WorkerNode).where(col(WorkerNode.heartbeat_at) >= clock(session) - max_silence_s)
+    now, heard = clock(session), col(WorkerNode.heartbeat_at)
+    # A heartbeat that lies ahead was written before the clock was set back: of the present it says nothing.
+    query = select(WorkerNode).where(heard >= now - max_silence_s, heard <= now + max_silence_s)
     return list(session.exec(query.order_by(col(WorkerNode.id))).all())
 
 
@@ -35,5 +37,6 @@ def remove_worker(session: Session, worker_id: str) -> None:
 
 
 def remove_silent_workers(session: Session, max_silence_s: float) -> None:
-    """Forgets workers not heard of for `max_silence_s` seconds."""
-    session.exec(delete(WorkerNode).where(col(WorkerNode.heartbeat_at) < clock(session) - max_silence_s))
+    """Forgets workers not heard of for `max_silence_s` seconds, and those that the future has heard of."""
+    now, heard = clock(session), col(WorkerNode.heartbeat_at)
+    session.exec(delete(WorkerNode).where(or_(heard < now - max_silence_s, heard > now + max_silence_s)))

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from storage.attempts import requeue_expired
-from storage.jobs import get_job
 from tests.service.conftest import Workshop, build_summary, check_problem
+from tests.storage.conftest import lose_workers
 
 READS = ["", "/events", "/stream", "/metrics", "/result", "/artifacts"]
 
@@ -263,9 +262,7 @@ def test_a_lost_workers_job_waits_again(client: TestClient, workshop: Workshop) 
     job_id = workshop.submit("train")
     workshop.claim()
     with workshop.database.transaction() as session:
-        get_job(session, job_id).lease_expires_at = 0.0
-    with workshop.database.transaction() as session:
-        requeue_expired(session)
+        lose_workers(session)
     job = client.get(f"/v1/jobs/{job_id}").json()
     assert (job["status"], job["attempt"], job["max_attempts"]) == ("queued", 1, 2)
 

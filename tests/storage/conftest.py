@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
-from storage.attempts import Lease, claim_job
+from storage.attempts import Lease, claim_job, list_leases, requeue_silent
 from storage.database import Database
 from storage.jobs import submit_job
-from storage.tables import Job
+from storage.tables import Job, JobStatus
 
 Submit = Callable[..., Job]
 SubmitAs = Callable[..., Job]
@@ -50,3 +51,8 @@ def claim(database: Database) -> Claim:
         return Lease(job.id, job.attempt, holder)
 
     return claim
+
+
+def lose_workers(session: Session) -> dict[Lease, JobStatus | None]:
+    """What becomes of the jobs when every worker that holds one has fallen silent."""
+    return {lease: requeue_silent(session, lease, stamp) for lease, stamp in list_leases(session).items()}

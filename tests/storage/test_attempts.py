@@ -14,7 +14,7 @@ from storage.attempts import Lease
 from storage.database import Database
 from storage.errors import LeaseLost
 from storage.jobs import get_job, list_events, request_cancel
-from tests.storage.conftest import Claim, Submit
+from tests.storage.conftest import Claim, Submit, lose_workers
 
 ERROR = {"code": "worker_lost", "title": "t", "detail": "d", "retryable": True}
 
@@ -91,9 +91,9 @@ def test_no_write_of_an_attempt_that_was_taken_over_changes_anything(
     database: Database, submit: Submit, claim: Claim, write: Callable[[Session, Lease], object]
 ) -> None:
     job = submit()
-    lost = claim("worker", ttl=-1)
+    lost = claim("worker")
     with database.transaction() as session:
-        attempts.requeue_expired(session)
+        lose_workers(session)
     held = claim("worker")  # the same worker even: the attempt alone tells them apart
     with database.read() as session:
         before, events = get_job(session, job.id), list_events(session, job.id)
@@ -117,19 +117,33 @@ def test_an_ended_job_never_changes(
         write(session, lease)
 
 
-def test_a_lease_in_force_is_left_alone_and_one_that_ran_out_sends_the_job_back(
-    database: Database, submit: Submit, claim: Claim
-) -> None:
+def test_a_silent_workers_job_goes_back_to_the_queue(database: Database, submit: Submit, claim: Claim) -> None:
     silent, healthy = submit(), submit()
-    lost = claim("silent", ttl=-1)
-    claim("healthy", ttl=30)
+    lost = claim("silent")
+    held = claim("healthy")
     with database.transaction() as session:
-        assert attempts.requeue_expired(session) == [(lost, "queued")]
-        assert attempts.requeue_expired(session) == []
+        stamps = attempts.list_leases(session)
+        assert stamps.keys() == {lost, held}
+        assert attempts.requeue_silent(session, lost, stamps[lost]) == "queued"
+        assert attempts.requeue_silent(session, lost, stamps[lost]) is None
+        assert attempts.list_leases(session) == {held: stamps[held]}
     with database.read() as session:
         assert get_job(session, silent.id).status == "queued"
         assert get_job(session, silent.id).lease_holder is None
         assert get_job(session, healthy.id).status == "running"
+
+
+def test_a_lease_that_was_renewed_in_the_last_moment_is_left_alone(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job = submit()
+    lease = claim(ttl=30)
+    with database.transaction() as session:
+        stamp = attempts.list_leases(session)[lease]
+        attempts.renew_lease(session, lease, 60)
+        assert attempts.list_leases(session)[lease] > stamp
+        assert attempts.requeue_silent(session, lease, stamp) is None
+        assert get_job(session, job.id).status == "running"
 
 
 def test_a_job_whose_attempts_are_used_up_fails_as_worker_lost(
@@ -137,9 +151,9 @@ def test_a_job_whose_attempts_are_used_up_fails_as_worker_lost(
 ) -> None:
     job = submit(max_attempts=2)
     for _ in range(2):
-        claim(ttl=-1)
+        claim()
         with database.transaction() as session:
-            attempts.requeue_expired(session)
+            lose_workers(session)
     with database.read() as session:
         failed = get_job(session, job.id)
     assert (failed.status, failed.attempt) == ("failed", 2)
@@ -149,20 +163,12 @@ def test_a_job_whose_attempts_are_used_up_fails_as_worker_lost(
 
 def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(database: Database, submit: Submit, claim: Claim) -> None:
     job = submit()
-    lease = claim(ttl=-1)
+    lease = claim()
     with database.transaction() as session:
         request_cancel(session, job.id)
         assert attempts.list_cancelling(session, "worker") == [job.id]
-        assert attempts.requeue_expired(session) == [(lease, "cancelled")]
+        assert lose_workers(session) == {lease: "cancelled"}
         assert attempts.list_cancelling(session, "worker") == []
-
-
-def test_renewing_moves_the_end_of_the_lease(database: Database, submit: Submit, claim: Claim) -> None:
-    submit()
-    lease = claim(ttl=-1)
-    with database.transaction() as session:
-        attempts.renew_lease(session, lease, 30)
-        assert attempts.requeue_expired(session) == []
 
 
 def test_an_attempt_given_back_in_good_order_does_not_count_against_the_job(
@@ -189,11 +195,11 @@ def test_a_new_attempt_starts_with_a_clean_slate_but_keeps_when_the_job_first_st
     database: Database, submit: Submit, claim: Claim
 ) -> None:
     job = submit()
-    lease = claim(ttl=-1)
+    lease = claim()
     with database.transaction() as session:
         attempts.record_progress(session, lease, progress={"percent": 50}, phase="training")
         attempts.add_warning(session, lease, "w")
-        attempts.requeue_expired(session)
+        lose_workers(session)
         first_start = get_job(session, job.id).started_at
     claim()
     with database.read() as session:

@@ -14,7 +14,7 @@ from storage.errors import Conflict, IdempotencyMismatch, InvalidPageToken, NotF
 from storage.files import FileStore
 from storage.statistics import count_jobs
 from storage.tables import Artifact, IdempotencyKey, Job, JobEvent, JobMetric, JobStatus, Model, utc_now
-from tests.storage.conftest import Claim, Submit
+from tests.storage.conftest import Claim, Submit, lose_workers
 
 
 def _succeed(database: Database, files: FileStore, lease: Lease, content: bytes, *, parent: str | None = None) -> str:
@@ -243,11 +243,11 @@ def test_an_attempt_that_goes_on_continues_the_series_and_measures_a_step_anew(
 ) -> None:
     job = submit()
     for attempt, steps in ((1, (1, 2)), (2, (2, 3))):
-        lease = claim(ttl=-1)
+        lease = claim()
         points = [jobs.MetricPoint(step, attempt) for step in steps]
         with database.transaction() as session:
             attempts.record_progress(session, lease, progress={}, metrics={"loss": points})
-            assert len(attempts.requeue_expired(session)) == 1
+            assert len(lose_workers(session)) == 1
     with database.read() as session:
         series = jobs.list_metrics(session, job.id)["loss"]
     assert [(point.step, point.attempt) for point in series] == [(1, 1), (2, 2), (3, 2)]

@@ -133,7 +133,7 @@ def test_an_upgrade_and_its_downgrade_keep_every_row(empty: Database, revision: 
 
 
 def test_the_revisions_are_one_chain_numbered_from_the_first() -> None:
-    assert REVISIONS == [f"{number:04}" for number in range(1, len(REVISIONS) + 1)]
+    assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
 
 
 def test_the_newest_revision_is_what_the_code_declares(database: Database) -> None:

@@ -29,6 +29,7 @@ from worker.engine.outcome import find_outcome
 from worker.engine.port import Attempt, Ending, Engine, Lane
 from worker.engine.publish import publish_log
 from worker.engine.settle import settle_attempt
+from worker.engine.silence import SilenceWatch
 from worker.engine.sweep import sweep_folders
 
 _POLL_S = 0.05
@@ -70,6 +71,7 @@ class Dispatcher:
         self._light_kinds = light_kinds
         self._lanes = lanes
         self._running: dict[str, _Running] = {}
+        self._silence = SilenceWatch(settings.lease_ttl_s)
         self._is_stopping = False
         self._beat_at = 0.0
         self._sweep_at = 0.0
@@ -143,13 +145,17 @@ class Dispatcher:
             self._sweep_at = now + _SWEEP_S
 
     def _recover(self, session: Session) -> bool:
-        recovered = attempts.requeue_expired(session)
-        for lease, status in recovered:
+        recovered = False
+        for lease, stamp in self._silence.find_silent(attempts.list_leases(session), time.monotonic()).items():
+            status = attempts.requeue_silent(session, lease, stamp)
+            if status is None:
+                continue
             log.warning("attempt %d of %s was lost; the job is now %s", lease.attempt, lease.job_id, status)
             publication = publish_log(self._files, lease, staging_folder(self._settings, lease))
             publication.secure(session)
             session.add_all(publication.artifacts)
-        return bool(recovered)
+            recovered = True
+        return recovered
 
     def _give_up_unrenewed(self) -> None:
         # The holder stops itself before its lease runs out, so that two attempts never run at once. One that has ended
