@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
-from storage.errors import SchemaTooNew
+from storage.errors import DiskFull, SchemaTooNew, is_disk_full
 from storage.owners import set_owner
 from storage.settings import Settings
 
@@ -37,7 +37,7 @@ class Database:
             if url.database in (None, "", ":memory:"):
                 raise ValueError("TONOK_DATABASE_URL: API and worker cannot share an SQLite database in memory")
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-            options["module"] = _sqlite_module()
+            options["module"] = load_sqlite()
         else:
             options["pool_pre_ping"] = True
         self.engine: Engine = create_engine(url, **options)
@@ -91,11 +91,16 @@ class Database:
     def transaction(self, owner: str | None = None) -> Iterator[Session]:
         """A session that commits at the end and rolls back on an exception; on SQLite it holds the write lock.
 
-        owner: whose rows it sees (storage/owners.py); None for all.
+        owner: whose rows it sees (storage/owners.py); None for all. Raises DiskFull, OperationalError.
         """
-        with self._take_turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
-            set_owner(session, owner)
-            yield session
+        try:
+            with self._take_turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+                set_owner(session, owner)
+                yield session
+        except OperationalError as error:
+            if is_disk_full(error):
+                raise DiskFull("the disk that holds the database is full; nothing was changed") from error
+            raise
 
     @contextmanager
     def _take_turn(self) -> Iterator[None]:
@@ -146,7 +151,7 @@ def serialize(session: Session, lock: int) -> None:
         session.exec(select(func.pg_advisory_xact_lock(lock)))
 
 
-def _sqlite_module() -> ModuleType:
+def load_sqlite() -> ModuleType:
     """pysqlite3 bundles an SQLite with the WAL-reset fix (3.51.3); systems often carry an older one."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")

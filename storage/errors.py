@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class DomainError(Exception):
     """Something a caller asked for that cannot be done; `str(error)` is safe to show to that caller."""
@@ -63,6 +65,21 @@ class DiskFull(DomainError):
     """The disk that holds the data directory has no room for the write."""
 
     code = "disk_full"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that no room is left. Libraries wrap what the system said."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DiskFull) or (isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return True
+        # SQLite's and PostgreSQL's codes; safetensors and torch have only words.
+        if getattr(seen, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(seen, "sqlstate", "") == "53100":
+            return True
+        if "No space left on device" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 class JobError(DomainError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import CorruptFile, DiskFull, NotFound
+from storage.errors import CorruptFile, DiskFull, NotFound, is_disk_full
 from storage.room import Room
 from storage.settings import Settings
 
@@ -83,6 +82,15 @@ class FileStore:
         """Removes the file, if it is there. See `artifacts.remove_unreferenced`."""
         self.path(sha256).unlink(missing_ok=True)
 
+    def list_stored(self, *, older_than_s: float = 0.0) -> Iterator[str]:
+        """Hashes of the files in the store that were put there at least so many seconds ago."""
+        newest = time.time() - older_than_s
+        for path in self._root.glob("??/*"):
+            sha256 = path.parent.name + path.name
+            with suppress(FileNotFoundError):
+                if _SHA256.fullmatch(sha256) is not None and path.stat().st_mtime <= newest:
+                    yield sha256
+
     def sweep_temporary(self) -> None:
         """Removes what writers that died left behind a day ago or earlier."""
         if self._temporary.is_dir():
@@ -106,10 +114,10 @@ class FileStore:
                 target = self.path(digest.hexdigest())
                 if not target.parent.is_dir():
                     target.parent.mkdir(exist_ok=True)
-                    _fsync_folder(self._root)
+                    fsync_folder(self._root)
                 # Also where the file exists: a copy that has rotted on the disk is healed this way.
                 temporary.replace(target)
-                _fsync_folder(target.parent)
+                fsync_folder(target.parent)
             finally:
                 temporary.unlink(missing_ok=True)
         return StoredFile(digest.hexdigest(), num_bytes)
@@ -120,13 +128,13 @@ def _disk_full_translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise DiskFull("the disk that holds the data directory is full") from error
         raise
 
 
-def _fsync_folder(folder: Path) -> None:
-    """A rename is durable only once its folder is."""
+def fsync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable: a rename is durable only once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

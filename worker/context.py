@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from storage.artifacts import list_artifacts
 from storage.attempts import Lease, add_warning, record_progress
 from storage.database import Database
-from storage.errors import CorruptFile, InvalidModel, NotFound
+from storage.errors import CorruptFile, DiskFull, InvalidModel, NotFound
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.jobs import MetricPoint, get_job
@@ -39,6 +39,7 @@ from worker.jobs.base import (
 )
 
 _WRITE_INTERVAL_S = 0.25
+_PATIENCE = 20
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _COUNTERS = ("percent", "step", "total_steps", "epoch", "total_epochs", "eta_s")
 
@@ -86,6 +87,7 @@ class Context:
         self.wait: Wait | None = None
         """What the run waits for, once it has raised StepsPending."""
         self._warned: set[str] = set()
+        self._warnings: list[str] = []
         self._phase: str | None = None
         self._progress: dict[str, Any] = {}
         self._moments: list[_Moment] = []
@@ -190,16 +192,20 @@ class Context:
             self._files.room.check()
             try:
                 self._write()
-            except OperationalError:
-                # A busy database must not end hours of training: what is unwritten waits for the next report.
+            except (OperationalError, DiskFull):
+                # A busy database, or a full disk, must not end hours of training: what is unwritten waits.
                 log.warning("progress could not be written; will try again", exc_info=True)
 
     def warn(self, message: str) -> None:
         if message in self._warned:
             return
         self._warned.add(message)
-        with self._database.transaction() as session:
-            add_warning(session, self._lease, message)
+        self._warnings.append(message)
+        try:
+            self._write_warnings()
+        except (OperationalError, DiskFull):
+            self._unwritten = True
+            log.warning("a warning could not be written; will try again", exc_info=True)
 
     def build_outcome(self, outcome: JobOutcome) -> Outcome:
         """What a run that returned leaves to be published; the last progress is written first."""
@@ -210,7 +216,7 @@ class Context:
             raise ValueError("the output model is none that this job or one of its steps has saved")
         result = self._finite(dict(outcome.result), "the result")
         self._progress |= {"percent": 100.0, "eta_s": 0.0}
-        self._write()
+        self._write_patiently()
         return Outcome(
             status="succeeded",
             result=result,
@@ -220,12 +226,30 @@ class Context:
         )
 
     def write_pending(self) -> None:
-        """Writes what a report left unwritten. Raises LeaseLost, OperationalError."""
+        """Writes what a report left unwritten. Raises LeaseLost, OperationalError, DiskFull."""
         if self._unwritten:
             self._write()
 
+    def _write_patiently(self) -> None:
+        """The work is done: a database that is busy for minutes must not cost it."""
+        for _ in range(_PATIENCE):
+            try:
+                return self._write()
+            except OperationalError:
+                log.warning("the last progress could not be written; will try again", exc_info=True)
+                time.sleep(1)
+        return self._write()
+
+    def _write_warnings(self) -> None:
+        with self._database.transaction() as session:
+            for message in self._warnings:
+                add_warning(session, self._lease, message)
+        self._warnings = []
+
     def _write(self) -> None:
         self._written_at = time.monotonic()
+        if self._warnings:
+            self._write_warnings()
         progress = {**self._progress, "updated_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
         # A line in the log for every phase and whole percent: live enough to watch, and bounded.
         logged = (self._phase, int(self._progress.get("percent") or 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -154,6 +155,27 @@ def _parent_of_waiting(spec: SampleSpec, context: JobContext) -> JobOutcome:
     raise AssertionError
 
 
+def _fill_disk(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    with context.artifact_path("large.bin", ArtifactKind.CHECKPOINT).open("wb") as stream:
+        while True:
+            stream.write(bytes(100_000))
+
+
+def _write_large(_spec: SampleSpec, context: JobContext) -> JobOutcome:
+    for number in range(2):
+        path = context.artifact_path(f"large-{number}.bin", ArtifactKind.CHECKPOINT)
+        path.write_bytes(bytes([number]) * 2_000_000)
+    return JobOutcome({})
+
+
+def _exhaust_memory(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """As on a machine that has a gigabyte and no more: the system refuses, and does not kill."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 26))
+
+
 def _imports(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
     return JobOutcome({"torch": "torch" in sys.modules, "group": os.getpgid(0) == os.getpid()})
 
@@ -170,6 +192,9 @@ _ACTIONS = {
     "wait_for_go": _wait_for_go,
     "ignore_everything": _ignore_everything,
     "with_grandchild": _with_grandchild,
+    "fill_disk": _fill_disk,
+    "write_large": _write_large,
+    "exhaust_memory": _exhaust_memory,
     "imports": _imports,
     "parent": _parent,
     "parent_of_failing": _parent_of_failing,

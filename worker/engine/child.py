@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import errno
 import faulthandler
 import importlib
 import json
@@ -28,7 +27,7 @@ from sqlalchemy.exc import OperationalError
 
 from storage.attempts import Lease
 from storage.database import Database
-from storage.errors import DiskFull, JobError, LeaseLost
+from storage.errors import DiskFull, JobError, LeaseLost, is_disk_full
 from storage.logs import bind_log_fields, configure_logging
 from storage.settings import Settings
 from worker.context import Context
@@ -131,7 +130,7 @@ def _describe_error(error: Exception) -> dict[str, Any]:
     """The job's `error` object. Only domain errors speak for themselves; a traceback stays in the log."""
     if isinstance(error, JobError):
         return _error(error.code, error.title, error.detail, retryable=error.retryable)
-    if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    if is_disk_full(error):
         return DISK_FULL
     if _is_out_of_memory(error):
         return _error("out_of_memory", "Out of memory", "the job needed more memory than there is", retryable=True)
@@ -173,8 +172,18 @@ def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
 
 def _write_pending(context: Context) -> None:
     # A database that cannot be reached now must not hide how the run ended.
-    with suppress(OperationalError):
+    with suppress(OperationalError, DiskFull):
         context.write_pending()
+
+
+def _leave(staging: Path, outcome: Outcome) -> None:
+    try:
+        save_outcome(staging, outcome)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        # A failure throws the run's files away, and so has room.
+        save_outcome(staging, Outcome(status="failed", error=DISK_FULL))
 
 
 def main() -> None:
@@ -204,10 +213,11 @@ def main() -> None:
     with bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt["request_id"]):
         log.info("the attempt starts")
         context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
-        save_outcome(staging, _run(jobs, attempt["resolved_spec"], context))
+        _leave(staging, _run(jobs, attempt["resolved_spec"], context))
         log.info("the attempt ends")
     logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError):  # a log that cannot grow must not turn a finished job into a lost one
+        sys.stdout.flush()
     # Not sys.exit: a library's exit handlers that hang or crash must not turn a finished job into a lost one.
     os._exit(0)
 

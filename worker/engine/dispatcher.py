@@ -8,7 +8,7 @@ import platform
 import socket
 import time
 from collections.abc import Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
@@ -17,22 +17,23 @@ from sqlmodel import Session
 from storage import attempts, statistics, workers
 from storage.attempts import KindChoice, Lease
 from storage.database import Database
-from storage.errors import LeaseLost
+from storage.errors import DiskFull, LeaseLost, is_disk_full
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.logs import bind_log_fields
 from storage.settings import Settings
 from storage.tables import TERMINAL
 from worker.context import staging_folder
-from worker.engine.endings import NOT_STARTED, Stop, judge
+from worker.engine.endings import Stop, judge
 from worker.engine.outcome import find_outcome
 from worker.engine.port import Attempt, Ending, Engine, Lane
-from worker.engine.publish import publish_log
+from worker.engine.publish import Publication, publish_log
 from worker.engine.settle import settle_attempt
 from worker.engine.silence import SilenceWatch
 from worker.engine.sweep import sweep_folders
 
 _POLL_S = 0.05
+_TROUBLE_S = 1.0
 _SWEEP_S = 60.0
 _WORKER_FORGOTTEN_S = 3600.0
 
@@ -102,9 +103,10 @@ class Dispatcher:
             if self._is_stopping:
                 return False
             return any(self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes)
-        except OperationalError:
-            log.warning("the database does not answer; will try again", exc_info=True)
+        except (OperationalError, DiskFull):
+            log.warning("the database does not answer, or has no room; will try again", exc_info=True)
             self._give_up_unrenewed()
+            time.sleep(_TROUBLE_S)
             return False
 
     def _is_drained(self) -> bool:
@@ -151,7 +153,9 @@ class Dispatcher:
             if status is None:
                 continue
             log.warning("attempt %d of %s was lost; the job is now %s", lease.attempt, lease.job_id, status)
-            publication = publish_log(self._files, lease, staging_folder(self._settings, lease))
+            publication = Publication(self._files, lease)
+            with suppress(DiskFull, OSError):  # without its log, if need be
+                publish_log(publication, staging_folder(self._settings, lease))
             publication.secure(session)
             session.add_all(publication.artifacts)
             recovered = True
@@ -185,9 +189,9 @@ class Dispatcher:
             log.info("an attempt at a %s job starts", job.kind)
             try:
                 self._engine.submit(attempt)
-            except OSError:
+            except OSError as error:
                 log.exception("the attempt could not be started")
-                self._running[job.id].ending = NOT_STARTED
+                self._running[job.id].ending = Ending(None, None, disk_full=is_disk_full(error))
         return True
 
     def _watch(self) -> None:

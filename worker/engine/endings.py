@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from worker.engine.outcome import Outcome
+from worker.engine.outcome import DISK_FULL, Outcome
 from worker.engine.port import Ending
 
 
@@ -43,10 +43,6 @@ class Judgement:
     error: Mapping[str, Any] | None = None
 
 
-NOT_STARTED = Ending(exit_code=None, signal=None)
-"""The attempt's process could not be started at all."""
-
-
 def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtime_s: int) -> Judgement:
     """An outcome that the run reached by itself counts, even where a stop came at the same moment."""
     if stop is Stop.LOST:
@@ -63,6 +59,8 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
         return Judgement(Verdict.WAITING)
     if stop is Stop.CANCEL or outcome is not None:
         return Judgement(Verdict.CANCELLED)
+    if ending.disk_full:
+        return Judgement(Verdict.FAILED, DISK_FULL)
     return Judgement(Verdict.CRASHED, _describe_crash(ending))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +81,12 @@ def staged_file(staging: Path, name: str) -> Path:
 
 
 def save_outcome(staging: Path, outcome: Outcome) -> None:
-    """Writes the outcome so that it is there whole or not at all."""
+    """Writes the outcome so that it is there whole or not at all.
+
+    What did not succeed is not published: its files make room first, for they may be what has filled the disk.
+    """
+    if outcome.status != "succeeded":
+        shutil.rmtree(staging / _FILES_NAME, ignore_errors=True)
     temporary = staging / f"{_OUTCOME_NAME}.{os.getpid()}"
     temporary.write_text(outcome.model_dump_json(), encoding="utf-8")
     temporary.replace(staging / _OUTCOME_NAME)

@@ -41,6 +41,8 @@ class Ending:
     signal: int | None
     out_of_memory: bool = False
     """The kernel killed a process for want of memory while this one ran."""
+    disk_full: bool = False
+    """No room was left for so much as the attempt's folder."""
 
 
 class Engine(Protocol):

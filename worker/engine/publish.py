@@ -52,25 +52,23 @@ class Publication:
         remove_unreferenced(session, self.files, {artifact.sha256 for artifact in self.artifacts})
 
 
-def publish_log(files: FileStore, lease: Lease, staging: Path) -> Publication:
-    """The attempt's log alone, if there is one."""
-    publication = Publication(files, lease)
+def publish_log(publication: Publication, staging: Path) -> None:
+    """Adds the attempt's log, if there is one. Raises DiskFull."""
     if (staging / LOG_NAME).is_file():
-        publication.add(staging / LOG_NAME, f"log-{lease.attempt}.txt", ArtifactKind.LOG)
-    return publication
+        publication.add(staging / LOG_NAME, f"log-{publication.lease.attempt}.txt", ArtifactKind.LOG)
 
 
-def publish_outcome(files: FileStore, lease: Lease, staging: Path, outcome: Outcome) -> Publication:
-    """The attempt's log, artifacts and models. Raises DiskFull."""
+def publish_outcome(publication: Publication, staging: Path, outcome: Outcome) -> None:
+    """Adds the attempt's log, artifacts and models. Raises DiskFull, with what had room until then."""
     sources = [staged_file(staging, name) for name in outcome.artifacts]
     # Before the first is stored: all of them find room, or none.
-    files.room.check(sum(source.stat().st_size for source in sources))
-    publication = publish_log(files, lease, staging)
+    publication.files.room.check(sum(source.stat().st_size for source in sources))
+    publish_log(publication, staging)
     ids = {name: publication.add(staged_file(staging, name), name, kind).id for name, kind in outcome.artifacts.items()}
     publication.models += [
         Model(
             id=model.id,
-            job_id=lease.job_id,
+            job_id=publication.lease.job_id,
             parent_model_id=model.parent_model_id,
             name=model.name,
             architecture=model.architecture,
@@ -81,4 +79,3 @@ def publish_outcome(files: FileStore, lease: Lease, staging: Path, outcome: Outc
         )
         for model in outcome.models
     ]
-    return publication

@@ -42,22 +42,27 @@ log = logging.getLogger(__name__)
 def settle_attempt(
     settings: Settings, database: Database, attempt: Attempt, judgement: Judgement, outcome: Outcome | None
 ) -> None:
-    """May be called again after an OperationalError. Where the lease is lost, leaves nothing behind."""
+    """May be called again after an OperationalError or DiskFull. Where the lease is lost, leaves nothing behind."""
     lease, files = attempt.lease, FileStore(settings)
     status = None
     if judgement.verdict is not Verdict.DISCARDED:
         publication = Publication(files, lease)
         try:
             if judgement.verdict is Verdict.SUCCEEDED and outcome is not None:
-                publication = publish_outcome(files, lease, attempt.staging, outcome)
+                publish_outcome(publication, attempt.staging, outcome)
             # A parent's attempts are many and short: what they had to say stands in its events.
             elif judgement.verdict is not Verdict.WAITING:
-                publication = publish_log(files, lease, attempt.staging)
+                publish_log(publication, attempt.staging)
         except (DiskFull, OSError) as error:
             log.exception("the attempt could not be published")
+            if judgement.verdict is Verdict.SUCCEEDED:
+                judgement = Judgement(Verdict.FAILED, DISK_FULL if isinstance(error, DiskFull) else _UNPUBLISHED)
+            # What had room until then would lie there unnamed.
+            with database.transaction() as session:
+                publication.withdraw(session)
+            publication = Publication(files, lease)
             with suppress(DiskFull, OSError):  # the log is small, and tells what the work was
-                publication = publish_log(files, lease, attempt.staging)
-            judgement = Judgement(Verdict.FAILED, DISK_FULL if isinstance(error, DiskFull) else _UNPUBLISHED)
+                publish_log(publication, attempt.staging)
         try:
             with database.transaction() as session:
                 publication.secure(session)

@@ -1,0 +1,57 @@
+"""Disks that fill up, and processes that run on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.settings import Settings
+from tests.worker.engine.conftest import bench
+
+__all__ = ["SmallDisk", "bench", "disk", "settings"]
+
+
+class SmallDisk:
+    """A file system of a few megabytes, so that full means full."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    def fill(self, keep_bytes: int = 0) -> None:
+        """Leaves room for so many bytes, rounded down to pages."""
+        with self._filler.open("ab", buffering=0) as stream:
+            while (free := self._count_free() - keep_bytes) >= 4096:
+                stream.write(bytes(free // 4096 * 4096))
+
+    def empty(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+    def _count_free(self) -> int:
+        state = os.statvfs(self.folder)
+        return state.f_bavail * state.f_frsize
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Mounted for the test; skipped where that is not allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tonok-test", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system of a fixed size needs root")
+    yield SmallDisk(folder)
+    # Lazily, for a worker that is just being killed may still have a file open there.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def settings(disk: SmallDisk) -> Settings:
+    """The data directory on the small disk; a lease so short that a test can wait for its end."""
+    return Settings(data_dir=disk.folder / "data", lease_ttl_s=3.0, cancel_grace_s=0.6, threads_per_slot=1)

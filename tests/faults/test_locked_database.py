@@ -1,0 +1,77 @@
+"""Somebody holds the database's write lock, or all the memory: a clear error, and everything goes on afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from storage import database as storage_database
+from storage.settings import Settings
+from tests.service.conftest import check_problem
+from tests.worker.engine.conftest import Bench
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", lease_ttl_s=3.0, cancel_grace_s=0.6, threads_per_slot=1)
+
+
+@contextmanager
+def hold_lock(settings: Settings) -> Iterator[None]:
+    """Another program writes and does not come to an end."""
+    connection = sqlite3.connect(settings.data_dir / "tonok.db", isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA busy_timeout=60000")
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def test_while_the_database_is_locked_reading_goes_on_and_writing_is_503_with_when_to_come_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_database, "_BUSY_TIMEOUT_MS", 300)  # production waits 15 s
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        job = client.post("/v1/jobs/train", json={}).json()
+        with hold_lock(settings):
+            answer = client.post("/v1/jobs/train", json={})
+            check_problem(answer, 503, "database_unavailable")
+            assert int(answer.headers["Retry-After"]) > 0
+            check_problem(client.post(f"/v1/jobs/{job['id']}/cancel"), 503, "database_unavailable")
+            assert client.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
+            assert client.get("/healthz").status_code == 200
+        assert client.post("/v1/jobs/train", json={}).status_code == 202
+        assert len(client.get("/v1/jobs").json()["jobs"]) == 2
+
+
+def test_a_job_that_ends_while_the_database_is_locked_succeeds_once_it_is_free(bench: Bench) -> None:
+    job_id = bench.submit("wait_for_go")
+    bench.start_worker()
+    bench.wait_for_run(job_id)
+    with hold_lock(bench.settings):
+        (bench.witness / "go").touch()
+        threading.Event().wait(1.5)  # half of a lease: the holder must not have given up
+        assert bench.get(job_id).status == "running"
+    job = bench.wait_for_status(job_id, "succeeded")
+    assert job.attempt == 1
+    assert bench.get_runs(job_id) != []
+
+
+def test_a_lock_held_for_longer_than_a_lease_costs_an_attempt_and_no_job(bench: Bench) -> None:
+    job_id = bench.submit("wait_for_go")
+    bench.start_worker()
+    bench.wait_for_run(job_id)
+    with hold_lock(bench.settings):
+        threading.Event().wait(4.0)
+        (bench.witness / "go").touch()
+    job = bench.wait_for_status(job_id, "succeeded")
+    assert job.attempt <= 2
