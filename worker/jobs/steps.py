@@ -5,6 +5,7 @@ Imported inside `run` only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def keep_step(folder: Path, name: str, compute: Callable[[], dict[str, Any]]) ->
         return kept
     result = compute()
     temporary = path.with_suffix(".tmp")
-    torch.save(result, temporary)
+    with temporary.open("wb") as stream:
+        torch.save(result, stream)
+        # Or a power cut may leave the name without its bytes, and every later attempt would stumble over it.
+        stream.flush()
+        os.fsync(stream.fileno())
     temporary.replace(path)
     return result
 
