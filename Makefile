@@ -15,7 +15,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test check format lint types contracts bench fuzz lock clean
+.PHONY: help setup demo study serve test check format lint types contracts backup restore storm bench fuzz lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,15 @@ types: $(STAMP) ## mypy --strict
 
 contracts: $(STAMP) ## who may import whom
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-logo
+
+backup: $(STAMP) ## copy the data of TONOK_DATA_DIR to a new folder, TO=…; the service may run
+	@$(PY) -m storage backup "$(TO)"
+
+restore: $(STAMP) ## fill an empty TONOK_DATA_DIR from a backup, FROM=…
+	@$(PY) -m storage restore "$(FROM)"
+
+storm: $(STAMP) ## 200 jobs while the API, the workers and their jobs are killed 30 times
+	$(PY) -m tests.faults.storm
 
 bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
 	@for file in tests/benchmarks/bench_*.py; do \

@@ -30,11 +30,12 @@ from worker.engine.port import Attempt, Ending, Engine, Lane
 from worker.engine.publish import Publication, publish_log
 from worker.engine.settle import settle_attempt
 from worker.engine.silence import SilenceWatch
-from worker.engine.sweep import sweep_folders
+from worker.engine.sweep import sweep_files, sweep_folders
 
 _POLL_S = 0.05
 _TROUBLE_S = 1.0
 _SWEEP_S = 60.0
+_SWEEP_FILES_S = 3600.0
 _WORKER_FORGOTTEN_S = 3600.0
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Dispatcher:
         self._is_stopping = False
         self._beat_at = 0.0
         self._sweep_at = 0.0
+        self._sweep_files_at = 0.0
 
     def stop(self) -> None:
         """Lets `run` return soon; running attempts are stopped, their jobs queued again. Safe in a signal handler."""
@@ -145,6 +147,9 @@ class Dispatcher:
         if recovered or now >= self._sweep_at:
             sweep_folders(self._settings, self._database)
             self._sweep_at = now + _SWEEP_S
+        if now >= self._sweep_files_at:
+            sweep_files(self._settings, self._database)
+            self._sweep_files_at = now + _SWEEP_FILES_S
 
     def _recover(self, session: Session) -> bool:
         recovered = False

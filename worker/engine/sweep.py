@@ -1,14 +1,18 @@
-"""Removes what dead attempts left on the disk."""
+"""Removes what dead attempts left on the disk, and tells what is missing there."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
 from storage.database import Database
 from storage.files import FileStore
+from storage.inventory import find_broken, sweep_orphans
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
+
+log = logging.getLogger(__name__)
 
 
 def sweep_folders(settings: Settings, database: Database) -> None:
@@ -27,6 +31,17 @@ def sweep_folders(settings: Settings, database: Database) -> None:
             if job is None or job.status in TERMINAL:
                 shutil.rmtree(folder, ignore_errors=True)
     FileStore(settings).sweep_temporary()
+
+
+def sweep_files(settings: Settings, database: Database) -> None:
+    """Removes files that no row names. A row whose file is gone stays, for its hash says what to look for elsewhere."""
+    files = FileStore(settings)
+    orphans = sweep_orphans(database, files)
+    if orphans:
+        log.info("removed %d file(s) that no row named", len(orphans))
+    with database.read() as session:
+        for broken in find_broken(session, files):
+            log.error("a stored file is %s; a backup may hold it", broken)
 
 
 def _list_folders(parent: Path) -> list[Path]:
