@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.settings import Settings
+from tests.storage.conftest import claim, submit, submit_as
 from tests.worker.engine.conftest import bench
 
-__all__ = ["SmallDisk", "bench", "disk", "settings"]
+__all__ = ["SmallDisk", "bench", "claim", "disk", "submit", "submit_as"]
 
 
 class SmallDisk:
@@ -49,9 +49,3 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     yield SmallDisk(folder)
     # Lazily, for a worker that is just being killed may still have a file open there.
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
-def settings(disk: SmallDisk) -> Settings:
-    """The data directory on the small disk; a lease so short that a test can wait for its end."""
-    return Settings(data_dir=disk.folder / "data", lease_ttl_s=3.0, cancel_grace_s=0.6, threads_per_slot=1)

@@ -13,7 +13,7 @@ from tests.worker.engine.conftest import Bench
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", lease_ttl_s=3.0, cancel_grace_s=0.6, threads_per_slot=1)
+    return Settings(data_dir=tmp_path / "data", threads_per_slot=1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is not in force everywhere")

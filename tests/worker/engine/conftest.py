@@ -20,7 +20,7 @@ from storage.steps import compute_step_hash
 from storage.tables import Job
 from tests.worker.sample_jobs import SampleSpec
 
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0
 
 
 class Bench:
@@ -50,6 +50,7 @@ class Bench:
             "TONOK_LEASE_TTL_S": str(self.settings.lease_ttl_s),
             "TONOK_CANCEL_GRACE_S": str(self.settings.cancel_grace_s),
             "TONOK_THREADS_PER_SLOT": "1",
+            "TONOK_MIN_FREE_BYTES": str(self.settings.min_free_bytes),
         }
         worker = subprocess.Popen(command + ["--drain"] * drain, env=environment)
         self._workers.append(worker)
@@ -64,7 +65,7 @@ class Bench:
             return get_job(session, job_id)
 
     def wait_for(self, what: Callable[[], Any]) -> Any:
-        """Polls until `what` is true; fails after two minutes."""
+        """Polls until `what` is true; fails after five minutes."""
         deadline = time.monotonic() + _PATIENCE_S
         while not (value := what()):
             assert time.monotonic() < deadline, "waited in vain"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.engine.endings import NOT_STARTED, Stop, Verdict, judge
+from worker.engine.endings import Stop, Verdict, judge
 from worker.engine.outcome import Outcome
 from worker.engine.port import Ending
 
@@ -13,6 +13,7 @@ FAILED = Outcome(status="failed", error={"code": "diverged"})
 CANCELLED = Outcome(status="cancelled")
 EXITED = Ending(exit_code=0, signal=None)
 KILLED = Ending(exit_code=None, signal=9)
+NOT_STARTED = Ending(exit_code=None, signal=None)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ KILLED = Ending(exit_code=None, signal=9)
         (None, EXITED, None, Verdict.CRASHED, "worker_lost"),
         (None, KILLED, None, Verdict.CRASHED, "worker_lost"),
         (None, NOT_STARTED, None, Verdict.CRASHED, "worker_lost"),
+        (None, Ending(None, None, disk_full=True), None, Verdict.FAILED, "disk_full"),
         (None, Ending(None, 9, out_of_memory=True), None, Verdict.CRASHED, "out_of_memory"),
         (Stop.CANCEL, KILLED, None, Verdict.CANCELLED, None),
         (Stop.CANCEL, EXITED, SUCCEEDED, Verdict.SUCCEEDED, None),
