@@ -42,7 +42,7 @@ serve: $(STAMP) ## the API and a worker; Swagger at http://127.0.0.1:8000/docs
 	@$(PY) -m service.supervisor
 
 test: $(STAMP) ## all tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist worksteal
 
 check: format lint types contracts test ## what CI runs
 

@@ -13,15 +13,15 @@ SHARED = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(settings: Settings) -> Settings:
     """The dataset folder or mirror of the environment, else the folder that a checkout may have beside it."""
     outside = Settings()
     if (outside.resolved_dataset_dir / "FashionMNIST" / "raw").is_dir():
-        return Settings(data_dir=tmp_path / "data", dataset_dir=outside.resolved_dataset_dir)
+        return settings.model_copy(update={"dataset_dir": outside.resolved_dataset_dir})
     mirror = outside.dataset_mirror or (str(SHARED) if SHARED.is_dir() else None)
     if mirror is None:
         pytest.skip("FashionMNIST is in neither the dataset folder nor the mirror")
-    return Settings(data_dir=tmp_path / "data", dataset_mirror=mirror)
+    return settings.model_copy(update={"dataset_mirror": mirror})
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
-from service.routes import observability
 from storage.database import Database
 from storage.settings import Settings
 from storage.tables import JobStatus
@@ -39,9 +38,9 @@ def test_ready_with_a_database_a_worker_and_room(client: TestClient) -> None:
 
 
 @pytest.mark.usefixtures("heartbeat")
-def test_a_full_disk_is_named_alone(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observability, "_MIN_FREE_BYTES", 2**62)
-    problem = check_problem(client.get("/readyz"), 503, "not_ready", "disk")
+def test_a_full_disk_is_named_alone(settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"min_free_bytes": 2**62}))) as client:
+        problem = check_problem(client.get("/readyz"), 503, "not_ready", "disk")
     assert "MB free" in problem["errors"][0]["detail"]
 
 

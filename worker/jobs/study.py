@@ -15,7 +15,7 @@ from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Prog
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
-from worker.jobs.train import TrainSpec, check_widths
+from worker.jobs.train import WIDTH_RULES, TrainSpec, check_widths
 
 BIT_WIDTHS = (8, 6, 4, 2)
 
@@ -25,7 +25,9 @@ class StudySpec(JobSpec):
     it, runs the controls, and writes a report. Each step is a job of its own; one that was done before is not repeated.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5"}], "allOf": WIDTH_RULES}
+    )
 
     kind: Literal["study"] = "study"
     dataset: DatasetName = DatasetName.FASHION_MNIST

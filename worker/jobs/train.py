@@ -22,18 +22,22 @@ def check_widths(widths: tuple[int, ...] | None, architecture: Architecture | No
     return widths
 
 
+WIDTH_RULES = [
+    rule
+    for name, count in NUM_WIDTHS.items()
+    if count is not None
+    for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
+]
+"""JSON Schema of `check_widths`."""
+
+
 class TrainSpec(JobSpec):
     """Trains a network on a data set and keeps the epoch that is best on validation."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
-            "allOf": [
-                rule
-                for name, count in NUM_WIDTHS.items()
-                if count is not None
-                for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
-            ],
+            "allOf": WIDTH_RULES,
         }
     )
 

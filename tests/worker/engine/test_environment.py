@@ -33,7 +33,7 @@ def test_memory_of_a_dropped_tensor_is_used_again_without_asking_the_kernel(sett
 
 
 def test_thread_counts_and_settings_reach_the_process(settings: Settings) -> None:
-    environment = build_environment(settings.model_copy(update={"threads_per_slot": 3}))
+    environment = build_environment(settings.model_copy(update={"threads_per_slot": 3, "dataset_mirror": None}))
     assert environment["OMP_NUM_THREADS"] == "3"
     assert environment["TONOK_DATA_DIR"] == str(settings.data_dir)
     assert "TONOK_DATASET_MIRROR" not in environment
