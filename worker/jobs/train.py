@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rules
@@ -22,7 +22,7 @@ def check_widths(widths: tuple[int, ...] | None, architecture: Architecture | No
     return widths
 
 
-WIDTH_RULES = [
+WIDTH_RULES: list[JsonValue] = [
     rule
     for name, count in NUM_WIDTHS.items()
     if count is not None
