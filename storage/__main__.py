@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from storage.backup import BackupFailed, Manifest, create_backup, restore_backup, verify_backup
-from storage.database import Database
+from storage.database import Database, load_sqlite
 from storage.errors import DiskFull, SchemaTooNew
 from storage.files import FileStore
 from storage.inventory import ORPHAN_GRACE_S, check_database, find_broken, find_orphans
@@ -43,6 +45,10 @@ def main() -> int:
     except (BackupFailed, DiskFull, SchemaTooNew, ValidationError, OSError) as error:
         print(f"tonok: {error}", file=sys.stderr)
         return 1
+    except (DBAPIError, load_sqlite().Error) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        print(f"tonok: the database cannot be read: {reason}", file=sys.stderr)
+        return 1
     _describe(arguments.command, folder, settings, manifest)
     # The backup stands and is as whole as it can be; what calls it by a timer must learn of it all the same.
     return 1 if manifest.broken and arguments.command == "backup" else 0
@@ -62,8 +68,10 @@ def _describe(command: str, folder: Path, settings: Settings, manifest: Manifest
 
 
 def _check(settings: Settings, *, read_all: bool) -> int:
-    if not settings.data_dir.is_dir():
-        print(f"tonok: there is no data directory {settings.data_dir}", file=sys.stderr)
+    url = make_url(settings.resolved_database_url)
+    # Looked at before it is opened: SQLite would create it, and a restore then finds the folder occupied.
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        print(f"tonok: there is no database at {url.database}", file=sys.stderr)
         return 1
     database, files = Database(settings), FileStore(settings)
     try:

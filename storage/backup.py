@@ -135,13 +135,18 @@ def _copy_snapshot(database: Database, files: FileStore, partial: Path) -> tuple
         (partial / _DATABASE).unlink(missing_ok=True)
         with closing(database.engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA query_only=OFF")
-            # One read transaction, which holds up nobody in WAL mode, and leaves a single file without a log.
-            connection.cursor().execute("VACUUM INTO ?", (str(partial / _DATABASE),))
+            try:
+                # One read transaction, which holds up nobody in WAL mode, and leaves a single file without a log.
+                connection.cursor().execute("VACUUM INTO ?", (str(partial / _DATABASE),))
+            except load_sqlite().Error as error:
+                raise BackupFailed(f"the database could not be copied: {error}") from error
         hashes = set(_query(partial / _DATABASE, "SELECT DISTINCT sha256 FROM artifact"))
         unreadable = _copy_files(files, hashes, copies)
         with database.read() as session:
-            broken = unreadable & list_hashes(session)
-        # A file that is gone and that no row names any more: its job was deleted since the snapshot. Take another.
+            named = list_hashes(session)
+        # A file whose job was deleted since the snapshot is no longer named, or is named and whole again where another
+        # job has stored the same bytes meanwhile. Take another snapshot then.
+        broken = _find_unreadable(files, unreadable & named)
         if broken == unreadable:
             for sha256 in set(copies.list_stored()) - hashes:
                 copies.remove(sha256)
@@ -149,7 +154,7 @@ def _copy_snapshot(database: Database, files: FileStore, partial: Path) -> tuple
     raise BackupFailed("jobs are deleted faster than their files can be copied: try again in a quieter moment")
 
 
-def _copy_files(source: FileStore, hashes: Iterable[str], target: FileStore) -> set[str]:
+def _copy_files(source: FileStore, hashes: Collection[str], target: FileStore) -> set[str]:
     """Copies what is not there yet; returns the hashes whose bytes cannot be had."""
     unreadable = set()
     for sha256 in hashes:
@@ -162,8 +167,9 @@ def _copy_files(source: FileStore, hashes: Iterable[str], target: FileStore) -> 
             continue
         # The store names a file by what it has read: another name means that the source has rotted.
         if copied != sha256:
-            target.remove(copied)
             unreadable.add(sha256)
+            if copied not in hashes:  # a file cut to nothing has the bytes of every empty one
+                target.remove(copied)
     return unreadable
 
 

@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlmodel import select
+from sqlmodel import Session, select
 
+from storage import backup
 from storage.artifacts import build_artifact, list_artifacts
 from storage.attempts import Lease, claim_job, finish_succeeded
 from storage.backup import BackupFailed, create_backup, restore_backup, verify_backup
@@ -170,6 +171,42 @@ def test_a_file_that_was_gone_before_the_backup_is_named_and_hinders_nothing(
     assert list(FileStore(restored).list_stored()) == [hashlib.sha256(b"whole").hexdigest()]
 
 
+def test_a_file_cut_to_nothing_does_not_take_the_empty_ones_along(
+    settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim, tmp_path: Path,
+    restored: Settings,
+) -> None:  # fmt: skip
+    empty = hashlib.sha256(b"").hexdigest()
+    contents = [b"", *(bytes([number]) * 10 for number in range(8))]
+    for content in contents:
+        submit()
+        _succeed(database, files, claim(), content)
+    for content in contents[1:]:  # several, for the files are copied in no order that one could count on
+        files.path(hashlib.sha256(content).hexdigest()).write_bytes(b"")
+    made = create_backup(settings, tmp_path / "backup")
+    assert (len(made.broken), made.num_files, empty in made.broken) == (8, 1, False)
+    restore_backup(restored, tmp_path / "backup")
+    assert list(FileStore(restored).list_stored()) == [empty]
+
+
+def test_a_file_that_was_stored_again_during_the_backup_is_not_called_broken(
+    settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    submit()
+    _succeed(database, files, claim(), b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    files.remove(sha256)
+    look = backup.list_hashes
+
+    def store_again_and_look(session: Session) -> set[str]:
+        files.put_bytes(b"weights")
+        return look(session)
+
+    monkeypatch.setattr(backup, "list_hashes", store_again_and_look)
+    made = create_backup(settings, tmp_path / "backup")
+    assert (made.broken, made.num_files) == ((), 1)
+
+
 @pytest.mark.parametrize("damage", ["file", "lost", "database", "manifest"])
 def test_a_damaged_backup_is_refused_and_the_target_left_empty(
     settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim, tmp_path: Path,
@@ -241,17 +278,23 @@ def test_the_commands_say_what_they_did_and_what_is_wrong(
         finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return finished.returncode, finished.stdout, finished.stderr
 
-    backup = str(tmp_path / "backup")
-    code, out, _ = call(settings.data_dir, "backup", backup)
+    folder = str(tmp_path / "backup")
+    code, out, _ = call(settings.data_dir, "backup", folder)
     assert (code, out.startswith("1 jobs, 0 files (0.0 MB) of ")) == (0, True)
-    assert call(settings.data_dir, "verify", backup)[0] == 0
-    assert call(restored.data_dir, "restore", backup)[0] == 0
-    code, _, problem = call(restored.data_dir, "restore", backup)
+    assert call(settings.data_dir, "verify", folder)[0] == 0
+    restored.data_dir.mkdir()
+    assert call(restored.data_dir, "check")[0] == 1  # and leaves the folder empty, or the next line would fail
+    assert call(restored.data_dir, "restore", folder)[0] == 0
+    code, _, problem = call(restored.data_dir, "restore", folder)
     assert code == 1
     assert problem.startswith("tonok: ")
     assert problem.count("\n") == 1
-    assert call(tmp_path / "nowhere", "backup", backup + "-2")[0] == 1
+    assert call(tmp_path / "nowhere", "backup", folder + "-2")[0] == 1
     assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "tonok.db").write_bytes(b"no database at all" * 100)
+    for command in (["check"], ["backup", folder + "-3"]):
+        assert call(tmp_path / "strange", *command)[2] == "tonok: the database cannot be read: file is not a database\n"
     again = Database(restored)
     with again.read() as session:
         assert len(session.exec(select(Job)).all()) == 1
