@@ -17,13 +17,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col, select
 
 from storage import migrations
 from storage.database import Database
 from storage.errors import SchemaTooNew
 from storage.settings import Settings
-from storage.tables import Artifact
+from storage.tables import Artifact, Job
 from tests.storage.conftest import Submit
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -133,6 +133,20 @@ def test_an_upgrade_and_its_downgrade_keep_every_row(empty: Database, revision: 
 
     _upgrade(empty, "head")
     _assert_sound(empty)
+
+
+def test_a_parent_that_waits_is_queued_or_cancelled_where_the_code_before_knows_no_waiting(
+    database: Database, submit: Submit
+) -> None:
+    for status in ("running", "cancelling"):
+        job = submit()
+        with database.transaction() as session:
+            session.exec(sa.update(Job).where(col(Job.id) == job.id).values(status=status, waits_for={"steps": {}}))
+    _downgrade(database, "0001")
+    _upgrade(database, "head")
+    with database.read() as session:
+        jobs = session.exec(select(Job).order_by(col(Job.id))).all()
+        assert [(job.status, job.finished_at is None) for job in jobs] == [("queued", True), ("cancelled", False)]
 
 
 def test_the_revisions_are_one_chain_numbered_from_the_first() -> None:

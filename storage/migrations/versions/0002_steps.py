@@ -18,6 +18,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # The code before knows no waiting: without a lease, such a parent would stay as it is for ever.
+    op.execute("UPDATE job SET status = 'queued' WHERE waits_for IS NOT NULL AND status = 'running'")
+    op.execute(
+        "UPDATE job SET status = 'cancelled', finished_at = updated_at "
+        "WHERE waits_for IS NOT NULL AND status = 'cancelling'"
+    )
     op.drop_index(op.f("ix_job_step_hash"), table_name="job")
     op.drop_column("job", "waits_for")
     op.drop_column("job", "step_hash")

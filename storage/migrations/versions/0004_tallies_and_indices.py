@@ -48,9 +48,10 @@ def _bound(seconds: str) -> str:
 
 
 def _seconds(row: str) -> str:
+    # Never below 0: a clock that is set back must not take from a sum that only grows.
     if op.get_context().dialect.name == "sqlite":
-        return f"(julianday({row}.finished_at) - julianday({row}.started_at)) * 86400.0"
-    return f"CAST(EXTRACT(EPOCH FROM {row}.finished_at - {row}.started_at) AS DOUBLE PRECISION)"
+        return f"max(0.0, (julianday({row}.finished_at) - julianday({row}.started_at)) * 86400.0)"
+    return f"greatest(0, CAST(EXTRACT(EPOCH FROM {row}.finished_at - {row}.started_at) AS DOUBLE PRECISION))"
 
 
 def _add(name: str, owner: str, kind: str, status: str, amount: str) -> str:
@@ -124,9 +125,12 @@ def _create_triggers() -> None:
         if op.get_context().dialect.name == "sqlite":
             op.execute(f"CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition} BEGIN {statements} END")
         else:
-            body = f"BEGIN IF {condition} THEN {statements} END IF; RETURN NULL; END"
+            # PostgreSQL runs what comes AFTER once the whole statement is done: of two rows of one file that go
+            # together, neither would see the other. BEFORE sees the rows that were done already, as in SQLite.
+            moment = "BEFORE" if table == "artifact" else "AFTER"
+            body = f"BEGIN IF {condition} THEN {statements} END IF; RETURN coalesce(NEW, OLD); END"
             op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
-            op.execute(f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+            op.execute(f"CREATE TRIGGER {name} {moment} {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
 
 
 def _drop_triggers() -> None:
