@@ -18,6 +18,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from storage.artifacts import get_artifact, list_artifacts
+from storage.errors import CorruptFile, NotFound
 from storage.events import add_event
 from storage.files import FileStore
 from storage.models import get_model
@@ -60,15 +61,21 @@ def find_step(session: Session, files: FileStore, parent: Job, step_hash: str, m
         return own
     done = same.where(col(Job.owner) == parent.owner, col(Job.status) == JobStatus.SUCCEEDED)
     candidates = session.exec(done.order_by(*newest_first).limit(_CANDIDATES)).all()
-    whole = [job for job in candidates if _is_whole(session, files, job)]
     # Equal in bytes; the one that names the same model tells the lineage more truly.
-    return next((job for job in whole if job.model_id == model_id), whole[0] if whole else None)
+    by_lineage = sorted(candidates, key=lambda job: job.model_id != model_id)
+    return next((job for job in by_lineage if _is_whole(session, files, job)), None)
 
 
 def _is_whole(session: Session, files: FileStore, job: Job) -> bool:
     if job.output_model_id is not None and session.get(Model, job.output_model_id) is None:
         return False
-    return all(files.has(artifact.sha256) for artifact in list_artifacts(session, job.id))
+    try:
+        # Read, for a file that has rotted would fail this parent, and each one after it.
+        for artifact in list_artifacts(session, job.id):
+            files.verify(artifact.sha256)
+    except (NotFound, CorruptFile):
+        return False
+    return True
 
 
 def list_children(session: Session, job_id: str) -> list[Job]:
@@ -161,7 +168,7 @@ def _measure_progress(waits_for: Mapping[str, Any], children: list[Job], now: da
             left_s += (1 - share) * step["expected_s"]
             if child.started_at is not None:
                 expected_s += share * step["expected_s"]
-                spent_s += ((child.finished_at or now) - child.started_at).total_seconds()
+                spent_s += max(0.0, ((child.finished_at or now) - child.started_at).total_seconds())
     percent = 100 * done_s / (done_s + left_s) if done_s + left_s else None
     return {
         "percent": None if percent is None else round(percent, 1),

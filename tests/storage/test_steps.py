@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlmodel import Session
 
@@ -11,7 +13,7 @@ from storage.attempts import Lease, PlannedStep
 from storage.database import Database
 from storage.errors import Conflict
 from storage.files import FileStore
-from storage.steps import compute_step_hash, list_children
+from storage.steps import compute_step_hash, find_step, list_children
 from storage.tables import Job, Model, utc_now
 from tests.storage.conftest import Claim, Submit
 
@@ -176,3 +178,41 @@ def test_what_cannot_change_a_result_is_no_part_of_the_hash(database: Database) 
         assert compute_step_hash(session, spec | named, 1) == plain
         others = [compute_step_hash(session, spec | change, 1) for change in ({"seed": 1}, {"epochs": 4})]
         assert len({plain, *others, compute_step_hash(session, spec, 2)}) == 4
+
+
+@pytest.mark.parametrize("damage", ["gone", "rotten"])
+def test_a_job_whose_file_is_gone_or_rotten_is_no_step_done_before(
+    database: Database, files: FileStore, submit: Submit, claim: Claim, damage: str
+) -> None:
+    done = submit(step_hash="hash")
+    stored = files.put_bytes(b"weights")
+    artifact = build_artifact(
+        job_id=done.id, kind="k", name="weights.bin", media_type="m", sha256=stored.sha256, num_bytes=stored.num_bytes
+    )
+    lease = claim()
+    with database.transaction() as session:
+        attempts.finish_succeeded(session, lease, result={}, output_model_id=None, artifacts=[artifact], models=[])
+    parent = submit()
+    with database.read() as session:
+        found = find_step(session, files, parent, "hash", None)
+        assert found is not None
+        assert found.id == done.id
+    if damage == "gone":
+        files.remove(stored.sha256)
+    else:
+        files.path(stored.sha256).write_bytes(b"weightz")
+    with database.read() as session:
+        assert find_step(session, files, parent, "hash", None) is None
+
+
+def test_a_clock_set_back_while_a_step_runs_leaves_the_time_left_above_zero(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    parent = submit()
+    suspend(database, claim())
+    lease = claim()
+    with database.transaction() as session:
+        session.get_one(Job, lease.job_id).started_at = utc_now() + timedelta(days=1)
+    with database.transaction() as session:
+        attempts.record_progress(session, lease, progress={"percent": 50.0})
+    assert get(database, parent.id).progress["eta_s"] > 0
