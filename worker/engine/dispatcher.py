@@ -72,7 +72,8 @@ class Dispatcher:
         self._engine = engine
         self._light_kinds = light_kinds
         self._lanes = lanes
-        self._running: dict[str, _Running] = {}
+        # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
+        self._running: dict[Lease, _Running] = {}
         self._silence = SilenceWatch(settings.lease_ttl_s)
         self._is_stopping = False
         self._beat_at = 0.0
@@ -135,7 +136,7 @@ class Dispatcher:
                 pid=os.getpid(),
                 host=socket.gethostname(),
                 slots=self._settings.slots,
-                info={"python": platform.python_version(), "jobs": sorted(self._running)},
+                info={"python": platform.python_version(), "jobs": sorted({lease.job_id for lease in self._running})},
             )
             workers.remove_silent_workers(session, _WORKER_FORGOTTEN_S)
             recovered = self._recover(session)
@@ -189,14 +190,14 @@ class Dispatcher:
         now = time.monotonic()
         staging = staging_folder(self._settings, lease)
         attempt = Attempt(lease, job.resolved_spec, staging, job.owner, job.request_id, lane)
-        self._running[job.id] = _Running(attempt, job.max_runtime_s, now, now)
+        self._running[lease] = _Running(attempt, job.max_runtime_s, now, now)
         with _name_in_log(attempt):
             log.info("an attempt at a %s job starts", job.kind)
             try:
                 self._engine.submit(attempt)
             except OSError as error:
                 log.exception("the attempt could not be started")
-                self._running[job.id].ending = Ending(None, None, disk_full=is_disk_full(error))
+                self._running[lease].ending = Ending(None, None, disk_full=is_disk_full(error))
         return True
 
     def _watch(self) -> None:
@@ -205,10 +206,9 @@ class Dispatcher:
         with self._database.read() as session:
             cancelling = attempts.list_cancelling(session, self.worker_id)
         now = time.monotonic()
-        for job_id, running in list(self._running.items()):
-            lease = running.attempt.lease
+        for lease, running in list(self._running.items()):
             if running.stop is None:
-                if job_id in cancelling:
+                if lease.job_id in cancelling:
                     running.stop = Stop.CANCEL
                 elif now >= running.started_at + running.max_runtime_s:
                     running.stop = Stop.DEADLINE
@@ -224,7 +224,7 @@ class Dispatcher:
                 with _name_in_log(attempt):
                     settle_attempt(self._settings, self._database, attempt, judgement, outcome)
                     log.info("the attempt has ended: %s", judgement.verdict)
-                del self._running[job_id]
+                del self._running[lease]
 
 
 def _name_in_log(attempt: Attempt) -> AbstractContextManager[None]:

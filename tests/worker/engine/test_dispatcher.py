@@ -1,0 +1,66 @@
+"""The dispatcher over an engine whose attempts take their time to die."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from storage.attempts import Lease, claim_job, list_leases, requeue_silent
+from storage.database import Database
+from storage.jobs import submit_job
+from storage.settings import Settings
+from worker.engine.dispatcher import Dispatcher
+from worker.engine.port import Attempt, Ending, Lane
+
+
+class SlowEngine:
+    """An adapter without processes: an attempt ends when the test says so."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.running: list[Lease] = []
+        self.dead: set[Lease] = set()
+
+    def count_free(self, lane: Lane) -> int:
+        return self.slots - len(self.running) if lane is Lane.HEAVY else 0
+
+    def submit(self, attempt: Attempt) -> None:
+        self.running.append(attempt.lease)
+
+    def cancel(self, lease: Lease, grace_s: float) -> None:
+        pass
+
+    def status(self, lease: Lease) -> Ending | None:
+        if lease not in self.dead:
+            return None
+        self.running.remove(lease)
+        return Ending(None, 9)
+
+    def reconcile(self, held: Collection[Lease]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_worker_that_gets_its_lost_job_again_still_buries_the_attempt_that_was_lost(
+    settings: Settings, database: Database
+) -> None:
+    engine = SlowEngine(slots=2)
+    dispatcher = Dispatcher(settings.model_copy(update={"lease_ttl_s": 0.01}), database, engine)
+    with database.transaction() as session:
+        submit_job(
+            session, spec={}, resolved_spec={}, kind="train", name=None, labels={}, model_id=None, max_attempts=5,
+            max_runtime_s=60, max_queued=10,
+        )  # fmt: skip
+    assert dispatcher.tick()
+    (first,) = engine.running
+    with database.transaction() as session:  # another worker takes the job for lost, and this one claims it again
+        ((lease, stamp),) = list_leases(session).items()
+        assert requeue_silent(session, lease, stamp) == "queued"
+    assert dispatcher.tick()
+    assert [lease.attempt for lease in engine.running] == [1, 2]
+    engine.dead.add(first)
+    dispatcher.tick()
+    assert [lease.attempt for lease in engine.running] == [2]
+    with database.transaction() as session:
+        assert claim_job(session, "another", 30) is None
