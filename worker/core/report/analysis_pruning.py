@@ -38,16 +38,17 @@ def analyse_search(evidence: Evidence, model: Model | None, key: str) -> list[Fi
         findings.append(Finding(f"{key}.next", values, cite(model, "curve")))
     elif chosen["within"]:
         findings.append(Finding(f"{key}.ceiling", {"sparsity": percent(chosen["sparsity"])}, cite(model, "curve")))
-    findings.append(_confirm_on_test(evidence, model))
+    findings.append(_confirm_on_test(evidence, model, was_within=chosen["within"]))
     return findings
 
 
-def _confirm_on_test(evidence: Evidence, model: Model) -> Finding:
+def _confirm_on_test(evidence: Evidence, model: Model, *, was_within: bool) -> Finding:
     """Validation decided; whether test agrees is a finding of its own."""
     drop = evidence.drop(model)
     values = {"accuracy": percent(model.test.accuracy), "drop": points(drop), "limit": limit(evidence.max_drop)}
-    agrees = drop <= evidence.max_drop + 1e-9
-    return Finding("test.within" if agrees else "test.beyond", values, cite(model, "evaluation.test"))
+    is_within = drop <= evidence.max_drop + 1e-9
+    keys = {(True, True): "within", (True, False): "beyond", (False, True): "only", (False, False): "neither"}
+    return Finding(f"test.{keys[was_within, is_within]}", values, cite(model, "evaluation.test"))
 
 
 def compare_pruning(evidence: Evidence) -> list[Finding]:
@@ -68,6 +69,8 @@ def compare_pruning(evidence: Evidence) -> list[Finding]:
     findings.append(_compare_accuracy(stepped, one_shot, source))
     findings.append(_compare_bytes(stepped, one_shot, source))
     for key, model in (("one_shot", one_shot), ("step_by_step", stepped)):
+        if model.sparsity < SAME_SPARSITY:
+            continue
         most = max(model.layers, key=lambda layer: layer.sparsity)
         least = min(model.layers, key=lambda layer: layer.sparsity)
         values = {
@@ -99,8 +102,9 @@ def _compare_bytes(stepped: Model, one_shot: Model, source: str) -> Finding:
 
 def analyse_plain_files(evidence: Evidence) -> list[Finding]:
     """Whether zeros alone made any file smaller: they do not, and the report says it where it is so."""
-    model = evidence.step_by_step or evidence.one_shot
-    if model is None:
+    pruned = [model for model in (evidence.step_by_step, evidence.one_shot) if model is not None]
+    model = max(pruned, key=lambda one: one.sparsity, default=None)
+    if model is None or model.sparsity < SAME_SPARSITY:
         return []
     shrunk = model.file_bytes < 0.95 * model.reference_bytes
     key = "files.pruned_smaller" if shrunk else "files.pruned_unchanged"
@@ -126,7 +130,7 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
         "limit": limit(evidence.max_drop),
     }
     findings = [Finding("final.within" if within else "final.beyond", values, cite(final, "evaluation.validation"))]
-    findings.append(_confirm_on_test(evidence, final))
+    findings.append(_confirm_on_test(evidence, final, was_within=within))
     order = compare(final.test, evidence.baseline.test)
     difference = describe_difference(final, evidence.baseline)
     values = {name: difference[name] for name in ("difference", "low", "high")}

@@ -42,7 +42,7 @@ SENTENCES = {
     ),
     "fit.gap_negative": (
         "At that epoch the accuracy on validation, <validation> %, is <gap> points above the running mean on train, <train> %, "
-        "which is counted on augmented pictures during the epoch: nothing points to overfitting."
+        "which is counted in the course of the epoch: nothing points to overfitting."
     ),
     "classes.extremes": (
         "The network knows the class *<best>* best (F1 <best_f1>) and the class *<worst>* least (F1 <worst_f1>)."
@@ -104,6 +104,11 @@ SENTENCES = {
     "test.beyond": (
         "On test the accuracy is <accuracy> %, a drop of <drop> points: more than the <limit> points that validation promised."
     ),
+    "test.only": (
+        "On test the accuracy is <accuracy> %, a drop of <drop> points: within the <limit> points there, unlike on validation, "
+        "which decides."
+    ),
+    "test.neither": "On test the accuracy is <accuracy> %, a drop of <drop> points: more than the <limit> points here too.",
     "compare.sparser_step_by_step": (
         "Step-by-step pruning removes more: <step_by_step> % of the weights against <one_shot> % in one shot, so that it keeps "
         "<factor> times fewer weights."
@@ -115,7 +120,7 @@ SENTENCES = {
     "compare.equal_sparsity": (
         "Both ways end at practically the same sparsity: <one_shot> % in one shot, <step_by_step> % step by step."
     ),
-    "compare.accuracy_step_by_step": f"Step-by-step pruning also keeps more accuracy on test {_BOTH}.",
+    "compare.accuracy_step_by_step": f"Step-by-step pruning keeps more accuracy on test {_BOTH}.",
     "compare.accuracy_one_shot": f"One-shot pruning keeps more accuracy on test {_BOTH}.",
     "compare.accuracy_same": (
         "In accuracy the two are not distinguishable on this test set: <accuracy> % step by step against <other> % in one shot "

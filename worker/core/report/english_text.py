@@ -34,6 +34,12 @@ SENTENCES = {
         "<validation> to decide on; the <test> test pictures are the official ones. A pixel $p$ enters the network "
         "as $(p/255-\\mu)/\\sigma$ with $\\mu$ = <mean> and $\\sigma$ = <std>."
     ),
+    "data.split_own": (
+        "The collection has no official test part: <test> pictures, stratified by class and the same in every study, are set "
+        "aside for testing. The rest is split once, stratified by class and seeded, into <train> pictures to train on and "
+        "<validation> to decide on. A pixel $p$ enters the network as $(p/255-\\mu)/\\sigma$ with $\\mu$ = <mean> and "
+        "$\\sigma$ = <std>."
+    ),
     "network.fashion_cnn": (
         "The network has two blocks of a 3×3 convolution, batch normalisation, 2×2 max-pooling and ReLU, followed by two "
         "linear layers. Pooling stands before ReLU: both are monotonous, so the result is the same, and ReLU sees a "
@@ -293,7 +299,7 @@ SENTENCES = {
     "table.glossary": "Words of this report in both languages.",
     "picture.samples": "The first training pictures of each class, shown dark on white.",
     "picture.quantizer": "$x$ after `linear_quantize` and `linear_dequantize`, with the range from −1 to 1, at 2, 4 and 8 bits. Dashed: $\\hat x=x$.",
-    "picture.training": "Training of the baseline over <epochs> epochs. The training curves are running means over augmented pictures.",
+    "picture.training": "Training of the baseline over <epochs> epochs. The training curves are running means over the epoch.",
     "picture.confusion": "Confusion matrix of the baseline on test. Shade: share of the true class.",
     "picture.curve_one_shot": "One-shot pruning: validation accuracy against sparsity. Equal steps along the axis halve what is kept.",
     "picture.curve_step_by_step": "Step-by-step pruning: validation accuracy after retraining against sparsity.",

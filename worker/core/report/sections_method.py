@@ -37,7 +37,7 @@ def build_data(desk: Builder) -> Section:
         columns = desk.columns("class", "#train", "#validation", "#test")
         blocks += [
             desk.paragraph(
-                "data.split",
+                "data.split_own" if dataset.name == "digits" else "data.split",
                 train=count(totals[0]),
                 validation=count(totals[1]),
                 test=count(totals[2]),

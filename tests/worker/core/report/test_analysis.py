@@ -61,6 +61,17 @@ def set_validation(results: Results, step: str, num_correct: int) -> None:
     results[step]["evaluation"]["validation"] = evaluate(num_correct, 500)
 
 
+def set_every_test(results: Results, num_correct: int) -> None:
+    for step in ("one_shot", "step_by_step", "compress"):
+        set_test(results, step, num_correct)
+
+
+def exceed_on_validation(results: Results) -> None:
+    for step in ("one_shot", "step_by_step"):
+        results[step]["chosen"]["within"] = False
+    set_validation(results, "compress", 440)
+
+
 def set_width(results: Results, position: int, validation: int) -> None:
     results["quantize"]["widths"][position]["evaluation"]["validation"] = evaluate(validation, 500)
 
@@ -106,6 +117,10 @@ def set_size(results: Results, step: str, measure: str, num_bytes: int) -> None:
         ("channels.lost", lambda r: set_test(r, "channels", 903), "channels.gained"),
         ("channels.lost", lambda r: set_test(r, "channels", 900), "channels.equal"),
         ("final.within", lambda r: set_validation(r, "compress", 440), "final.beyond"),
+        # Validation decides: what test adds to it depends on both.
+        ("test.within", lambda r: set_every_test(r, 880), "test.beyond"),
+        ("test.within", exceed_on_validation, "test.only"),
+        ("test.within", lambda r: (exceed_on_validation(r), set_every_test(r, 880)), "test.neither"),
         ("final.same", lambda r: set_test(r, "compress", 860), "final.lower"),
         ("final.same", lambda r: set_test(r, "compress", 940), "final.higher"),
         ("final.than_width_smaller", lambda r: set_size(r, "compress", "file", 9000), "final.than_width_larger"),
@@ -165,6 +180,24 @@ def test_most_of_the_mistakes_in_few_pairs_are_concentrated_else_spread() -> Non
     found = find_all(results)
     assert "classes.spread" in found
     assert found["classes.spread"].values["possible"].raw == 66
+
+
+def test_where_nothing_could_be_pruned_nothing_is_said_about_the_zeros() -> None:
+    results = build_results()
+    for step in ("one_shot", "step_by_step"):
+        set_layers(results, step, 0.0)
+        results[step]["chosen"]["sparsity"] = 0.0
+    found = find_all(results)
+    assert {"one_shot.none", "step_by_step.none", "compare.equal_sparsity"} <= set(found)
+    assert [key for key in found if key.startswith(("layers.", "files."))] == []
+
+
+def test_zeros_are_told_of_the_model_that_has_most() -> None:
+    results = build_results()
+    set_layers(results, "step_by_step", 0.0)
+    assert (
+        find_all(results)["files.pruned_unchanged"].values["sparsity"].raw == results["one_shot"]["sparsity"]["total"]
+    )
 
 
 def test_the_class_that_compression_cost_most_is_named_unless_the_loss_is_negligible() -> None:
