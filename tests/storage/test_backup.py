@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, select
 
-from storage import backup
 from storage.artifacts import build_artifact, list_artifacts
 from storage.attempts import Lease, claim_job, finish_succeeded
 from storage.backup import BackupFailed, create_backup, restore_backup, verify_backup
 from storage.database import Database
 from storage.files import FileStore
 from storage.ids import new_id
-from storage.inventory import check_database, find_broken, find_orphans
+from storage.inventory import check_database, find_broken, find_orphans, list_hashes
 from storage.jobs import delete_job, get_job, list_events
 from storage.settings import Settings
 from storage.tables import Artifact, Job, Model, WorkerNode, utc_now
@@ -196,13 +195,12 @@ def test_a_file_that_was_stored_again_during_the_backup_is_not_called_broken(
     _succeed(database, files, claim(), b"weights")
     sha256 = hashlib.sha256(b"weights").hexdigest()
     files.remove(sha256)
-    look = backup.list_hashes
 
     def store_again_and_look(session: Session) -> set[str]:
         files.put_bytes(b"weights")
-        return look(session)
+        return list_hashes(session)
 
-    monkeypatch.setattr(backup, "list_hashes", store_again_and_look)
+    monkeypatch.setattr("storage.backup.list_hashes", store_again_and_look)
     made = create_backup(settings, tmp_path / "backup")
     assert (made.broken, made.num_files) == ((), 1)
 

@@ -29,4 +29,5 @@ def describe_dataset(data: Dataset, samples_per_class: int = SAMPLES_PER_CLASS) 
         mean=data.mean,
         std=data.std,
         samples=tuple(samples),
+        is_mirrorable=data.is_mirrorable,
     )

@@ -73,6 +73,8 @@ class DatasetFact:
     std: float
     samples: Sequence[Sequence[Any]]
     """[class][k]: uint8 arrays (H, W) or (H, W, 3), the first training pictures of each class."""
+    is_mirrorable: bool = True
+    """Whether training mirrors its pictures where it is asked to."""
 
 
 @dataclass(frozen=True)

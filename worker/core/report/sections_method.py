@@ -109,6 +109,8 @@ def _list_settings(desk: Builder) -> Table:
     baseline = desk.evidence.baseline
     spec, result = baseline.step.spec, baseline.result
     optimizer = spec.get("optimizer")
+    dataset = desk.evidence.facts.dataset
+    may_mirror = dataset is None or dataset.is_mirrorable
     shown: list[tuple[str, Value | str | None]] = [
         (
             "optimizer",
@@ -120,7 +122,7 @@ def _list_settings(desk: Builder) -> Table:
         ("best_epoch", _number(result.get("best_epoch"))),
         ("weight_decay", _number(spec.get("weight_decay"))),
         ("label_smoothing", _number(spec.get("label_smoothing"))),
-        ("flip", None if spec.get("flip") is None else desk.term("yes" if spec["flip"] else "no")),
+        ("flip", None if spec.get("flip") is None else desk.term("yes" if spec["flip"] and may_mirror else "no")),
         ("max_shift", _number(spec.get("max_shift"))),
         ("patience", _number(spec.get("patience"))),
         ("precision", None if result.get("precision") is None else code(result["precision"])),

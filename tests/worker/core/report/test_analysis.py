@@ -72,6 +72,11 @@ def exceed_on_validation(results: Results) -> None:
     set_validation(results, "compress", 440)
 
 
+def exceed_on_both(results: Results) -> None:
+    exceed_on_validation(results)
+    set_every_test(results, 880)
+
+
 def set_width(results: Results, position: int, validation: int) -> None:
     results["quantize"]["widths"][position]["evaluation"]["validation"] = evaluate(validation, 500)
 
@@ -120,7 +125,7 @@ def set_size(results: Results, step: str, measure: str, num_bytes: int) -> None:
         # Validation decides: what test adds to it depends on both.
         ("test.within", lambda r: set_every_test(r, 880), "test.beyond"),
         ("test.within", exceed_on_validation, "test.only"),
-        ("test.within", lambda r: (exceed_on_validation(r), set_every_test(r, 880)), "test.neither"),
+        ("test.within", exceed_on_both, "test.neither"),
         ("final.same", lambda r: set_test(r, "compress", 860), "final.lower"),
         ("final.same", lambda r: set_test(r, "compress", 940), "final.higher"),
         ("final.than_width_smaller", lambda r: set_size(r, "compress", "file", 9000), "final.than_width_larger"),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.worker.core.report.small_study import build_facts, build_results
+from worker.core.report.builder import Builder
 from worker.core.report.confusions import Pair, count_errors, rank_pairs
-from worker.core.report.content import Column, Paragraph, Report, Section, Table, number_parts
+from worker.core.report.content import Column, Paragraph, Report, Section, Table, iterate_blocks, number_parts
+from worker.core.report.evidence import read_evidence
+from worker.core.report.facts import StudyFacts
 from worker.core.report.inline import InlineWriter
+from worker.core.report.languages import ENGLISH
+from worker.core.report.sections_method import build_data
 
 WORDS = {"tab": "Table", "fig": "Figure", "sec": "Section", "app": "Appendix"}
 
@@ -82,3 +90,25 @@ def test_confused_pairs_are_counted_in_both_directions_and_ranked() -> None:
     pairs = rank_pairs(matrix, ["a", "b", "c"])
     assert pairs == [Pair("a", "b", 3, 1), Pair("b", "c", 2, 2)]
     assert count_errors(matrix) == 8 == sum(pair.total for pair in pairs)
+
+
+def test_a_data_set_without_official_test_part_that_is_never_mirrored_is_described_so(tmp_path: Path) -> None:
+    def describe(facts: StudyFacts) -> tuple[str, str]:
+        """The words about the split, and whether pictures were mirrored."""
+        section = build_data(Builder(read_evidence(facts), ENGLISH, tmp_path))
+        blocks = list(iterate_blocks(Report("en", "", "", [], [section])))
+        split = next(b.text for b in blocks if isinstance(b, Paragraph) and "stratified" in b.text)
+        rows = [row for block in blocks if isinstance(block, Table) for row in block.rows]
+        return split, next(str(row[1]) for row in rows if row[0] == "mirroring of training pictures")
+
+    facts = build_facts(build_results())
+    train = facts.steps["train"]
+    facts = dataclasses.replace(
+        facts, steps={**facts.steps, "train": dataclasses.replace(train, spec={**train.spec, "flip": True})}
+    )
+    assert facts.dataset is not None
+    split, mirrored = describe(facts)
+    assert ("are the official ones" in split, mirrored) == (True, "yes")
+    digits = dataclasses.replace(facts.dataset, name="digits", is_mirrorable=False)
+    split, mirrored = describe(dataclasses.replace(facts, dataset=digits))
+    assert ("has no official test part" in split, mirrored) == (True, "no")
