@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 import anyio
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from service.access import AccessMiddleware
 from service.documents import install_documents
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(note_route), Depends(check_request_line), Depends(check_parameters)],
+        dependencies=[Depends(_look_at_request)],
     )
     app.state.settings = settings
     app.state.database = database
@@ -61,6 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(AccessMiddleware, database=database, settings=settings)
     app.add_middleware(RequestMiddleware, observe=metrics.observe_request)
     return app
+
+
+async def _look_at_request(request: Request) -> None:
+    """What comes before every route. One dependency and not three: to call each takes longer than what they do.
+
+    `async`, so that no thread is asked for what takes microseconds.
+    """
+    note_route(request)
+    check_request_line(request)
+    check_parameters(request)
 
 
 def _find_own_version() -> str:

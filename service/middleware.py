@@ -9,23 +9,23 @@ import uuid
 from collections.abc import Callable
 
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import translate_error
 from storage.logs import bind_log_fields
 
-_SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
+_SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
     # Nothing that is served is a page, but for the two that say so themselves (service/documents.py).
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-"""Of every answer that does not name its own."""
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+"""Of every answer that does not name its own; in lower case, as ASGI has them."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
@@ -59,10 +59,11 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
+                named = {name for name, _ in headers}
+                headers.append((b"x-request-id", request_id.encode()))
+                headers.extend(header for header in _SECURITY_HEADERS if header[0] not in named)
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -79,9 +80,6 @@ class RequestMiddleware:
             self.observe(scope["method"], route, status or 500, time.perf_counter() - started)
 
 
-async def note_route(request: Request) -> None:
-    """A dependency of the whole app that tells the middleware which route it was.
-
-    The template and not the path: ids would make a series of their own each. `async`, so that no thread is asked.
-    """
+def note_route(request: Request) -> None:
+    """Tells the middleware which route it was: the template and not the path, as ids would make a series each."""
     request.state.route = request.scope["route"].path

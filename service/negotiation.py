@@ -58,14 +58,17 @@ def is_acceptable(header: str | None, media_types: Iterable[str]) -> bool:
     return False
 
 
-async def check_request_line(request: Request) -> None:
-    """A dependency of the whole app. Raises RequestRefused: 414 for a path and query too long, 406 for `Accept`."""
+def check_request_line(request: Request) -> None:
+    """Raises RequestRefused: 414 for a path and query too long, 406 for `Accept`."""
     if len(request.scope.get("raw_path", b"")) + len(request.scope["query_string"]) > _LONGEST_TARGET:
         raise RequestRefused(
             414, "uri_too_long", f"Path and query together may be {_LONGEST_TARGET} bytes long.", pointer="query"
         )
+    accepted = ", ".join(request.headers.getlist("accept"))
+    if accepted in ("", _ANY):  # what most clients send
+        return
     offered = list_media_types(request.scope["route"])
-    if offered and not is_acceptable(", ".join(request.headers.getlist("accept")), offered):
+    if offered and not is_acceptable(accepted, offered):
         raise RequestRefused(406, "not_acceptable", f"This path answers {' or '.join(offered)}.", pointer="Accept")
 
 

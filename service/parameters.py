@@ -11,14 +11,11 @@ from fastapi.dependencies.models import Dependant
 from service.errors import RequestRefused
 
 
-async def check_parameters(request: Request) -> None:
-    """A dependency of the whole app. Raises RequestRefused (422).
-
-    `async`, so that no thread is asked for what takes microseconds.
-    """
+def check_parameters(request: Request) -> None:
+    """Raises RequestRefused (422)."""
     if not request.scope["route"].include_in_schema:  # a page, or a refusal that has its own words
         return
-    known = list(_list_names(request.scope["route"].dependant))
+    known = list(_list_names(request.scope["route"].dependant)) if request.query_params else []
     for name in request.query_params:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -171,6 +171,9 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     reader = connection.get_execution_options().get("tonok_reader", False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reader else 'OFF'}")
+    # What a pooled connection was last is kept with it: most take no turn as the other.
+    if connection.info.get("tonok_reader") != reader:
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reader else 'OFF'}")
+        connection.info["tonok_reader"] = reader
     # A deferred transaction that reads and then writes fails or loses updates under contention.
     connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")

@@ -36,11 +36,17 @@ from storage.tables import (
     JobMetric,
     JobStatus,
     Model,
+    build_row,
     utc_now,
 )
 
 _IDEMPOTENCY_KEPT = timedelta(hours=24)
 _SUBMIT_LOCK = 7_406_018
+_NEW_JOB = {
+    name: field.default
+    for name, field in Job.model_fields.items()
+    if field.default_factory is None and not field.is_required()
+}
 _WIDE = cast("list[QueryableAttribute[Any]]", [Job.spec, Job.resolved_spec, Job.result])
 _UNLISTED = [defer(column, raiseload=True) for column in _WIDE]
 
@@ -95,27 +101,27 @@ def submit_job(
     num_queued = count_queued(session, owner)
     if num_queued >= max_queued:
         raise QueueFull(f"{num_queued} jobs of yours wait already, as many as this service allows")
-    job = Job(
-        id=new_id("job"),
-        owner=owner,
-        kind=kind,
-        name=name,
-        labels=dict(labels),
-        spec=dict(spec),
-        resolved_spec=dict(resolved_spec),
-        progress={},
-        warnings=[],
-        model_id=model_id,
-        step_hash=step_hash,
-        max_attempts=max_attempts,
-        max_runtime_s=max_runtime_s,
-        created_at=now,
-        updated_at=now,
-        request_id=request_id,
-    )
+    row = _NEW_JOB | {
+        "id": new_id("job"),
+        "owner": owner,
+        "kind": kind,
+        "name": name,
+        "labels": dict(labels),
+        "spec": dict(spec),
+        "resolved_spec": dict(resolved_spec),
+        "progress": {},
+        "warnings": [],
+        "model_id": model_id,
+        "step_hash": step_hash,
+        "max_attempts": max_attempts,
+        "max_runtime_s": max_runtime_s,
+        "created_at": now,
+        "updated_at": now,
+        "request_id": request_id,
+    }
     # Not by the session: the row is complete, and what a session does to find that out takes longer than the rest.
-    row = {name: value for name in Job.model_fields if (value := getattr(job, name)) is not None}
-    session.connection().execute(insert(Job), row)
+    job = build_row(Job, row)
+    session.connection().execute(insert(Job), {name: value for name, value in row.items() if value is not None})
     add_event(session, job.id, 0, "queued", {} if request_id is None else {"request_id": request_id})
     if idempotency is not None:
         key, request_hash = idempotency

@@ -13,15 +13,15 @@ from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from service.access import Caller
 from service.bodies import describe_body, parse_body
 from service.dependencies import (
     LATEST,
     CallerDep,
-    DatabaseDep,
     IdempotencyKey,
     SettingsDep,
     ShownJobId,
+    Submission,
+    SubmissionDep,
     WriteSession,
     check_room,
     get_latest_model,
@@ -29,7 +29,6 @@ from service.dependencies import (
 from service.documents import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
-from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
@@ -40,7 +39,7 @@ from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
 
 _log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(check_room)])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 ACCEPTED_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
@@ -64,9 +63,11 @@ def _resolve_model(session: Session, model_id: str) -> str:
 
 
 def _submit(
-    database: Database, caller: Caller, spec: JobSpec, key: str | None, validate_only: bool, max_queued: int
+    submission: Submission, spec: JobSpec, key: str | None, validate_only: bool
 ) -> tuple[Job | ResolvedSpec, bool]:
-    """The job and whether it is new, or what it would have been."""
+    """The job and whether it is new, or what it would have been. Raises DiskFull."""
+    database, caller = submission.database, submission.caller
+    submission.files.room.check()
     sent = spec.model_dump(mode="json", exclude_unset=True)
     resolved = spec.model_dump(mode="json")
     with database.read(caller.owner) if validate_only else database.transaction(caller.owner) as session:
@@ -84,7 +85,7 @@ def _submit(
             model_id=resolved.get("model_id"),
             max_attempts=spec.max_attempts,
             max_runtime_s=spec.max_runtime_s,
-            max_queued=max_queued,
+            max_queued=submission.settings.max_queued_jobs,
             step_hash=compute_step_hash(session, resolved, spec.version),
             idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
             request_id=caller.request_id,
@@ -117,14 +118,12 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
     spec_from_body = parse_body(spec_type)
 
     def submit(
-        database: DatabaseDep,
-        settings: SettingsDep,
-        caller: CallerDep,
+        submission: SubmissionDep,
         spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
         validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        result, is_new = _submit(database, caller, spec, idempotency_key, validate_only, settings.max_queued_jobs)
+        result, is_new = _submit(submission, spec, idempotency_key, validate_only)
         if isinstance(result, ResolvedSpec):
             return JSONResponse(result.model_dump(mode="json"))
         return accept_job(result, is_new)
@@ -164,6 +163,7 @@ for _kind, _spec_type in POSTED_SPECS.items():
     status_code=202,
     response_model=JobAnswer,
     responses={202: {"description": "Queued.", "headers": ACCEPTED_HEADERS}, **problems(404, 409, 422, 429, 507)},
+    dependencies=[Depends(check_room)],
 )
 def retry_job(
     job_id: ShownJobId,

@@ -76,7 +76,7 @@ async def measure_streams(port: int, training: str, number: int) -> dict[str, An
             await asyncio.gather(*tasks)
         logs = {}
         for job_id in [*waiting, training]:
-            logs[job_id] = (await connection.get_json(f"/v1/jobs/{job_id}/events?limit=1000"))["events"]
+            logs[job_id] = await read_log(connection, job_id)
     complete = [
         listener.is_done and [seq for seq, *_ in listener.events] == [event["seq"] for event in logs[listener.job_id]]
         for listener in listeners
@@ -90,6 +90,16 @@ async def measure_streams(port: int, training: str, number: int) -> dict[str, An
         "memory_kb_per_stream": round((during["memory"] - before["memory"]) / 1024 / number, 1),
         "file_descriptors_per_stream": round((during["files"] - before["files"]) / number, 2),
     }
+
+
+async def read_log(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+    """All events of a job, page by page."""
+    events: list[dict[str, Any]] = []
+    while True:
+        page = await connection.get_json(f"/v1/jobs/{job_id}/events?after={len(events)}&limit=500")
+        if not page["events"]:
+            return events
+        events += page["events"]
 
 
 async def read_process(connection: Connection) -> dict[str, float]:
