@@ -44,7 +44,7 @@ RATIO_WINDOW_S = 2.0
 RATIO_ROUNDS = 3
 TRAINING_WINDOW_S = 5.0
 NUM_STREAMS = 200
-NUM_STARTS = 4
+NUM_STARTS = 3
 
 LEAST_RATIO = 0.5
 ROWS = "one client over more and more jobs"
@@ -129,11 +129,10 @@ def build_middle_token(num_rows: int) -> str:
     return f"{round(seconds * 1e6):016d}{0:026d}"
 
 
-def measure_rows(folder: Path) -> Numbers:
+def measure_rows(folder: Path, quantiles: Numbers) -> None:
     """The same requests over more and more rows, one client: p50 by number of rows."""
     database = Database(Settings(data_dir=folder))
     database.create()
-    quantiles: dict[str, dict[str, Any]] = {}
     with run_api(folder) as port:
         have = 0
         for size in SIZES:
@@ -148,13 +147,12 @@ def measure_rows(folder: Path) -> Numbers:
     for name, by_size in quantiles.items():
         medians = [f"{described['p50_ms']:7.2f}" for described in by_size.values()]
         print(f"  {name:<28} p50 ms {' '.join(medians)}   at {', '.join(by_size)}")
-    return quantiles
 
 
 # --- beside a bare application
 
 
-def measure_ratio(folder: Path) -> Numbers:
+def measure_ratio(folder: Path, numbers: Numbers) -> None:
     """Requests per second of POST /v1/jobs/train beside a bare FastAPI + SQLite insert, in alternating rounds."""
     bare_port = find_free_port()
     bare = [sys.executable, "-m", "tests.benchmarks.bare_insert", str(folder / "bare.db"), str(bare_port)]
@@ -178,7 +176,7 @@ def measure_ratio(folder: Path) -> Numbers:
     ratios = [ours / theirs for theirs, ours in zip(*rates.values(), strict=True)]
     print(f"  {', '.join(f'{name} {statistics.median(values):.0f}/s' for name, values in rates.items())}")
     print(f"  ratio {statistics.median(ratios):.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
-    return {
+    numbers |= {
         "per_second_rounds": rates,
         "ratio_median": round(statistics.median(ratios), 3),
         "ratio_rounds": [round(ratio, 3) for ratio in ratios],
@@ -228,14 +226,14 @@ def run_loaded(data_dir: Path, slots: int) -> Iterator[int]:
         yield int(running.client.base_url.rpartition(":")[2])
 
 
-def measure_beside_training(folder: Path) -> Numbers:
+def measure_beside_training(folder: Path, numbers: Numbers) -> None:
     """Latencies over the largest number of rows, then the streams, while a real job trains on every core."""
     database = Database(Settings(data_dir=folder))
     database.create()
     if not is_filled(database):
         add_jobs(database, 0, SIZES[-1], SEED)
     database.dispose()
-    numbers: Numbers = {"rows": SIZES[-1], "connections": CONNECTIONS}
+    numbers |= {"rows": SIZES[-1], "connections": CONNECTIONS}
     with run_loaded(folder, slots=1) as port:
         training = asyncio.run(start_training(port))
         builders = list_requests(SIZES[-1])
@@ -253,7 +251,6 @@ def measure_beside_training(folder: Path) -> Numbers:
             print(f"  {name:<22} {numbers[name]}")
         numbers["streams"] = asyncio.run(measure_streams(port, training, NUM_STREAMS))
         print(f"  streams {numbers['streams']}")
-    return numbers
 
 
 def is_filled(database: Database) -> bool:
@@ -280,17 +277,16 @@ async def _start_jobs(port: int) -> dict[str, list[float]]:
     return seconds
 
 
-def measure_starts(folder: Path) -> Numbers:
+def measure_starts(folder: Path, numbers: Numbers) -> None:
     """Seconds from a submission to its start, in the second slot, while a job trains on every core in the first."""
     with run_loaded(folder, slots=2) as port:
         asyncio.run(start_training(port))
         seconds = asyncio.run(_start_jobs(port))
-    described = {
+    numbers |= {
         name: {"median_ms": round(1e3 * statistics.median(values), 1), "all_ms": [round(1e3 * v, 1) for v in values]}
         for name, values in seconds.items()
     }
-    print(f"  {described}")
-    return described
+    print(f"  {numbers}")
 
 
 # --- what is made of it
@@ -317,12 +313,16 @@ def compare_with_targets(numbers: Numbers) -> list[Target]:
     return targets
 
 
+class OutOfTime(Exception):
+    """A section's time is up. No TimeoutError: that is an OSError, which those who wait for a server expect."""
+
+
 @contextmanager
 def bound(seconds: int) -> Iterator[None]:
-    """Raises TimeoutError inside when the time is up, whatever is waited for."""
+    """Raises OutOfTime inside when the time is up, whatever is waited for."""
 
     def leave(_signal: int, _frame: object) -> NoReturn:
-        raise TimeoutError(f"took longer than {seconds} s")
+        raise OutOfTime(f"took longer than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, leave)
     signal.alarm(seconds)
@@ -338,11 +338,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("sections", nargs="*")
     wanted = parser.parse_args().sections
-    sections: dict[str, tuple[str, int, Callable[[Path], Numbers]]] = {
+    sections: dict[str, tuple[str, int, Callable[[Path, Numbers], None]]] = {
         "rows": (ROWS, 130, measure_rows),
         "ratio": (RATIO, 50, measure_ratio),
-        "training": (TRAINING, 100, measure_beside_training),
-        "starts": (STARTS, 70, measure_starts),
+        "training": (TRAINING, 105, measure_beside_training),
+        "starts": (STARTS, 65, measure_starts),
     }
     numbers: Numbers = {}
     not_measured: dict[str, str] = {}
@@ -351,12 +351,14 @@ def main() -> int:
         for name, (title, seconds, measure) in sections.items():
             if not wanted or name in wanted:
                 print(f"  {title}", flush=True)
-                # The rows of the first section are those of the third.
-                folder = Path(temporary) / {"rows": "filled", "training": "filled"}.get(name, name)
+                # The rows of the first section are those of the third, where all of them were written.
+                is_filled_already = name == "training" and ROWS in numbers and ROWS not in not_measured
+                folder = Path(temporary) / ("rows" if is_filled_already else name)
                 folder.mkdir(exist_ok=True)
+                numbers[title] = {}  # filled as it goes: what was measured before a failure stays
                 try:
                     with bound(seconds):
-                        numbers[title] = measure(folder)
+                        measure(folder, numbers[title])
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other sections go on
                     not_measured[title] = f"{type(error).__name__}: {error}"
                     print(f"  NOT MEASURED: {title}: {not_measured[title]}", flush=True)
