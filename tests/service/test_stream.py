@@ -163,6 +163,7 @@ def test_a_round_of_the_poller_takes_as_many_statements_for_fifty_jobs_as_for_on
     database: Database, submit: Submit
 ) -> None:
     jobs = [submit() for _ in range(50)]
+    stream._read_news(database, {jobs[0]: 0})  # the pooled connection, a writer's so far, is a reader's from here on
     statements: list[str] = []
     event.listen(
         database.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_rest: statements.append(statement)
