@@ -34,7 +34,7 @@ class Bench:
 
     def submit(self, action: str, **options: Any) -> str:
         spec = {"kind": "sample", "action": action, "witness": str(self.witness)}
-        values: dict[str, Any] = {"kind": "sample", "max_attempts": 2, "max_runtime_s": 60, **options}
+        values: dict[str, Any] = {"kind": "sample", "max_attempts": 2, "max_runtime_s": 300, **options}
         resolved = SampleSpec.model_validate(spec).model_dump(mode="json")
         with self.database.transaction() as session:
             job, _ = submit_job(
