@@ -31,7 +31,7 @@ def refuse_foreign_pages(request: Request, allowed_hosts: Collection[str]) -> No
         return
     # Old browsers leave one of the two out, none leaves out both; programs that are no browsers send neither.
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _find_authority(origin) != host:
         raise _refuse_page("Origin")
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise _refuse_page("Sec-Fetch-Site")
@@ -44,6 +44,13 @@ def _is_own_name(host: str, allowed_hosts: Collection[str]) -> bool:
         return name == "localhost" or (name and name in allowed_hosts) or bool(ipaddress.ip_address(name))
     except ValueError:
         return False
+
+
+def _find_authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # `http://[`: no browser says so, and nobody is at home there
+        return None
 
 
 def _refuse_page(header: str) -> RequestRefused:

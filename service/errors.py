@@ -49,7 +49,8 @@ _RETRY_AFTER_S = {429: "10", 503: "2"}
 _LONGEST_NAME = 64
 FORM_TAGS = ("[number]", "[object]")
 """Which form of a value pydantic has tried: no part of its place. They are given out in service/schemas."""
-_MOST_ERRORS = 50
+MOST_ERRORS = 50
+"""Wrong fields that one answer names."""
 
 
 class RequestRefused(Exception):
@@ -164,7 +165,7 @@ def _item(pointer: str, code: str, detail: str) -> dict[str, str]:
 def _translate_validation_error(request: Request, error: RequestValidationError) -> Response:
     found = error.errors()
     items = []
-    for fault in found[:_MOST_ERRORS]:
+    for fault in found[:MOST_ERRORS]:
         # Without `input` and `ctx`, which would repeat what was sent.
         place, *rest = fault["loc"] or ("body",)
         if place == "body":

@@ -244,6 +244,7 @@ def test_without_keys_a_name_made_to_point_here_is_refused(host: str, client: Te
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": ""}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://testserver:3000"}, 403),
         ({"Origin": "http://testserver.evil.example"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),

@@ -37,7 +37,7 @@ class QuantizeSpec(JobSpec):
     kind: Literal["quantize"] = "quantize"
     model_id: ModelId
     bit_widths: Annotated[tuple[BitWidth, ...], AfterValidator(_unique)] = Field(
-        (8, 6, 4, 2), min_length=1, json_schema_extra={"uniqueItems": True}
+        (8, 6, 4, 2), min_length=1, max_length=7, json_schema_extra={"uniqueItems": True}
     )
     activation_bit_width: BitWidth | None = Field(None, description="By default the same as the weights'.")
     mode: QuantizationMode = QuantizationMode.QUANTIZATION_AWARE
