@@ -40,7 +40,8 @@ class Upload:
     media_type: str
 
     def store(self, files: FileStore) -> StoredFile:
-        """Puts it into the store. Raises DiskFull."""
+        """Puts it into the store. Raises DiskFull, also where only this file would be too much."""
+        files.room.check(self.stream.seek(0, io.SEEK_END))
         self.stream.seek(0)
         return files.put_stream(self.stream)
 

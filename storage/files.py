@@ -118,6 +118,7 @@ class FileStore:
                 # Also where the file exists: a copy that has rotted on the disk is healed this way.
                 temporary.replace(target)
                 fsync_folder(target.parent)
+                self.room.note(num_bytes)
             finally:
                 temporary.unlink(missing_ok=True)
         return StoredFile(digest.hexdigest(), num_bytes)

@@ -33,6 +33,10 @@ class Room:
         if self._max_data_bytes is not None and self._get_size() + num_bytes > self._max_data_bytes:
             raise DiskFull(f"the service may store {_in_mib(self._max_data_bytes)} MiB, all of it taken: delete jobs")
 
+    def note(self, num_bytes: int) -> None:
+        """So many bytes were just written: they count before the folder is measured again."""
+        self._num_bytes += num_bytes
+
     def _get_size(self) -> int:
         now = time.monotonic()
         if self._measured_at is None or now - self._measured_at > _REMEASURE_S:

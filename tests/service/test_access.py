@@ -342,3 +342,20 @@ def test_without_room_a_submission_is_507_and_leaves_nothing(settings: Settings)
         check_problem(upload, 507, "disk_full")
         assert client.get("/v1/jobs").json()["jobs"] == []
     assert not list((settings.data_dir / "files").rglob("*"))
+
+
+def test_uploads_that_come_one_right_after_the_other_do_not_pass_the_ceiling_together(settings: Settings) -> None:
+    mib = 1024**2
+    small = settings.model_copy(update={"max_data_bytes": 8 * mib, "min_free_bytes": 0})
+
+    def send(client: TestClient, letter: bytes, num_bytes: int) -> Response:
+        headers = {"Content-Type": "application/octet-stream"}
+        return client.post("/v1/models", content=letter * num_bytes, headers=headers)
+
+    with TestClient(create_app(small)) as client:
+        check_problem(send(client, b"a", 9 * mib), 507, "disk_full")
+        assert send(client, b"b", 4 * mib).status_code == 202
+        check_problem(send(client, b"c", 4 * mib), 507, "disk_full")
+        assert len(client.get("/v1/jobs").json()["jobs"]) == 1
+    stored = [path.stat().st_size for path in (settings.data_dir / "files").rglob("*") if path.is_file()]
+    assert stored == [4 * mib]
