@@ -61,7 +61,7 @@ POINTS = (
     Point("settle-job-ended-models-not-added", "storage/attempts.py", "session.add_all(models)"),
     Point("settle-committed-staging-there", "worker/engine/settle.py", "shutil.rmtree(attempt.staging"),
     Point("settle-staging-gone-scratch-there", "worker/engine/settle.py", "shutil.rmtree(scratch_folder("),
-    Point("settle-done-not-forgotten", "worker/engine/dispatcher.py", "del self._running[job_id]"),
+    Point("settle-done-not-forgotten", "worker/engine/dispatcher.py", "del self._running[lease]"),
     # A job that waits for steps: its worker queues them, and whoever ends the last one wakes it.
     Point("suspend-steps-queued-not-committed", "storage/attempts.py", 'lease.attempt, "waiting", {"steps": names})'),
     Point("resume-woken-not-committed", "storage/steps.py", '_add_event(session, job_id, "resumed", {})'),

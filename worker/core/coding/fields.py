@@ -141,7 +141,8 @@ class Fields:
         while below < NEAR_EXPONENTS and self.bit((kind, "below", below), int(largest - value > below)):
             below += 1
         if below == NEAR_EXPONENTS:
-            below += self.number(f"{kind} far below", largest - value - below, MAX_EXPONENT)
+            # A reader's own value, which is none of the file's, may lie above the largest one there.
+            below += self.number(f"{kind} far below", max(0, largest - value - below), MAX_EXPONENT)
         if below >= largest:
             raise InvalidModel(f"A {kind} of the file has no valid exponent.", field=kind)
         return largest - below

@@ -97,6 +97,13 @@ def test_any_network_comes_back_bit_by_bit(network: IntegerNetwork) -> None:
     check_equal(decode_network(encode_network(network)), network)
 
 
+def test_scales_that_are_all_tiny_and_far_apart_come_back() -> None:
+    first, second = build_small_network().layers
+    network = build_network(replace(first, input_scale=2.0**-100), replace(second, input_scale=2.0**-120))
+    check_equal(decode_network(encode_network(network)), network)
+    assert [layer["input_scale"] for layer in read_file(encode_network(network))["layers"]] == [2.0**-100, 2.0**-120]
+
+
 @pytest.mark.parametrize("build", [build_small_network, build_typical_network])
 def test_the_reference_reader_agrees_bit_by_bit(build: Callable[[], IntegerNetwork]) -> None:
     network = build()
