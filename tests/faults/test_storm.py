@@ -24,7 +24,8 @@ from tests.storage.conftest import Claim, Submit
 def test_every_job_that_was_answered_202_ends_once_through_a_storm_of_kills(tmp_path: Path) -> None:
     verdict = run_storm(Storm(num_jobs=40, num_kills=len(POINTS) + 6, seed=0), tmp_path)
     assert verdict.faults == [], verdict.describe() + (tmp_path / "service.log").read_text("utf-8")[-10_000:]
-    assert sum(verdict.killed.values()) == len(POINTS) + 6
+    # At least: where nothing is left to be taken over, one more worker dies so that a takeover can be killed too.
+    assert sum(verdict.killed.values()) >= len(POINTS) + 6
     assert {point.name for point in POINTS} <= verdict.killed.keys()
     assert sum(verdict.statuses.values()) + verdict.num_deleted >= 40
     assert verdict.statuses["succeeded"] > 20
