@@ -6,17 +6,15 @@ import argparse
 import contextlib
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
-from service.demo.server import ServiceFailed, read_tail, run_service
+from service.demo.server import ServiceFailed, read_tail, run_service, stop_on_sigterm
 from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
 from service.listen import load_settings
 
@@ -121,16 +119,12 @@ def _explain(job: Mapping[str, Any], logs: list[Path]) -> str:
     return text + "".join(f"\n    the end of {log}:\n{read_tail(log)}" for log in logs)
 
 
-def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Runs the demo; returns the exit status: 0, 1 when anything failed, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m service.demo", description=__doc__)
     parser.add_argument("--dataset", choices=["fashion_mnist", "digits"], default="fashion_mnist")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    stop_on_sigterm()
 
     settings = load_settings()
     data_dir = settings.data_dir / "demo"

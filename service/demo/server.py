@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from service.demo.client import ApiClient, ApiProblem
 from service.supervisor import die_with_parent
@@ -25,6 +26,15 @@ STOP_TIMEOUT_S = 20.0
 
 class ServiceFailed(Exception):
     """The service did not come up, or went away. The text holds the end of its log."""
+
+
+def stop_on_sigterm() -> None:
+    """SIGTERM ends the program like Ctrl-C, so that it leaves no process behind."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 @dataclass(frozen=True)

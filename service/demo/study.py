@@ -6,17 +6,15 @@ Stopped or killed, it goes on from its last finished step when it is called agai
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
-from service.demo.server import ServiceFailed, run_service
+from service.demo.server import ServiceFailed, run_service, stop_on_sigterm
 from service.listen import load_settings
 
 STEP_ROWS = {
@@ -112,10 +110,6 @@ def run_study(client: ApiClient, spec: Mapping[str, Any], output: Path) -> bool:
     return True
 
 
-def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Runs the study; returns the exit status: 0, 1 when anything failed, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m service.demo.study", description=__doc__)
@@ -124,7 +118,7 @@ def main() -> int:
     parser.add_argument("--language", choices=["en", "fa"], default="en")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    stop_on_sigterm()
     spec = {name: getattr(arguments, name) for name in ("dataset", "effort", "language", "seed")}
     if arguments.dataset == "digits":
         spec["architecture"] = "lenet5"

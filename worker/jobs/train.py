@@ -22,6 +22,14 @@ def check_widths(widths: tuple[int, ...] | None, architecture: Architecture | No
     return widths
 
 
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None,
+    Field(
+        min_length=1,
+        max_length=16,
+        description="Channels or neurons of each hidden layer; by default the architecture's own.",
+    ),
+]
 WIDTH_RULES: list[JsonValue] = [
     rule
     for name, count in NUM_WIDTHS.items()
@@ -44,12 +52,7 @@ class TrainSpec(JobSpec):
     kind: Literal["train"] = "train"
     dataset: DatasetName = DatasetName.FASHION_MNIST
     architecture: Architecture = Architecture.FASHION_CNN
-    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
-        None,
-        min_length=1,
-        max_length=16,
-        description="Channels or neurons of each hidden layer; by default the architecture's own.",
-    )
+    widths: Widths = None
     epochs: int = Field(12, ge=1, le=500)
     batch_size: int = Field(128, ge=1, le=8192)
     optimizer: Optimizer = Optimizer.SGD
