@@ -99,3 +99,8 @@ def spread(text: str) -> Inlines:
         elif part:
             inlines.append({"t": "Str", "c": part})
     return inlines
+
+
+def strip_markup(text: str) -> str:
+    """The words of a text, for where there is no markup (alternative texts, widths)."""
+    return text.replace("`", "").replace("*", "").replace("$", "").replace("\u2066", "").replace("\u2069", "")

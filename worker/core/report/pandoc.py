@@ -9,10 +9,10 @@ from typing import Any
 
 import pypandoc
 
+from worker.core.report.columns import share_width
 from worker.core.report.content import (
     Block,
     Bullets,
-    Column,
     Figure,
     Formula,
     Labels,
@@ -22,7 +22,7 @@ from worker.core.report.content import (
     Section,
     Table,
 )
-from worker.core.report.inline import Inlines, InlineWriter, make_span, spread
+from worker.core.report.inline import Inlines, InlineWriter, make_span, spread, strip_markup
 from worker.core.report.wording import Wording
 
 API_VERSION = [1, 23, 1]
@@ -148,7 +148,7 @@ class TreeWriter:
             "c": [
                 [f"tab-{table.key}", classes, []],
                 [None, [{"t": "Plain", "c": caption}]],
-                [self._describe_column(column, table.columns) for column in table.columns],
+                self._describe_columns(table),
                 [NO_ATTRIBUTES, [head]],
                 [[NO_ATTRIBUTES, 0, [], body]],
                 [NO_ATTRIBUTES, []],
@@ -157,25 +157,31 @@ class TreeWriter:
 
     def _write_bare_table(self, table: Table) -> Tree:
         body = [self._write_row(row, strong=False) for row in table.rows]
-        columns = [self._describe_column(column, table.columns) for column in table.columns]
         return {
             "t": "Table",
             "c": [
                 NO_ATTRIBUTES,
                 [None, []],
-                columns,
+                self._describe_columns(table),
                 [NO_ATTRIBUTES, []],
                 [[NO_ATTRIBUTES, 0, [], body]],
                 [NO_ATTRIBUTES, []],
             ],
         }
 
-    def _describe_column(self, column: Column, columns: Sequence[Column]) -> list[Tree]:
+    def _describe_columns(self, table: Table) -> list[list[Tree]]:
         # Pandoc knows left and right only, where left is meant as the side where lines begin; `pdf` and `web` see to it
         # in Persian. There numbers begin at the right as all else does, so that their last digits stand in line.
-        total = sum(one.weight for one in columns)
-        width = {"t": "ColWidth", "c": column.weight / total} if total else {"t": "ColWidthDefault"}
-        return [{"t": "AlignRight" if column.numeric and not self.report.persian else "AlignLeft"}, width]
+        total = sum(column.weight for column in table.columns)
+        widths: list[Tree] = [{"t": "ColWidthDefault"}] * len(table.columns)
+        if total:
+            widths = [{"t": "ColWidth", "c": column.weight / total} for column in table.columns]
+        elif self.format_name == "docx":  # Word would give every column the same width.
+            widths = [{"t": "ColWidth", "c": share} for share in share_width(table)]
+        return [
+            [{"t": "AlignRight" if column.numeric and not self.report.persian else "AlignLeft"}, width]
+            for column, width in zip(table.columns, widths, strict=True)
+        ]
 
     def _write_row(self, cells: Sequence[str], *, strong: bool) -> list[Any]:
         written = []
@@ -194,11 +200,6 @@ def name_section(section: Section, labels: Labels) -> str:
         return section.title
     number = labels.numbers[f"sec:{section.key}"]
     return f"{labels.words['app']} {number}: {section.title}" if section.appendix else f"{number}  {section.title}"
-
-
-def strip_markup(text: str) -> str:
-    """The words of a text, for where there is no markup (alternative texts)."""
-    return text.replace("`", "").replace("*", "").replace("$", "").replace("\u2066", "").replace("\u2069", "")
 
 
 def convert(tree: str, to: str, *options: str) -> str:

@@ -212,8 +212,9 @@ def _write_reload() -> str:
     return (
         "from pathlib import Path\n"
         "from worker.core.checkpoint import load_compressed\n\n"
-        'model, network = load_compressed(Path("compressed.tonok"))   # computes on the stored integers\n'
-        "logits = model(x)                                            # x: (B, 1, H, W), normalised"
+        "# The model computes on the stored integers. x: (B, 1, H, W), normalised.\n"
+        'model, network = load_compressed(Path("compressed.tonok"))\n'
+        "logits = model(x)"
     )
 
 

@@ -197,10 +197,10 @@ def _list_artifacts(desk: Builder) -> list[Block]:
             digest = f"`{artifact.sha256[:HASH_LINE]}`\n`{artifact.sha256[HASH_LINE:]}`"
             rows.append([_name_step(desk, step), f"`{artifact.name}`", count(artifact.num_bytes), digest])
     columns = [
-        Column(desk.term("head.step"), weight=1.15),
-        Column(desk.term("head.artifact"), weight=1.75),
-        Column(desk.term("head.size_bytes"), numeric=True, weight=0.8),
-        Column("SHA-256", weight=2.5),
+        Column(desk.term("head.step"), weight=1.1),
+        Column(desk.term("head.artifact"), weight=1.9),
+        Column(desk.term("head.size_bytes"), numeric=True, weight=0.9),
+        Column("SHA-256", weight=2.6),
     ]
     return [desk.paragraph("appendix.artifacts"), desk.table("artifacts", columns, rows)]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from worker.core.report.content import Labels, Report, Section
 from worker.core.report.fonts import BOLD, PERSIAN_FONT, REGULAR
-from worker.core.report.pandoc import TreeWriter, convert, name_section, strip_markup
+from worker.core.report.inline import strip_markup
+from worker.core.report.pandoc import TreeWriter, convert, name_section
 from worker.core.report.wording import Wording, strip_isolates
 
 STYLE = Path(__file__).with_name("style.css")

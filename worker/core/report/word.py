@@ -115,6 +115,7 @@ def _style(document: Document, report: Report) -> None:
     styles["Table Caption"].paragraph_format.space_before = Pt(10)
     styles["Image Caption"].paragraph_format.space_after = Pt(12)
     styles["Captioned Figure"].paragraph_format.keep_with_next = True
+    styles["Captioned Figure"].paragraph_format.space_before = Pt(12)
     styles["Captioned Figure"].paragraph_format.alignment = WD_ALIGN_PARAGRAPH.CENTER
 
 
@@ -206,6 +207,9 @@ def _style_paragraphs(document: Document, report: Report) -> None:
     for paragraph in _iterate_paragraphs(document):
         name = paragraph.style.name if paragraph.style is not None else ""
         properties = paragraph._p.get_or_add_pPr()  # noqa: SLF001
+        if properties.numPr is not None:  # Pandoc leaves the items of lists without a style.
+            paragraph.style = document.styles["Body Text"]
+            paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(2)
         if name == "Source Code":
             bidi = properties.find(qn("w:bidi"))
             if bidi is not None:

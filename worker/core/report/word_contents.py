@@ -11,7 +11,8 @@ from docx.oxml.ns import qn
 from docx.shared import Cm, Pt
 
 from worker.core.report.content import Labels, Report, iterate_sections
-from worker.core.report.pandoc import name_section, strip_markup
+from worker.core.report.inline import strip_markup
+from worker.core.report.pandoc import name_section
 
 DEPTH = 2
 
