@@ -68,7 +68,7 @@ def measure(client: ApiClient, effort: str, seed: int) -> dict[str, Any]:
         "test_drop_points": result["accuracy_drop"]["test"],
         "validation_drop_points": result["accuracy_drop"]["validation"],
         "seconds": round((finished - started).total_seconds(), 1),
-        "attempts": job["attempts"],
+        "attempts": job["attempt"],
     }
 
 
