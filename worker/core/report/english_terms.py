@@ -93,6 +93,7 @@ TERMS = {
     "head.split": "split",
     "head.right": "right",
     "head.pictures": "pictures",
+    "head.split_accuracy": "accuracy (%)",
     "head.accuracy": "test accuracy (%)",
     "head.interval": "95 % interval",
     "head.loss": "loss",

@@ -272,9 +272,8 @@ def draw_intervals(canvas: Canvas, path: Path, marks: Sequence[Mark], *, baselin
                 markersize=5, capsize=3, linewidth=1.2,
             )  # fmt: skip
             number = canvas.show(percent(mark.accuracy))
-            axes.annotate(
-                number, (100 * mark.interval[1], row), (5, 0), textcoords="offset points", va="center", fontsize=7.5
-            )
+            # In a column beside the plot, where no line runs through them.
+            axes.text(1.015, row, number, transform=axes.get_yaxis_transform(), va="center", fontsize=7.8)
         axes.axvline(100 * baseline, color=BLACK, linewidth=1, linestyle=DASHED)
         axes.set_yticks(range(len(marks)), [mark.label for mark in marks])
         axes.invert_yaxis()

@@ -98,7 +98,7 @@ def draw_quantization(
     histories: bit width → rows by epoch. baseline: `loss` and `accuracy` of the float model on validation.
     One width alone is shown with train and validation apart.
     """
-    with canvas.figure(path, 2.6) as figure:
+    with canvas.figure(path, 2.6 if len(histories) == 1 else 2.9) as figure:
         left, right = figure.subplots(1, 2)
         if len(histories) == 1:
             _draw_one_width(canvas, left, right, next(iter(histories.values())))
@@ -115,7 +115,20 @@ def draw_quantization(
         left.axhline(baseline["loss"], color=BLACK, linewidth=1, linestyle=DASHED, label=canvas.term("float_model"))
         left.set_ylabel(canvas.term("loss" if len(histories) == 1 else "validation_loss_nats"))
         right.set_ylabel(canvas.term("accuracy_percent" if len(histories) == 1 else "validation_accuracy_percent"))
-        _finish_epochs(canvas, left, right)
+        for axes in (left, right):
+            axes.set_xlabel(canvas.term("epoch"))
+            canvas.whole_axis(axes.xaxis)
+            canvas.number_axis(axes.yaxis)
+            axes.margins(x=0.08, y=0.15)
+        if len(histories) == 1:
+            canvas.legend(left)
+            canvas.legend(right)
+        else:
+            # Curves that cross leave no free corner: one legend for both panels, below them.
+            figure.legend(
+                *right.get_legend_handles_labels(), loc="outside lower center", ncols=len(histories) + 1,
+                **canvas.legend_direction(),
+            )  # fmt: skip
 
 
 def _draw_one_width(canvas: Canvas, left: Axes, right: Axes, rows: History) -> None:
@@ -124,12 +137,3 @@ def _draw_one_width(canvas: Canvas, left: Axes, right: Axes, rows: History) -> N
         for split, colour, marker, dash in (("train", BLUE, "o", "-"), ("validation", VERMILION, "s", "--")):
             values: list[Any] = [factor * row[f"{split}_{measure}"] for row in rows]
             axes.plot(epochs, values, color=colour, marker=marker, linestyle=dash, label=canvas.term(split))
-
-
-def _finish_epochs(canvas: Canvas, *panels: Axes) -> None:
-    for axes in panels:
-        axes.set_xlabel(canvas.term("epoch"))
-        canvas.whole_axis(axes.xaxis)
-        canvas.number_axis(axes.yaxis)
-        axes.margins(x=0.08, y=0.15)
-        canvas.legend(axes)

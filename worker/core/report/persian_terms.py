@@ -103,6 +103,7 @@ TERMS = {
     "head.split": "بخش",
     "head.right": "درست",
     "head.pictures": "تصویرها",
+    "head.split_accuracy": "دقت (٪)",
     "head.accuracy": "دقت آزمون (٪)",
     "head.interval": "بازهٔ ۹۵٪",
     "head.loss": "زیان",

@@ -42,7 +42,7 @@ def build_training(desk: Builder) -> Section:
             )
         )  # fmt: skip
     rows = [_describe_split(desk.term(f"split.{name}"), one) for name, one in _splits(baseline)]
-    columns = desk.columns("split", "#right", "#pictures", "#accuracy", "#interval", "#loss")
+    columns = desk.columns("split", "#right", "#pictures", "#split_accuracy", "#interval", "#loss")
     blocks.append(desk.table("baseline", columns, rows, source=cite(baseline, "evaluation")))
     return desk.section("training_results", blocks)
 
