@@ -72,8 +72,8 @@ bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
 		name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
 	done
 
-fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0)
-	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(or $(SEED),0)
+fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0); KEY=1: with API keys on
+	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(or $(SEED),0) $(if $(KEY),--key)
 
 lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock

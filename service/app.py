@@ -12,10 +12,13 @@ from fastapi import Depends, FastAPI, Request
 from service.access import AccessMiddleware
 from service.documents import install_documents
 from service.errors import install_error_handlers
+from service.heads import HeadMiddleware
+from service.lingering import LingeringMiddleware
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
 from service.parameters import check_parameters
+from service.rates import OpenRequests
 from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
 from service.stream import EventFeed
 from storage.database import Database
@@ -53,13 +56,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.files = FileStore(settings)
     app.state.metrics = metrics
     app.state.feed = feed
+    app.state.open_streams = OpenRequests(
+        settings.max_open_streams,
+        "too_many_streams",
+        "streams and long polls of yours are open: end one, or ask for the job or its `events` from time to time.",
+    )
+    app.state.open_uploads = OpenRequests(
+        settings.max_open_uploads, "too_many_uploads", "files of yours are being sent: let one end, then send this."
+    )
     for resource in (submissions, jobs, artifacts, models, uploads, catalog, observability, system):
         app.include_router(resource.router)
     install_documents(app)
     install_error_handlers(app)
     # The last one added is the first that a request meets.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(AccessMiddleware, database=database, settings=settings)
     app.add_middleware(RequestMiddleware, observe=metrics.observe_request)
+    app.add_middleware(LingeringMiddleware)
     return app
 
 

@@ -34,7 +34,8 @@ A POST to `/v1/jobs/<kind>` answers 202 and a job. Follow it at its `links`: lon
 succeeded, its `output_model_id` names the model that it made. Every example here can be sent unchanged: begin with
 `train`; the others then start from `latest`, the newest model that a train job made.
 
-Every failure is `application/problem+json` (RFC 9457) and names the wrong field in `errors[].pointer`."""
+HEAD is answered wherever GET is. Every failure is `application/problem+json` (RFC 9457) and names the wrong field in
+`errors[].pointer`."""
 _TAGS = [
     {"name": "jobs", "description": "Submit, follow, cancel, retry and delete."},
     {"name": "artifacts", "description": "Plots, checkpoints, reports and logs of jobs."},
@@ -45,6 +46,12 @@ _TAGS = [
     {"name": "catalog", "description": "What can be asked for."},
     {"name": "system", "description": "The service itself."},
 ]
+
+_HEADS = {
+    "download_artifact": ("head_artifact", "Ask about a file"),
+    "download_model": ("head_model_download", "Ask about a model's file"),
+}
+"""Where HEAD is worth an entry of its own: its headers tell what a download would be."""
 
 _MEANING = {
     401: "No API key, or none that is known here.",
@@ -58,7 +65,7 @@ _MEANING = {
     416: "The range begins behind the end of the file.",
     421: "Not addressed to a name of this service.",
     422: "A field is wrong; `errors` names it.",
-    429: "The queue is full, or there were too many requests in a minute.",
+    429: "Too many of this owner's wait or are open, or there were too many requests in a minute.",
     503: "Not ready.",
     507: "The disk is full.",
 }
@@ -147,9 +154,22 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             _tidy(operation.get("parameters", []))
             operation["responses"] |= {str(status): answer for status, answer in problems(406, 414).items()}
+    _add_heads(document)
     _describe_access(document, app.state.settings)
     add_links(document)
     return document
+
+
+def _add_heads(document: dict[str, Any]) -> None:
+    for operations in document["paths"].values():
+        asked = operations.get("get", {})
+        if asked.get("operationId") in _HEADS:
+            name, summary = _HEADS[asked["operationId"]]
+            # A range is for GET alone.
+            responses = {
+                status: answer for status, answer in asked["responses"].items() if status not in ("206", "416")
+            }
+            operations["head"] = asked | {"operationId": name, "summary": summary, "responses": responses}
 
 
 def _tidy(parameters: list[dict[str, Any]]) -> None:

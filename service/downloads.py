@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from service.errors import RequestRefused
+from service.heads import is_head
 from storage.files import FileStore
 from storage.tables import Artifact
 
@@ -72,7 +73,7 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.num_bytes}"
     headers["Content-Length"] = str(stop - start)
-    if request.method == "HEAD":
+    if is_head(request):
         return Response(status_code=status, headers=headers, media_type=artifact.media_type)
     # Opened before the headers leave, so that a corrupt file is a clean 500 and a deletion cannot cut the stream.
     file = files.open_verified(artifact.sha256)

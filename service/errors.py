@@ -172,7 +172,8 @@ def _translate_validation_error(request: Request, error: RequestValidationError)
             pointer = build_pointer([] if fault["type"] == "json_invalid" else rest)
         else:
             pointer = "/".join(str(part) for part in rest)
-        items.append(_item(pointer, str(fault["type"]), str(fault["msg"])))
+        # pydantic's word before ours.
+        items.append(_item(pointer, str(fault["type"]), str(fault["msg"]).removeprefix("Value error, ")))
     if len(found) == 1:
         where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
         detail = where + items[0]["detail"]
@@ -205,11 +206,11 @@ def _list_methods(request: Request) -> list[str]:
     """Every method of the path: Starlette names those of the first route that it met."""
     paths = request.app.openapi()["paths"]
     asked = request.scope["path"]
-    if asked in paths:  # /v1/jobs/train, which is a job's id to the pattern of /v1/jobs/{job_id} only
-        return sorted(method.upper() for method in paths[asked])
-    matching = (path for path in paths if compile_path(path)[0].match(asked))
+    # /v1/jobs/train is a job's id to the pattern of /v1/jobs/{job_id} only.
+    matching = [asked] if asked in paths else [path for path in paths if compile_path(path)[0].match(asked)]
+    methods = {method.upper() for path in matching for method in paths[path]}
     # Pages and their files are no part of the document: there is nothing to do with them but to read them.
-    return sorted({method.upper() for path in matching for method in paths[path]}) or ["GET", "HEAD"]
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods) or ["GET", "HEAD"]
 
 
 def install_error_handlers(app: FastAPI) -> None:

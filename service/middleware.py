@@ -38,7 +38,8 @@ Observe = Callable[[str, str, int, float], None]
 class RequestMiddleware:
     """Gives each request an id (the client's `X-Request-ID` where it is a sane one) and reports how long it took.
 
-    The outermost of all: what escapes the others becomes an answer here, so that it has its id and headers too.
+    Outside of it there is only service/lingering.py: what escapes the others becomes an answer here, so that it has its
+    id and headers too.
     """
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:

@@ -1,9 +1,13 @@
-"""Query parameters that a route does not know are refused: `?stauts=failed` must not list everything."""
+"""Query parameters that a route does not know are refused: `?stauts=failed` must not list everything.
+
+So is one that comes twice where one is meant: of `?limit=1&limit=2` nobody knows which is.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from typing import get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -15,7 +19,7 @@ def check_parameters(request: Request) -> None:
     """Raises RequestRefused (422)."""
     if not request.scope["route"].include_in_schema:  # a page, or a refusal that has its own words
         return
-    known = list(_list_names(request.scope["route"].dependant)) if request.query_params else []
+    known = dict(_list_parameters(request.scope["route"].dependant)) if request.query_params else {}
     for name in request.query_params:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -23,14 +27,18 @@ def check_parameters(request: Request) -> None:
             raise RequestRefused(
                 422, "unknown_parameter", f"This path has no such query parameter.{hint}", pointer=name[:64]
             )
+        if not known[name] and len(request.query_params.getlist(name)) > 1:
+            raise RequestRefused(422, "repeated_parameter", f"{name}: send it once.", pointer=name)
     for name, value in [*request.query_params.multi_items(), *request.path_params.items()]:
         # PostgreSQL has no text with NUL in it.
         if "\0" in value:
             raise RequestRefused(422, "validation_error", f"{name}: NUL is not allowed.", pointer=name)
 
 
-def _list_names(dependant: Dependant) -> Iterator[str]:
-    """Query parameters of a route and of everything that it depends on."""
-    yield from (field.alias for field in dependant.query_params)
+def _list_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Query parameters of a route and of everything that it depends on, and whether each may be repeated."""
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        yield field.alias, any(get_origin(form) is list for form in (annotation, *get_args(annotation)))
     for inner in dependant.dependencies:
-        yield from _list_names(inner)
+        yield from _list_parameters(inner)

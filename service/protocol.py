@@ -6,10 +6,18 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import PROBLEM_MEDIA_TYPE, encode_problem
+from service.lingering import MAX_SILENCE_S
 
 
 class ProblemProtocol(H11Protocol):
-    """uvicorn's protocol over h11, but for the words in which it refuses malformed input."""
+    """uvicorn's protocol over h11, but for how it refuses malformed input."""
+
+    _has_refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Called with what the client sends; once it was refused, that is thrown away."""
+        if not self._has_refused:
+            super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence, in plain text
         """Called where h11 could not read a request."""
@@ -35,4 +43,7 @@ class ProblemProtocol(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        # As service/lingering.py: closed with bytes unread, the connection would be reset, and the answer lost.
+        self._has_refused = True
+        self.transport.write_eof()
+        self.loop.call_later(MAX_SILENCE_S, self.transport.close)

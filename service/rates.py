@@ -1,10 +1,17 @@
-"""How often somebody may ask. Counted in this process's memory: one API process serves one database."""
+"""How often somebody may ask, and how much at a time.
+
+Counted in this process's memory: one API process serves one database.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import math
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -33,6 +40,32 @@ class RequestRates:
                 f"More than {self._limit.amount} requests in a minute.",
                 headers={"Retry-After": str(max(1, math.ceil(wait_s)))},
             )
+
+
+class OpenRequests:
+    """Requests that stay open for long: so many of each owner at a time. refusal: of one more, what to do about it."""
+
+    def __init__(self, limit: int, code: str, refusal: str) -> None:
+        self._limit = limit
+        self._code = code
+        self._refusal = refusal
+        self._num_open: Counter[str] = Counter()
+        self._lock = Lock()
+
+    @contextmanager
+    def hold(self, owner: str) -> Iterator[None]:
+        """Counts one for as long as the block lasts. Raises RequestRefused (429)."""
+        with self._lock:
+            if self._num_open[owner] >= self._limit:
+                raise RequestRefused(429, self._code, f"{self._limit} {self._refusal}")
+            self._num_open[owner] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._num_open[owner] -= 1
+                if not self._num_open[owner]:
+                    del self._num_open[owner]
 
 
 def name_client(address: str | None) -> str:

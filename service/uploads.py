@@ -11,19 +11,20 @@ import hashlib
 import io
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 import anyio.to_thread
 from fastapi import Request
 from sqlmodel import Session
 
-from service.bodies import check_encoding
+from service.bodies import check_encoding, read_chunks
 from service.errors import RequestRefused
 from storage.artifacts import build_artifact, lock_publication
 from storage.errors import DiskFull
 from storage.files import FileStore, StoredFile
+from storage.room import Held
 from storage.tables import Job
 from worker.catalog import ArtifactKind
 
@@ -32,25 +33,34 @@ MAX_PICTURE_BYTES = 8 * 1024**2
 
 @dataclass(frozen=True)
 class Upload:
-    """A received file, still nameless on the disk: it is gone as soon as it is closed, however that comes about."""
+    """A received file, still nameless on the disk: it is gone as soon as it is closed, however that comes about.
+
+    held_bytes: of it that the store's room knows of. open_until: what ends with it.
+    """
 
     stream: BinaryIO
     sha256: str
     name: str
     media_type: str
+    held_bytes: int = 0
+    open_until: ExitStack = field(default_factory=ExitStack)
 
     def store(self, files: FileStore) -> StoredFile:
         """Puts it into the store. Raises DiskFull, also where only this file would be too much."""
-        files.room.check(self.stream.seek(0, io.SEEK_END))
+        files.room.check(self.stream.seek(0, io.SEEK_END), held_bytes=self.held_bytes)
         self.stream.seek(0)
         return files.put_stream(self.stream)
+
+    def close(self) -> None:
+        """Once it is stored: an answer that is waited for does not hold it open."""
+        self.open_until.close()
 
 
 @asynccontextmanager
 async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) -> AsyncIterator[Upload]:
     """The body as an upload. names: media type → the name that the file gets.
 
-    Raises RequestRefused (413, 415), DiskFull.
+    Raises RequestRefused (413, 415, 429), DiskFull.
     """
     check_encoding(request)
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -62,22 +72,17 @@ async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) ->
             pointer="Content-Type",
             headers={"Accept": ", ".join(names)},
         )
-    folder = request.app.state.settings.data_dir
-    digest, num_bytes = hashlib.sha256(), 0
-    stream = cast("BinaryIO", await anyio.to_thread.run_sync(lambda: tempfile.TemporaryFile(dir=folder)))  # noqa: SIM115
-    with stream:
-        async for chunk in request.stream():
-            num_bytes += len(chunk)
-            if num_bytes > max_bytes:
-                raise RequestRefused(
-                    413,
-                    "body_too_large",
-                    f"The file is larger than {max_bytes} bytes.",
-                    headers={"Connection": "close"},
-                )
+    state = request.app.state
+    folder, files, digest = state.settings.data_dir, cast("FileStore", state.files), hashlib.sha256()
+    with ExitStack() as open_until:
+        open_until.enter_context(state.open_uploads.hold(request.state.caller.owner))
+        held = open_until.enter_context(files.room.hold())
+        stream = cast("BinaryIO", await anyio.to_thread.run_sync(lambda: tempfile.TemporaryFile(dir=folder)))  # noqa: SIM115
+        open_until.enter_context(stream)
+        async for chunk in read_chunks(request, max_bytes, "file"):
             digest.update(chunk)
-            await anyio.to_thread.run_sync(_write, stream, chunk)
-        yield Upload(stream, digest.hexdigest(), names[media_type], media_type)
+            await anyio.to_thread.run_sync(_write, stream, chunk, held)
+        yield Upload(stream, digest.hexdigest(), names[media_type], media_type, held.num_bytes, open_until)
 
 
 def pack(content: bytes, name: str, media_type: str) -> Upload:
@@ -102,7 +107,8 @@ def attach(session: Session, files: FileStore, job: Job, upload: Upload, stored:
     )
 
 
-def _write(stream: BinaryIO, chunk: bytes) -> None:
+def _write(stream: BinaryIO, chunk: bytes, held: Held) -> None:
+    held.grow(len(chunk))
     try:
         stream.write(chunk)
     except OSError as error:

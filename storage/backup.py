@@ -32,6 +32,7 @@ from storage.workers import list_live_workers
 _DATABASE = "tonok.db"
 _MANIFEST = "manifest.json"
 _RESTORING = ".restoring"
+_PLACING = ".restoring.placing"
 _KEPT = {"datasets"}
 """What may lie in a folder that is restored into: it is in no backup."""
 _MAX_SNAPSHOTS = 10
@@ -100,13 +101,17 @@ def verify_backup(source: Path) -> Manifest:
 def restore_backup(settings: Settings, source: Path) -> Manifest:
     """Fills an empty data directory from a backup, every hash checked on the way. Raises BackupFailed.
 
-    Jobs that ran at the moment of the backup are queued again; the attempt that this cost them is given back.
+    Jobs that ran at the moment of the backup are queued again; the attempt that this cost them is given back. Killed at
+    any point and called again, it begins anew, or has nothing left to do.
     """
     manifest = _read_manifest(source)
     target = _get_sqlite_path(settings)
+    working, beside = settings.data_dir / _RESTORING, target.with_name(f"{target.name}{_RESTORING}")
+    if _is_placed(settings, target, manifest):
+        _tidy(settings, beside)
+        return manifest
     _refuse_occupied(settings, target)
-    working = settings.data_dir / _RESTORING
-    shutil.rmtree(working, ignore_errors=True)  # of a restore that was interrupted: the folder held nothing before it
+    _clear_interrupted(settings)
     working.mkdir(mode=0o700, parents=True)
     try:
         shutil.copyfile(source / _DATABASE, working / _DATABASE)
@@ -118,10 +123,15 @@ def restore_backup(settings: Settings, source: Path) -> Manifest:
         _refuse_broken(source, unreadable, manifest)
         _give_back_jobs(_locate(working))
         (working / "files").mkdir(exist_ok=True)
-        (working / "files").rename(settings.data_dir / "files")
-        _place_database(working / _DATABASE, target)
-    finally:
+        # The database may lie on another disk than the files.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(working / _DATABASE, beside)
+        _fsync_file(beside)
+    except BaseException:
+        beside.unlink(missing_ok=True)
         shutil.rmtree(working, ignore_errors=True)
+        raise
+    _place(settings, beside, target, manifest)
     return manifest
 
 
@@ -186,20 +196,46 @@ def _give_back_jobs(settings: Settings) -> None:
         database.dispose()  # the last connection also takes the write-ahead log along
 
 
-def _place_database(source: Path, target: Path) -> None:
-    """The last step: what makes the folder a service's. The database may lie on another disk than the files."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f"{target.name}{_RESTORING}")
-    shutil.copyfile(source, beside)
+def _place(settings: Settings, beside: Path, target: Path, manifest: Manifest) -> None:
+    """The last steps. Before the first, a mark tells what is ours in the folder; it goes when all else is done."""
+    mark = settings.data_dir / _PLACING
+    mark.write_text(f"{manifest.database_sha256} {_hash(beside)}", encoding="ascii")
+    _fsync_file(mark)
+    fsync_folder(settings.data_dir)
+    (settings.data_dir / _RESTORING / "files").rename(settings.data_dir / "files")
+    fsync_folder(settings.data_dir)
     try:
-        _fsync_file(beside)
-        fsync_folder(target.parent)
         os.link(beside, target)  # unlike a rename, it never replaces what somebody has put there meanwhile
     except FileExistsError:
+        _tidy(settings, beside)
         raise BackupFailed(f"{target} has appeared meanwhile: was a service started here?") from None
-    finally:
-        beside.unlink()
     fsync_folder(target.parent)
+    _tidy(settings, beside)
+
+
+def _tidy(settings: Settings, beside: Path) -> None:
+    beside.unlink(missing_ok=True)
+    shutil.rmtree(settings.data_dir / _RESTORING, ignore_errors=True)
+    (settings.data_dir / _PLACING).unlink(missing_ok=True)
+
+
+def _is_placed(settings: Settings, target: Path, manifest: Manifest) -> bool:
+    """Whether a restore of this backup was killed when all was done but to tidy up, and nothing has run since."""
+    try:
+        backup, placed = (settings.data_dir / _PLACING).read_text(encoding="ascii").split()
+        is_untouched = placed == _hash(target) and not target.with_name(f"{target.name}-wal").exists()
+    except (FileNotFoundError, ValueError):
+        return False
+    return backup == manifest.database_sha256 and is_untouched
+
+
+def _clear_interrupted(settings: Settings) -> None:
+    """Removes what a restore that was killed has left: the folder held nothing before it."""
+    mark = settings.data_dir / _PLACING
+    if mark.exists():
+        shutil.rmtree(settings.data_dir / "files", ignore_errors=True)
+    shutil.rmtree(settings.data_dir / _RESTORING, ignore_errors=True)
+    mark.unlink(missing_ok=True)
 
 
 # --- what is looked at
@@ -216,9 +252,10 @@ def _get_sqlite_path(settings: Settings) -> Path:
 
 
 def _refuse_occupied(settings: Settings, target: Path) -> None:
-    occupied = sorted(
-        path for path in settings.data_dir.glob("*") if path.name not in {*_KEPT, _RESTORING}
-    )  # fmt: skip
+    ours = {_RESTORING, _PLACING, f"{target.name}{_RESTORING}"}
+    if (settings.data_dir / _PLACING).exists() and not target.exists():
+        ours.add("files")
+    occupied = sorted(path for path in settings.data_dir.glob("*") if path.name not in _KEPT | ours)
     if target.exists():
         database = Database(settings)
         try:

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     max_queued_jobs: int = Field(
         1000, ge=1, description="Jobs that one owner may have waiting; one more is answered 429."
     )
+    max_open_streams: int = Field(
+        256, ge=1, description="Event streams and long polls that one owner may have open; one more is answered 429."
+    )
+    max_open_uploads: int = Field(
+        16, ge=1, description="Files that one owner may be sending at a time; one more is answered 429."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body that is read.")
     max_upload_bytes: int = Field(
         67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -64,11 +64,13 @@ def read_statistics(session: Session) -> ServiceStatistics:
     )
 
 
-def count_jobs(session: Session) -> dict[JobStatus, int]:
-    """Number of jobs in each status that the session sees, zeros included."""
+def count_jobs(session: Session, kinds: Collection[str] | None = None) -> dict[JobStatus, int]:
+    """Number of jobs in each status that the session sees, zeros included; of all kinds, or of these."""
     query = select(Tally.status, func.sum(col(Tally.value))).where(col(Tally.name) == "jobs")
     if (owner := find_owner(session)) is not None:
         query = query.where(col(Tally.owner) == owner)
+    if kinds is not None:
+        query = query.where(col(Tally.kind).in_(kinds))
     counted = session.exec(query.group_by(Tally.status)).all()
     return dict.fromkeys(JobStatus, 0) | {JobStatus(status): int(value) for status, value in counted}
 

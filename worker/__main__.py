@@ -21,7 +21,7 @@ from worker.engine.port import Lane
 def main() -> None:
     """Reads the settings from the environment and works until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m worker", description="Runs queued jobs.")
-    parser.add_argument("--drain", action="store_true", help="stop once every job has ended")
+    parser.add_argument("--drain", action="store_true", help="stop once every job that it may run has ended")
     parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
     parser.add_argument("--light", action="store_true", help="run light jobs alone, such as predictions")
     arguments = parser.parse_args()

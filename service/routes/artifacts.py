@@ -38,14 +38,6 @@ def get_artifact_list(job_id: ShownJobId, session: ReadSession) -> ArtifactList:
     return ArtifactList(artifacts=[build_artifact(artifact) for artifact in list_artifacts(session, job_id)])
 
 
-@router.head(
-    "/{artifact_id}",
-    operation_id="head_artifact",
-    summary="Ask about a file",
-    response_class=Response,
-    responses=DOWNLOAD_RESPONSES,
-    openapi_extra=DOWNLOAD_PARAMETERS,
-)
 @router.get(
     "/{artifact_id}",
     operation_id="download_artifact",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -12,7 +14,7 @@ from typing import Annotated
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -32,6 +34,8 @@ from service.dependencies import (
 )
 from service.documents import IF_NONE_MATCH, problems
 from service.downloads import is_known
+from service.heads import is_head
+from service.rates import OpenRequests
 from service.schemas.jobs import (
     EventList,
     JobAnswer,
@@ -140,7 +144,7 @@ def _read_job(database: Database, owner: str, job_id: str) -> tuple[bytes, bool]
     responses={
         200: {"headers": {"ETag": {"description": "Of this state of the job.", "schema": {"type": "string"}}}},
         304: {"description": "As `If-None-Match` knows it."},
-        **problems(404, 422),
+        **problems(404, 422, 429),
     },
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
@@ -161,15 +165,17 @@ async def get_one_job(
 ) -> Response:
     """The job's `status` says how it stands; a failed job is still a 200 and carries its `error`."""
     watches = "if-none-match" in request.headers
+    open_streams: OpenRequests = request.app.state.open_streams
     deadline = time.monotonic() + wait_s
-    while True:
-        body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        known = is_known(request, etag)
-        left_s = deadline - time.monotonic()
-        if ended or left_s <= 0 or (watches and not known):
-            break
-        await anyio.sleep(min(_POLL_INTERVAL_S, left_s))
+    with open_streams.hold(caller.owner) if wait_s > 0 else nullcontext():
+        while True:
+            body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))
+            etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            known = is_known(request, etag)
+            left_s = deadline - time.monotonic()
+            if ended or left_s <= 0 or (watches and not known):
+                break
+            await anyio.sleep(min(_POLL_INTERVAL_S, left_s))
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if known:
         return Response(status_code=304, headers=headers)
@@ -216,6 +222,13 @@ def get_events(
     return EventList(events=[build_event(event) for event in events], next_after=events[-1].seq if events else after)
 
 
+async def _count_stream(request: Request, caller: CallerDep) -> AsyncIterator[None]:
+    # A dependency, as its end comes however a stream ends: a generator that nobody began to read has none.
+    open_streams: OpenRequests = request.app.state.open_streams
+    with open_streams.hold(caller.owner):
+        yield
+
+
 @router.get(
     "/{job_id}/stream",
     operation_id="stream_events",
@@ -227,8 +240,9 @@ def get_events(
             "and carries the job.",
             "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/StreamedEvent"}}},
         },
-        **problems(404, 422),
+        **problems(404, 422, 429),
     },
+    dependencies=[Depends(_count_stream)],
 )
 async def stream_events(
     request: Request,
@@ -240,10 +254,15 @@ async def stream_events(
 ) -> Response:
     """The same log as `events`, live."""
     await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))  # a 404 is still possible here
+    if is_head(request):
+        return _answer_stream(iter(()))
     feed: EventFeed = request.app.state.feed
     frames = feed.follow(caller.owner, job_id, after if last_event_id is None else last_event_id)
-    stream = end_with_key(frames, database, caller)
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return _answer_stream(end_with_key(frames, database, caller))
+
+
+def _answer_stream(frames: AsyncIterator[bytes] | Iterator[bytes]) -> Response:
+    return StreamingResponse(frames, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 @router.get(

@@ -130,14 +130,6 @@ def _find_format(model: Model, wanted: str | None) -> str:
     return wanted
 
 
-@router.head(
-    "/models/{model_id}/download",
-    operation_id="head_model_download",
-    summary="Ask about a model's file",
-    response_class=Response,
-    responses=DOWNLOAD_RESPONSES,
-    openapi_extra=DOWNLOAD_PARAMETERS,
-)
 @router.get(
     "/models/{model_id}/download",
     operation_id="download_model",

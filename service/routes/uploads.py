@@ -85,7 +85,7 @@ def _submit(
     upload: Upload,
     key: str | None,
 ) -> tuple[Job, bool]:
-    """Stores the file, then queues the job that it is for; returns it and whether it is new."""
+    """Stores the file, then queues the job that it is for; returns it and whether it is new. Closes the upload."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     stored = upload.store(files)
     is_new = False
@@ -111,6 +111,7 @@ def _submit(
         if not is_new:
             with database.transaction() as session:
                 remove_unreferenced(session, files, [stored.sha256])
+        upload.close()
     return job, is_new
 
 

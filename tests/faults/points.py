@@ -69,6 +69,16 @@ POINTS = (
     Point("recover-requeued-not-committed", "worker/engine/dispatcher.py", "publication = Publication(self._files"),
 )
 
+RESTORE_POINTS = (
+    Point("restore-half-copied", "storage/backup.py", "copied = target.put("),
+    Point("restore-copied-not-marked", "storage/backup.py", "mark.write_text("),
+    Point("restore-marked-no-files", "storage/backup.py", '"files").rename('),
+    Point("restore-files-no-database", "storage/backup.py", "os.link(beside, target)"),
+    Point("restore-placed-not-tidied", "storage/backup.py", "fsync_folder(target.parent)"),
+    Point("restore-tidied-mark-there", "storage/backup.py", "(settings.data_dir / _PLACING).unlink("),
+)
+"""Of `python -m storage restore`, which has a test of its own."""
+
 
 class FaultFolder:
     """The armed points of one test."""
@@ -98,7 +108,7 @@ def install() -> None:
     """Traces the points in this process from now on, also in the functions that are running. Needs `TONOK_FAULTS`."""
     folder = FaultFolder(Path(os.environ[FOLDER_VARIABLE]))
     points: dict[str, dict[int, Point]] = {}
-    for point in POINTS:
+    for point in (*POINTS, *RESTORE_POINTS):
         file, line = point.location
         points.setdefault(file, {})[line] = point
 

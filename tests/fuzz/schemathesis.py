@@ -28,6 +28,7 @@ def run_schemathesis(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json"),
             *("--no-color", "--continue-on-failure"),
             *(str(word) for pair in options.items() for word in pair),
+            *(word for header in service.headers.items() for word in ("--header", ": ".join(header))),
         ],
         # Where it keeps what it finds goes with the service's data.
         cwd=service.folder,

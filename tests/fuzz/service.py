@@ -26,14 +26,15 @@ TRAIN = {"dataset": "digits", "architecture": "lenet5", "widths": [4, 8, 16, 16]
 class Service:
     """Where it listens and lies, and a few calls to it."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, folder: Path, key: str | None = None) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
+        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer's JSON. Raises OSError for anything but a success."""
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **self.headers}
         request = urllib.request.Request(self.url + path, data=content, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
@@ -65,8 +66,8 @@ class Service:
 
 
 @contextmanager
-def run_service(folder: Path) -> Iterator[Service]:
-    """An API and a worker, a trained and a quantized model, and a caretaker."""
+def run_service(folder: Path, *, with_key: bool = False) -> Iterator[Service]:
+    """An API and a worker, a trained and a quantized model, and a caretaker. with_key: only a key lets anybody in."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -76,7 +77,10 @@ def run_service(folder: Path) -> Iterator[Service]:
         "TONOK_THREADS_PER_SLOT": "1",
         "TONOK_LOG_LEVEL": "WARNING",
     }
-    service = Service(port, folder)
+    if with_key:
+        # Who asks thousands of things within a minute is what this is about.
+        environment |= {"TONOK_REQUIRE_KEY": "true", "TONOK_REQUESTS_PER_MINUTE": "1000000"}
+    service = Service(port, folder, _make_key(environment) if with_key else None)
     with (folder / "service.log").open("ab") as log:
 
         def start(*command: str) -> subprocess.Popen[bytes]:
@@ -101,6 +105,13 @@ def run_service(folder: Path) -> Iterator[Service]:
                 process.terminate()
             for process in processes:
                 process.wait(PATIENCE_S)
+
+
+def _make_key(environment: Mapping[str, str]) -> str:
+    command = [sys.executable, "-m", "service.keys", "create", "--owner", "fuzz"]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @contextmanager

@@ -174,3 +174,10 @@ def check_problem(answer: Response, status: int, code: str, *pointers: str) -> d
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert sorted(item["pointer"] for item in problem["errors"]) == sorted(pointers)
     return problem
+
+
+def find_artifact(client: TestClient, model_id: str) -> tuple[str, str]:
+    """Path and SHA-256 of the one artifact of a model's job."""
+    job_id = client.get(f"/v1/models/{model_id}").json()["job_id"]
+    artifact = client.get(f"/v1/jobs/{job_id}/artifacts").json()["artifacts"][0]
+    return artifact["url"], artifact["sha256"]

@@ -351,3 +351,23 @@ def test_a_page_token_of_ones_own_making_is_named(token: str, client: TestClient
 def test_a_misspelt_filter_is_refused_and_not_ignored(client: TestClient) -> None:
     problem = check_problem(client.get("/v1/jobs?stauts=failed"), 422, "unknown_parameter", "stauts")
     assert "`status`" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "query", ["page_size=1&page_size=2", "page_size=1&page_size=1", "kind=train&status=failed&kind=prune"]
+)
+def test_a_parameter_that_comes_twice_where_one_is_meant_is_named(query: str, client: TestClient) -> None:
+    name = query.split("=", maxsplit=1)[0]
+    check_problem(client.get(f"/v1/jobs?{query}"), 422, "repeated_parameter", name)
+
+
+def test_what_may_be_repeated_is_taken_as_often_as_it_comes(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    answer = client.get(f"/v1/jobs/{job_id}/metrics?name=train_loss&name=validation_loss")
+    assert (answer.status_code, answer.json()) == (200, {"series": {}})
+
+
+def test_a_refusal_in_our_own_words_begins_with_them(client: TestClient) -> None:
+    problem = check_problem(client.get("/v1/jobs?created_after=today"), 422, "validation_error", "created_after")
+    assert problem["detail"] == "created_after: write it as RFC 3339 with an offset, such as 2026-11-23T21:00:00Z"
+    assert problem["errors"][0]["detail"] == problem["detail"].removeprefix("created_after: ")

@@ -8,14 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from storage.tables import Model, utc_now
-from tests.service.conftest import Workshop, check_problem
-
-
-def find_artifact(client: TestClient, model_id: str) -> tuple[str, str]:
-    """Path and SHA-256 of the one artifact of a model's job."""
-    job_id = client.get(f"/v1/models/{model_id}").json()["job_id"]
-    artifact = client.get(f"/v1/jobs/{job_id}/artifacts").json()["artifacts"][0]
-    return artifact["url"], artifact["sha256"]
+from tests.service.conftest import Workshop, check_problem, find_artifact
 
 
 def test_a_model_knows_its_numbers_its_job_and_its_ancestors(client: TestClient, workshop: Workshop) -> None:
@@ -104,6 +97,15 @@ def test_head_answers_the_headers_alone(client: TestClient, workshop: Workshop) 
     assert (head.status_code, head.content) == (200, b"")
     same = ["etag", "content-length", "content-type", "content-disposition", "accept-ranges"]
     assert [head.headers[name] for name in same] == [whole.headers[name] for name in same]
+
+
+@pytest.mark.parametrize("header", ["bytes=0-3", "bytes=99-"])
+def test_a_range_is_no_matter_of_head(header: str, client: TestClient, workshop: Workshop) -> None:
+    # RFC 9110, 14.2: the only method for which a range is defined is GET.
+    path, _ = find_artifact(client, workshop.compress(workshop.train()))
+    head = client.head(path, headers={"Range": header})
+    assert (head.status_code, head.headers["content-length"]) == (200, "10")
+    assert "content-range" not in head.headers
 
 
 @pytest.mark.parametrize(

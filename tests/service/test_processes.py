@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import os
 import re
@@ -11,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,36 +16,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
-PATIENCE_S = 240.0
-
-
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def get_json(port: int, path: str) -> dict[str, object]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
-        body: dict[str, object] = json.load(answer)
-        return body
-
-
-def answers(port: int, path: str) -> bool:
-    try:
-        get_json(port, path)
-    except OSError:
-        return False
-    return True
+from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
 
 
 def is_running(pid: int) -> bool:
@@ -76,18 +44,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "TONOK_CANCEL_GRACE_S": "1",
         "OMP_NUM_THREADS": "1",
     }
-
-
-@pytest.fixture(scope="module")
-def api_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of an API that the whole module shares."""
-    port = find_free_port()
-    environment = os.environ | {"TONOK_DATA_DIR": str(tmp_path_factory.mktemp("api")), "TONOK_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-m", "service"], cwd=CHECKOUT, env=environment)
-    wait_for(lambda: answers(port, "/healthz"))
-    yield port
-    process.terminate()
-    process.wait(timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -195,27 +151,6 @@ def test_wrong_settings_are_named_each_on_its_line(environment: dict[str, str]) 
     assert ended.returncode == 2
     assert [line.split(":")[0] for line in ended.stderr.splitlines()] == ["TONOK_PORT", "TONOK_SLOTS"]
     assert "many" not in ended.stderr
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
-        b"POST /v1/jobs/train HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
-    ],
-    ids=["TLS", "bytes in the path", "NUL in a header", "length", "header"],
-)
-def test_what_is_not_http_is_a_problem_too(sent: bytes, api_port: int) -> None:
-    with socket.create_connection(("127.0.0.1", api_port), timeout=PATIENCE_S) as connection:
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(sent)
-        with http.client.HTTPResponse(connection) as answer:
-            answer.begin()
-            assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
-            assert json.loads(answer.read())["code"] == "malformed_request"
 
 
 def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(

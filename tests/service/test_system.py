@@ -126,7 +126,7 @@ def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int,
 
 
 def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient) -> None:
-    assert client.put("/v1/jobs/job_1").headers["allow"] == "DELETE, GET"
+    assert client.put("/v1/jobs/job_1").headers["allow"] == "DELETE, GET, HEAD"
     assert client.put("/v1/jobs/train").headers["allow"] == "POST"
     assert client.post("/v1/models/mdl_1/download").headers["allow"] == "GET, HEAD"
 
@@ -136,7 +136,7 @@ def test_a_kind_that_there_is_not_is_404_and_a_method_that_there_is_not_405(clie
     assert "`train`" in problem["detail"]
     answer = client.post("/v1/jobs/job_01KAS0000000000000000000000", json={})
     check_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "DELETE, GET"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD"
     assert client.post("/static/swagger-ui/swagger-ui.css").headers["allow"] == "GET, HEAD"
 
 

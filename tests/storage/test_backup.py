@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlmodel import Session, select
 
 from storage.artifacts import build_artifact, list_artifacts
@@ -23,6 +25,7 @@ from storage.jobs import delete_job, get_job, list_events
 from storage.settings import Settings
 from storage.tables import Artifact, Job, Model, WorkerNode, utc_now
 from storage.workers import record_heartbeat
+from tests.faults.points import FOLDER_VARIABLE, RESTORE_POINTS, FaultFolder, Point
 from tests.storage.conftest import Claim, Submit
 
 
@@ -255,14 +258,44 @@ def test_neither_a_backup_nor_a_data_directory_is_ever_overwritten(
         restore_backup(restored, tmp_path / "backup")
 
 
-def test_a_restore_that_was_interrupted_can_be_repeated(
-    settings: Settings, submit: Submit, tmp_path: Path, restored: Settings
-) -> None:
-    submit()
-    create_backup(settings, tmp_path / "backup")
-    (restored.data_dir / ".restoring").mkdir(parents=True)
-    (restored.data_dir / ".restoring" / "tonok.db").write_bytes(b"half a data")
-    assert restore_backup(restored, tmp_path / "backup").num_jobs == 1
+@pytest.mark.parametrize("point", RESTORE_POINTS, ids=lambda point: point.name)
+def test_a_restore_that_was_killed_can_be_called_again(
+    point: Point, settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim,
+    tmp_path: Path, restored: Settings,
+) -> None:  # fmt: skip
+    contents = {os.urandom(5000) for _ in range(3)}
+    for content in contents:
+        submit()
+        _succeed(database, files, claim(), content)
+    manifest = create_backup(settings, tmp_path / "backup")
+    # The database may lie elsewhere than the files.
+    apart = tmp_path / "apart" / "own.db" if point is RESTORE_POINTS[3] else restored.data_dir / "tonok.db"
+    restored = restored.model_copy(update={"database_url": SecretStr(f"sqlite:///{apart}")})
+    FaultFolder(tmp_path / "faults").arm(point)
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.faults.process", "storage", "restore", str(tmp_path / "backup")],
+        env=os.environ
+        | {
+            FOLDER_VARIABLE: str(tmp_path / "faults"),
+            "TONOK_DATA_DIR": str(restored.data_dir),
+            "TONOK_DATABASE_URL": restored.resolved_database_url,
+        },
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+    assert restore_backup(restored, tmp_path / "backup") == manifest
+    assert {path.name for path in restored.data_dir.iterdir()} | {apart.name} == {"files", apart.name}
+    assert [path.name for path in apart.parent.glob("*.db*")] == [apart.name]
+    store = FileStore(restored)
+    assert {store.verify(sha256).read_bytes() for sha256 in store.list_stored()} == contents
+    again = Database(restored)
+    with again.read() as session, database.read() as before:
+        assert session.exec(select(Artifact)).all() == before.exec(select(Artifact)).all()
+        assert check_database(session) == []
+    again.dispose()
+    with pytest.raises(BackupFailed, match=r"not empty"):
+        restore_backup(restored, tmp_path / "backup")
 
 
 def test_the_commands_say_what_they_did_and_what_is_wrong(

@@ -38,3 +38,17 @@ def test_a_data_directory_at_its_ceiling_is_full_and_the_error_names_no_path(set
 def test_a_service_that_has_stored_nothing_yet_has_room(settings: Settings) -> None:
     assert not settings.data_dir.exists()
     Room(settings.model_copy(update={"min_free_bytes": 0, "max_data_bytes": 0})).check()
+
+
+def test_what_is_still_coming_in_takes_room_although_no_file_shows_it(settings: Settings) -> None:
+    room = Room(settings.model_copy(update={"max_data_bytes": 3 * MIB, "min_free_bytes": 0}))
+    with room.hold() as held:
+        held.grow(2 * MIB)
+        room.check(MIB)
+        with pytest.raises(DiskFull, match=r"may store 3 MiB"):
+            room.check(MIB + 1)
+        # To store it is to keep what is held already.
+        room.check(2 * MIB, held_bytes=2 * MIB)
+        with pytest.raises(DiskFull, match=r"may store 3 MiB"), room.hold() as other:
+            other.grow(MIB + 1)
+    room.check(3 * MIB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.core.coding import decode_network
-from worker.core.coding.container import MAGIC
+from worker.core.coding.container import MAGIC, MAX_TEXT_BYTES
 from worker.core.datasets import Dataset
 from worker.core.integer import IntegerNetwork
 from worker.core.models import build_model, get_widths
@@ -25,6 +26,7 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_LAYERS = 1024
 MAX_CLASSES = 4096
 MAX_SIDE = 4096
+FEWEST_EXAMPLES = 10
 """Of what a checkpoint may say about itself: files come from outside too."""
 
 SUFFIX = ".safetensors"
@@ -48,6 +50,7 @@ class CheckpointInfo:
 
 
 _FACTS = TypeAdapter(CheckpointInfo)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> CheckpointInfo:
@@ -120,19 +123,34 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     return model.eval(), info
 
 
-def _check_facts(info: CheckpointInfo) -> None:
-    is_sane = (
-        len(info.widths) <= MAX_LAYERS
-        and all(1 <= side <= MAX_SIDE for side in info.input_shape)
-        and 1 <= len(info.class_names) <= MAX_CLASSES
-        and math.isfinite(info.mean)
-        and math.isfinite(info.std)
-        and info.std > 0
-        and 0 <= info.split_seed < 2**31
-        and (info.num_train_examples is None or info.num_train_examples >= 10)
-    )
-    if not is_sane:
-        raise InvalidModel("what the checkpoint says about itself is out of bounds")
+def _check_facts(facts: CheckpointInfo | IntegerNetwork) -> None:
+    """Raises InvalidModel, which names the field."""
+    rules = {
+        "widths": (len(facts.widths) <= MAX_LAYERS, f"at most {MAX_LAYERS} of them"),
+        "input_shape": (
+            all(1 <= side <= MAX_SIDE for side in facts.input_shape),
+            f"each side from 1 to {MAX_SIDE}",
+        ),
+        "class_names": (
+            1 <= len(facts.class_names) <= MAX_CLASSES and all(map(_is_name, facts.class_names)),
+            f"1 to {MAX_CLASSES} names, each a line of text of 1 to {MAX_TEXT_BYTES} bytes",
+        ),
+        "mean": (math.isfinite(facts.mean), "a finite number"),
+        "std": (math.isfinite(facts.std) and facts.std > 0, "a finite number above 0"),
+    }
+    if isinstance(facts, CheckpointInfo):
+        rules["split_seed"] = (0 <= facts.split_seed < 2**31, "from 0 to 2^31 - 1")
+        rules["num_train_examples"] = (
+            facts.num_train_examples is None or facts.num_train_examples >= FEWEST_EXAMPLES,
+            f"at least {FEWEST_EXAMPLES}",
+        )
+    for field, (is_kept, rule) in rules.items():
+        if not is_kept:
+            raise InvalidModel(f"{field} in the file is out of bounds: {rule}", field=field)
+
+
+def _is_name(text: str) -> bool:
+    return 1 <= len(text.encode()) <= MAX_TEXT_BYTES and not _CONTROL.search(text)
 
 
 @dataclass(frozen=True)
@@ -164,6 +182,9 @@ def load_network(path: Path) -> Network:
 def load_compressed(path: Path) -> tuple[nn.Module, IntegerNetwork]:
     """A network that computes on the integers of a compressed file. Raises InvalidModel."""
     network = decode_network(path.read_bytes())
+    _check_facts(network)
+    if not all(layer.input_scale > 0 for layer in network.layers):
+        raise InvalidModel("input_scale in the file is out of bounds: above 0 in every layer", field="input_scale")
     return build_integer_model(network), network
 
 

@@ -85,7 +85,7 @@ class Dispatcher:
         self._is_stopping = True
 
     def run(self, *, drain: bool = False) -> None:
-        """Works until `stop`; with `drain`, until every job has ended."""
+        """Works until `stop`; with `drain`, until every job of its lanes has ended."""
         log.info("worker %s starts with %d slot(s)", self.worker_id, self._settings.slots)
         try:
             while not (self._is_stopping and not self._running) and not (drain and self._is_drained()):
@@ -115,8 +115,10 @@ class Dispatcher:
     def _is_drained(self) -> bool:
         if self._running:
             return False
+        # A worker of light jobs alone must not wait for those that it never runs.
+        kinds = None if Lane.HEAVY in self._lanes else self._light_kinds
         with self._database.read() as session:
-            counts = statistics.count_jobs(session)
+            counts = statistics.count_jobs(session, kinds)
         return all(status in TERMINAL or count == 0 for status, count in counts.items())
 
     # --- leases

@@ -43,7 +43,7 @@ class Bench:
             )  # fmt: skip
         return job.id
 
-    def start_worker(self, *, drain: bool = False) -> subprocess.Popen[bytes]:
+    def start_worker(self, *, drain: bool = False, light: bool = False) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "worker", "--jobs-module", "tests.worker.sample_jobs"]
         environment = os.environ | {
             "TONOK_DATA_DIR": str(self.settings.data_dir),
@@ -52,13 +52,13 @@ class Bench:
             "TONOK_THREADS_PER_SLOT": "1",
             "TONOK_MIN_FREE_BYTES": str(self.settings.min_free_bytes),
         }
-        worker = subprocess.Popen(command + ["--drain"] * drain, env=environment)
+        worker = subprocess.Popen(command + ["--drain"] * drain + ["--light"] * light, env=environment)
         self._workers.append(worker)
         return worker
 
-    def drain(self) -> None:
-        """Runs one worker until every job has ended."""
-        assert self.start_worker(drain=True).wait(_PATIENCE_S) == 0
+    def drain(self, *, light: bool = False) -> None:
+        """Runs one worker until every job has ended, or every light one."""
+        assert self.start_worker(drain=True, light=light).wait(_PATIENCE_S) == 0
 
     def get(self, job_id: str) -> Job:
         with self.database.read() as session:

@@ -54,6 +54,12 @@ def test_a_light_job_does_not_wait_behind_the_one_that_fills_the_slots(bench: Be
         bench.wait_for_status(job_id, "succeeded")
 
 
+def test_a_worker_that_drains_the_light_jobs_waits_for_no_other(bench: Bench) -> None:
+    heavy, light = bench.submit("wait_for_go"), bench.submit("succeed", kind="light_sample")
+    bench.drain(light=True)
+    assert [bench.get(job_id).status for job_id in (heavy, light)] == ["queued", "succeeded"]
+
+
 def test_nothing_of_an_ended_job_stays_in_staging_or_scratch(bench: Bench) -> None:
     bench.submit("succeed")
     bench.submit("fail")

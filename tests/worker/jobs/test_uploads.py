@@ -181,6 +181,45 @@ def rewrite(path: Path, target: Path, change: dict[str, Any], tensors: dict[str,
     return target.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("class_names", ["a"] * 5000),
+        ("class_names", ["a" * 256, *"bcdefghij"]),
+        ("class_names", ["é" * 128, *"bcdefghij"]),
+        ("class_names", ["", *"bcdefghij"]),
+        ("class_names", ["two\nlines", *"bcdefghij"]),
+        ("class_names", []),
+        ("input_shape", [1, 1, 5000]),
+        ("std", 0.0),
+        ("widths", [8] * 1025),
+        ("split_seed", -1),
+        ("num_train_examples", 3),
+    ],
+    ids=lambda value: f"{str(value)[:20]!a}",
+)
+def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
+    field: str, value: Any, shop: Shop, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidModel, match=f"^{field} in the file is out of bounds: ") as error:
+        run_import(shop, rewrite(shop.models["mdl_0"][0], tmp_path / "hostile", {field: value}))
+    assert error.value.field == field
+    assert len(str(error.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("class_names", ("a\0", *"bcdefghij")), ("std", 0.0), ("std", -1.0), ("input_shape", (1, 28, 5000))],
+)
+def test_a_compressed_file_has_the_same_bounds(field: str, value: Any, shop: Shop, quantized: str) -> None:
+    _, network = load_compressed(shop.models[quantized][0])
+    with pytest.raises(InvalidModel, match=f"^{field} in the file is out of bounds: "):
+        run_import(shop, encode_network(replace(network, **{field: value})))
+    still = replace(network, layers=(replace(network.layers[0], input_scale=0.0), *network.layers[1:]))
+    with pytest.raises(InvalidModel, match=r"^input_scale in the file"):
+        run_import(shop, encode_network(still))
+
+
 def test_hostile_files_are_one_clear_error_and_cost_no_memory(shop: Shop, quantized: str, tmp_path: Path) -> None:
     path, target = shop.models["mdl_0"][0], tmp_path / "hostile"
     _, network = load_compressed(shop.models[quantized][0])

@@ -1,0 +1,56 @@
+"""What is left of a request's body; over real sockets in test_processes.py."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.lingering import LingeringMiddleware
+
+_KIB = 1024
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(b"no", 413)(scope, receive, send)
+
+
+async def _wait() -> Message:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+def _ask(middleware: LingeringMiddleware, receive: Receive, **headers: str) -> list[Message]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    anyio.run(middleware, {"type": "http", "method": "POST", "headers": pairs}, receive, send)
+    return sent
+
+
+def test_a_client_that_never_stops_sending_is_dropped_after_so_many_bytes() -> None:
+    num_chunks = 0
+
+    async def receive() -> Message:
+        nonlocal num_chunks
+        num_chunks += 1
+        return {"type": "http.request", "body": bytes(_KIB), "more_body": True}
+
+    sent = _ask(LingeringMiddleware(_refuse, max_bytes=10 * _KIB), receive, transfer_encoding="chunked")
+    assert num_chunks == 10
+    # All of the answer is out before the first byte is thrown away, and its end comes last.
+    assert [message.get("body") for message in sent] == [None, b"no", b""]
+    assert [message.get("more_body") for message in sent[1:]] == [True, False]
+
+
+def test_a_client_that_falls_silent_is_dropped() -> None:
+    sent = _ask(LingeringMiddleware(_refuse, max_silence_s=0.05), _wait, content_length="10")
+    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def test_a_request_without_a_body_is_passed_on_as_it_is() -> None:
+    sent = _ask(LingeringMiddleware(_refuse), _wait, content_length="0")
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
