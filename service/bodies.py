@@ -10,6 +10,7 @@ import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import anyio
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -19,9 +20,12 @@ from service.errors import FORM_TAGS, MOST_ERRORS, RequestRefused
 
 Body = TypeVar("Body", bound=BaseModel)
 
+MAX_SILENCE_S = 60.0
+"""How long a body may stop coming: who has lost the network does not say so, and would count as sending for ever."""
+
 
 def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """A dependency that answers the request's body as a `body_type`; raises what becomes 413, 415 or 422."""
+    """A dependency that answers the request's body as a `body_type`; raises what becomes 408, 413, 415 or 422."""
 
     async def parse(request: Request) -> Body:
         _check_media_type(request)
@@ -103,15 +107,28 @@ def _check_media_type(request: Request) -> None:
         )
 
 
-async def read_chunks(request: Request, max_bytes: int, what: str) -> AsyncIterator[bytes]:
-    """The body as it comes. what: how a refusal calls it. Raises RequestRefused (413), at once where it can be told."""
-    too_large = RequestRefused(
-        413, "body_too_large", f"The {what} is larger than {max_bytes} bytes.", headers={"Connection": "close"}
-    )
+async def read_chunks(
+    request: Request, max_bytes: int, what: str, max_silence_s: float = MAX_SILENCE_S
+) -> AsyncIterator[bytes]:
+    """The body as it comes. what: how a refusal calls it.
+
+    Raises RequestRefused: 413, at once where it can be told; 408 for a client that has gone without saying so.
+    """
+    close = {"Connection": "close"}
+    too_large = RequestRefused(413, "body_too_large", f"The {what} is larger than {max_bytes} bytes.", headers=close)
     if int(request.headers.get("content-length", 0)) > max_bytes:  # the server has seen to it that it is a number
         raise too_large
     num_bytes = 0
-    async for chunk in request.stream():
+    chunks = request.stream()
+    while True:
+        try:
+            with anyio.fail_after(max_silence_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            detail = f"Nothing of the {what} came for {max_silence_s:g} seconds."
+            raise RequestRefused(408, "request_timeout", detail, headers=close) from None
+        if chunk is None:
+            return
         # Counted as it comes, too: a chunked body declares no length.
         num_bytes += len(chunk)
         if num_bytes > max_bytes:

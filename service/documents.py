@@ -58,6 +58,7 @@ _MEANING = {
     403: "A web page of another site sent it.",
     404: "There is no such thing, or not for this caller.",
     406: "Nothing that the `Accept` header names can be answered.",
+    408: "The body stopped coming.",
     409: "Its state does not allow it.",
     413: "The body is too large.",
     414: "Path and query are too long.",

@@ -60,7 +60,7 @@ class Upload:
 async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) -> AsyncIterator[Upload]:
     """The body as an upload. names: media type → the name that the file gets.
 
-    Raises RequestRefused (413, 415, 429), DiskFull.
+    Raises RequestRefused (408, 413, 415, 429), DiskFull.
     """
     check_encoding(request)
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()

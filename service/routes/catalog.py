@@ -94,7 +94,7 @@ def get_methods() -> Methods:
     operation_id="estimate_size",
     summary="Estimate a network's size",
     openapi_extra=describe_body(SizeEstimateRequest),
-    responses=problems(413, 415, 422),
+    responses=problems(408, 413, 415, 422),
 )
 def estimate_size(request: Annotated[SizeEstimateRequest, Depends(parse_body(SizeEstimateRequest))]) -> SizeEstimates:
     """From the neurons of each layer and the bit width alone; weights only; 1 KB is 1024 bytes."""

@@ -147,7 +147,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResolvedSpec"}}},
             },
             202: {"description": "Queued.", "headers": ACCEPTED_HEADERS},
-            **problems(404, 409, 413, 415, 422, 429, 507),
+            **problems(404, 408, 409, 413, 415, 422, 429, 507),
         },
     )
 

@@ -154,7 +154,7 @@ def _read_job(database: Database, owner: str, job_id: str) -> Job:
             "model": JobAnswer,
             "headers": ACCEPTED_HEADERS,
         },
-        **problems(404, 409, 413, 415, 422, 429, 503, 507),
+        **problems(404, 408, 409, 413, 415, 422, 429, 503, 507),
     },
 )
 async def predict(
@@ -244,7 +244,7 @@ def _explain(job: Job) -> RequestRefused:
     openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(_MODELS, _BINARY)}},
     responses={
         202: {"description": "Queued.", "headers": ACCEPTED_HEADERS},
-        **problems(413, 415, 422, 429, 507),
+        **problems(408, 413, 415, 422, 429, 507),
     },
 )
 def upload_model(

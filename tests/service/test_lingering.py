@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import pytest
+from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from service.bodies import read_chunks
+from service.errors import RequestRefused
 from service.lingering import LingeringMiddleware
 
 _KIB = 1024
@@ -54,3 +58,21 @@ def test_a_client_that_falls_silent_is_dropped() -> None:
 def test_a_request_without_a_body_is_passed_on_as_it_is() -> None:
     sent = _ask(LingeringMiddleware(_refuse), _wait, content_length="0")
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_a_body_that_stops_coming_is_refused_and_counts_as_sent_no_longer() -> None:
+    num_asked = 0
+
+    async def receive() -> Message:
+        nonlocal num_asked
+        num_asked += 1
+        return {"type": "http.request", "body": b"half", "more_body": True} if num_asked == 1 else await _wait()
+
+    async def read() -> None:
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        async for chunk in read_chunks(request, _KIB, "file", max_silence_s=0.05):
+            assert chunk == b"half"
+
+    with pytest.raises(RequestRefused, match=r"^Nothing of the file came for 0\.05 seconds") as refused:
+        anyio.run(read)
+    assert (refused.value.status, refused.value.code) == (408, "request_timeout")
