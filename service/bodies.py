@@ -7,6 +7,8 @@ neither `"3"` nor `true` for an integer, and its parser refuses the lone surroga
 from __future__ import annotations
 
 import difflib
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -33,7 +35,7 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
         max_bytes = request.app.state.settings.max_body_bytes
         body = b"".join([chunk async for chunk in read_chunks(request, max_bytes, "body")])
         try:
-            return _validate(body_type, body)
+            parsed = _validate(body_type, body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             wrong = [item for item in found if not _is_consequence(item, found)]
@@ -49,6 +51,15 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
                     for place, item in enumerate(wrong)
                 ]
             ) from None
+        # Behind the other checks, which bound how deep a body goes.
+        if repeated := _find_repeated(json.loads(body, object_pairs_hook=_Object)):
+            fault = {
+                "type": "repeated_field",
+                "loc": ("body", *repeated),
+                "msg": "This field comes twice: send it once.",
+            }
+            raise RequestValidationError([fault])
+        return parsed
 
     return parse
 
@@ -81,6 +92,26 @@ def _validate(body_type: type[Body], body: bytes) -> Body:
             holder = holder[part]
         holder[last] = int(holder[last])
     return body_type.model_validate_json(to_json(content, inf_nan_mode="constants"), strict=True)
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows whether one of its names came twice; the last one counts for most parsers, unseen."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counted = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
+        self.repeated = next((name for name, number in counted.items() if number > 1), None)
+
+
+def _find_repeated(content: Any) -> tuple[int | str, ...] | None:
+    """Where a name comes for the second time, or None."""
+    if isinstance(content, _Object) and content.repeated is not None:
+        return (content.repeated,)
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for part, value in inner:
+        if (rest := _find_repeated(value)) is not None:
+            return (part, *rest)
+    return None
 
 
 def check_encoding(request: Request) -> None:

@@ -14,6 +14,8 @@ from fastapi.dependencies.models import Dependant
 
 from service.errors import RequestRefused
 
+_SINGLE_HEADERS = ("Idempotency-Key", "Last-Event-ID")
+
 
 def check_parameters(request: Request) -> None:
     """Raises RequestRefused (422)."""
@@ -29,6 +31,9 @@ def check_parameters(request: Request) -> None:
             )
         if not known[name] and len(request.query_params.getlist(name)) > 1:
             raise RequestRefused(422, "repeated_parameter", f"{name}: send it once.", pointer=name)
+    for header in _SINGLE_HEADERS:
+        if len(request.headers.getlist(header)) > 1:
+            raise RequestRefused(422, "repeated_parameter", f"{header}: send it once.", pointer=header)
     for name, value in [*request.query_params.multi_items(), *request.path_params.items()]:
         # PostgreSQL has no text with NUL in it.
         if "\0" in value:

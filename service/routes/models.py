@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator
 from sqlmodel import Session
 from starlette.responses import Response
 
@@ -58,6 +60,7 @@ router = APIRouter(prefix="/v1", tags=["models"])
 
 _PREFERRED_FORMATS = ("compressed", "checkpoint")
 _MOST_POINTS = 1000
+_IDS = re.compile(r"^[0-9A-Za-z_]+(,[0-9A-Za-z_]+){1,7}$")
 
 
 class Split(StrEnum):
@@ -159,6 +162,12 @@ def download_model(
     return build_download(request, files, artifact)
 
 
+def _check_ids(models: str) -> str:
+    if _IDS.fullmatch(models) is None:
+        raise ValueError("name two to eight models, with commas between and no spaces")
+    return models
+
+
 @router.get(
     "/compare", operation_id="compare_models", summary="Compare two to eight models", responses=problems(404, 422)
 )
@@ -166,9 +175,10 @@ def compare_models(
     session: ReadSession,
     models: Annotated[
         str,
+        AfterValidator(_check_ids),
         Query(
-            pattern=r"^[0-9A-Za-z_]+(,[0-9A-Za-z_]+){1,7}$",
             max_length=400,
+            json_schema_extra={"pattern": _IDS.pattern},
             description="Two to eight ids, or `latest`, with commas between; the first is the reference.",
             examples=["latest,latest"],
         ),

@@ -267,3 +267,23 @@ def test_the_same_key_with_another_body_or_kind_is_refused(client: TestClient, w
 def test_an_idempotency_key_that_is_not_a_line_of_ascii_is_named(key: str, client: TestClient) -> None:
     answer = client.post("/v1/jobs/train", json={}, headers={b"Idempotency-Key": key.encode("latin-1")})
     check_problem(answer, 422, "validation_error", "Idempotency-Key")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ('{"dataset": "digits", "epochs": 1, "epochs": 2}', "/epochs"),
+        ('{"dataset": "digits", "labels": {"a": "1", "a": "1"}}', "/labels/a"),
+    ],
+)
+def test_a_field_that_comes_twice_is_named(body: str, pointer: str, client: TestClient) -> None:
+    # RFC 8259, 4: what a receiver makes of such an object is unpredictable.
+    answer = client.post("/v1/jobs/train", content=body, headers={"Content-Type": "application/json"})
+    check_problem(answer, 422, "validation_error", pointer)
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_an_idempotency_key_that_comes_twice_is_refused(client: TestClient) -> None:
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = client.post("/v1/jobs/train", json={"dataset": "digits"}, headers=headers)
+    check_problem(answer, 422, "repeated_parameter", "Idempotency-Key")
