@@ -13,6 +13,7 @@ from service.access import AccessMiddleware
 from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.heads import HeadMiddleware
+from service.intake import Intake
 from service.lingering import LingeringMiddleware
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
@@ -31,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The app. It opens the database, and brings its schema up to date, when it starts to serve."""
     database = Database(settings)
     metrics = Metrics(SPECS)
+    files = FileStore(settings)
     feed = EventFeed(database, metrics.open_streams)
 
     @asynccontextmanager
@@ -53,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
-    app.state.files = FileStore(settings)
+    app.state.files = files
+    app.state.intake = Intake(database, files.room)
     app.state.metrics = metrics
     app.state.feed = feed
     app.state.open_streams = OpenRequests(

@@ -7,7 +7,6 @@ Yielding dependencies end before the answer leaves (`scope="function"`): a commi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -61,25 +60,6 @@ def check_room(files: Annotated[FileStore, Depends(get_files)]) -> None:
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What a route that submits is given, in one dependency: FastAPI spends more on each than the route does."""
-
-    database: Database
-    files: FileStore
-    settings: Settings
-    caller: Caller
-
-
-async def get_submission(request: Request) -> Submission:
-    """Of this request."""
-    state = request.app.state
-    return Submission(state.database, state.files, state.settings, request.state.caller)
-
-
-SubmissionDep = Annotated[Submission, Depends(get_submission)]
 
 
 def _read_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]:

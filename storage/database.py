@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +31,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         url = make_url(settings.resolved_database_url)
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"json_serializer": partial(json.dumps, allow_nan=False)}
+        options: dict[str, Any] = {"json_serializer": json.JSONEncoder(allow_nan=False).encode}
         if self.is_sqlite:
             if url.database in (None, "", ":memory:"):
                 raise ValueError("TONOK_DATABASE_URL: API and worker cannot share an SQLite database in memory")

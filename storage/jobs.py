@@ -47,6 +47,7 @@ _NEW_JOB = {
     for name, field in Job.model_fields.items()
     if field.default_factory is None and not field.is_required()
 }
+_INSERT_JOB = insert(Job)
 _WIDE = cast("list[QueryableAttribute[Any]]", [Job.spec, Job.resolved_spec, Job.result])
 _UNLISTED = [defer(column, raiseload=True) for column in _WIDE]
 
@@ -121,7 +122,7 @@ def submit_job(
     }
     # Not by the session: the row is complete, and what a session does to find that out takes longer than the rest.
     job = build_row(Job, row)
-    session.connection().execute(insert(Job), {name: value for name, value in row.items() if value is not None})
+    session.connection().execute(_INSERT_JOB, {name: value for name, value in row.items() if value is not None})
     add_event(session, job.id, 0, "queued", {} if request_id is None else {"request_id": request_id})
     if idempotency is not None:
         key, request_hash = idempotency

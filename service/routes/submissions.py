@@ -6,13 +6,16 @@ import difflib
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from service.access import Caller
 from service.bodies import describe_body, parse_body
 from service.dependencies import (
     LATEST,
@@ -20,13 +23,12 @@ from service.dependencies import (
     IdempotencyKey,
     SettingsDep,
     ShownJobId,
-    Submission,
-    SubmissionDep,
     WriteSession,
     check_room,
     get_latest_model,
 )
 from service.documents import problems
+from service.intake import Write
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
 from storage.errors import Conflict, NotFound
@@ -62,19 +64,13 @@ def _resolve_model(session: Session, model_id: str) -> str:
     return get_latest_model(session, "/model_id").id
 
 
-def _submit(
-    submission: Submission, spec: JobSpec, key: str | None, validate_only: bool
-) -> tuple[Job | ResolvedSpec, bool]:
-    """The job and whether it is new, or what it would have been. Raises DiskFull."""
-    database, caller = submission.database, submission.caller
-    submission.files.room.check()
+def _plan(spec: JobSpec, key: str | None, request_id: str, max_queued: int) -> Write:
+    """What puts the job into the queue."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
-    resolved = spec.model_dump(mode="json")
-    with database.read(caller.owner) if validate_only else database.transaction(caller.owner) as session:
-        if resolved.get("model_id") is not None:
-            resolved["model_id"] = _resolve_model(session, resolved["model_id"])
-        if validate_only:
-            return ResolvedSpec(kind=spec.kind, resolved_spec=resolved), False
+    dumped = spec.model_dump(mode="json")
+
+    def write(session: Session) -> tuple[Job, bool]:
+        resolved = _resolve(session, dumped)
         return submit_job(
             session,
             spec=sent,
@@ -85,11 +81,29 @@ def _submit(
             model_id=resolved.get("model_id"),
             max_attempts=spec.max_attempts,
             max_runtime_s=spec.max_runtime_s,
-            max_queued=submission.settings.max_queued_jobs,
+            max_queued=max_queued,
             step_hash=compute_step_hash(session, resolved, spec.version),
             idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
-            request_id=caller.request_id,
+            request_id=request_id,
         )
+
+    return write
+
+
+def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict."""
+    if dumped.get("model_id") is None:
+        return dict(dumped)
+    return {**dumped, "model_id": _resolve_model(session, dumped["model_id"])}
+
+
+def _validate_only(request: Request, spec: JobSpec) -> Response:
+    """What the job would be. Raises DiskFull, as submitting it would."""
+    request.app.state.files.room.check()
+    caller: Caller = request.state.caller
+    with request.app.state.database.read(caller.owner) as session:
+        resolved = _resolve(session, spec.model_dump(mode="json"))
+    return JSONResponse(ResolvedSpec(kind=spec.kind, resolved_spec=resolved).model_dump(mode="json"))
 
 
 def hash_request(operation: str, body: Any) -> str:
@@ -115,18 +129,20 @@ def refuse_method() -> None:
 
 def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
     """One route per kind, so that Swagger shows each its own form and example."""
-    spec_from_body = parse_body(spec_type)
+    read_spec = parse_body(spec_type)
 
-    def submit(
-        submission: SubmissionDep,
-        spec: JobSpec = Depends(spec_from_body),  # noqa: B008  # an annotation could not name a local
+    # All by hand, and no thread of its own: see docs/decisions/intake.md.
+    async def submit(
+        request: Request,
         validate_only: Annotated[bool, Query(description="Answer the resolved spec and start nothing.")] = False,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        result, is_new = _submit(submission, spec, idempotency_key, validate_only)
-        if isinstance(result, ResolvedSpec):
-            return JSONResponse(result.model_dump(mode="json"))
-        return accept_job(result, is_new)
+        spec = await read_spec(request)
+        if validate_only:
+            return await anyio.to_thread.run_sync(_validate_only, request, spec)
+        state, caller = request.app.state, request.state.caller
+        write = _plan(spec, idempotency_key, caller.request_id, state.settings.max_queued_jobs)
+        return accept_job(*await state.intake.submit(caller.owner, write))
 
     # Without this a GET would look for a job of this name.
     router.add_api_route(f"/{kind}", refuse_method, methods=["GET", "DELETE"], include_in_schema=False)

@@ -1,0 +1,104 @@
+"""Submissions that come at the same time are written in one transaction.
+
+A commit waits for the disk for longer than everything else in a submission takes. Who comes while one is under way
+waits for its end; then all who wait go together, each answered by itself, and nobody before the disk has confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+from sqlmodel import Session
+
+from storage.database import Database
+from storage.owners import set_owner
+from storage.room import Room
+from storage.tables import Job
+
+_MOST_TOGETHER = 50
+"""Others want the write lock too: workers, who claim jobs and report on them."""
+
+Write = Callable[[Session], tuple[Job, bool]]
+"""Puts one job into the queue; returns it and whether it is new. May be called again after a rollback."""
+
+
+@dataclass(eq=False)
+class _Entry:
+    """One who waits. result or error: once it is decided."""
+
+    owner: str
+    write: Write
+    result: tuple[Job, bool] | None = None
+    error: Exception | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether there is an answer to it."""
+        return self.result is not None or self.error is not None
+
+
+class Intake:
+    """The one door through which an API process submits."""
+
+    def __init__(self, database: Database, room: Room) -> None:
+        self._database = database
+        self._room = room
+        self._waiting: list[_Entry] = []
+        self._turn = anyio.Lock()
+
+    async def submit(self, owner: str, write: Write) -> tuple[Job, bool]:
+        """What `write` has returned, committed. Raises what it raised, DiskFull, OperationalError."""
+        entry = _Entry(owner, write)
+        self._waiting.append(entry)
+        async with self._turn:
+            if not entry.is_decided:  # else somebody before has taken it along
+                await self._write_waiting()
+        if entry.result is None:
+            raise entry.error or AssertionError("an entry is decided when its turn is over")
+        return entry.result
+
+    async def _write_waiting(self) -> None:
+        together, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
+        failure = await anyio.to_thread.run_sync(self._decide, together)
+        if failure is not None:
+            # The database or the disk, for fifteen seconds maybe: who has come meanwhile does not wait for that again.
+            for entry in self._waiting:
+                entry.error = failure
+            self._waiting.clear()
+
+    def _decide(self, entries: Sequence[_Entry]) -> Exception | None:
+        """Gives every entry its answer; returns what kept the service from writing at all."""
+        failure = self._write(entries)
+        for entry in entries:
+            if not entry.is_decided:
+                entry.error = failure
+        return failure
+
+    def _write(self, entries: Sequence[_Entry]) -> Exception | None:
+        """Decides the entries, or returns why no more of them could be."""
+        reached: _Entry | None = None
+        try:
+            self._room.check()
+            with self._database.transaction() as session:
+                session.connection()  # begins, here and not in the first one's statements: it is nobody's own to wait
+                for reached in entries:
+                    set_owner(session, reached.owner)
+                    reached.result = reached.write(session)
+                    session.flush()
+                reached = None
+        except Exception as error:  # noqa: BLE001 - raised again in the request that it belongs to
+            for entry in entries:
+                entry.result = None
+            if reached is None:
+                return error
+            if len(entries) == 1:
+                reached.error = error
+                return None
+            # Nothing is left of any. Each alone now, so that nobody bears what another one has asked for.
+            for entry in entries:
+                if (failure := self._write([entry])) is not None:
+                    return failure
+        return None
