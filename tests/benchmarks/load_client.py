@@ -7,12 +7,17 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 HOST = "127.0.0.1"
 REQUEST_TIMEOUT_S = 60.0
+
+
+class UnexpectedAnswer(Exception):
+    """Another status than the measurement is about."""
 
 
 class Connection:
@@ -29,6 +34,8 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     async def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
         """Sends a request and reads the head of its answer: status and headers."""
@@ -50,10 +57,10 @@ class Connection:
             return status, await self.reader.readexactly(int(headers.get("content-length", "0")))
 
     async def get_json(self, path: str) -> Any:
-        """The answer to a GET that must succeed."""
+        """The answer to a GET. Raises UnexpectedAnswer."""
         status, body = await self.request("GET", path)
         if status != 200:
-            raise SystemExit(f"GET {path} was answered {status}: {body[:500]!r}")
+            raise UnexpectedAnswer(f"GET {path} was answered {status}: {body[:500]!r}")
         return json.loads(body)
 
 
@@ -100,7 +107,7 @@ async def measure_requests(
 ) -> Timings:
     """A closed loop: each connection sends its next request as soon as the last is answered.
 
-    build: number of the request → method, path, body. Leaves where an answer has another status than `expected`.
+    build: number of the request → method, path, body. Raises UnexpectedAnswer.
     """
     timings = Timings()
     numbers = iter(range(10**9))
@@ -113,7 +120,7 @@ async def measure_requests(
                 status, answer = await connection.request(method, path, body)
                 timings.seconds.append(time.perf_counter() - sent)
                 if status != expected:
-                    raise SystemExit(f"{method} {path} was answered {status}: {answer[:500]!r}")
+                    raise UnexpectedAnswer(f"{method} {path} was answered {status}: {answer[:500]!r}")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):

@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from tests.benchmarks.load_client import Connection, describe_ms
+from tests.benchmarks.load_client import Connection, UnexpectedAnswer, describe_ms
 
 LISTENING_S = 10.0
 PATIENCE_S = 60.0
@@ -30,7 +30,7 @@ class Listener:
         async with Connection(port) as connection:
             status, headers = await connection.send("GET", f"/v1/jobs/{self.job_id}/stream")
             if status != 200 or headers["transfer-encoding"] != "chunked":
-                raise SystemExit(f"a stream was answered {status}")
+                raise UnexpectedAnswer(f"a stream was answered {status}")
             buffer = b""
             while (size := int(await connection.reader.readuntil(b"\r\n"), 16)) > 0:
                 buffer += (await connection.reader.readexactly(size + 2))[:-2]
@@ -58,7 +58,7 @@ async def measure_streams(port: int, training: str, number: int) -> dict[str, An
         for _ in range(number // 2):
             status, answer = await connection.request("POST", "/v1/jobs/train", BODY)
             if status != 202:
-                raise SystemExit(f"a submission was answered {status}")
+                raise UnexpectedAnswer(f"a submission was answered {status}")
             waiting.append(json.loads(answer)["id"])
         before = await read_process(connection)
         opened_at: list[float] = []
@@ -106,7 +106,7 @@ async def read_process(connection: Connection) -> dict[str, float]:
     """Resident memory in bytes and open file descriptors of the server, as it tells them itself."""
     status, body = await connection.request("GET", "/metrics")
     if status != 200:
-        raise SystemExit(f"/metrics was answered {status}")
+        raise UnexpectedAnswer(f"/metrics was answered {status}")
     names = {"memory": "process_resident_memory_bytes", "files": "process_open_fds"}
     return {
         short: float(found.group(1))
