@@ -71,9 +71,8 @@ def create_app_with_sqlmodel(path: str) -> FastAPI:
     @app.post("/items", status_code=202, response_model=ItemAnswer)
     def insert(body: Body, session: Session = Depends(open_session)) -> Item:  # noqa: B008
         item = Item(id=uuid.uuid4().hex, dataset=body.dataset, labels=body.labels, created_at=datetime.now(UTC))
-        with lock:
+        with lock, session.begin():
             session.add(item)
-            session.commit()
         session.refresh(item)
         return item
 
