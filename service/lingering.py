@@ -32,7 +32,8 @@ class LingeringMiddleware:
         body = _Body(receive, is_asked_for="expect" in Headers(scope=scope))
 
         async def send_and_linger(message: Message) -> None:
-            if message["type"] != "http.response.body" or message.get("more_body", False):
+            is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if not (is_end and body.is_coming):
                 await send(message)
                 return
             await send({**message, "more_body": True})
@@ -47,20 +48,20 @@ class _Body:
 
     def __init__(self, receive: Receive, *, is_asked_for: bool) -> None:
         self._receive = receive
-        self._is_coming = not is_asked_for
+        self.is_coming = not is_asked_for
 
     async def receive(self) -> Message:
         """As ASGI's."""
-        self._is_coming = True
+        self.is_coming = True
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
-            self._is_coming = False
+            self.is_coming = False
         return message
 
     async def discard(self, max_bytes: int, max_silence_s: float) -> None:
         """Takes in what is still to come, within the bounds."""
         with anyio.move_on_after(MAX_SECONDS):
-            while self._is_coming and max_bytes > 0:
+            while self.is_coming and max_bytes > 0:
                 with anyio.move_on_after(max_silence_s) as silence:
                     max_bytes -= len((await self.receive()).get("body", b""))
                 if silence.cancelled_caught:
