@@ -201,7 +201,7 @@ def measure_starts(folder: Path) -> Iterator[Numbers]:
 
 
 async def start_jobs(port: int, first_seed: int) -> Numbers:
-    """Claimed: the worker has taken it. First sign: its process has read its data and reports."""
+    """Claimed: the worker has taken it. First sign: its process reports for the first time."""
     seconds: dict[str, list[float]] = {"claimed": [], "first sign of its process": []}
     body = {"dataset": "digits", "architecture": "mlp", "epochs": 1}
     async with Connection(port) as connection:
