@@ -37,6 +37,10 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
         try:
             parsed = _validate(body_type, body)
         except ValidationError as error:
+            if not body:
+                raise RequestRefused(
+                    422, "empty_body", "The body is empty: send JSON, {} at least.", pointer=""
+                ) from None
             found = error.errors(include_url=False, include_context=False, include_input=False)
             wrong = [item for item in found if not _is_consequence(item, found)]
             # Only what will be told is explained: a body may have tens of thousands of wrong fields, and to look for

@@ -60,7 +60,7 @@ class Upload:
 async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) -> AsyncIterator[Upload]:
     """The body as an upload. names: media type → the name that the file gets.
 
-    Raises RequestRefused (408, 413, 415, 429), DiskFull.
+    Raises RequestRefused (408, 413, 415, 422, 429), DiskFull.
     """
     check_encoding(request)
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -82,6 +82,8 @@ async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) ->
         async for chunk in read_chunks(request, max_bytes, "file"):
             digest.update(chunk)
             await anyio.to_thread.run_sync(_write, stream, chunk, held)
+        if held.num_bytes == 0:  # what curl sends in place of a file that is not there
+            raise RequestRefused(422, "empty_body", "The body is empty: send the file itself.", pointer="")
         yield Upload(stream, digest.hexdigest(), names[media_type], media_type, held.num_bytes, open_until)
 
 

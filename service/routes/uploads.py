@@ -50,7 +50,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(c
 _POLL_INTERVAL_S = 0.05
 _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
 _MODELS = {"application/octet-stream": "model.bin"}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 
 _parse_pixels = parse_body(PixelPicture)
 

@@ -180,3 +180,14 @@ def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:
     answer = client.post("/v1/models?dataset=cifar10", content=b"m", headers=BINARY)
     check_problem(answer, 422, "validation_error", "dataset")
     check_problem(client.post("/v1/models", content=b"m", headers=PNG), 415, "unsupported_media_type", "Content-Type")
+
+
+def test_an_empty_body_is_called_that(client: TestClient, workshop: Workshop) -> None:
+    # curl sends one, with a warning that is easily missed, where the file to send is not there.
+    workshop.train()
+    workshop.beat()
+    for path, headers in (("/v1/models", BINARY), ("/v1/models/latest/predict", PNG)):
+        check_problem(client.post(path, content=b"", headers=headers), 422, "empty_body", "")
+    json = {"Content-Type": "application/json"}
+    check_problem(client.post("/v1/jobs/train", content=b"", headers=json), 422, "empty_body", "")
+    assert client.get("/v1/jobs?status=queued").json()["jobs"] == []
