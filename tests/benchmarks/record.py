@@ -34,15 +34,18 @@ def write_result(name: str, numbers: Mapping[str, Any], *, seeds: list[int], con
 
 
 def describe_commit() -> str:
-    """The commit measured, marked when the tree differs from it."""
+    """The commit measured, marked when the tree differs from it in more than its results."""
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=CHECKOUT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        commit = _ask_git("rev-parse", "--short=12", "HEAD")
+        changed = _ask_git("status", "--porcelain", "--untracked-files=no", "--", f":!{RESULTS.relative_to(CHECKOUT)}")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return described.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _ask_git(*arguments: str) -> str:
+    asked = subprocess.run(["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
 
 
 def describe_machine() -> dict[str, Any]:
