@@ -34,9 +34,11 @@ demo: $(STAMP) ## train, prune, quantize and compress on FashionMNIST through th
 
 EFFORT ?= quick
 REPORT ?= en
+DATASET ?= fashion_mnist
+SEED ?= 0
 
-study: $(STAMP) ## a whole study of FashionMNIST with a written report; EFFORT=quick|standard REPORT=en|fa
-	@$(PY) -m service.demo.study --effort $(EFFORT) --language $(REPORT)
+study: $(STAMP) ## a whole study with a written report; EFFORT=quick|standard REPORT=en|fa DATASET=digits SEED=1
+	@$(PY) -m service.demo.study --effort $(EFFORT) --language $(REPORT) --dataset $(DATASET) --seed $(SEED)
 
 serve: $(STAMP) ## the API and a worker; Swagger at http://127.0.0.1:8000/docs
 	@$(PY) -m service.supervisor
@@ -73,7 +75,7 @@ bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
 	done
 
 fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0); KEY=1: with API keys on
-	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(or $(SEED),0) $(if $(KEY),--key)
+	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(SEED) $(if $(KEY),--key)
 
 lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock

@@ -240,6 +240,11 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
         raise Conflict("the job is a step of one that has not finished")
+    succeeded = and_(col(Job.id) == job.parent_job_id, col(Job.status) == JobStatus.SUCCEEDED)
+    if session.exec(select(exists().where(succeeded))).one():
+        raise Conflict(
+            f"the result of job {job.parent_job_id} names this step: delete that job, and its steps go with it"
+        )
 
 
 def list_events(session: Session, job_id: str, after: int = 0, limit: int = 100) -> list[JobEvent]:

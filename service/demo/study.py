@@ -125,7 +125,7 @@ def main() -> int:
 
     settings = load_settings()
     data_dir = settings.data_dir / "study"
-    output = data_dir / "output" / f"{arguments.dataset}-{arguments.effort}-{arguments.language}"
+    output = data_dir / "output" / f"{arguments.dataset}-{arguments.effort}-{arguments.language}-seed{arguments.seed}"
     started = time.monotonic()
     print(f"A {arguments.effort} study of {arguments.dataset}. Everything it makes is kept in {data_dir}", flush=True)
     try:

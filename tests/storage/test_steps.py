@@ -160,6 +160,8 @@ def test_a_step_of_an_unfinished_parent_and_a_model_that_is_a_parents_result_are
         )
     with pytest.raises(Conflict, match="result of another one"):
         jobs.delete_job(database, files, lease.job_id)
+    with pytest.raises(Conflict, match=f"result of job {parent.id} names this step"):
+        jobs.delete_job(database, files, other.job_id)
     jobs.delete_job(database, files, parent.id)
     assert get_children(database, parent.id) == []
 

@@ -49,7 +49,10 @@ class StudySpec(JobSpec):
     epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
     max_runtime_s: int = Field(
-        7200, ge=1, le=604_800, description="Seconds after which a step is stopped; waiting for steps does not count."
+        7200,
+        ge=1,
+        le=604_800,
+        description="Seconds after which a step is stopped, or the study's own part; waiting does not count.",
     )
 
     @field_validator("widths")
