@@ -25,8 +25,9 @@ class CompressSpec(JobSpec):
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
     from worker.core import plots
+    from worker.jobs.candidates import choose_candidate, find_front
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
-    from worker.jobs.shrinking import Shrinker, choose_candidate, find_front
+    from worker.jobs.shrinking import Shrinker
 
     baseline = open_baseline(context, spec.model_id)
     shrinker = Shrinker(spec, context, baseline)
@@ -38,7 +39,7 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         )
     context.report(Progress(phase="measuring", percent=96))
     name = f"compressed-{spec.effort}"
-    saved = save_integer_model(context, name, shrinker.load(chosen), baseline, title=spec.name)
+    saved = save_integer_model(context, name, shrinker.gallery.load(chosen), baseline, title=spec.name)
     front = find_front(candidates)
     plots.plot_front(
         context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),

@@ -1,4 +1,4 @@
-"""The way of `compress` from a float model to ever smaller files: narrow, prune while quantized, encode.
+"""The way of `compress` from a float model to ever smaller files: narrow, prune while quantized, round, encode.
 
 Every candidate is measured as it would be stored: encoded, its bytes counted, its integers evaluated on validation.
 Imported inside `run` only.
@@ -6,10 +6,11 @@ Imported inside `run` only.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,29 +18,27 @@ from torch import nn
 
 from worker.catalog import Effort, PruningScope
 from worker.core.checkpoint import snapshot
-from worker.core.coding import decode_network, encode_network
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import get_widths
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
-from worker.core.quantization.deploy import build_integer_model
-from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
-from worker.jobs.base import JobContext, Progress
+from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, fit
+from worker.jobs.base import JobContext
+from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress import CompressSpec
 from worker.jobs.products import Baseline, Stage
+from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
 from worker.jobs.steps import extract_network, keep_step, rebuild_model
 
 CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 16
 """Narrowed layers keep a multiple of so many channels where they are wide: half the time per epoch."""
-MANTISSA_BITS = 5
-"""Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
 BATCH_SIZE = 128
-CALIBRATED = "8 bit, calibrated"
-SAFETY = 0.15
-"""Share of the allowed drop that is kept in reserve on validation: choosing the smallest of several candidates
-favours those that were lucky there, and the test set is not asked."""
+CALIBRATED_BIT_WIDTH = 8
+CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
+HOPELESS = 2.0
+"""A rung so many points beyond the drop is the last: more training will not bring it back."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized."""
+    """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized.
+
+    refinements: rungs between the last one within the drop and the first beyond it, each as long as that one.
+    """
 
     narrow_epochs: int
     rungs: tuple[Rung, ...]
+    refinements: int = 0
     channel_sparsity: float = 0.4
     bit_width: int = 4
     activation_bit_width: int = 4
@@ -64,27 +67,26 @@ class Plan:
 
 PLANS = {
     Effort.QUICK: Plan(3, (Rung(0.86, 8, 0.04), Rung(0.88, 4, 0.03))),
-    Effort.STANDARD: Plan(8, (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03))),
+    Effort.STANDARD: Plan(
+        10,
+        (Rung(0.88, 16, 0.04), Rung(0.93, 16, 0.03), Rung(0.955, 20, 0.03), Rung(0.97, 20, 0.03)),
+        refinements=1,
+    ),
     Effort.THOROUGH: Plan(
         30,
         (Rung(0.88, 60, 0.04), Rung(0.93, 60, 0.03), Rung(0.96, 60, 0.03), Rung(0.97, 60, 0.03), Rung(0.98, 60, 0.03)),
+        refinements=1,
     ),
 }
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A file that could be the answer. accuracy and drop (points) are on validation, measured on its integers."""
+class Trained:
+    """A quantized network as it left its training. sparsity: that its rung aimed at, 0 for one without a rung."""
 
-    name: str
-    num_bytes: int
-    accuracy: float
-    drop: float
-    within: bool
-    safe: bool
-    """Within, with the reserve to spare."""
+    model: nn.Module
+    candidate: Candidate
     sparsity: float
-    bit_width: int
 
 
 class Shrinker:
@@ -93,8 +95,10 @@ class Shrinker:
     def __init__(self, spec: CompressSpec, context: JobContext, baseline: Baseline) -> None:
         self.spec, self.context, self.baseline = spec, context, baseline
         self.plan = PLANS[spec.effort]
-        self.files: dict[str, bytes] = {}
+        self.gallery = Gallery(context, baseline, spec.max_accuracy_drop)
         self.device = next(baseline.model.parameters()).device
+        self.trained: list[Trained] = []
+        """In the order they were made; the first is the calibrated one."""
 
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
@@ -104,24 +108,68 @@ class Shrinker:
     def run(self) -> list[Candidate]:
         """Every candidate, in the order they were made. The first needs no training and is the way out."""
         torch.manual_seed(self.spec.seed)
-        stretches = [self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
-        marks = [3 + 90 * sum(stretches[:count]) / sum(stretches) for count in range(len(stretches) + 1)]
-        candidates = [self.measure(CALIBRATED, self.quantize(self.baseline.model, 8, 8), 3)]
-        narrow = self.narrow(Stage(self.context, "narrowing", marks[0], marks[1], series="narrow_"))
+        rungs = self.plan.rungs
+        stretches = [self.plan.narrow_epochs, *(rung.epochs for rung in rungs)]
+        stretches += [rungs[-1].epochs] * self.plan.refinements
+        self.marks = [3 + 86 * sum(stretches[:count]) / sum(stretches) for count in range(len(stretches) + 1)]
+        width = CALIBRATED_BIT_WIDTH
+        self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), 0.0, 3)
+        narrow = self.narrow(Stage(self.context, "narrowing", self.marks[0], self.marks[1], series="narrow_"))
         model = self.quantize(narrow, self.plan.bit_width, self.plan.activation_bit_width)
-        for position, rung in enumerate(self.plan.rungs):
-            first, last = marks[position + 1 : position + 3]
-            stage = Stage(
-                self.context, f"pruning to {100 * rung.sparsity:.0f} % while quantized", first, last,
-                series=f"rung{position}_",
-            )  # fmt: skip
-            self.train(model, rung, stage, f"rung-{position}")
-            candidates.append(
-                self.measure(f"{self.plan.bit_width} bit, {100 * rung.sparsity:.1f} % pruned", model, last)
-            )
-            if candidates[-1].drop > self.spec.max_accuracy_drop + 2:
-                break
+        best = self.climb_while_safe(model) or self.trained[0]
+        candidates = [trained.candidate for trained in self.trained]
+        if best.candidate.safe:
+            rounder = Rounder(self.baseline, best.model, self.spec.seed)
+            candidates += search_trade_off(self.gallery, rounder, best.candidate, 90)
         return candidates
+
+    def climb_while_safe(self, model: nn.Module) -> Trained | None:
+        """The rungs of the plan until one goes too far, then those between; returns the last within the reserve."""
+        best: Trained | None = None
+        for rung in self.plan.rungs:
+            trained = self.climb(model, rung)
+            if trained.candidate.safe:
+                best = trained
+            elif best is not None:
+                return self.refine(model, best, rung)
+            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
+                break
+        return best
+
+    def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> Trained:
+        """Rungs between one within the drop and one beyond it, from the former's weights."""
+        for _ in range(self.plan.refinements):
+            # Half-way in density, by its logarithm.
+            middle = replace(beyond, sparsity=1 - math.sqrt((1 - best.sparsity) * (1 - beyond.sparsity)))
+            model.load_state_dict(best.model.state_dict())
+            trained = self.climb(model, middle)
+            if trained.candidate.safe:
+                best = trained
+            else:
+                beyond = middle
+        return best
+
+    def climb(self, model: nn.Module, rung: Rung) -> Trained:
+        """Trains the next rung in place and measures where it ends."""
+        position = len(self.trained) - 1
+        first, last = self.marks[position + 1 : position + 3]
+        stage = Stage(
+            self.context, f"pruning to {100 * rung.sparsity:.1f} % while quantized", first, last,
+            series=f"rung{position}_",
+        )  # fmt: skip
+        self.train(model, rung, stage, f"rung-{position}")
+        name = f"{self.plan.bit_width} bit, {100 * rung.sparsity:.1f} % pruned"
+        return self.keep(name, copy.deepcopy(model), rung.sparsity, last)
+
+    def keep(self, name: str, model: nn.Module, sparsity: float, percent: float) -> Trained:
+        """Measures a network that is trained as far as it will be."""
+        candidate = self.gallery.measure(name, functools.partial(self.extract, model), percent)
+        self.trained.append(Trained(model, candidate, sparsity))
+        return self.trained[-1]
+
+    def extract(self, model: nn.Module) -> IntegerNetwork:
+        """A quantized network as it is stored."""
+        return round_floats(extract_network(self.baseline, model), MANTISSA_BITS)
 
     def narrow(self, stage: Stage) -> nn.Module:
         """The baseline with fewer channels, retrained."""
@@ -189,52 +237,22 @@ class Shrinker:
             on_epoch=stage.on_epoch,
         )
 
-    def measure(self, name: str, model: nn.Module, percent: float) -> Candidate:
-        """Encodes a quantized model and evaluates its integers on validation."""
-        data = self.baseline.data
-        network = round_floats(extract_network(self.baseline, model), MANTISSA_BITS)
-        self.files[name] = encode_network(network)
-        accuracy = evaluate(build_integer_model(network).to(self.device), data, data.validation).accuracy
-        zeros = sum(int((layer.weight == 0).sum()) for layer in network.layers)
-        candidate = Candidate(
-            name=name,
-            num_bytes=len(self.files[name]),
-            accuracy=accuracy,
-            drop=self.baseline.drop(accuracy),
-            within=self.baseline.allows(accuracy, self.spec.max_accuracy_drop),
-            safe=self.baseline.allows(accuracy, (1 - SAFETY) * self.spec.max_accuracy_drop),
-            sparsity=zeros / sum(layer.weight.size for layer in network.layers),
-            bit_width=max(layer.bit_width for layer in network.layers),
-        )
-        self.context.report(
-            Progress(
-                phase="encoding",
-                percent=round(percent, 1),
-                message=(
-                    f"{name}: {candidate.num_bytes} bytes "
-                    f"({self.baseline.reference_bytes / candidate.num_bytes:.1f}x smaller), "
-                    f"drop {candidate.drop:.2f} points on validation"
-                ),
-                metrics={"file_bytes": candidate.num_bytes, "candidate_accuracy": accuracy},
-                metrics_step=len(self.files),
-            )
-        )
-        return candidate
-
-    def load(self, candidate: Candidate) -> IntegerNetwork:
-        """The network of a candidate, from its bytes."""
-        return decode_network(self.files[candidate.name])
-
     def describe_techniques(self, candidate: Candidate) -> list[str]:
         """What went into a candidate, for the report."""
-        network = self.load(candidate)
+        network = self.gallery.load(candidate)
         coding = [
             "batch norm folded into scales and biases",
             f"scales and biases rounded to {MANTISSA_BITS} mantissa bits",
             "context-modelled entropy coding",
         ]
-        if candidate.name == CALIBRATED:
-            return ["8 bit quantization, calibrated, without training", *coding]
+        if candidate.trade_off is not None:
+            coding = [
+                f"rate-distortion rounding of the integers: a bit is worth {candidate.trade_off:.2e} nats per picture",
+                "scale and bias of each channel fitted anew after rounding",
+                *coding,
+            ]
+        if candidate.bit_width == CALIBRATED_BIT_WIDTH:
+            return [f"{CALIBRATED_BIT_WIDTH} bit quantization, calibrated, without training", *coding]
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width
         return [
             f"channel pruning, hidden widths {list(self.baseline.info.widths)} to {list(network.widths)}",
@@ -243,23 +261,3 @@ class Shrinker:
             "gradual layer-adaptive weight pruning (LAMP) while quantized",
             *coding,
         ]
-
-
-def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
-    """The smallest one within the drop and its reserve, else just within; where there is none, the most accurate."""
-    for eligible in (
-        [candidate for candidate in candidates if candidate.safe],
-        [candidate for candidate in candidates if candidate.within],
-    ):
-        if eligible:
-            return min(eligible, key=lambda candidate: candidate.num_bytes)
-    return max(candidates, key=lambda candidate: candidate.accuracy)
-
-
-def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates that no other one beats in both bytes and accuracy, smallest first."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda one: (one.num_bytes, -one.accuracy)):
-        if not front or candidate.accuracy > front[-1].accuracy:
-            front.append(candidate)
-    return front

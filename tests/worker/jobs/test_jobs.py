@@ -143,6 +143,30 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     assert sizes == sorted(sizes)
     assert accuracies == sorted(accuracies)
     assert result["compression_ratio"] > 4
+    # Rounding for fewer bits goes on from the smallest file that training alone reached.
+    trained = [one["num_bytes"] for one in within if one["trade_off"] is None]
+    assert result["chosen"]["trade_off"] is not None
+    assert result["chosen"]["num_bytes"] < min(trained)
+
+
+def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop) -> None:
+    def die_at_the_second_rounding(report: Progress) -> None:
+        roundings = [one for one in first.reports if one.message and "rate-distortion" in one.message]
+        if len(roundings) == 2:
+            raise Killed
+
+    first = shop.open("job")
+    first.on_report = die_at_the_second_rounding
+    with pytest.raises(Killed):
+        run_spec(parse_spec(COMPRESS), first)
+    measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.iterdir()}
+
+    outcome, second = shop.run("job", **COMPRESS)
+    assert second.epochs == []
+    kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.iterdir()}
+    assert kept == kept | measured
+    undisturbed, _ = shop.run("undisturbed", **COMPRESS)
+    assert outcome.result["candidates"] == undisturbed.result["candidates"]
 
 
 @pytest.mark.parametrize("spec", [GRADUAL, QUANTIZE | {"bit_widths": [8, 4]}, COMPRESS], ids=lambda spec: spec["kind"])

@@ -1,0 +1,134 @@
+"""The files that `compress` chooses from: each encoded, counted, measured on its integers, and kept.
+
+Imported inside `run` only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from worker.core.coding import decode_network, encode_network
+from worker.core.integer import IntegerNetwork
+from worker.core.quantization.deploy import build_integer_model
+from worker.core.training import evaluate, get_device
+from worker.jobs.base import JobContext, Progress
+from worker.jobs.products import Baseline
+from worker.jobs.steps import keep_step
+
+SAFETY = 0.15
+"""Share of the allowed drop that is kept in reserve on validation: choosing the smallest of several candidates
+favours those that were lucky there, and the test set is not asked."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that could be the answer. accuracy and drop (points) are on validation, measured on its integers."""
+
+    name: str
+    num_bytes: int
+    accuracy: float
+    drop: float
+    within: bool
+    safe: bool
+    """Within, with the reserve to spare."""
+    sparsity: float
+    bit_width: int
+    trade_off: float | None = None
+    """Of rate-distortion rounding: the loss (nats per picture) that a bit was worth. None without it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A network as it would be stored, and its accuracy on validation."""
+
+    file: bytes
+    accuracy: float
+    sparsity: float
+    bit_width: int
+
+
+class Gallery:
+    """Measures networks. What was measured is kept in the job's scratch folder; a later attempt reads it there."""
+
+    def __init__(self, context: JobContext, baseline: Baseline, max_accuracy_drop: float) -> None:
+        self.context, self.baseline, self.max_accuracy_drop = context, baseline, max_accuracy_drop
+        self.files: dict[str, bytes] = {}
+
+    def encode(self, name: str, build: Callable[[], IntegerNetwork]) -> Encoded:
+        """Encodes the network that `build` returns and evaluates its integers. name: unique within the job."""
+
+        def compute() -> dict[str, Any]:
+            network, data = build(), self.baseline.data
+            weights = [layer.weight for layer in network.layers]
+            model = build_integer_model(network).to(get_device(self.baseline.model))
+            return {
+                "file": torch.frombuffer(bytearray(encode_network(network)), dtype=torch.uint8),
+                "accuracy": evaluate(model, data, data.validation).accuracy,
+                "sparsity": sum(int((weight == 0).sum()) for weight in weights)
+                / sum(weight.size for weight in weights),
+                "bit_width": max(layer.bit_width for layer in network.layers),
+            }
+
+        kept = keep_step(self.context.scratch, re.sub(r"[^a-z0-9.]+", "-", f"measured {name}".lower()), compute)
+        return Encoded(kept["file"].numpy().tobytes(), kept["accuracy"], kept["sparsity"], kept["bit_width"])
+
+    def measure(
+        self, name: str, build: Callable[[], IntegerNetwork], percent: float, *, trade_off: float | None = None
+    ) -> Candidate:
+        """The same as a candidate, which is reported, with the job's progress in percent."""
+        encoded = self.encode(name, build)
+        self.files[name] = encoded.file
+        candidate = Candidate(
+            name=name,
+            num_bytes=len(encoded.file),
+            accuracy=encoded.accuracy,
+            drop=self.baseline.drop(encoded.accuracy),
+            within=self.baseline.allows(encoded.accuracy, self.max_accuracy_drop),
+            safe=self.baseline.allows(encoded.accuracy, (1 - SAFETY) * self.max_accuracy_drop),
+            sparsity=encoded.sparsity,
+            bit_width=encoded.bit_width,
+            trade_off=trade_off,
+        )
+        self.context.report(
+            Progress(
+                phase="encoding",
+                percent=round(percent, 1),
+                message=(
+                    f"{name}: {candidate.num_bytes} bytes "
+                    f"({self.baseline.reference_bytes / candidate.num_bytes:.1f}x smaller), "
+                    f"drop {candidate.drop:.2f} points on validation"
+                ),
+                metrics={"file_bytes": candidate.num_bytes, "candidate_accuracy": candidate.accuracy},
+                metrics_step=len(self.files),
+            )
+        )
+        return candidate
+
+    def load(self, candidate: Candidate) -> IntegerNetwork:
+        """The network of a candidate, from its bytes."""
+        return decode_network(self.files[candidate.name])
+
+
+def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """The smallest one within the drop and its reserve, else just within; where there is none, the most accurate."""
+    for eligible in (
+        [candidate for candidate in candidates if candidate.safe],
+        [candidate for candidate in candidates if candidate.within],
+    ):
+        if eligible:
+            return min(eligible, key=lambda candidate: candidate.num_bytes)
+    return max(candidates, key=lambda candidate: candidate.accuracy)
+
+
+def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that no other one beats in both bytes and accuracy, smallest first."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda one: (one.num_bytes, -one.accuracy)):
+        if not front or candidate.accuracy > front[-1].accuracy:
+            front.append(candidate)
+    return front
