@@ -7,6 +7,7 @@ and sparsity come in as fractions and are printed in percent; sizes come in byte
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,15 @@ class BitWidthPoint:
     interval: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True)
+class AblationStep:
+    """A technique on top of those before it: the bytes it left, and the accuracy drop so far in points."""
+
+    technique: str
+    num_bytes: int
+    drop: float
+
+
 @contextmanager
 def _figure(path: Path, title: str, width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches, styled, and written to `path` at the end."""
@@ -96,10 +106,10 @@ def _kb(num_bytes: float) -> str:
     return f"{kb:,.0f} KB" if kb >= 100 else f"{kb:.1f} KB" if kb >= 10 else f"{kb:.2f} KB"
 
 
-def _kb_axis(axis: Any, lowest: float, highest: float) -> None:
-    """Powers of two as ticks of a logarithmic axis in bytes, few enough to be read."""
+def _kb_axis(axis: Any, lowest: float, highest: float, most: int = 13) -> None:
+    """Powers of two as ticks of a logarithmic axis in bytes, at most so many of them."""
     exponents = range(int(np.floor(np.log2(lowest))), int(np.ceil(np.log2(highest))) + 1)
-    stride = max(1, len(exponents) // 7)
+    stride = -(-len(exponents) // most)
     axis.set_major_locator(FixedLocator([2.0**e for e in exponents][::stride]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1024:,.4g} KB"))
@@ -360,6 +370,43 @@ def plot_front(
         axes.set_ylabel("accuracy")
         axes.yaxis.set_major_formatter(_percent())
         axes.legend(loc="lower right")
+
+
+def plot_ablation(path: Path, steps: Sequence[AblationStep], *, max_drop: float, title: str) -> None:
+    """A waterfall: what is left of the bytes after each technique, and beside it the drop on validation so far."""
+    sizes = [step.num_bytes for step in steps]
+    lowest = 2.0 ** np.floor(np.log2(min(sizes) / 2))
+    rows = range(len(steps))
+    with _figure(path, title, 11.0, 1.9 + 0.42 * len(steps)) as figure:
+        left, right = figure.subplots(1, 2, width_ratios=(2.4, 1), sharey=True)
+        colours = [QUIET, *[BLUE] * (len(steps) - 2), VERMILION]
+        left.barh(rows, [size - lowest for size in sizes], left=lowest, color=colours, height=0.6)
+        for row, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
+            left.barh(
+                row, max(0, before - after), left=after, color="none", edgecolor=QUIET, hatch="////", linewidth=0.6,
+                height=0.6,
+            )  # fmt: skip
+        for row, size in enumerate(sizes):
+            before = sizes[max(0, row - 1)]
+            text = _kb(size) + (f"   {_signed(100 * (size - before) / before)} %" if row else "")
+            left.annotate(
+                text, (max(before, size), row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+            )
+        left.set_xscale("log")
+        left.set_xlim(lowest, max(sizes) * (max(sizes) / lowest) ** 0.32)
+        _kb_axis(left.xaxis, lowest, max(sizes), most=7)
+        left.set_yticks(rows, [step.technique for step in steps])
+        left.invert_yaxis()
+        left.set_xlabel("bytes, logarithmic (1 KB = 1024 bytes); hatched: saved")
+        right.plot([step.drop for step in steps], rows, color=BLUE, marker="o")
+        right.axvline(
+            max_drop, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)), label=f"limit: {max_drop:g}"
+        )  # fmt: skip
+        right.set_xlabel("drop on validation (points)")
+        right.margins(x=0.15)
+        right.legend(loc="upper right")
+        for axes in (left, right):
+            axes.grid(visible=False, axis="y")
 
 
 def plot_quantization_curves(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -16,16 +16,25 @@ class CompressSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
+    version: ClassVar[int] = 2
+
     kind: Literal["compress"] = "compress"
     model_id: ModelId
     max_accuracy_drop: float = Field(1.0, ge=0, le=100, description="Percentage points on validation.")
     effort: Effort = Effort.QUICK
+    controls: bool = Field(
+        False,
+        description="Also train what the file is held against, each for as many epochs: the same network not pruned, "
+        "the same pruned at random, and a small dense network of about the same bytes. Three to four times the time.",
+    )
 
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
     from worker.core import plots
+    from worker.jobs.ablation import measure_ablation
     from worker.jobs.candidates import choose_candidate, find_front
+    from worker.jobs.controls import measure_controls
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.shrinking import Shrinker
 
@@ -37,6 +46,9 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         context.warn(
             f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
         )
+    controls = measure_controls(shrinker, chosen) if spec.controls else None
+    context.report(Progress(phase="measuring what each technique bought", percent=94))
+    ablation = measure_ablation(shrinker, chosen)
     context.report(Progress(phase="measuring", percent=96))
     name = f"compressed-{spec.effort}"
     saved = save_integer_model(context, name, shrinker.gallery.load(chosen), baseline, title=spec.name)
@@ -49,6 +61,12 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         chosen=(chosen.num_bytes, chosen.accuracy),
         title="Every candidate: bytes of the file against validation accuracy",
     )
+    plots.plot_ablation(
+        context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
+        [plots.AblationStep(row.technique, row.bytes_after, row.drop_after) for row in ablation],
+        max_drop=spec.max_accuracy_drop,
+        title="What each technique bought, on top of those above it",
+    )
     plot_results(context, saved, baseline.data, name)
     result = describe_result(saved, baseline) | {
         "file_bytes": saved.num_bytes,
@@ -57,6 +75,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "chosen": asdict(chosen),
         "candidates": [asdict(candidate) for candidate in candidates],
         "front": [asdict(candidate) for candidate in front],
+        "ablation": [asdict(row) for row in ablation],
+        "controls": None if controls is None else [asdict(control) for control in controls],
         "techniques": shrinker.describe_techniques(chosen),
     }
     return JobOutcome(result, saved.model_id)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from worker.catalog import Effort, PruningScope
+from worker.catalog import Effort, PruningMethod, PruningScope
 from worker.core.checkpoint import snapshot
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import get_widths
@@ -82,11 +82,16 @@ PLANS = {
 
 @dataclass(frozen=True)
 class Trained:
-    """A quantized network as it left its training. sparsity: that its rung aimed at, 0 for one without a rung."""
+    """A quantized network as it left its training; rung: the last stretch of that, None for one without."""
 
     model: nn.Module
     candidate: Candidate
-    sparsity: float
+    rung: Rung | None
+
+    @property
+    def sparsity(self) -> float:
+        """That its rung aimed at."""
+        return 0.0 if self.rung is None else self.rung.sparsity
 
 
 class Shrinker:
@@ -99,6 +104,13 @@ class Shrinker:
         self.device = next(baseline.model.parameters()).device
         self.trained: list[Trained] = []
         """In the order they were made; the first is the calibrated one."""
+        epochs = [self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
+        epochs += [self.plan.rungs[-1].epochs] * self.plan.refinements
+        self.ceiling = 30.0 if spec.controls else 89.0
+        """Percent of the job where its training ends."""
+        share = (self.ceiling - 3) / sum(epochs)
+        self.marks = [3 + share * sum(epochs[:count]) for count in range(len(epochs) + 1)]
+        """Percent of the job where narrowing begins, and where it and each rung end."""
 
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
@@ -108,35 +120,38 @@ class Shrinker:
     def run(self) -> list[Candidate]:
         """Every candidate, in the order they were made. The first needs no training and is the way out."""
         torch.manual_seed(self.spec.seed)
-        rungs = self.plan.rungs
-        stretches = [self.plan.narrow_epochs, *(rung.epochs for rung in rungs)]
-        stretches += [rungs[-1].epochs] * self.plan.refinements
-        self.marks = [3 + 86 * sum(stretches[:count]) / sum(stretches) for count in range(len(stretches) + 1)]
         width = CALIBRATED_BIT_WIDTH
-        self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), 0.0, 3)
-        narrow = self.narrow(Stage(self.context, "narrowing", self.marks[0], self.marks[1], series="narrow_"))
-        model = self.quantize(narrow, self.plan.bit_width, self.plan.activation_bit_width)
-        best = self.climb_while_safe(model) or self.trained[0]
+        self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, 3)
+        self.climb_while_safe(self.quantize(self.narrowed, self.plan.bit_width, self.plan.activation_bit_width))
         candidates = [trained.candidate for trained in self.trained]
-        if best.candidate.safe:
-            rounder = Rounder(self.baseline, best.model, self.spec.seed)
-            candidates += search_trade_off(self.gallery, rounder, best.candidate, 90)
+        if self.start.candidate.safe:
+            candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate, self.ceiling)
         return candidates
 
-    def climb_while_safe(self, model: nn.Module) -> Trained | None:
-        """The rungs of the plan until one goes too far, then those between; returns the last within the reserve."""
+    @property
+    def start(self) -> Trained:
+        """What rounding starts from: the last one within the drop and its reserve, the first where there is none."""
+        return next((trained for trained in reversed(self.trained) if trained.candidate.safe), self.trained[0])
+
+    @functools.cached_property
+    def rounder(self) -> Rounder:
+        """Rounds what the training ended with."""
+        return Rounder(self.baseline, self.start.model, self.spec.seed)
+
+    def climb_while_safe(self, model: nn.Module) -> None:
+        """The rungs of the plan until one goes too far, then those between."""
         best: Trained | None = None
         for rung in self.plan.rungs:
             trained = self.climb(model, rung)
             if trained.candidate.safe:
                 best = trained
             elif best is not None:
-                return self.refine(model, best, rung)
+                self.refine(model, best, rung)
+                break
             elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
                 break
-        return best
 
-    def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> Trained:
+    def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> None:
         """Rungs between one within the drop and one beyond it, from the former's weights."""
         for _ in range(self.plan.refinements):
             # Half-way in density, by its logarithm.
@@ -147,7 +162,6 @@ class Shrinker:
                 best = trained
             else:
                 beyond = middle
-        return best
 
     def climb(self, model: nn.Module, rung: Rung) -> Trained:
         """Trains the next rung in place and measures where it ends."""
@@ -159,24 +173,26 @@ class Shrinker:
         )  # fmt: skip
         self.train(model, rung, stage, f"rung-{position}")
         name = f"{self.plan.bit_width} bit, {100 * rung.sparsity:.1f} % pruned"
-        return self.keep(name, copy.deepcopy(model), rung.sparsity, last)
+        return self.keep(name, copy.deepcopy(model), rung, last)
 
-    def keep(self, name: str, model: nn.Module, sparsity: float, percent: float) -> Trained:
+    def keep(self, name: str, model: nn.Module, rung: Rung | None, percent: float) -> Trained:
         """Measures a network that is trained as far as it will be."""
         candidate = self.gallery.measure(name, functools.partial(self.extract, model), percent)
-        self.trained.append(Trained(model, candidate, sparsity))
+        self.trained.append(Trained(model, candidate, rung))
         return self.trained[-1]
 
     def extract(self, model: nn.Module) -> IntegerNetwork:
         """A quantized network as it is stored."""
         return round_floats(extract_network(self.baseline, model), MANTISSA_BITS)
 
-    def narrow(self, stage: Stage) -> nn.Module:
+    @functools.cached_property
+    def narrowed(self) -> nn.Module:
         """The baseline with fewer channels, retrained."""
         info = self.baseline.info
         narrow = prune_channels(
             self.baseline.model, self.plan.channel_sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE
         )
+        stage = Stage(self.context, "narrowing", self.marks[0], self.marks[1], series="narrow_")
 
         def compute() -> dict[str, Any]:
             self.fit(narrow, self.plan.narrow_epochs, 0.05, stage, keep_best=True)
@@ -197,12 +213,27 @@ class Shrinker:
             activation_bit_width=activation_bit_width,
         )
 
-    def train(self, model: nn.Module, rung: Rung, stage: Stage, name: str) -> None:
-        """Trains one rung in place."""
+    def find_ancestry(self, candidate: Candidate) -> list[Trained]:
+        """Whom a candidate's weights came from, one rung after the other, without the calibrated one."""
+        last = self.start
+        if candidate.trade_off is None:
+            last = next(trained for trained in self.trained if trained.candidate == candidate)
+        # A rung that went too far is no ancestor of a later one between.
+        return [trained for trained in self.trained[1:] if trained.sparsity <= last.sparsity]
+
+    def train(
+        self,
+        model: nn.Module,
+        rung: Rung,
+        stage: Stage,
+        name: str,
+        method: PruningMethod = PruningMethod.MAGNITUDE,
+    ) -> None:
+        """Trains one rung in place. name: of the step that is kept."""
 
         def compute() -> dict[str, Any]:
             steps = rung.epochs * math.ceil(len(self.baseline.data.train) / BATCH_SIZE)
-            pruner = GradualPruner(model, rung.sparsity, int(0.6 * steps), scope=PruningScope.LAMP)
+            pruner = GradualPruner(model, rung.sparsity, int(0.6 * steps), scope=PruningScope.LAMP, method=method)
             self.fit(model, rung.epochs, rung.learning_rate, stage, keep_best=False, after_step=pruner)
             return {"state": snapshot(model)}
 

@@ -75,8 +75,8 @@ class Plan:
 
 
 PLANS = {
-    Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=170),
-    Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1600),
+    Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
+    Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
 }
 SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""

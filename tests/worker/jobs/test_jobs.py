@@ -147,12 +147,22 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     trained = [one["num_bytes"] for one in within if one["trade_off"] is None]
     assert result["chosen"]["trade_off"] is not None
     assert result["chosen"]["num_bytes"] < min(trained)
+    # The walk from the checkpoint to the file misses no step, and ends at what is stored.
+    walk = result["ablation"]
+    assert walk[0]["bytes_before"] == result["size"]["reference_bytes"]
+    assert [row["bytes_after"] for row in walk[:-1]] == [row["bytes_before"] for row in walk[1:]]
+    assert [row["accuracy_after"] for row in walk[:-1]] == [row["accuracy_before"] for row in walk[1:]]
+    assert walk[-1]["bytes_after"] == result["file_bytes"]
+    assert walk[-1]["accuracy_after"] == result["evaluation"]["validation"]["accuracy"]
+    # Coding the integers loses nothing.
+    (coding,) = [row for row in walk if row["technique"] == "context-modelled entropy coding"]
+    assert coding["bytes_after"] < coding["bytes_before"]
+    assert coding["accuracy_after"] == coding["accuracy_before"]
 
 
 def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop) -> None:
-    def die_at_the_second_rounding(report: Progress) -> None:
-        roundings = [one for one in first.reports if one.message and "rate-distortion" in one.message]
-        if len(roundings) == 2:
+    def die_at_the_second_rounding(progress: Progress) -> None:
+        if "rate-distortion" in (progress.message or "") and progress.metrics_step == 5:
             raise Killed
 
     first = shop.open("job")
@@ -160,13 +170,35 @@ def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop)
     with pytest.raises(Killed):
         run_spec(parse_spec(COMPRESS), first)
     measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.iterdir()}
+    assert sum("rate-distortion" in name for name in measured) == 2
 
     outcome, second = shop.run("job", **COMPRESS)
     assert second.epochs == []
     kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.iterdir()}
     assert kept == kept | measured
-    undisturbed, _ = shop.run("undisturbed", **COMPRESS)
-    assert outcome.result["candidates"] == undisturbed.result["candidates"]
+    assert sum("rate-distortion" in name for name in kept) > 2
+    assert [one["num_bytes"] for one in outcome.result["candidates"][:5]] == [
+        int(one.metrics["file_bytes"]) for one in first.reports if "file_bytes" in one.metrics
+    ]
+
+
+def test_the_controls_of_compress_differ_from_it_in_one_thing_each(shop: Shop) -> None:
+    outcome, context = shop.run("compress", **COMPRESS, controls=True)
+    result = check_products(outcome, context)
+    chosen, (unpruned, random, small) = result["chosen"], result["controls"]
+    assert [control["name"] for control in result["controls"]] == ["not pruned", "pruned at random", "small dense"]
+    # Not pruned: what is zero is what rounding makes so.
+    assert unpruned["sparsity"] < 0.5 < chosen["sparsity"]
+    assert unpruned["num_bytes"] > chosen["num_bytes"]
+    # At random: as sparse, and as narrow.
+    assert random["sparsity"] >= chosen["sparsity"] - 0.001
+    assert random["widths"] == unpruned["widths"] == result["widths"]
+    assert small["num_bytes"] == pytest.approx(chosen["num_bytes"], rel=0.3)
+    assert small["sparsity"] < 0.5
+    # As many epochs as the two rungs have, the small one those of the narrowing besides, twice over.
+    assert (unpruned["epochs"], random["epochs"], small["epochs"]) == (12, 12, 27)
+    for control in result["controls"]:
+        assert control["test_accuracy"] * 360 == pytest.approx(round(control["test_accuracy"] * 360))
 
 
 @pytest.mark.parametrize("spec", [GRADUAL, QUANTIZE | {"bit_widths": [8, 4]}, COMPRESS], ids=lambda spec: spec["kind"])

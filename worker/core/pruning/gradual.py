@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from worker.catalog import PruningScope
-from worker.core.graph import list_layers
+from worker.catalog import PruningMethod, PruningScope
 from worker.core.pruning import apply_masks_, check_sparsity
 from worker.core.pruning.scope import Masks, choose_masks
+from worker.core.pruning.score import compute_scores
 
 
 class GradualPruner:
     """For `fit(after_step=…)`: raises the sparsity from the model's own to `final`, then holds its masks.
 
     ramp_steps: optimizer steps until `final` is reached. The masks are chosen anew every `interval` steps from the
-    weights' magnitudes, so that a weight cut early may come back while the ramp lasts.
+    weights' scores, so that a weight cut early may come back while the ramp lasts. method: one that needs no gradients.
     """
 
     def __init__(
-        self, model: nn.Module, final: float, ramp_steps: int, *, scope: PruningScope, interval: int = 20
+        self,
+        model: nn.Module,
+        final: float,
+        ramp_steps: int,
+        *,
+        scope: PruningScope,
+        method: PruningMethod = PruningMethod.MAGNITUDE,
+        interval: int = 20,
     ) -> None:
         self.start = check_sparsity(model).sparsity
         self.final, self.ramp_steps, self.scope, self.interval = final, max(1, ramp_steps), scope, interval
+        self.method = method
         self.step = 0
         self.masks: Masks = {}
 
@@ -32,8 +39,6 @@ class GradualPruner:
         if self.step <= self.ramp_steps and (self.step % self.interval == 0 or self.step == self.ramp_steps):
             time = self.step / self.ramp_steps
             sparsity = self.final + (self.start - self.final) * (1 - time) ** 3
-            scores: dict[str, torch.Tensor] = {
-                name: layer.weight.detach().abs() for name, layer in list_layers(model).items()
-            }
+            scores = compute_scores(model, self.method)
             self.masks = choose_masks(scores, sparsity, self.scope)
         apply_masks_(model, self.masks)

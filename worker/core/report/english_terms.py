@@ -266,5 +266,6 @@ TERMS = {
     "technique.mixed_widths": "Mixed bit widths",
     "technique.clustering": "Shared values",
     "technique.rate_distortion": "Rate-distortion-aware rounding",
+    "technique.refitting": "Refitted scales and biases",
     "technique.averaging": "Weight averaging",
 }

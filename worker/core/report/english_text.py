@@ -229,6 +229,9 @@ SENTENCES = {
     "technique.rate_distortion": (
         "Each weight is rounded to the value with the best trade of error against coded bits, not always to the nearest one."
     ),
+    "technique.refitting": (
+        "After rounding, the scale and bias of each output channel are fitted by least squares, so that every layer puts out what it did before."
+    ),
     "technique.averaging": "The weights of several moments of the training are averaged, which lands in flatter minima.",
     # Analysis and end.
     "analysis.opening": (

@@ -276,5 +276,6 @@ TERMS = {
     "technique.mixed_widths": "تعداد بیت آمیخته",
     "technique.clustering": "مقدارهای مشترک",
     "technique.rate_distortion": "گرد کردن آگاه از نرخ و اعوجاج",
+    "technique.refitting": "برازش دوبارهٔ مقیاس و بایاس",
     "technique.averaging": "میانگین‌گیری از وزن‌ها",
 }

@@ -17,6 +17,7 @@ _WORDS = {
     "mixed_widths": ("mixed",),
     "clustering": ("cluster", "shared values"),
     "rate_distortion": ("rate-distortion", "rate distortion"),
+    "refitting": ("fitted anew",),
     "averaging": ("weight averaging", "averaged weights", "ema"),
 }
 """A key of the report's explanations → words of `result.techniques` that mean it."""

@@ -1,0 +1,151 @@
+"""What a compressed file is held against: as many epochs spent in other ways, encoded and measured alike.
+
+Imported inside `run` only.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from worker.catalog import PruningMethod
+from worker.core.checkpoint import snapshot
+from worker.core.coding import decode_network, encode_network
+from worker.core.models import build_model, shrink_widths
+from worker.core.quantization.deploy import build_integer_model
+from worker.core.training import evaluate, get_device
+from worker.jobs.candidates import Candidate
+from worker.jobs.products import Stage
+from worker.jobs.shrinking import Rung, Shrinker
+from worker.jobs.steps import keep_step, rebuild_model
+
+LAST_PERCENT = 93.0
+SIZE_TRIALS = 4
+"""Widths tried until a small network's file is about as large as the chosen one."""
+SCRATCH_RATE = 0.05
+"""Learning rate of the small network's training from scratch."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A file that was not the aim. epochs: of training from the same start as the chosen one's; drops in points."""
+
+    name: str
+    num_bytes: int
+    sparsity: float
+    widths: tuple[int, ...]
+    epochs: int
+    validation_accuracy: float
+    test_accuracy: float
+    validation_drop: float
+    test_drop: float
+
+
+class Controls:
+    """Runs each for the epochs of the rungs that the chosen file has behind it."""
+
+    def __init__(self, shrinker: Shrinker, chosen: Candidate) -> None:
+        self.shrinker, self.chosen, self.baseline = shrinker, chosen, shrinker.baseline
+        rungs = [trained.rung for trained in shrinker.find_ancestry(chosen) if trained.rung is not None]
+        self.rungs = rungs or list(shrinker.plan.rungs)
+        self.quantized_epochs = sum(rung.epochs for rung in self.rungs)
+        self.stretch = (LAST_PERCENT - shrinker.ceiling) / 3
+
+    def measure(self, name: str, position: int, model: nn.Module, rungs: list[Rung], **how: Any) -> Control:
+        """Trains a float network quantized along `rungs`; position: among the controls."""
+        shrinker, plan, baseline = self.shrinker, self.shrinker.plan, self.baseline
+        quantized = shrinker.quantize(model, plan.bit_width, plan.activation_bit_width)
+        first = shrinker.ceiling + self.stretch * position
+        for number, rung in enumerate(rungs):
+            step = f"control-{position}-{number}"
+            marks = [first + self.stretch * share / len(rungs) for share in (number, number + 1)]
+            stage = Stage(
+                shrinker.context, f"control: {name}", marks[0], marks[1], series=f"control{position}_{number}_"
+            )
+            shrinker.train(quantized, rung, stage, step, **how)
+        encoded = shrinker.gallery.encode(f"control {name}", functools.partial(shrinker.extract, quantized))
+        network = decode_network(encoded.file)
+        integers = build_integer_model(network).to(get_device(baseline.model))
+        test = evaluate(integers, baseline.data, baseline.data.test).accuracy
+        return Control(
+            name=name,
+            num_bytes=len(encoded.file),
+            sparsity=encoded.sparsity,
+            widths=network.widths,
+            epochs=self.quantized_epochs,
+            validation_accuracy=encoded.accuracy,
+            test_accuracy=test,
+            validation_drop=baseline.drop(encoded.accuracy),
+            test_drop=100 * (baseline.test.accuracy - test),
+        )
+
+    def measure_unpruned(self) -> Control:
+        """The narrowed network for as many epochs at the same width, every weight kept."""
+        rungs = [replace(rung, sparsity=0.0) for rung in self.rungs]
+        return self.measure("not pruned", 0, self.shrinker.narrowed, rungs)
+
+    def measure_random(self) -> Control:
+        """The same schedule to the sparsity of the chosen file, but which weights go is drawn by lot."""
+        *rungs, last = self.rungs
+        rungs = [*rungs, replace(last, sparsity=max(last.sparsity, self.chosen.sparsity))]
+        return self.measure("pruned at random", 1, self.shrinker.narrowed, rungs, method=PruningMethod.RANDOM)
+
+    def measure_small(self) -> Control:
+        """A dense network of about the same bytes, first trained from scratch for as long as everything else took."""
+        shrinker = self.shrinker
+        epochs = shrinker.plan.narrow_epochs + self.quantized_epochs
+        small = self.build_small()
+        first = shrinker.ceiling + 2 * self.stretch
+        stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
+
+        def compute() -> dict[str, Any]:
+            shrinker.fit(small, epochs, SCRATCH_RATE, stage, keep_best=True)
+            return {"widths": list(self.small_widths), "state": snapshot(small)}
+
+        trained = rebuild_model(self.baseline, keep_step(shrinker.context.scratch, "control-2", compute))
+        control = self.measure("small dense", 2, trained, [replace(rung, sparsity=0.0) for rung in self.rungs])
+        return replace(control, epochs=epochs + self.quantized_epochs)
+
+    @functools.cached_property
+    def small_widths(self) -> tuple[int, ...]:
+        """Those whose file, still untrained, comes nearest to the chosen one's bytes."""
+        info, bits = self.baseline.info, self.shrinker.plan.bit_width
+        parameters = 8 * self.chosen.num_bytes // bits
+        tried: dict[tuple[int, ...], int] = {}
+        for _ in range(SIZE_TRIALS):
+            widths = shrink_widths(
+                info.architecture,
+                info.widths,
+                max_parameters=parameters,
+                input_shape=info.input_shape,
+                num_classes=len(info.class_names),
+            )
+            tried[widths] = len(encode_network(self.shrinker.extract(self.quantize(self.build(widths)))))
+            parameters = round(parameters * self.chosen.num_bytes / tried[widths])
+        return min(tried, key=lambda widths: abs(tried[widths] - self.chosen.num_bytes))
+
+    def build_small(self) -> nn.Module:
+        """Untrained."""
+        return self.build(self.small_widths)
+
+    def build(self, widths: tuple[int, ...]) -> nn.Module:
+        """A network of the baseline's kind with fresh weights."""
+        info = self.baseline.info
+        torch.manual_seed(self.shrinker.spec.seed)
+        model = build_model(info.architecture, widths, input_shape=info.input_shape, num_classes=len(info.class_names))
+        return model.to(get_device(self.baseline.model))
+
+    def quantize(self, model: nn.Module) -> nn.Module:
+        """At the widths of the plan."""
+        plan = self.shrinker.plan
+        return self.shrinker.quantize(model, plan.bit_width, plan.activation_bit_width)
+
+
+def measure_controls(shrinker: Shrinker, chosen: Candidate) -> list[Control]:
+    """The three, in the order of the class."""
+    controls = Controls(shrinker, chosen)
+    return [controls.measure_unpruned(), controls.measure_random(), controls.measure_small()]
