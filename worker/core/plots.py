@@ -7,7 +7,6 @@ and sparsity come in as fractions and are printed in percent; sizes come in byte
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,17 +70,8 @@ class BitWidthPoint:
     interval: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class AblationStep:
-    """A technique on top of those before it: the bytes it left, and the accuracy drop so far in points."""
-
-    technique: str
-    num_bytes: int
-    drop: float
-
-
 @contextmanager
-def _figure(path: Path, title: str, width: float, height: float) -> Iterator[Figure]:
+def open_figure(path: Path, title: str, width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches, styled, and written to `path` at the end."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -97,16 +87,18 @@ def _percent() -> PercentFormatter:
     return PercentFormatter(100, symbol=" %")
 
 
-def _signed(points: float) -> str:
+def format_signed(points: float) -> str:
+    """Two places, with a sign that is a minus."""
     return f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _kb(num_bytes: float) -> str:
+def format_kb(num_bytes: float) -> str:
+    """KB of 1024 bytes, three digits that count."""
     kb = num_bytes / 1024
     return f"{kb:,.0f} KB" if kb >= 100 else f"{kb:.1f} KB" if kb >= 10 else f"{kb:.2f} KB"
 
 
-def _kb_axis(axis: Any, lowest: float, highest: float, most: int = 13) -> None:
+def lay_kb_axis(axis: Any, lowest: float, highest: float, most: int = 13) -> None:
     """Powers of two as ticks of a logarithmic axis in bytes, at most so many of them."""
     exponents = range(int(np.floor(np.log2(lowest))), int(np.ceil(np.log2(highest))) + 1)
     stride = -(-len(exponents) // most)
@@ -133,7 +125,7 @@ def plot_training_curves(
     """
     epochs = _column(history, "epoch")
     best = next(row["validation_accuracy"] for row in history if row["epoch"] == best_epoch)
-    with _figure(path, title, 9.6, 4.0) as figure:
+    with open_figure(path, title, 9.6, 4.0) as figure:
         left, right = figure.subplots(1, 2)
         for axes, measure, factor in ((left, "loss", 1.0), (right, "accuracy", 100.0)):
             for split, colour, marker, dash in (("train", BLUE, "o", "-"), ("validation", VERMILION, "s", "--")):
@@ -159,7 +151,7 @@ def plot_confusion_matrix(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     accuracy = float(np.trace(counts)) / max(int(counts.sum()), 1)
     side = 2.9 + 0.56 * len(class_names)
-    with _figure(path, title, side + 0.7, side) as figure:
+    with open_figure(path, title, side + 0.7, side) as figure:
         axes = figure.subplots()
         # A square root, so that the few mistakes are seen beside a diagonal near 100 %.
         image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
@@ -198,7 +190,7 @@ def plot_sparsity_curve(
     The axis counts in 1 / density: from 90 to 95 % is as far as from 95 to 97.5 %, since each halves what is kept.
     """
     highest = max(sparsity for points in curves.values() for sparsity, _ in points)
-    with _figure(path, title, 10.4, 5.0) as figure:
+    with open_figure(path, title, 10.4, 5.0) as figure:
         left, right = figure.subplots(1, 2)
         for axes in (left, right):
             for (label, points), colour, marker in zip(curves.items(), SERIES, MARKERS, strict=False):
@@ -243,7 +235,7 @@ def plot_layer_sparsity(
     path: Path, names: Sequence[str], sparsities: Sequence[float], *, total: float, title: str = "Sparsity by layer"
 ) -> None:
     """The sparsity (fraction) of each layer, in the network's order; total: of all weights together."""
-    with _figure(path, title, 8.0, 1.7 + 0.42 * len(names)) as figure:
+    with open_figure(path, title, 8.0, 1.7 + 0.42 * len(names)) as figure:
         axes = figure.subplots()
         rows = range(len(names))
         axes.barh(rows, [100] * len(names), color="#EFEFEF", height=0.62)
@@ -268,7 +260,7 @@ def plot_bit_widths(
     ordered = sorted(rows, key=lambda row: row.bit_width, reverse=True)
     places = range(len(ordered))
     labels = [f"{row.bit_width} bit" for row in ordered]
-    with _figure(path, title, 9.6, 4.0) as figure:
+    with open_figure(path, title, 9.6, 4.0) as figure:
         left, right = figure.subplots(1, 2)
         for place, row in zip(places, ordered, strict=True):
             low, high = row.interval or (row.accuracy, row.accuracy)
@@ -290,7 +282,7 @@ def plot_bit_widths(
         left.set_xticks(
             places,
             [
-                f"{label}\n{100 * row.accuracy:.2f} %\n{_signed(100 * (row.accuracy - baseline))} points"
+                f"{label}\n{100 * row.accuracy:.2f} %\n{format_signed(100 * (row.accuracy - baseline))} points"
                 for label, row in zip(labels, ordered, strict=True)
             ],
         )
@@ -299,7 +291,7 @@ def plot_bit_widths(
         right.bar(places, [row.num_bytes / 1024 for row in ordered], color=SKY, width=0.62)
         for place, row in zip(places, ordered, strict=True):
             right.annotate(
-                _kb(row.num_bytes), (place, row.num_bytes / 1024), xytext=(0, 3), textcoords="offset points",
+                format_kb(row.num_bytes), (place, row.num_bytes / 1024), xytext=(0, 3), textcoords="offset points",
                 ha="center", fontsize=8.5,
             )  # fmt: skip
         right.set_title("Size")
@@ -313,7 +305,7 @@ def plot_size_ledger(path: Path, entries: Mapping[str, int], *, title: str = "Si
     """entries: measure → bytes, `float32` among them: every ratio is against it."""
     reference = entries["float32"]
     ordered = sorted(entries.items(), key=lambda entry: -entry[1])
-    with _figure(path, title, 8.4, 1.7 + 0.46 * len(ordered)) as figure:
+    with open_figure(path, title, 8.4, 1.7 + 0.46 * len(ordered)) as figure:
         axes = figure.subplots()
         rows = range(len(ordered))
         smallest = ordered[-1][1]
@@ -323,9 +315,9 @@ def plot_size_ledger(path: Path, entries: Mapping[str, int], *, title: str = "Si
         axes.set_xscale("log")
         axes.set_xlim(lowest, reference * (reference / lowest) ** 0.30)
         for row, (_, num_bytes) in zip(rows, ordered, strict=True):
-            text = f"{_kb(num_bytes)}   {reference / num_bytes:,.1f}×"
+            text = f"{format_kb(num_bytes)}   {reference / num_bytes:,.1f}×"
             axes.annotate(text, (num_bytes, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
-        _kb_axis(axes.xaxis, lowest, reference)
+        lay_kb_axis(axes.xaxis, lowest, reference)
         axes.set_yticks(rows, [name for name, _ in ordered])
         axes.invert_yaxis()
         axes.set_xlabel("bytes, logarithmic (1 KB = 1024 bytes); × is how much smaller than float32")
@@ -343,7 +335,7 @@ def plot_front(
 ) -> None:
     """(bytes, accuracy) of everything tried, its front, the lowest accuracy allowed, and the point chosen."""
     ordered = sorted(front)
-    with _figure(path, title, 8.0, 4.8) as figure:
+    with open_figure(path, title, 8.0, 4.8) as figure:
         axes = figure.subplots()
         axes.scatter(
             [num_bytes for num_bytes, _ in points], [100 * accuracy for _, accuracy in points],
@@ -360,53 +352,16 @@ def plot_front(
         if chosen is not None:
             axes.plot(
                 [chosen[0]], [100 * chosen[1]], marker="*", markersize=17, color=VERMILION, markeredgecolor="white",
-                linestyle="none", zorder=4, label=f"chosen: {_kb(chosen[0])} at {100 * chosen[1]:.2f} %",
+                linestyle="none", zorder=4, label=f"chosen: {format_kb(chosen[0])} at {100 * chosen[1]:.2f} %",
             )  # fmt: skip
         sizes = [num_bytes for num_bytes, _ in (*points, *front)]
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.15, max(sizes) * 1.15)
-        _kb_axis(axes.xaxis, min(sizes) / 1.15, max(sizes) * 1.15)
+        lay_kb_axis(axes.xaxis, min(sizes) / 1.15, max(sizes) * 1.15)
         axes.set_xlabel("bytes on disk, logarithmic (1 KB = 1024 bytes)")
         axes.set_ylabel("accuracy")
         axes.yaxis.set_major_formatter(_percent())
         axes.legend(loc="lower right")
-
-
-def plot_ablation(path: Path, steps: Sequence[AblationStep], *, max_drop: float, title: str) -> None:
-    """A waterfall: what is left of the bytes after each technique, and beside it the drop on validation so far."""
-    sizes = [step.num_bytes for step in steps]
-    lowest = 2.0 ** np.floor(np.log2(min(sizes) / 2))
-    rows = range(len(steps))
-    with _figure(path, title, 11.0, 1.9 + 0.42 * len(steps)) as figure:
-        left, right = figure.subplots(1, 2, width_ratios=(2.4, 1), sharey=True)
-        colours = [QUIET, *[BLUE] * (len(steps) - 2), VERMILION]
-        left.barh(rows, [size - lowest for size in sizes], left=lowest, color=colours, height=0.6)
-        for row, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
-            left.barh(
-                row, max(0, before - after), left=after, color="none", edgecolor=QUIET, hatch="////", linewidth=0.6,
-                height=0.6,
-            )  # fmt: skip
-        for row, size in enumerate(sizes):
-            before = sizes[max(0, row - 1)]
-            text = _kb(size) + (f"   {_signed(100 * (size - before) / before)} %" if row else "")
-            left.annotate(
-                text, (max(before, size), row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
-            )
-        left.set_xscale("log")
-        left.set_xlim(lowest, max(sizes) * (max(sizes) / lowest) ** 0.32)
-        _kb_axis(left.xaxis, lowest, max(sizes), most=7)
-        left.set_yticks(rows, [step.technique for step in steps])
-        left.invert_yaxis()
-        left.set_xlabel("bytes, logarithmic (1 KB = 1024 bytes); hatched: saved")
-        right.plot([step.drop for step in steps], rows, color=BLUE, marker="o")
-        right.axvline(
-            max_drop, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)), label=f"limit: {max_drop:g}"
-        )  # fmt: skip
-        right.set_xlabel("drop on validation (points)")
-        right.margins(x=0.15)
-        right.legend(loc="upper right")
-        for axes in (left, right):
-            axes.grid(visible=False, axis="y")
 
 
 def plot_quantization_curves(
@@ -417,7 +372,7 @@ def plot_quantization_curves(
     title: str = "Quantization-aware training",
 ) -> None:
     """histories: bit width → rows of `epoch`, `train_loss`, `validation_accuracy` (fraction)."""
-    with _figure(path, title, 9.6, 4.0) as figure:
+    with open_figure(path, title, 9.6, 4.0) as figure:
         left, right = figure.subplots(1, 2)
         for width, colour, marker in zip(sorted(histories, reverse=True), SERIES, MARKERS, strict=False):
             epochs = _column(histories[width], "epoch")

@@ -32,6 +32,7 @@ class CompressSpec(JobSpec):
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
     from worker.core import plots
+    from worker.core.plots_ablation import AblationStep, plot_ablation
     from worker.jobs.ablation import measure_ablation
     from worker.jobs.candidates import choose_candidate, find_front
     from worker.jobs.controls import measure_controls
@@ -61,9 +62,9 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         chosen=(chosen.num_bytes, chosen.accuracy),
         title="Every candidate: bytes of the file against validation accuracy",
     )
-    plots.plot_ablation(
+    plot_ablation(
         context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
-        [plots.AblationStep(row.technique, row.bytes_after, row.drop_after) for row in ablation],
+        [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in ablation],
         max_drop=spec.max_accuracy_drop,
         title="What each technique bought, on top of those above it",
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from worker.core import plots
+from worker.core.plots_ablation import AblationStep, plot_ablation
 
 EPOCHS = [
     {
@@ -34,6 +35,16 @@ PLOTS: dict[str, Callable[[Path], None]] = {
     ),
     "confusion matrix with a class nobody has": lambda path: plots.plot_confusion_matrix(
         path, [[0, 0], [3, 5]], ["no", "yes"], title="test"
+    ),
+    "ablation": lambda path: plot_ablation(
+        path,
+        [
+            AblationStep("float32 checkpoint", 1_689_651, 0.0),
+            AblationStep("a technique whose name takes nearly half the width of a page", 14_500, 0.2),
+            AblationStep("one that buys nothing", 14_520, -0.1),
+        ],
+        max_drop=1.0,
+        title="What each technique bought",
     ),
     "sparsity of one search": lambda path: plots.plot_sparsity_curve(
         path, {"one-shot": ONE_SHOT}, baseline=0.931, max_drop=1.0, chosen={"one-shot": 0.5}
