@@ -25,7 +25,7 @@ from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, fit
 from worker.jobs.base import JobContext
-from worker.jobs.candidates import Candidate, Gallery
+from worker.jobs.candidates import ROUNDED_SAFETY, Candidate, Gallery
 from worker.jobs.compress import CompressSpec
 from worker.jobs.products import Baseline, Stage
 from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
@@ -124,7 +124,8 @@ class Shrinker:
         self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, 3)
         self.climb_while_safe(self.quantize(self.narrowed, self.plan.bit_width, self.plan.activation_bit_width))
         candidates = [trained.candidate for trained in self.trained]
-        if self.start.candidate.safe:
+        room = (1 - ROUNDED_SAFETY) * self.spec.max_accuracy_drop
+        if self.baseline.allows(self.start.candidate.accuracy, room):
             candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate, self.ceiling)
         return candidates
 
