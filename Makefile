@@ -15,7 +15,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test check format lint types contracts backup restore storm bench fuzz lock clean
+.PHONY: help setup demo study serve test check format lint types contracts backup restore storm bench rivals fuzz lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,10 @@ bench: $(STAMP) ## measure speed; writes tests/benchmarks/results/
 		name=$$(basename $$file .py); echo "== $$name"; $(PY) -m tests.benchmarks.$$name || exit 1; \
 	done
 
+rivals: $(STAMP) ## our jobs and other tools on one checkpoint, each tool in its own environment; MODEL=… to bring one
+	@$(PY) -m tests.benchmarks.rivals $(if $(MODEL),--model "$(MODEL)") $(if $(JOBS),--jobs "$(JOBS)") \
+		$(if $(TOOLS),--tools $(TOOLS))
+
 fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0); KEY=1: with API keys on
 	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(SEED) $(if $(KEY),--key)
 
@@ -81,6 +85,10 @@ lock: ## the lock files from pyproject.toml (needs uv); the images' two are part
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock
 	$(UV_COMPILE) --constraint requirements.lock -o requirements-api.lock
 	$(UV_COMPILE) --constraint requirements.lock --extra worker -o requirements-worker.lock
+	cd tests/benchmarks/rivals/locks && for file in *.in; do \
+		uv pip compile $$file --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+			-o $${file%.in}.lock || exit 1; \
+	done
 
 clean: ## remove the environment, the caches and the demo's data; never a server's
 	rm -rf $(VENV) .tonok/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

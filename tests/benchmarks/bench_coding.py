@@ -1,13 +1,16 @@
 """Bytes and speed of the compressed file's weights, beside DeepCABAC (nncodec) on the same integers.
 
-nncodec needs an environment of its own (it pins an older NumPy): install it anywhere and name that environment's Python
-in NNCODEC_PYTHON. Without it the comparison is left out. Arguments: .npz files whose int8 arrays w0, w1, … are the
-layers of a network; without arguments a synthetic network is measured.
+nncodec needs an environment of its own (it pins an older NumPy): name its Python in NNCODEC_PYTHON, or let the rivals'
+benchmark make one. Without it the comparison is left out. Arguments: .npz files whose int8 arrays w0, w1, … are the
+layers of a network, or .tonok files; without arguments a synthetic network is measured. Rounds alternate, so that a
+drift of the machine hits both alike; times are the process's own.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,29 +21,56 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.record import write_result
+from tests.benchmarks.record import CHECKOUT, write_result
+from tests.benchmarks.rivals.page import write_page
 from tests.worker.core.coding.networks import build_layer, build_network, build_weight
 from worker.core.coding import compute_entropy_bytes, decode_network, encode_network
 from worker.core.coding.ledger import compute_weight_entropy_bits
 from worker.core.integer import IntegerNetwork
 
+ROUNDS = 3
+ENVIRONMENT = CHECKOUT / ".tonok" / "rivals" / "environments" / "nncodec" / "bin" / "python"
+
 DEEPCABAC = """
+import json
 import sys
+import time
 import numpy as np
 from nncodec.extensions import deepCABAC
 from nncodec.nnc_core.hdsp.hdsp_tool import HDSP_OPTS_OFF
 
-def measure(weight, scan_order, num_greater_flags, optimize):
+DEFAULT = (0, 11, 1)
+
+def encode(weight, scan_order, num_greater_flags, optimize):
     encoder = deepCABAC.Encoder()
     encoder.initCtxModels(num_greater_flags, optimize)
     skipped = np.zeros(len(weight), np.int32)
     encoder.encodeLayer(weight, 0, scan_order, 1, 0, 0, skipped, *HDSP_OPTS_OFF(), 0, 0)
-    return len(encoder.finish().tobytes())
+    return encoder.finish()
+
+def decode(stream, shape, scan_order, num_greater_flags):
+    decoder = deepCABAC.Decoder()
+    decoder.setStream(stream)
+    decoder.initCtxModels(num_greater_flags)
+    weight = np.zeros(shape, np.int32)
+    decoder.decodeLayer(weight, 0, scan_order, 1, 0, *HDSP_OPTS_OFF(), 0, 0)
+    decoder.finish()
+    return weight
 
 with np.load(sys.argv[1]) as arrays:
     layers = [np.ascontiguousarray(arrays[name], np.int32) for name in arrays.files]
+started = time.process_time()
+default = [encode(weight, *DEFAULT) for weight in layers]
+encoded = time.process_time()
+decoded = [decode(stream, weight.shape, *DEFAULT[:2]) for stream, weight in zip(default, layers)]
+ended = time.process_time()
+assert all(np.array_equal(one, other) for one, other in zip(decoded, layers))
 choices = [(order, flags, optimize) for order in range(5) for flags in (1, 2, 4, 10) for optimize in (0, 1)]
-print(sum(min(measure(weight, *choice) for choice in choices) for weight in layers))
+best = [min((encode(weight, *choice) for choice in choices), key=len) for weight in layers]
+print(json.dumps({
+    "bytes": sum(map(len, best)), "default_bytes": sum(map(len, default)),
+    "encode_s": encoded - started, "decode_s": ended - encoded, "search_s": time.process_time() - ended,
+}))
 """
 
 
@@ -55,48 +85,84 @@ def build_synthetic() -> IntegerNetwork:
 
 
 def load_network(path: Path) -> IntegerNetwork:
-    """The int8 arrays of the file, in the order of their names, with floats made up."""
+    """A compressed file, or the int8 arrays of an .npz file in the order of their names, with floats made up."""
+    if path.suffix == ".tonok":
+        return decode_network(path.read_bytes())
     with np.load(path) as arrays:
         weights = [arrays[name] for name in sorted(arrays.files) if arrays[name].dtype == np.int8]
     width = max(int(np.abs(weight.astype(int)).max()).bit_length() for weight in weights) + 1
     return build_network(*(build_layer(f"layer{i}", weight, min(width, 8)) for i, weight in enumerate(weights)))
 
 
-def measure_deepcabac(python: str, network: IntegerNetwork) -> int:
-    """Bytes of all layers, each at its best scan order and number of flags."""
+def find_nncodec() -> str | None:
+    """A Python that has nncodec."""
+    named = os.environ.get("NNCODEC_PYTHON")
+    return named or (str(ENVIRONMENT) if ENVIRONMENT.exists() else None)
+
+
+def run_deepcabac(python: str, network: IntegerNetwork) -> dict[str, float]:
+    """Bytes of all layers, by its default settings and each at its best scan order and number of flags, and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layers.npz"
         np.savez(path, *(layer.weight for layer in network.layers))
         done = subprocess.run([python, "-c", DEEPCABAC, str(path)], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
-def measure(network: IntegerNetwork, nncodec_python: str | None) -> dict[str, Any]:
-    """The weights' share of a file is the file less the same file with all weights zero."""
+def measure_ours(network: IntegerNetwork) -> dict[str, float]:
+    """Bytes of the file, and seconds for it and back."""
     started = time.process_time()
     data = encode_network(network)
     encoded = time.process_time()
     decode_network(data)
-    decoded = time.process_time()
+    return {"bytes": len(data), "encode_s": encoded - started, "decode_s": time.process_time() - encoded}
+
+
+def compute_speeds(rounds: list[dict[str, float]], num_weights: int, *, steps: tuple[str, ...]) -> dict[str, float]:
+    """Median MB/s of each step: of the integers, one byte each, and of the float32 they stand for."""
+    speeds = {}
+    for step in steps:
+        seconds = statistics.median(one[f"{step}_s"] for one in rounds)
+        speeds[f"{step}_mb_per_s"] = round(num_weights / seconds / 1e6, 4)
+        speeds[f"{step}_float32_mb_per_s"] = round(4 * num_weights / seconds / 1e6, 4)
+    return speeds
+
+
+def measure(network: IntegerNetwork, nncodec_python: str | None) -> dict[str, Any]:
+    """The weights' share of a file is the file less the same file with all weights zero."""
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(measure_ours(network))
+        if nncodec_python:
+            theirs.append(run_deepcabac(nncodec_python, network))
     empty = [replace(layer, weight=np.zeros_like(layer.weight)) for layer in network.layers]
     num_weights = sum(layer.weight.size for layer in network.layers)
+    file_bytes = int(ours[0]["bytes"])
     numbers: dict[str, Any] = {
         "weights": num_weights,
-        "file_bytes": len(data),
-        "weight_bytes": len(data) - len(encode_network(replace(network, layers=tuple(empty)))),
+        "file_bytes": file_bytes,
+        "weight_bytes": file_bytes - len(encode_network(replace(network, layers=tuple(empty)))),
         "order_0_weight_bytes": round(sum(compute_weight_entropy_bits(layer) for layer in network.layers) / 8),
         "order_0_bytes": round(compute_entropy_bytes(network)),
-        # Per byte of int8 weights.
-        "encode_mb_per_s": round(num_weights / (encoded - started) / 1e6, 4),
-        "decode_mb_per_s": round(num_weights / (decoded - encoded) / 1e6, 4),
+        **compute_speeds(ours, num_weights, steps=("encode", "decode")),
     }
-    if nncodec_python:
-        numbers["deepcabac_weight_bytes"] = measure_deepcabac(nncodec_python, network)
+    if theirs:
+        speeds = compute_speeds(theirs, num_weights, steps=("encode", "decode", "search"))
+        numbers |= {
+            "deepcabac_weight_bytes": int(theirs[0]["bytes"]),
+            "deepcabac_default_weight_bytes": int(theirs[0]["default_bytes"]),
+            **{f"deepcabac_{name}": speed for name, speed in speeds.items()},
+            **{
+                f"{step}_speed_ratio": round(numbers[f"{step}_mb_per_s"] / speeds[f"{step}_mb_per_s"], 5)
+                for step in ("encode", "decode")
+            },
+        }
     return numbers
 
 
 def main() -> None:
-    nncodec_python = os.environ.get("NNCODEC_PYTHON")
+    nncodec_python = find_nncodec()
     if not nncodec_python:
         print("NNCODEC_PYTHON names no Python with nncodec: DeepCABAC is left out.")
     networks = {Path(name).stem: load_network(Path(name)) for name in sys.argv[1:]} or {"synthetic": build_synthetic()}
@@ -104,7 +170,9 @@ def main() -> None:
     for name, network in networks.items():
         results[name] = measure(network, nncodec_python)
         print(name, *(f"{key}={value}" for key, value in results[name].items()))
-    print(write_result("coding", results, seeds=[1, 2, 3, 4], conditions={"clock": "process time"}))
+    conditions = {"clock": "process time", "rounds": ROUNDS, "nncodec": bool(nncodec_python)}
+    print(write_result("coding", results, seeds=[1, 2, 3, 4], conditions=conditions))
+    write_page()
 
 
 if __name__ == "__main__":

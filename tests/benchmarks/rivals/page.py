@@ -1,0 +1,159 @@
+"""The records → the tables and the figure of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from tests.benchmarks.record import CHECKOUT, RESULTS
+from tests.benchmarks.rivals.collect import NAMES, Row
+from worker.core import plots
+
+PAGE = CHECKOUT / "docs" / "benchmarks.md"
+FIGURE = CHECKOUT / "docs" / "benchmarks-rivals.png"
+RECORDS = {name: RESULTS / f"{name}.json" for name in ("rivals", "coding")}
+"""The page's tables by the name of their record, which is also the name of their place in the page."""
+_CODERS = (
+    ("Tonok", "weight_bytes", "encode", "decode"),
+    ("DeepCABAC, by default", "deepcabac_default_weight_bytes", "deepcabac_encode", "deepcabac_decode"),
+    ("DeepCABAC, searched", "deepcabac_weight_bytes", "deepcabac_search", "deepcabac_decode"),
+)
+"""Name, and of a record's numbers: the bytes, and the speeds of encoding and decoding."""
+_MARKS = {
+    "tonok": (plots.BLUE, "o"),
+    "brevitas": (plots.VERMILION, "s"),
+    "nncf": (plots.GREEN, "^"),
+    "torch_pruning": (plots.PURPLE, "D"),
+    "onnxruntime": (plots.ORANGE, "v"),
+    "nncodec": (plots.BLACK, "P"),
+}
+
+
+def render_tables() -> dict[str, str]:
+    """Name → Markdown of each record as `write_result` keeps it."""
+    render = {"rivals": render_rivals, "coding": render_coding}
+    return {name: render[name](json.loads(path.read_text(encoding="utf-8"))) for name, path in RECORDS.items()}
+
+
+def render_rivals(record: Mapping[str, Any]) -> str:
+    """A row for each artifact, and one for each tool that failed."""
+    numbers, machine = record["numbers"], record["machine"]
+    rows = [Row.from_json(told) for told in numbers["rows"]]
+    reference = next(row for row in rows if row.variant == "float32" and row.tool == "tonok")
+    threads = record["conditions"]["threads"]
+    measured = (
+        f"{_describe(record)}, {threads} thread{'' if threads == 1 else 's'}, seed {record['seeds'][0]}, "
+        f"torch {machine['packages']['torch']}."
+    )
+    lines = [
+        measured,
+        "",
+        "| Tool | What | File | Epochs | Bytes | + zstd | × smaller | Test % | Drop |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        tool = NAMES[row.tool] + (f" {numbers['versions'][row.tool]}" if row.tool in numbers["versions"] else "")
+        smallest = min(row.num_bytes, row.zstd_bytes)
+        lines.append(
+            f"| {tool} | {row.variant} | {row.artifact} | {row.epochs} "
+            f"| {row.num_bytes:,} | {row.zstd_bytes:,} | {reference.num_bytes / smallest:.1f} "
+            f"| {100 * row.accuracy:.2f} | {row.drop:.2f} |"
+        )
+    lines += [f"| {NAMES[tool]} | failed: {reason} | | | | | | | |" for tool, reason in numbers["failures"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def render_coding(record: Mapping[str, Any]) -> str:
+    """For each network a row for each coder that was measured."""
+    lines = [
+        f"{_describe(record)}.",
+        "",
+        "| Integers of | Coder | Bytes of weights | Encode MB/s | Decode MB/s | as float32: encode | decode |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, numbers in record["numbers"].items():
+        for coder, size, *steps in _CODERS:
+            if size in numbers:
+                speeds = [numbers[f"{step}{unit}_mb_per_s"] for unit in ("", "_float32") for step in steps]
+                cells = [name, coder, f"{numbers[size]:,}", *(f"{speed:.3g}" for speed in speeds)]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_page() -> None:
+    """Puts the tables of the records into the page, and draws the figure beside it."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, table in render_tables().items():
+        text = _find_block(name).sub(lambda block, table=table: f"{block[1]}{table}{block[3]}", text)
+    PAGE.write_text(text, encoding="utf-8")
+    record = json.loads(RECORDS["rivals"].read_text(encoding="utf-8"))
+    draw([Row.from_json(told) for told in record["numbers"]["rows"]], FIGURE)
+
+
+def read_tables() -> dict[str, str]:
+    """The tables as they stand in the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    return {name: found[2] for name in RECORDS if (found := _find_block(name).search(text)) is not None}
+
+
+def _find_block(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*)(<!-- /{name} -->)", re.DOTALL)
+
+
+def _describe(record: Mapping[str, Any]) -> str:
+    machine = record["machine"]
+    return (
+        f"Measured {record['measured_at'][:10]} at commit `{record['commit']}` on an {machine['processor']}, "
+        f"{machine['cores']} cores"
+    )
+
+
+def choose_smallest(rows: Iterable[Row]) -> list[Row]:
+    """Of each variant the artifact that is smallest once zstd has been at it."""
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        known = best.get((row.tool, row.variant))
+        if known is None or row.zstd_bytes < known.zstd_bytes:
+            best[row.tool, row.variant] = row
+    return list(best.values())
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Test accuracy against bytes: filled as shipped, hollow after zstd, a line between the two."""
+    chosen = choose_smallest(rows)
+    reference = next(row for row in chosen if row.variant == "float32" and row.tool == "tonok")
+    with plots._figure(path, "The same checkpoint through each tool", 9.6, 5.8) as figure:
+        axes: Axes = figure.subplots()
+        for tool, (colour, marker) in _MARKS.items():
+            mine = [row for row in chosen if row.tool == tool]
+            for row in mine:
+                place = 100 * row.accuracy
+                axes.plot([row.num_bytes, row.zstd_bytes], [place, place], color=colour, linewidth=1.0, zorder=2)
+                axes.plot(
+                    row.zstd_bytes, place, marker=marker, color="white", markeredgecolor=colour, markersize=6, zorder=3
+                )
+                axes.plot(row.num_bytes, place, marker=marker, color=colour, markersize=7, zorder=4)
+                axes.annotate(
+                    row.variant, (min(row.num_bytes, row.zstd_bytes), place), xytext=(0, 7),
+                    textcoords="offset points", ha="center", fontsize=7.5, color=colour,
+                )  # fmt: skip
+            if mine:
+                axes.plot([], [], marker=marker, color=colour, linestyle="none", label=NAMES[tool])
+        axes.plot([], [], marker="o", color="white", markeredgecolor=plots.QUIET, linestyle="none", label="+ zstd")
+        axes.axhline(
+            100 * reference.accuracy - 1, color=plots.QUIET, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1,
+            label="one point below float32",
+        )  # fmt: skip
+        sizes = [size for row in chosen for size in (row.num_bytes, row.zstd_bytes)]
+        axes.set_xscale("log")
+        axes.set_xlim(min(sizes) / 1.4, max(sizes) * 1.4)
+        plots._kb_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
+        axes.set_xlabel("bytes on disk, logarithmic (1 KB = 1024 bytes); filled: as shipped, hollow: + zstd")
+        axes.set_ylabel("accuracy on test")
+        axes.yaxis.set_major_formatter(plots._percent())
+        axes.legend(loc="lower right")
