@@ -105,7 +105,12 @@ def main() -> None:
             "failures": read_failures(task),
         },
         seeds=[task.seed],
-        conditions={"threads": arguments.threads, "checkpoint": task.folder.name, "zstd": "level 22"},
+        conditions={
+            "threads": arguments.threads,
+            "checkpoint": task.folder.name,
+            "zstd": "level 22",
+            "our_jobs": "a service's, where it had done them, the others run here" if arguments.jobs else "run here",
+        },
     )
     write_page()
     print(f"written to {path.name} and docs/benchmarks.md")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 from tests.benchmarks.record import CHECKOUT, RESULTS
 from tests.benchmarks.rivals.collect import NAMES, Row
@@ -32,6 +33,17 @@ _MARKS = {
     "onnxruntime": (plots.ORANGE, "v"),
     "nncodec": (plots.BLACK, "P"),
 }
+_PLACES = (
+    (0, 6, "center", "bottom"),
+    (0, -6, "center", "top"),
+    (-8, 0, "right", "center"),
+    (8, 0, "left", "center"),
+    (-8, 9, "right", "center"),
+    (8, 9, "left", "center"),
+    (-8, -9, "right", "center"),
+    (8, -9, "left", "center"),
+)
+"""Where a label may stand, in points from its marker, and which of its sides points there."""
 
 
 def render_tables() -> dict[str, str]:
@@ -48,7 +60,7 @@ def render_rivals(record: Mapping[str, Any]) -> str:
     threads = record["conditions"]["threads"]
     measured = (
         f"{_describe(record)}, {threads} thread{'' if threads == 1 else 's'}, seed {record['seeds'][0]}, "
-        f"torch {machine['packages']['torch']}."
+        f"torch {machine['packages']['torch']}. Our jobs: {record['conditions']['our_jobs']}."
     )
     lines = [
         measured,
@@ -64,7 +76,7 @@ def render_rivals(record: Mapping[str, Any]) -> str:
             f"| {row.num_bytes:,} | {row.zstd_bytes:,} | {reference.num_bytes / smallest:.1f} "
             f"| {100 * row.accuracy:.2f} | {row.drop:.2f} |"
         )
-    lines += [f"| {NAMES[tool]} | failed: {reason} | | | | | | | |" for tool, reason in numbers["failures"].items()]
+    lines += [f"| {NAMES[tool]} | not measured: {reason} | | | | | | | |" for tool, reason in numbers["failures"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -89,7 +101,10 @@ def write_page() -> None:
     """Puts the tables of the records into the page, and draws the figure beside it."""
     text = PAGE.read_text(encoding="utf-8")
     for name, table in render_tables().items():
-        text = _find_block(name).sub(lambda block, table=table: f"{block[1]}{table}{block[3]}", text)
+        found = _find_block(name).search(text)
+        if found is None:
+            raise LookupError(f"{PAGE.name} has no place for the table of {name}")
+        text = text[: found.start(2)] + table + text[found.end(2) :]
     PAGE.write_text(text, encoding="utf-8")
     record = json.loads(RECORDS["rivals"].read_text(encoding="utf-8"))
     draw([Row.from_json(told) for told in record["numbers"]["rows"]], FIGURE)
@@ -127,21 +142,18 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """Test accuracy against bytes: filled as shipped, hollow after zstd, a line between the two."""
     chosen = choose_smallest(rows)
     reference = next(row for row in chosen if row.variant == "float32" and row.tool == "tonok")
-    with plots._figure(path, "The same checkpoint through each tool", 9.6, 5.8) as figure:
+    sizes = [size for row in chosen for size in (row.num_bytes, row.zstd_bytes)]
+    with plots._figure(path, "The same checkpoint through each tool", 9.6, 6.2) as figure:
         axes: Axes = figure.subplots()
         for tool, (colour, marker) in _MARKS.items():
             mine = [row for row in chosen if row.tool == tool]
             for row in mine:
-                place = 100 * row.accuracy
-                axes.plot([row.num_bytes, row.zstd_bytes], [place, place], color=colour, linewidth=1.0, zorder=2)
+                height = 100 * row.accuracy
+                axes.plot([row.num_bytes, row.zstd_bytes], [height, height], color=colour, linewidth=1.0, zorder=2)
                 axes.plot(
-                    row.zstd_bytes, place, marker=marker, color="white", markeredgecolor=colour, markersize=6, zorder=3
+                    row.zstd_bytes, height, marker=marker, color="white", markeredgecolor=colour, markersize=6, zorder=3
                 )
-                axes.plot(row.num_bytes, place, marker=marker, color=colour, markersize=7, zorder=4)
-                axes.annotate(
-                    row.variant, (min(row.num_bytes, row.zstd_bytes), place), xytext=(0, 7),
-                    textcoords="offset points", ha="center", fontsize=7.5, color=colour,
-                )  # fmt: skip
+                axes.plot(row.num_bytes, height, marker=marker, color=colour, markersize=7, zorder=4)
             if mine:
                 axes.plot([], [], marker=marker, color=colour, linestyle="none", label=NAMES[tool])
         axes.plot([], [], marker="o", color="white", markeredgecolor=plots.QUIET, linestyle="none", label="+ zstd")
@@ -149,11 +161,36 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             100 * reference.accuracy - 1, color=plots.QUIET, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1,
             label="one point below float32",
         )  # fmt: skip
-        sizes = [size for row in chosen for size in (row.num_bytes, row.zstd_bytes)]
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.4, max(sizes) * 1.4)
+        axes.margins(y=0.1)
         plots._kb_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
         axes.set_xlabel("bytes on disk, logarithmic (1 KB = 1024 bytes); filled: as shipped, hollow: + zstd")
         axes.set_ylabel("accuracy on test")
         axes.yaxis.set_major_formatter(plots._percent())
         axes.legend(loc="lower right")
+        _label(axes, [row for row in chosen if row.variant != "float32" or row.tool == "tonok"], chosen)
+
+
+def _label(axes: Axes, labelled: Sequence[Row], marked: Sequence[Row]) -> None:
+    """Names the points, each where its name covers neither a marker nor another name."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # Places are known once the layout is.
+    to_display = axes.transData.transform
+    taken = [
+        Bbox.from_bounds(x - 6, y - 6, 12, 12)
+        for row in marked
+        for x, y in to_display([(size, 100 * row.accuracy) for size in (row.num_bytes, row.zstd_bytes)])
+    ]
+    for row in sorted(labelled, key=lambda row: row.zstd_bytes):
+        for x, y, sideways, upright in _PLACES:
+            text = axes.annotate(
+                row.variant, (row.zstd_bytes if x <= 0 else row.num_bytes, 100 * row.accuracy), xytext=(x, y),
+                textcoords="offset points", ha=sideways, va=upright, fontsize=7.5, color=_MARKS[row.tool][0],
+            )  # fmt: skip
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) or (x, y, sideways, upright) == _PLACES[-1]:
+                taken.append(box)
+                break
+            text.remove()

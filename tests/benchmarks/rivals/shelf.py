@@ -14,7 +14,7 @@ from worker.jobs import parse_spec
 from worker.jobs.base import JobSpec
 from worker.jobs.quantize import QuantizeSpec
 
-_PEOPLE = {"name": None, "labels": {}}
+_PEOPLE: dict[str, Any] = {"name": None, "labels": {}}
 """What of a spec is for people and changes no result."""
 
 
