@@ -76,7 +76,9 @@ def render_rivals(record: Mapping[str, Any]) -> str:
             f"| {row.num_bytes:,} | {row.zstd_bytes:,} | {reference.num_bytes / smallest:.1f} "
             f"| {100 * row.accuracy:.2f} | {row.drop:.2f} |"
         )
-    lines += [f"| {NAMES[tool]} | not measured: {reason} | | | | | | | |" for tool, reason in numbers["failures"].items()]
+    lines += [
+        f"| {NAMES[tool]} | not measured: {reason} | | | | | | | |" for tool, reason in numbers["failures"].items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -173,16 +175,16 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 
 def _label(axes: Axes, labelled: Sequence[Row], marked: Sequence[Row]) -> None:
-    """Names the points, each where its name covers neither a marker nor another name."""
+    """Names the points, each where its name covers neither a marker, nor a line, nor another name."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # Places are known once the layout is.
     to_display = axes.transData.transform
-    taken = [
-        Bbox.from_bounds(x - 6, y - 6, 12, 12)
-        for row in marked
-        for x, y in to_display([(size, 100 * row.accuracy) for size in (row.num_bytes, row.zstd_bytes)])
-    ]
+    taken = []
+    for row in marked:
+        (left, y), (right, _) = to_display([(size, 100 * row.accuracy) for size in (row.zstd_bytes, row.num_bytes)])
+        taken += [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x in (left, right)]
+        taken.append(Bbox.from_extents(min(left, right), y - 1, max(left, right), y + 1))
     for row in sorted(labelled, key=lambda row: row.zstd_bytes):
         for x, y, sideways, upright in _PLACES:
             text = axes.annotate(
