@@ -145,7 +145,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     chosen = choose_smallest(rows)
     reference = next(row for row in chosen if row.variant == "float32" and row.tool == "tonok")
     sizes = [size for row in chosen for size in (row.num_bytes, row.zstd_bytes)]
-    with plots._figure(path, "The same checkpoint through each tool", 9.6, 6.2) as figure:
+    with plots.open_figure(path, "The same checkpoint through each tool", 9.6, 6.2) as figure:
         axes: Axes = figure.subplots()
         for tool, (colour, marker) in _MARKS.items():
             mine = [row for row in chosen if row.tool == tool]
@@ -166,7 +166,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.4, max(sizes) * 1.4)
         axes.margins(y=0.1)
-        plots._kb_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
+        plots.lay_kb_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
         axes.set_xlabel("bytes on disk, logarithmic (1 KB = 1024 bytes); filled: as shipped, hollow: + zstd")
         axes.set_ylabel("accuracy on test")
         axes.yaxis.set_major_formatter(plots._percent())
