@@ -5,11 +5,13 @@ Differences of accuracy are called differences only where the interval of the di
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from worker.core.measure import compute_wilson_interval
 from worker.core.report import facts as names
-from worker.core.report.confusions import count_errors, rank_pairs
-from worker.core.report.evidence import Evidence, Model
+from worker.core.report.confusions import Pair, count_errors, rank_pairs
+from worker.core.report.evidence import Evidence, Measured, Model
 from worker.core.report.findings import Finding
 from worker.core.report.intervals import Order, compare, compute_difference_interval
 from worker.core.report.values import (
@@ -26,8 +28,10 @@ from worker.core.report.values import (
 
 SMALL_GAP, LARGE_GAP = 1.0, 4.0
 """Points between train and validation accuracy."""
-CONCENTRATED = 0.5
-"""Share of all mistakes that the five worst pairs make, from which on mistakes are called concentrated."""
+WORST_PAIRS, CONCENTRATED = 5, 0.5
+"""Share of all mistakes that so many pairs make, from which on mistakes are called concentrated."""
+NEARLY = 0.05
+"""Counts that differ by no more than this share of the larger are called about the same."""
 NOTABLE_F1 = 0.005
 
 
@@ -76,9 +80,7 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
     if not history:
         return findings
     best, source = baseline.result["best_epoch"], cite(baseline, "history")
-    last = history[-1]["epoch"]
-    shape = "still_improving" if best == last else "peaked"
-    findings.append(Finding(f"fit.{shape}", {"best": count(best), "epochs": count(last)}, source))
+    findings.append(_describe_end(baseline, source))
     row = next(row for row in history if row["epoch"] == best)
     gap = 100 * (row["train_accuracy"] - row["validation_accuracy"])
     size = "large" if gap > LARGE_GAP else "medium" if gap > SMALL_GAP else "small" if gap >= 0 else "negative"
@@ -91,35 +93,74 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
     return findings
 
 
+def _describe_end(baseline: Model, source: str) -> Finding:
+    """Whether more epochs promised more: only where the last one is distinguishably the best on validation.
+
+    A falling validation loss is no evidence of it: it goes up and down by chance too, and has no interval here.
+    """
+    history, best = baseline.result["history"], baseline.result["best_epoch"]
+    last = history[-1]["epoch"]
+    if best != last:
+        return Finding("fit.peaked", {"best": count(best), "epochs": count(last)}, source)
+    if len(history) == 1:
+        return Finding("fit.one_epoch", {}, source)
+    before = max(history[:-1], key=lambda row: row["validation_accuracy"])
+    rows, num_examples = (history[-1], before), baseline.validation.num_examples
+    final, earlier = (_measure_epoch(row, num_examples) for row in rows)
+    values = {
+        "epochs": count(last),
+        "accuracy": percent(final.accuracy),
+        "other": percent(earlier.accuracy),
+        "earlier": count(before["epoch"]),
+    }
+    is_better = compare(final, earlier) is Order.HIGHER
+    return Finding("fit.still_improving" if is_better else "fit.best_last", values, source)
+
+
+def _measure_epoch(row: Mapping[str, float], num_examples: int) -> Measured:
+    num_correct = round(row["validation_accuracy"] * num_examples)
+    interval = compute_wilson_interval(num_correct, num_examples)
+    return Measured(num_correct, num_examples, row["validation_loss"], interval)
+
+
 def analyse_classes(evidence: Evidence) -> list[Finding]:
     """Which classes the trained network knows best and least, and which it mistakes for which."""
     baseline, labels = evidence.baseline, evidence.class_names
+    errors = count_errors(baseline.matrix)
+    if errors == 0:
+        return analyse_confusions(baseline, labels)
     scores = {label: baseline.report[label]["f1-score"] for label in labels}
     best, worst = max(scores, key=lambda label: scores[label]), min(scores, key=lambda label: scores[label])
     source = cite(baseline, "classification_report")
-    findings = [
-        Finding(
-            "classes.extremes",
-            {
-                "best": class_name(best),
-                "best_f1": decimals(scores[best]),
-                "worst": class_name(worst),
-                "worst_f1": decimals(scores[worst]),
-            },
-            source,
-        )
-    ]
-    findings += analyse_confusions(baseline, labels)
-    row = baseline.report[worst]
-    lopsided = row["recall"] - row["precision"]
-    leaning = "recall" if lopsided < -0.01 else "precision" if lopsided > 0.01 else "both"
+    if round(scores[best] - scores[worst], 3) == 0:
+        return [Finding("classes.alike", {"f1": decimals(scores[best])}, source), *analyse_confusions(baseline, labels)]
     values = {
+        "best": class_name(best),
+        "best_f1": decimals(scores[best]),
         "worst": class_name(worst),
-        "precision": decimals(row["precision"]),
-        "recall": decimals(row["recall"]),
+        "worst_f1": decimals(scores[worst]),
     }
-    findings.append(Finding(f"classes.weak_{leaning}", values, source))
-    return findings
+    findings = [Finding("classes.extremes", values, source), *analyse_confusions(baseline, labels)]
+    return findings if errors == 1 else [*findings, _describe_weakest(baseline, worst, labels.index(worst))]
+
+
+def _describe_weakest(model: Model, name: str, label: int) -> Finding:
+    """Whether the class loses more pictures than it attracts, by the counts."""
+    matrix = model.matrix
+    lost = sum(matrix[label]) - matrix[label][label]
+    attracted = sum(row[label] for row in matrix) - matrix[label][label]
+    is_near = abs(lost - attracted) <= NEARLY * max(lost, attracted)
+    leaning = "equal" if lost == attracted else "both" if is_near else "recall" if lost > attracted else "precision"
+    values = {
+        "worst": class_name(name),
+        "precision": decimals(model.report[name]["precision"]),
+        "recall": decimals(model.report[name]["recall"]),
+        "lost": count(lost),
+    }
+    if leaning != "equal":
+        values["attracted"] = count(attracted)
+    source = f"{cite(model, 'classification_report')}; {cite(model, 'confusion_matrix')}"
+    return Finding(f"classes.weak_{leaning}", values, source)
 
 
 def analyse_confusions(model: Model, labels: tuple[str, ...]) -> list[Finding]:
@@ -129,17 +170,13 @@ def analyse_confusions(model: Model, labels: tuple[str, ...]) -> list[Finding]:
     if not pairs:
         return [Finding("classes.no_errors", {}, source)]
     first = pairs[0]
-    values = {
-        "one": class_name(first.one),
-        "other": class_name(first.other),
-        "forth": count(first.forth),
-        "back": count(first.back),
-        "total": count(first.total),
-        "errors": count(errors),
-        "share": percent(first.total / errors),
-    }
-    findings = [Finding("classes.pair", values, source)]
-    if len(pairs) >= 3:
+    if errors == 1:
+        values = {"one": class_name(first.one), "other": class_name(first.other)}
+        return [Finding("classes.one_error", values, source)]
+    tied = sum(pair.total == first.total for pair in pairs)
+    findings = [_name_first_pairs(pairs, tied, errors, source)]
+    # Whoever shares a place with a pair that is not named would be passed over in silence.
+    if tied == 1 and len(pairs) >= 3 and (len(pairs) == 3 or pairs[2].total > pairs[3].total):
         second, third = pairs[1:3]
         values = {
             "one": class_name(second.one),
@@ -150,12 +187,34 @@ def analyse_confusions(model: Model, labels: tuple[str, ...]) -> list[Finding]:
             "third_total": count(third.total),
         }
         findings.append(Finding("classes.next_pairs", values, source))
-    share = sum(pair.total for pair in pairs[:5]) / errors
-    shape = "concentrated" if share >= CONCENTRATED else "spread"
     possible = len(labels) * (len(labels) - 1) // 2
+    if CONCENTRATED * possible <= WORST_PAIRS:
+        return findings  # Of so few pairs, five have most of the mistakes however they are spread.
+    if len(pairs) <= WORST_PAIRS:
+        values = {"pairs": count(len(pairs)), "possible": count(possible)}
+        return [*findings, Finding("classes.few_pairs", values, source)]
+    share = sum(pair.total for pair in pairs[:WORST_PAIRS]) / errors
+    shape = "concentrated" if share >= CONCENTRATED else "spread"
     values = {"share": percent(share), "possible": count(possible)}
-    findings.append(Finding(f"classes.{shape}", values, source))
-    return findings
+    return [*findings, Finding(f"classes.{shape}", values, source)]
+
+
+def _name_first_pairs(pairs: Sequence[Pair], tied: int, errors: int, source: str) -> Finding:
+    """The pair that is confused most, or those that share the place."""
+    first = pairs[0]
+    values = {
+        "one": class_name(first.one),
+        "other": class_name(first.other),
+        "total": count(first.total),
+        "errors": count(errors),
+    }
+    if tied == 1:
+        values |= {"forth": count(first.forth), "back": count(first.back), "share": percent(first.total / errors)}
+        return Finding("classes.pair" if first.forth > 1 else "classes.pair_once", values, source)
+    values |= {"second_one": class_name(pairs[1].one), "second_other": class_name(pairs[1].other)}
+    if tied == 2:
+        return Finding("classes.two_pairs", values, source)
+    return Finding("classes.many_pairs", values | {"pairs": count(tied)}, source)
 
 
 def analyse_final_classes(evidence: Evidence) -> list[Finding]:

@@ -22,9 +22,14 @@ SENTENCES = {
         "<low> to <high> %, lies below it."
     ),
     "fit.still_improving": (
-        "Validation accuracy was best in epoch <best> of <epochs>, the last one: the network was still improving when training "
-        "ended."
+        "Validation accuracy was best in the last of <epochs> epochs, and distinguishably so (<accuracy> % against <other> % in "
+        "epoch <earlier>, the best before it): the network was still improving when training ended."
     ),
+    "fit.best_last": (
+        "Validation accuracy was best in the last of <epochs> epochs (<accuracy> % against <other> % in epoch <earlier>, the best "
+        "before it), a lead that is not distinguishable: whether more epochs would have helped cannot be said."
+    ),
+    "fit.one_epoch": "The network was trained for a single epoch: whether more would have helped cannot be said.",
     "fit.peaked": (
         "Validation accuracy was best in epoch <best> of <epochs>; the later epochs brought nothing, and its weights were kept."
     ),
@@ -47,9 +52,25 @@ SENTENCES = {
     "classes.extremes": (
         "The network knows the class *<best>* best (F1 <best_f1>) and the class *<worst>* least (F1 <worst_f1>)."
     ),
+    "classes.alike": "To three decimals the network knows all classes equally well (F1 <f1>).",
     "classes.pair": (
         "*<one>* and *<other>* are confused most: <forth> pictures of *<one>* were taken for *<other>* and <back> the other way "
         "round, together <total> of <errors> mistakes (<share> %)."
+    ),
+    "classes.pair_once": (
+        "*<one>* and *<other>* are confused most: <forth> picture of *<one>* was taken for *<other>* and <back> the other way "
+        "round, together <total> of <errors> mistakes (<share> %)."
+    ),
+    "classes.two_pairs": (
+        "Two pairs are confused most, equally often (<total> of <errors> mistakes each): *<one>* and *<other>*, and *<second_one>* "
+        "and *<second_other>*."
+    ),
+    "classes.many_pairs": (
+        "<pairs> pairs are confused most, equally often (<total> of <errors> mistakes each), among them *<one>* and *<other>*, and "
+        "*<second_one>* and *<second_other>*."
+    ),
+    "classes.one_error": (
+        "A single picture of the test set was misclassified: one of *<one>* was taken for *<other>*."
     ),
     "classes.next_pairs": (
         "Next come *<one>* and *<other>* (<total>) and *<third_one>* and *<third_other>* (<third_total>)."
@@ -60,17 +81,23 @@ SENTENCES = {
     "classes.spread": (
         "Mistakes are spread out: the five worst of <possible> possible pairs account for only <share> % of them."
     ),
+    "classes.few_pairs": "All mistakes fall on <pairs> of <possible> possible pairs.",
     "classes.no_errors": "No picture of the test set was misclassified.",
     "classes.weak_recall": (
-        "For *<worst>* recall (<recall>) is below precision (<precision>): its pictures are given to other classes more often "
-        "than other classes' pictures to it."
+        "For *<worst>* recall (<recall>) is below precision (<precision>): it loses more pictures to other classes (<lost>) than "
+        "it attracts from them (<attracted>)."
     ),
     "classes.weak_precision": (
-        "For *<worst>* precision (<precision>) is below recall (<recall>): it attracts pictures of other classes more often than "
-        "it loses its own."
+        "For *<worst>* precision (<precision>) is below recall (<recall>): it attracts more pictures from other classes "
+        "(<attracted>) than it loses to them (<lost>)."
     ),
     "classes.weak_both": (
-        "For *<worst>* precision (<precision>) and recall (<recall>) are about equal: it loses as many pictures as it attracts."
+        "For *<worst>* precision (<precision>) and recall (<recall>) are about equal: it loses about as many pictures (<lost>) as "
+        "it attracts (<attracted>)."
+    ),
+    "classes.weak_equal": (
+        "For *<worst>* precision (<precision>) and recall (<recall>) are equal: it loses exactly as many pictures as it attracts "
+        "(<lost>)."
     ),
     "classes.most_hurt": (
         "Against the baseline, compression cost the class *<worst>* most: its F1 fell from <before> to <after>."
