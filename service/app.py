@@ -10,6 +10,7 @@ import anyio
 from fastapi import Depends, FastAPI, Request
 
 from service.access import AccessMiddleware
+from service.dashboard import router as dashboard
 from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.heads import HeadMiddleware
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for resource in (submissions, jobs, artifacts, models, uploads, catalog, observability, system):
         app.include_router(resource.router)
+    app.include_router(dashboard)
     install_documents(app)
     install_error_handlers(app)
     # The last one added is the first that a request meets.

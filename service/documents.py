@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from service.access import is_open
 from service.errors import PROBLEM_MEDIA_TYPE
@@ -89,9 +91,20 @@ def _describe_header(name: str, description: str) -> dict[str, Any]:
 IF_NONE_MATCH = _describe_header("If-None-Match", "`ETag` of what you have: 304 where it has not changed.")
 
 
+class _OwnFiles(StaticFiles):
+    """Files of pages. A browser may keep them, and asks each time whether they are still the same."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
 def install_documents(app: FastAPI) -> None:
     """Adds `/docs`, `/redoc` and their files, and completes `/openapi.json`."""
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", _OwnFiles(directory=_STATIC), name="static")
 
     @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     def show_swagger() -> HTMLResponse:

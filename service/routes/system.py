@@ -8,9 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlmodel import Session
-from starlette.responses import RedirectResponse
 
 from service.dependencies import DatabaseDep, ReadSession, SettingsDep
 from service.schemas.catalog import DiskAnswer, SystemAnswer, WorkerAnswer
@@ -54,7 +53,7 @@ def _find_version(package: str) -> str | None:
 
 
 @router.get("/v1/system", operation_id="get_system", summary="Get settings, versions, workers, queue and disk")
-def get_system(session: ReadSession, database: DatabaseDep, settings: SettingsDep) -> SystemAnswer:
+def get_system(request: Request, session: ReadSession, database: DatabaseDep, settings: SettingsDep) -> SystemAnswer:
     """What runs here, with which settings, and how much room there is."""
     now = database.now()
     workers = [
@@ -64,15 +63,10 @@ def get_system(session: ReadSession, database: DatabaseDep, settings: SettingsDe
     disk = shutil.disk_usage(settings.data_dir)
     return SystemAnswer(
         settings=_show_settings(settings),
-        versions={"python": platform.python_version()} | {package: _find_version(package) for package in _PACKAGES},
+        versions={"tonok": request.app.version, "python": platform.python_version()}
+        | {package: _find_version(package) for package in _PACKAGES},
         workers=workers,
         slots=sum(node.slots for node in workers),
         jobs={status.value: count for status, count in count_jobs(session).items()},
         disk=DiskAnswer(total_bytes=disk.total, free_bytes=disk.free),
     )
-
-
-@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-def get_start() -> RedirectResponse:
-    """The documentation is where to begin."""
-    return RedirectResponse("/docs")

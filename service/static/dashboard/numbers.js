@@ -1,0 +1,112 @@
+// A model's numbers, each with the measure or the split that it belongs to.
+
+import { h, table } from "./dom.js";
+import { formatCount, formatKb, formatMacs, formatPercent, formatPoints, formatRatio } from "./format.js";
+
+/** What the measures of the size ledger mean; others are shown by their name alone. */
+const MEANING = {
+  formula: "weights × bits alone",
+  float32: "a plain checkpoint: what ratios are against",
+  packed: "integers at their width, with scales, biases, masks or indices",
+  entropy: "the order-0 bound of the same integers",
+  file: "bytes on disk, header included",
+};
+
+const STORED = ["file", "packed", "float32"];
+
+/** The entry that says best what the model takes to store: the measure that /v1/pareto uses too. */
+export function findStored(model) {
+  const entries = model.size?.entries ?? [];
+  return STORED.map((measure) => entries.find((entry) => entry.measure === measure)).find(Boolean) ?? null;
+}
+
+export function formatAccuracy(model, split) {
+  return formatPercent(model.evaluation?.[split]?.accuracy);
+}
+
+/** "95 % interval 91.62–92.67 %, 9,216 of 10,000" */
+export function describeAccuracy(model, split) {
+  const measured = model.evaluation?.[split];
+  if (!measured) return "not measured";
+  const counted = `${formatCount(measured.num_correct)} of ${formatCount(measured.num_examples)}`;
+  if (!measured.interval) return counted;
+  const [low, high] = measured.interval.map((bound) => (bound * 100).toFixed(2));
+  return `${counted}; 95 % interval ${low}–${high} %`;
+}
+
+export const formatDrop = (model, split) => formatPoints(model.accuracy_drop?.[split]);
+
+function buildFigure(value, label, note) {
+  return h(
+    "div",
+    { class: "figure" },
+    h("dt", {}, label),
+    h("dd", {}, h("b", {}, value), note && h("small", {}, note)),
+  );
+}
+
+/** The numbers that one asks for first. */
+export function buildFigures(model) {
+  const stored = findStored(model);
+  const latency = model.latency;
+  return h(
+    "dl",
+    { class: "figures" },
+    buildFigure(formatAccuracy(model, "test"), "Test accuracy", describeAccuracy(model, "test")),
+    buildFigure(formatAccuracy(model, "validation"), "Validation accuracy", describeAccuracy(model, "validation")),
+    model.accuracy_drop &&
+      buildFigure(formatDrop(model, "test"), "Accuracy drop, test", `${formatDrop(model, "validation")} on validation`),
+    stored &&
+      buildFigure(formatKb(stored.bytes), `Size, ${stored.measure}`, `${formatRatio(stored.ratio)} against float32`),
+    buildFigure(formatPercent(model.sparsity), "Sparsity", "weights that are zero"),
+    model.macs && buildFigure(formatMacs(model.macs), "Work for a picture", "multiply-accumulates"),
+    latency &&
+      buildFigure(
+        `${latency.median_ms.toFixed(2)} ms`,
+        "Latency, median",
+        `batch of ${latency.batch_size}, ${latency.device}`,
+      ),
+  );
+}
+
+/** Every measure with its bytes: never one number. */
+export function buildLedger(model) {
+  const entries = model.size?.entries ?? [];
+  if (entries.length === 0) return h("p", { class: "quiet" }, "Its size was not measured.");
+  const largest = Math.max(...entries.map(({ bytes }) => bytes));
+  const columns = [
+    { name: "Measure" },
+    { name: "What it counts" },
+    { name: "Bytes", numeric: true },
+    { name: "KB of 1024 bytes", numeric: true },
+    { name: "float32 ÷ it", numeric: true },
+    { name: "Share of the largest" },
+  ];
+  const rows = entries.map(({ measure, bytes, ratio }) => [
+    measure,
+    h("span", { class: "quiet" }, MEANING[measure] ?? "–"),
+    `${formatCount(bytes)} bytes`,
+    formatKb(bytes),
+    formatRatio(ratio),
+    h("meter", {
+      min: 0,
+      max: largest,
+      value: bytes,
+      "aria-label": `${measure}: ${formatPercent(bytes / largest, 1)} of the largest`,
+    }),
+  ]);
+  return table("Size by every measure", columns, rows);
+}
+
+/** The stored size, and the other measures below it in small. */
+export function buildSizes(model) {
+  const entries = model.size?.entries ?? [];
+  const stored = findStored(model);
+  if (stored === null) return "–";
+  const others = entries.filter((entry) => entry !== stored);
+  return [
+    h("b", {}, formatKb(stored.bytes)),
+    ` ${stored.measure}, ${formatRatio(stored.ratio)}`,
+    h("small", {}, others.map(({ measure, bytes }) => `${measure} ${formatKb(bytes)}`).join(" · ")),
+  ];
+}
