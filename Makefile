@@ -40,7 +40,7 @@ SEED ?= 0
 study: $(STAMP) ## a whole study with a written report; EFFORT=quick|standard REPORT=en|fa DATASET=digits SEED=1
 	@$(PY) -m service.demo.study --effort $(EFFORT) --language $(REPORT) --dataset $(DATASET) --seed $(SEED)
 
-serve: $(STAMP) ## the API and a worker; Swagger at http://127.0.0.1:8000/docs
+serve: $(STAMP) ## the API and a worker; a dashboard at http://127.0.0.1:8000/, Swagger at /docs
 	@$(PY) -m service.supervisor
 
 test: $(STAMP) ## all tests

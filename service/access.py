@@ -29,7 +29,7 @@ from storage.tables import DEFAULT_OWNER, ApiKey
 _log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz"})
-"""What anybody may ask: the documentation, without which nobody knows where to put a key, and what probes ask."""
+"""What anybody may ask: the pages, without which nobody has a field to put a key into, and what probes ask."""
 
 _OPEN_FOLDER = "/static/"
 

@@ -124,7 +124,10 @@ def main() -> int:
         worker.start()
         children.append(worker)
         url = format_url(listening)
-        print(f"Tonok is up. Swagger: {url}/docs   Data: {settings.data_dir}   Ctrl-C stops it.", flush=True)
+        print(
+            f"Tonok is up. Dashboard: {url}/   Swagger: {url}/docs   Data: {settings.data_dir}   Ctrl-C stops it.",
+            flush=True,
+        )
     else:
         stop.set()
     supervise(children, stop, grace_s)

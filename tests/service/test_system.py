@@ -234,7 +234,3 @@ def test_the_documentation_needs_no_other_server(page: str, client: TestClient) 
     for address in addresses:
         assert address.startswith("/"), address
         assert client.get(address).status_code == 200
-
-
-def test_the_start_page_leads_to_the_documentation(client: TestClient) -> None:
-    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"

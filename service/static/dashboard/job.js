@@ -22,7 +22,9 @@ export async function show(main, { id, signal, go }) {
 
   const refresh = async () => {
     try {
-      job = await getJson(path, signal);
+      const fresh = await getJson(path, signal);
+      if (hasEnded(job)) return; // the stream was faster, and an end is an end
+      job = fresh;
       view.update(job);
     } catch {
       // the stream or the next look will tell
@@ -64,6 +66,10 @@ export async function show(main, { id, signal, go }) {
       } else {
         refreshSoon();
       }
+    },
+    () => {
+      refresh();
+      measure();
     },
     signal,
   );

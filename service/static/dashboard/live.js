@@ -64,9 +64,10 @@ export async function poll(load, intervalMs, signal, onError = () => {}) {
 
 /**
  * Follows a job's events to its end, whatever breaks in between. A hidden tab lets its stream go: browsers allow six
- * connections to a server, and some tabs more would leave none for anything else.
+ * connections to a server, and some tabs more would leave none for anything else. `onLost` is called before each new try:
+ * where the service has no stream to give, it is how the page still learns.
  */
-export async function followJob(path, onEvent, signal) {
+export async function followJob(path, onEvent, onLost, signal) {
   let lastSeq = 0;
   while (!signal.aborted) {
     await becomeVisible(signal);
@@ -87,7 +88,9 @@ export async function followJob(path, onEvent, signal) {
       if (error instanceof Problem && [401, 404].includes(error.status)) return;
       if (!open.aborted) tellConnection(error);
     }
-    if (!document.hidden) await sleep(RETRY_MS, signal);
+    if (document.hidden) continue;
+    await sleep(RETRY_MS, signal);
+    if (!signal.aborted) onLost();
   }
 }
 

@@ -124,7 +124,7 @@ function buildOrigin(model, shown) {
   const parent = model.parent_model_id;
   const name = shown.find(({ id }) => id === parent)?.name ?? (parent && shortenId(parent));
   return [
-    parent ? h("a", { href: modelAddress(parent), title: parent }, name) : "nothing: trained or uploaded",
+    parent ? h("a", { href: modelAddress(parent), title: parent }, name) : "nothing",
     h("small", {}, "by ", h("a", { href: jobAddress(model.job_id), title: model.job_id }, shortenId(model.job_id))),
   ];
 }

@@ -1,0 +1,219 @@
+"""The dashboard as somebody meets it: in a real browser, over a service that really runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from service.demo.server import run_service
+from storage.attempts import Lease, claim_job, finish_succeeded, record_progress
+from storage.database import Database
+from storage.jobs import MetricPoint
+from storage.keys import create_key
+from storage.settings import Settings
+from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
+
+pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # after the question whether it is there
+
+CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
+PATIENCE_MS = PATIENCE_S * 1000
+HOSTILE = """<img src=x onerror="document.title='broken'"><script>document.title='broken'</script>&amp;"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs Debian's Chromium (apt install chromium): none at /usr/bin/chromium"
+    ),
+]
+
+
+class Visit:
+    """A page of the dashboard, and all that went wrong in it or left for another server."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("request", lambda request: self._look(request.url, origin))
+        page.goto(f"{origin}/")
+
+    def _note(self, kind: str, text: str) -> None:
+        # Chromium logs every 4xx by itself; what the page makes of them is asserted where they are asked for.
+        if kind in {"error", "warning"} and not text.startswith("Failed to load resource"):
+            self.errors.append(text)
+
+    def _look(self, url: str, origin: str) -> None:
+        if urlsplit(url).scheme != "blob" and not url.startswith(f"{origin}/"):
+            self.strangers.append(url)
+
+    def check(self) -> None:
+        assert self.errors == []
+        assert self.strangers == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # No sandbox: as root, which CI often is, Chromium starts in no other way.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(browser: Browser, tmp_path: Path) -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+    with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
+        origin = service.client.base_url
+        visit = Visit(browser.new_page(viewport={"width": 360, "height": 740}), origin)
+        page = visit.page
+        expect(page.locator("#system .ready")).to_contain_text("ready")
+
+        # The first step is told to who comes first, and a mistake beside its field.
+        page.get_by_role("link", name="Open the form, filled in").click()
+        page.get_by_label("name", exact=True).fill(HOSTILE)
+        page.get_by_label("epochs", exact=True).fill("0")
+        page.get_by_role("button", name="Submit the train job").click()
+        expect(page.locator("#field-epochs-error")).to_have_text("Input should be greater than or equal to 1")
+        expect(page.get_by_label("epochs", exact=True)).to_be_focused()
+        assert service.client.get("/v1/jobs")["jobs"] == []
+
+        # Submitted, it is followed on its own page, which nobody loads again.
+        page.evaluate("window.sinceTheFirstLoad = true")
+        page.get_by_label("epochs", exact=True).fill("3")
+        page.get_by_role("button", name="Submit the train job").click()
+        expect(page.locator("h1")).to_contain_text(HOSTILE)
+        expect(page.locator("h1 .status")).to_contain_text("succeeded")
+        assert page.evaluate("window.sinceTheFirstLoad") is True
+        [job] = service.client.get("/v1/jobs")["jobs"]
+        assert page.url == f"{origin}/#/jobs/{job['id']}"
+
+        # The curve ends where the API says that it ends.
+        series = service.client.get(f"/v1/jobs/{job['id']}/metrics")["series"]["validation_accuracy"]
+        last = f"{100 * series[-1]['value']:.2f} %"
+        curve = page.get_by_role("img", name=re.compile("^Accuracy: "))
+        expect(curve).to_have_accessible_name(re.compile(f"validation {last} at epoch 3, 3 points"))
+        expect(page.get_by_role("img", name=re.compile("^Plot: .*training"))).to_have_js_property("complete", True)
+        expect(page.get_by_label("Log of events")).to_contain_text("epoch 3 of 3")
+
+        # It is in the lists, by a name that is text and nothing else, on a page that fits.
+        model = service.client.get(f"/v1/models/{job['output_model_id']}")
+        check_width(page)
+        for address, shown in (
+            ("jobs", HOSTILE),
+            ("models", f"{100 * model['evaluation']['test']['accuracy']:.2f} %"),
+            ("new", ""),
+        ):
+            page.goto(f"{origin}/#/{address}")
+            expect(page.locator("main")).to_contain_text(shown)
+            check_width(page)
+        assert "broken" not in page.title()
+        assert page.locator("img[src=x]").count() == 0
+        visit.check()
+        page.close()
+
+
+def check_width(page: Page) -> None:
+    """Nothing has to be scrolled sideways at 360 px."""
+    expect(page.locator(".page[aria-busy]")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """An API without a worker, which asks for a key."""
+
+    origin: str
+    secret: str
+
+
+@pytest.fixture
+def guarded(settings: Settings, database: Database) -> Iterator[Guarded]:
+    with database.transaction() as session:
+        secret = create_key(session, "alice").secret
+    port = find_free_port()
+    environment = os.environ | {
+        "TONOK_DATA_DIR": str(settings.data_dir),
+        "TONOK_PORT": str(port),
+        "TONOK_REQUIRE_KEY": "true",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "service"], cwd=CHECKOUT, env=environment)
+    try:
+        wait_for(lambda: answers(port, "/healthz"))
+        yield Guarded(f"http://127.0.0.1:{port}", secret)
+    finally:
+        process.terminate()
+        process.wait(timeout=PATIENCE_S)
+
+
+def report(database: Database, lease: Lease, **progress: Any) -> None:
+    """An epoch's end, as a worker writes it."""
+    with database.transaction() as session:
+        record_progress(
+            session,
+            lease,
+            progress={"total_epochs": 4, **progress},
+            phase="training",
+            message=f"epoch {progress['epoch']}",
+            metrics={"validation_accuracy": [MetricPoint(progress["epoch"], 0.8)]},
+        )
+
+
+def test_with_keys_the_page_asks_for_one_and_its_stream_sends_it(
+    browser: Browser, database: Database, guarded: Guarded
+) -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+    visit = Visit(browser.new_page(), guarded.origin)
+    page = visit.page
+    field = page.get_by_label("API key", exact=True)
+    expect(page.locator("#key-error")).to_have_text("This service asks for a key.")
+    field.fill(f"tonok_{'A' * 43}")
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.locator("#key-error")).not_to_have_text("")
+    field.fill(guarded.secret)
+    page.get_by_role("button", name="Use this key").click()
+
+    page.get_by_role("link", name="Open the form, filled in").click()
+    page.get_by_role("button", name="Submit the train job").click()
+    expect(page.locator("h1 .status")).to_contain_text("queued")
+    with database.transaction() as session:
+        job = claim_job(session, "wrk_test", ttl=PATIENCE_S)
+        assert job is not None
+        lease = Lease(job.id, job.attempt, "wrk_test")
+    for epoch in (1, 2):
+        report(database, lease, epoch=epoch, percent=25.0 * epoch, eta_s=10.0 / epoch)
+        expect(page.locator(".now .progress-text")).to_have_text(
+            f"{25 * epoch} % · training · epoch {epoch} of 4, about {10 / epoch:.1f} s left".replace("10.0 s", "10 s")
+        )
+        expect(page.get_by_role("progressbar")).to_have_js_property("value", 25 * epoch)
+    expect(page.get_by_role("img", name=re.compile("validation 80.00 % at epoch 2, 2 points"))).to_be_visible()
+    with database.transaction() as session:
+        finish_succeeded(session, lease, result={"epochs": 2}, output_model_id=None, artifacts=[], models=[])
+    expect(page.locator("h1 .status")).to_contain_text("succeeded")
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Whole result as JSON").click()
+    assert '"epochs":2' in Path(waiting.value.path()).read_text("utf-8")
+
+    # The key is nowhere but in this tab; a deleted job is asked about first.
+    assert guarded.secret not in page.content() + page.url
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 1, ""]
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(page.locator("h1 .status")).to_contain_text("succeeded")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("heading", name="Train a first network")).to_be_visible()
+    visit.check()
+    page.close()
