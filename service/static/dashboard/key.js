@@ -18,7 +18,7 @@ export function installKeyPanel(place, opener, onChange) {
   const close = h("button", { type: "button", on: { click: () => toggle(false) } }, "Close");
   const form = h(
     "form",
-    { class: "panel key-panel", "aria-label": "API key" },
+    { class: "panel key-panel", "aria-label": "Access" },
     h("label", { for: "key" }, "API key"),
     input,
     h(

@@ -30,7 +30,7 @@ function whileVisible(signal) {
 }
 
 /** Says on the page that numbers may be old. null: they are not. */
-export function tellConnection(error) {
+function tellConnection(error) {
   const banner = document.getElementById("connection");
   const text =
     error === null || error instanceof Problem

@@ -8,7 +8,7 @@ import { MEASURES, STEPS, buildCurve } from "./curve.js";
 const ORDER = ["accuracy", "drop", "loss", "bytes", "other"];
 
 /** Name of a series → {group, line, measure, step}. */
-export function readSeriesName(name) {
+function readSeriesName(name) {
   const parts = name.split("_");
   const last = parts.at(-1);
   const measure = last in MEASURES ? last : "other";

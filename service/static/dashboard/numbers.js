@@ -15,7 +15,7 @@ const MEANING = {
 const STORED = ["file", "packed", "float32"];
 
 /** The entry that says best what the model takes to store: the measure that /v1/pareto uses too. */
-export function findStored(model) {
+function findStored(model) {
   const entries = model.size?.entries ?? [];
   return STORED.map((measure) => entries.find((entry) => entry.measure === measure)).find(Boolean) ?? null;
 }
