@@ -114,7 +114,9 @@ def test_every_file_is_reached_from_the_page_and_nothing_else_is(client: TestCli
         assert answer.headers["content-type"].split(";")[0] == MEDIA_TYPES[Path(address).suffix]
         assert answer.headers["x-content-type-options"] == "nosniff"
         if address.endswith(".js"):
-            imported = re.findall(r"""^(?:import|export)\b[^;="']*["']([^"']+)["'];$""", answer.text, flags=re.MULTILINE)
+            imported = re.findall(
+                r"""^(?:import|export)\b[^;="']*["']([^"']+)["'];$""", answer.text, flags=re.MULTILINE
+            )
             waiting += [urljoin(address, module) for module in imported]
     assert reached == {f"/static/dashboard/{name}" for name in FILES}
 
