@@ -1,7 +1,7 @@
 // A model's numbers, each with the measure or the split that it belongs to.
 
 import { h, table } from "./dom.js";
-import { formatCount, formatKb, formatMacs, formatPercent, formatPoints, formatRatio } from "./format.js";
+import { formatCount, formatKb, formatPercent, formatPoints, formatRatio } from "./format.js";
 
 /** What the measures of the size ledger mean; others are shown by their name alone. */
 const MEANING = {
@@ -59,7 +59,7 @@ export function buildFigures(model) {
     stored &&
       buildFigure(formatKb(stored.bytes), `Size, ${stored.measure}`, `${formatRatio(stored.ratio)} against float32`),
     buildFigure(formatPercent(model.sparsity), "Sparsity", "weights that are zero"),
-    model.macs && buildFigure(formatMacs(model.macs), "Work for a picture", "multiply-accumulates"),
+    model.macs && buildFigure(`${(model.macs / 1e6).toFixed(2)} M`, "MACs", "multiply-accumulates for a picture"),
     latency &&
       buildFigure(
         `${latency.median_ms.toFixed(2)} ms`,
