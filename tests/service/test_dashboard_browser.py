@@ -115,7 +115,7 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         for address, shown in (
             ("jobs", HOSTILE),
             ("models", f"{100 * model['evaluation']['test']['accuracy']:.2f} %"),
-            ("new", ""),
+            ("new", "Submit the train job"),
         ):
             page.goto(f"{origin}/#/{address}")
             expect(page.locator("main")).to_contain_text(shown)

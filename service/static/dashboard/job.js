@@ -46,7 +46,7 @@ export async function show(main, { id, signal, go }) {
   measure();
   if (job.kind === "study") showSteps(view, job, signal);
   if (!endedBefore) watchClock(view, () => job, signal);
-  await followJob(
+  followJob(
     job.links.stream,
     ({ event, data }) => {
       if (event === "done") {

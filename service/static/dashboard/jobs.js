@@ -38,7 +38,7 @@ export async function show(main, { query, signal, go }) {
   const asked = new URLSearchParams({ page_size: PAGE_SIZE });
   for (const name of ["kind", "status", "page_token", "label", "model_id"])
     if (query.get(name)) asked.set(name, query.get(name));
-  await poll(
+  poll(
     async () => {
       const page = await getJson(`/v1/jobs?${asked}`, signal);
       list.update(page.jobs);

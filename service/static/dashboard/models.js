@@ -32,7 +32,7 @@ export async function show(main, { query, signal, go }) {
   const asked = new URLSearchParams({ page_size: PAGE_SIZE });
   for (const name of ["page_token", "job_id", "parent_model_id"]) if (query.get(name)) asked.set(name, query.get(name));
   let shown = null;
-  await poll(
+  poll(
     async () => {
       const [page, pareto] = await Promise.all([
         getJson(`/v1/models?${asked}`, signal),
