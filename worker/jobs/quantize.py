@@ -185,6 +185,7 @@ def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, A
         "accuracy_drop": summary["accuracy_drop"],
         "evaluation": summary["evaluation"],
         "sparsity": summary["sparsity"]["total"],
+        "layer_sparsity": summary["sparsity"]["layers"],
         "size": summary["size"],
         "file_bytes": saved.num_bytes,
         "classification_report": saved.metrics.report,

@@ -194,7 +194,8 @@ def conclude(evidence: Evidence) -> list[Finding]:
             values["drop"] = magnitude(drop)
         findings.append(Finding(say_drop("conclude.width", drop), values, cite(model, "evaluation")))
     elif evidence.widths:
-        findings.append(Finding("conclude.no_width", {"limit": limit(evidence.max_drop)}))
+        source = "; ".join(cite(model, "evaluation.validation") for model in evidence.widths.values())
+        findings.append(Finding("conclude.no_width", {"limit": limit(evidence.max_drop)}, source))
     final = evidence.final
     if final is not None:
         drop = evidence.drop(final)

@@ -54,9 +54,10 @@ def compose(facts: StudyFacts, language: str, folder: Path) -> Composition:
     sections += [build_analysis(desk), build_conclusion(desk), *build_appendices(desk)]
     known = evidence.dataset in ("fashion_mnist", "digits")
     dataset = wording.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
+    network = wording.terms.get(f"kind.{evidence.architecture}", wording.term("kind.other"))
     report = Report(
         language=language,
-        title=wording.say("title", dataset=text(dataset)),
+        title=wording.say("title", network=text(network), dataset=text(dataset)),
         subtitle=wording.term("subtitle"),
         facts=_list_facts(desk),
         sections=sections,

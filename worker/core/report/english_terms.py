@@ -21,6 +21,12 @@ TERMS = {
     "reference.app": "Appendix",
     "dataset.fashion_mnist": "FashionMNIST",
     "dataset.digits": "handwritten digits",
+    "kind.fashion_cnn": "a convolutional network",
+    "kind.lenet5": "a convolutional network",
+    "kind.depthwise_cnn": "a convolutional network",
+    "kind.resnet_small": "a convolutional network",
+    "kind.mlp": "a multilayer perceptron",
+    "kind.other": "a network",
     # Facts below the title.
     "fact.study": "Study",
     "fact.network": "Network",

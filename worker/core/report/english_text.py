@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 SENTENCES = {
-    "title": "Compressing a convolutional network for <dataset>",
+    "title": "Compressing <network> for <dataset>",
     "abstract.opening": (
         "This report documents one complete study: the network <architecture> was trained on <dataset>, pruned in one shot "
         "and step by step, quantized at several bit widths, narrowed, and finally compressed into one file. Every "
-        "decision was made on a validation split, and every accuracy below was counted on a test set that decided nothing."
+        "decision was made on a validation split; each model was then measured on a test set that decided nothing."
     ),
     "abstract.closing": (
         "All statements of this report are derived from the stored results; each table and figure names the job and the "
@@ -40,9 +40,12 @@ SENTENCES = {
         "<validation> to decide on. A pixel $p$ enters the network as $(p/255-\\mu)/\\sigma$ with $\\mu$ = <mean> and "
         "$\\sigma$ = <std>."
     ),
+    "data.used": (
+        "Of the <train> training pictures only <used> are used in this study; [[tab:split]] counts the whole split."
+    ),
     "network.fashion_cnn": (
         "The network has two blocks of a 3×3 convolution, batch normalisation, 2×2 max-pooling and ReLU, followed by two "
-        "linear layers. Pooling stands before ReLU: both are monotonous, so the result is the same, and ReLU sees a "
+        "linear layers. Pooling stands before ReLU: both are monotonic, so the result is the same, and ReLU sees a "
         "quarter of the values."
     ),
     "network.lenet5": (
@@ -185,7 +188,6 @@ SENTENCES = {
         "[[tab:formula]] applies the formula of [[sec:size_method]] to the baseline's own layers; [[tab:ledger]] puts it beside "
         "what the stored files really take. The ratio of the ledger is the baseline's float32 checkpoint over the file."
     ),
-    "sizes.source": "<field> of each model's job (see [[sec:appendix_jobs]])",
     "final.download": "The final model is stored and can be downloaded from the running service:",
     "final.reload": (
         "The file is self-contained: architecture, normalisation, class names, scales and integers are within it, and no pickle "
@@ -249,7 +251,8 @@ SENTENCES = {
     "limits.quick": "The effort was `quick`: longer training would be expected to change the compressed results most.",
     "appendix.jobs": (
         "The study <study> ran the following jobs. *Reused* marks a step whose job had been done before with the same "
-        "settings; *seconds* counts from its first start to its end. Settings that are not listed were left empty."
+        "settings; *seconds* counts from its first start to its end. Not "
+        "listed are settings that were left empty, and those that touch no number: names, labels, attempts and time allowed."
     ),
     "appendix.environment": "What the numbers were computed with. The study's own settings follow below the versions.",
     "appendix.artifacts": (

@@ -57,6 +57,7 @@ class Model:
     test: Measured
     sparsity: float
     layers: tuple[LayerZeros, ...]
+    """Empty for a bit width of a job that was run before it recorded them."""
     sizes: Mapping[str, int]
     reference_bytes: int
     report: Mapping[str, Any]
@@ -181,7 +182,7 @@ def read_model(step: StepFact) -> Model:
         validation=_read_measured(result["evaluation"]["validation"]),
         test=_read_measured(result["evaluation"]["test"]),
         sparsity=result["sparsity"]["total"],
-        layers=tuple(LayerZeros(one["name"], one["zeros"], one["total"]) for one in result["sparsity"]["layers"]),
+        layers=_read_layers(result["sparsity"]["layers"]),
         sizes=_read_sizes(result["size"]),
         reference_bytes=result["size"]["reference_bytes"],
         report=result["classification_report"],
@@ -197,12 +198,16 @@ def _read_width(step: StepFact, position: int, row: Mapping[str, Any]) -> Model:
         validation=_read_measured(row["evaluation"]["validation"]),
         test=_read_measured(row["evaluation"]["test"]),
         sparsity=row["sparsity"],
-        layers=(),
+        layers=_read_layers(row.get("layer_sparsity", ())),
         sizes=_read_sizes(row["size"]),
         reference_bytes=row["size"]["reference_bytes"],
         report=row["classification_report"],
         result=row,
     )
+
+
+def _read_layers(rows: Sequence[Mapping[str, Any]]) -> tuple[LayerZeros, ...]:
+    return tuple(LayerZeros(row["name"], row["zeros"], row["total"]) for row in rows)
 
 
 def _read_measured(measured: Mapping[str, Any]) -> Measured:

@@ -31,6 +31,12 @@ TERMS = {
     "reference.app": "پیوست",
     "dataset.fashion_mnist": "FashionMNIST",
     "dataset.digits": "رقم‌های دست‌نویس",
+    "kind.fashion_cnn": "یک شبکهٔ پیچشی",
+    "kind.lenet5": "یک شبکهٔ پیچشی",
+    "kind.depthwise_cnn": "یک شبکهٔ پیچشی",
+    "kind.resnet_small": "یک شبکهٔ پیچشی",
+    "kind.mlp": "یک پرسپترون چندلایه",
+    "kind.other": "یک شبکه",
     # Facts below the title.
     "fact.study": "مطالعه",
     "fact.network": "شبکه",

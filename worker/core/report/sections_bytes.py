@@ -6,15 +6,14 @@ from functools import partial
 
 from worker.core.report import facts as names
 from worker.core.report.analysis import (
-    analyse_confusions,
-    analyse_final_classes,
     analyse_quantization,
     cite,
 )
+from worker.core.report.analysis_classes import analyse_confusions, analyse_final_classes
 from worker.core.report.analysis_pruning import analyse_final, analyse_sizes
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
-from worker.core.report.evidence import MODEL_FILES, Model
+from worker.core.report.evidence import MODEL_FILES, Evidence, Model
 from worker.core.report.figures_compression import Mark, draw_bit_widths, draw_front, draw_ledger, draw_overview
 from worker.core.report.figures_training import draw_confusion, draw_quantization
 from worker.core.report.sections_pruning import report_classes
@@ -71,7 +70,7 @@ def build_widths(desk: Builder) -> Section | None:
     evidence = desk.evidence
     if not evidence.widths:
         return None
-    source = cite(next(iter(evidence.widths.values())), "").replace("[0]", "")
+    source = f"`{next(iter(evidence.widths.values())).step.job_id}` · `result.widths`"
     blocks: list[Block] = []
     histories = {bits: model.result.get("history") or [] for bits, model in evidence.widths.items()}
     if all(histories.values()) and len(histories) > 1:
@@ -136,7 +135,7 @@ def build_sizes(desk: Builder) -> Section:
         *(Column(desk.term(f"measure.{measure}"), numeric=True) for measure in MEASURES),
         *desk.columns("#ratio"),
     ]
-    source = desk.say("sizes.source", field=code("result.size"))
+    source = cite_all(evidence, "size")
     blocks.append(desk.table("ledger", columns, ledger, source=source))
     if evidence.final is not None:
         draw = partial(draw_ledger, desk.canvas, entries=evidence.final.sizes)
@@ -233,6 +232,14 @@ def build_techniques(desk: Builder) -> Section | None:
     return desk.section("techniques", blocks)
 
 
+def cite_all(evidence: Evidence, part: str = "") -> str:
+    """Where every model's numbers come from; the bit widths are rows of one job."""
+    singles = (evidence.baseline, evidence.one_shot, evidence.step_by_step, evidence.channels, evidence.final)
+    sources = [cite(model, part) for model in singles if model is not None]
+    widths = {f"`{model.step.job_id}` · `result.widths`" for model in evidence.widths.values()}
+    return "; ".join([*sources, *widths])
+
+
 def list_all_models(desk: Builder) -> Table:
     """Every model with its accuracy and its bytes: the table of tables."""
     evidence = desk.evidence
@@ -246,7 +253,7 @@ def list_all_models(desk: Builder) -> Table:
         for name, model in listed
     ]  # fmt: skip
     columns = desk.columns("model", "#accuracy", "#interval", "#drop_test", "#sparsity", "#file", "#ratio")
-    source = desk.say("sizes.source", field=code("result"))
+    source = cite_all(evidence)
     emphasis = [len(rows) - 1] if evidence.final else []
     return desk.table("all_models", columns, rows, source=source, emphasis=emphasis)
 
@@ -258,7 +265,7 @@ def draw_all_models(desk: Builder) -> Figure:
         Mark(name, model.test.accuracy, model.test.interval, model.file_bytes, model is evidence.final)
         for name, model in desk.models()
     ]
-    source = desk.say("sizes.source", field=code("result"))
+    source = cite_all(evidence)
     return desk.figure(
         "overview", partial(draw_overview, desk.canvas, marks=marks, floor=evidence.floor), source=source
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from worker.core.report import facts as names
 from worker.core.report.analysis import (
     analyse_channels,
-    analyse_classes,
     analyse_controls,
     analyse_fit,
     analyse_quantization,
+    cite,
 )
+from worker.core.report.analysis_classes import analyse_classes
 from worker.core.report.analysis_pruning import (
     analyse_final,
     analyse_plain_files,
@@ -29,6 +30,8 @@ from worker.core.report.values import Value, code, count, percent
 
 HASH_LINE = 32
 LONG_WORD = 36
+ENDS = ("found", "none", "beyond", "test")
+"""How a search ended, and what test says of it, whether it is good or bad."""
 
 
 def build_abstract(desk: Builder) -> Section:
@@ -52,9 +55,9 @@ def build_analysis(desk: Builder) -> Section:
         (
             "question_pruning",
             [
-                *_only(analyse_search(evidence, evidence.one_shot, names.ONE_SHOT), "found", "none", "beyond"),
-                *_only(analyse_search(evidence, evidence.step_by_step, names.STEP_BY_STEP), "found", "none", "beyond"),
-                *_only(compare_pruning(evidence), "compare."),
+                *_only(analyse_search(evidence, evidence.one_shot, names.ONE_SHOT), *ENDS),
+                *_only(analyse_search(evidence, evidence.step_by_step, names.STEP_BY_STEP), *ENDS),
+                *_only(compare_pruning(evidence), "compare"),
                 *analyse_plain_files(evidence),
             ],
         ),
@@ -72,7 +75,8 @@ def build_analysis(desk: Builder) -> Section:
 
 
 def _only(findings: list[Finding], *words: str) -> list[Finding]:
-    return [finding for finding in findings if any(word in finding.key for word in words)]
+    """The findings whose key has one of the words between its dots."""
+    return [finding for finding in findings if set(words) & set(finding.key.split("."))]
 
 
 def build_conclusion(desk: Builder) -> Section:
@@ -209,6 +213,8 @@ def _list_layers(desk: Builder) -> list[Block]:
     listed = [(name, model) for name, model in [*desk.models(), *desk.control_models()] if model.layers]
     blocks: list[Block] = [desk.paragraph("appendix.layers")]
     for name, model in listed:
+        bits = next((bits for bits, width in desk.evidence.widths.items() if width is model), None)
+        part = "layer_sparsity" if bits else "sparsity.layers"
         rows: Cells = [
             [
                 code(layer.name),
@@ -223,10 +229,10 @@ def _list_layers(desk: Builder) -> list[Block]:
         rows.append([desk.term("total"), count(total), count(zeros), count(total - zeros), percent(zeros / total)])
         table = desk.table(
             "model_layers", desk.columns("layer", "#weights", "#zeros", "#nonzeros", "#sparsity"), rows,
-            source=f"`{model.step.job_id}` · `result.sparsity.layers`", emphasis=[len(rows) - 1],
+            source=cite(model, part), emphasis=[len(rows) - 1],
             model=Value("text", name),
         )  # fmt: skip
-        key = f"layers-{model.step.name.replace('_', '-')}"
+        key = f"layers-{model.step.name.replace('_', '-')}{f'-{bits}' if bits else ''}"
         blocks.append(type(table)(key, table.caption, table.columns, table.rows, table.source, table.emphasis))
     return blocks
 

@@ -8,6 +8,7 @@ from worker.core.checkpoint import load_checkpoint
 from worker.core.graph import list_layers
 from worker.core.measure import count_macs
 from worker.core.report import examples
+from worker.core.report.analysis import cite
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.core.report.evidence import MODEL_FILES, find_file
@@ -27,13 +28,15 @@ def build_data(desk: Builder) -> Section:
     if known:
         blocks.append(desk.paragraph(f"data.{evidence.dataset}"))
     if dataset is not None:
-        source = f"`{evidence.baseline.step.job_id}` · `{dataset.name}`"
+        source = f"`{evidence.baseline.step.job_id}` · `spec.dataset`"
         totals = [sum(dataset.counts[split]) for split in SPLITS]
         rows: Cells = [
             [class_name(name), *(count(dataset.counts[split][label]) for split in SPLITS)]
             for label, name in enumerate(dataset.class_names)
         ]
         rows.append([desk.term("total"), *(count(total) for total in totals)])
+        used = evidence.baseline.result.get("num_train_examples")
+        is_limited = used is not None and used < totals[0]
         columns = desk.columns("class", "#train", "#validation", "#test")
         blocks += [
             desk.paragraph(
@@ -44,6 +47,7 @@ def build_data(desk: Builder) -> Section:
                 mean=decimals(dataset.mean, 4),
                 std=decimals(dataset.std, 4),
             ),
+            *([desk.paragraph("data.used", train=count(totals[0]), used=count(used))] if is_limited else []),
             desk.figure("samples", partial(draw_samples, desk.canvas, dataset=dataset), source=source, width=0.9),
             desk.table("split", columns, rows, source=source, emphasis=[len(rows) - 1]),
         ]
@@ -92,7 +96,7 @@ def _describe_network(desk: Builder) -> list[Block]:
             "architecture",
             desk.columns("layer", "kind", "shape", "#parameters", "#macs"),
             rows,
-            source=f"`{step.job_id}` · `{step.result['model_id']}`",
+            source=cite(evidence.baseline, "model_id"),
             emphasis=[len(rows) - 1],
             architecture=code(evidence.architecture),
         )
@@ -138,7 +142,7 @@ def _list_settings(desk: Builder) -> Table:
         "training",
         desk.columns("setting", "#value"),
         rows,
-        source=f"`{baseline.step.job_id}` · `resolved_spec`, `result`",
+        source=f"`{baseline.step.job_id}` · `spec`; {cite(baseline)}",
     )
 
 

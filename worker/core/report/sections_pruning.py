@@ -7,11 +7,11 @@ from functools import partial
 from worker.core.report import facts as names
 from worker.core.report.analysis import (
     analyse_channels,
-    analyse_classes,
     analyse_controls,
     analyse_fit,
     cite,
 )
+from worker.core.report.analysis_classes import analyse_classes
 from worker.core.report.analysis_pruning import analyse_plain_files, analyse_search, compare_pruning
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.confusions import count_errors, rank_pairs

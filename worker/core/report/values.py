@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 LEFT_TO_RIGHT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
@@ -93,6 +94,15 @@ def text(value: object) -> Value:
     return Value("text", value)
 
 
+def _settle(value: float) -> float:
+    """Without the noise of the last bits, by which equal numbers of two jobs would be rounded to either side."""
+    return round(value, 9)
+
+
+def _decimals(value: float, places: int) -> str:
+    return f"{_settle(value):,.{places}f}"
+
+
 def _kilobytes(num_bytes: float) -> str:
     return f"{num_bytes / 1024:,.2f}"
 
@@ -115,8 +125,8 @@ def _limit(value: float) -> str:
 
 
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
-    "percent": lambda fraction: f"{100 * fraction:.2f}",
-    "percent1": lambda fraction: f"{100 * fraction:.1f}",
+    "percent": lambda fraction: f"{_settle(100 * fraction):.2f}",
+    "percent1": lambda fraction: f"{_settle(100 * fraction):.1f}",
     "points": lambda value: f"{value + 0.0:.2f}" if round(value, 2) else "0.00",
     "kilobytes": _kilobytes,
     "ratio": _ratio,
@@ -125,7 +135,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "limit": _limit,
     "interval": _interval,
     "slashed": lambda numbers: " / ".join(f"{number:.4f}" for number in numbers),
-    **{f"decimals{places}": f"{{:,.{places}f}}".format for places in range(5)},
+    **{f"decimals{places}": partial(_decimals, places=places) for places in range(5)},
 }
 
 

@@ -92,9 +92,11 @@ def _prune(model: str, sparsity: float, probes: list[dict[str, Any]], **values: 
 
 
 def _width(bits: int, test: int, validation: int, file_bytes: int) -> dict[str, Any]:
-    row = describe(f"{bits}bit", test=test, validation=validation, file_bytes=file_bytes)
+    row = describe(f"{bits}bit", test=test, validation=validation, file_bytes=file_bytes, sparsity=0.05)
     history = [_epoch(1, 0.9, validation / 500 - 0.01), _epoch(2, 0.92, validation / 500)]
-    return row | {"bit_width": bits, "sparsity": 0.05, "history": history}
+    zeros = row["sparsity"]
+    row |= {"sparsity": zeros["total"], "layer_sparsity": zeros["layers"]}
+    return row | {"bit_width": bits, "history": history}
 
 
 def build_results() -> dict[str, dict[str, Any]]:
@@ -104,6 +106,7 @@ def build_results() -> dict[str, dict[str, Any]]:
         {"name": "8 bit", "num_bytes": 9000, "accuracy": 0.912, "drop": -0.2, "within": True},
         {"name": "4 bit, pruned", "num_bytes": 1000, "accuracy": 0.904, "drop": 0.6, "within": True},
     ]
+    chosen = describe("4bit", test=898, validation=453, file_bytes=4500, sparsity=0.05)
     return {
         "train": describe("base")
         | {
@@ -116,7 +119,7 @@ def build_results() -> dict[str, dict[str, Any]]:
         "step_by_step": _prune(
             "step", 0.95, [_probe(0.8, -0.2, 1), _probe(0.95, 0.6, 2), _probe(0.99, 3.0, 3)], test=896
         ),
-        "quantize": widths[1] | {"widths": widths, "bit_width": 4, "distillation": True},
+        "quantize": chosen | {"widths": widths, "bit_width": 4, "distillation": True},
         "channels": _prune("narrow", 0.5, [_probe(0.3, 0.1, 2), _probe(0.4, 0.3, 2), _probe(0.5, 0.4, 2)], test=898)
         | {"macs": 2100},
         "compress": describe("final", test=894, validation=452, sparsity=0.9, file_bytes=1000)

@@ -10,13 +10,11 @@ import pytest
 from tests.worker.core.report.small_study import CLASSES, build_facts, build_results, evaluate
 from worker.core.report.analysis import (
     analyse_channels,
-    analyse_classes,
-    analyse_confusions,
     analyse_controls,
-    analyse_final_classes,
     analyse_fit,
     analyse_quantization,
 )
+from worker.core.report.analysis_classes import analyse_classes, analyse_confusions, analyse_final_classes
 from worker.core.report.analysis_pruning import (
     analyse_final,
     analyse_plain_files,

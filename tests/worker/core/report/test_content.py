@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.worker.core.report.small_study import build_facts, build_results
+from tests.worker.core.report.small_study import build_facts, build_results, evaluate
 from worker.core.report.builder import Builder
 from worker.core.report.confusions import Pair, count_errors, rank_pairs
-from worker.core.report.content import Column, Paragraph, Report, Section, Table, iterate_blocks, number_parts
+from worker.core.report.content import Bullets, Column, Paragraph, Report, Section, Table, iterate_blocks, number_parts
 from worker.core.report.evidence import read_evidence
 from worker.core.report.facts import StudyFacts
 from worker.core.report.inline import InlineWriter
-from worker.core.report.languages import ENGLISH
+from worker.core.report.languages import ENGLISH, get_wording
+from worker.core.report.sections_end import build_analysis
 from worker.core.report.sections_method import build_data
+from worker.core.report.wording import strip_isolates
 
 WORDS = {"tab": "Table", "fig": "Figure", "sec": "Section", "app": "Appendix"}
 
@@ -112,3 +114,30 @@ def test_a_data_set_without_official_test_part_that_is_never_mirrored_is_describ
     digits = dataclasses.replace(facts.dataset, name="digits", is_mirrorable=False)
     split, mirrored = describe(dataclasses.replace(facts, dataset=digits))
     assert ("has no official test part" in split, mirrored) == (True, "no")
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "only 500 are used"), ("fa", "تنها ۵۰۰ تصویر")])
+def test_a_study_that_trains_on_fewer_pictures_says_how_many_of_the_split(
+    language: str, said: str, tmp_path: Path
+) -> None:
+    def describe(used: int) -> str:
+        results = build_results()
+        results["train"]["num_train_examples"] = used
+        section = build_data(Builder(read_evidence(build_facts(results)), get_wording(language), tmp_path))
+        blocks = iterate_blocks(Report(language, "", "", [], [section]))
+        return strip_isolates(" ".join(block.text for block in blocks if isinstance(block, Paragraph)))
+
+    assert said in describe(500)
+    assert said not in describe(2700)  # The whole split.
+
+
+def test_what_test_says_of_a_search_is_answered_whether_it_is_good_or_bad(tmp_path: Path) -> None:
+    def answer(num_correct: int) -> str:
+        results = build_results()
+        results["one_shot"]["evaluation"]["test"] = evaluate(num_correct, 1000)
+        section = build_analysis(Builder(read_evidence(build_facts(results)), ENGLISH, tmp_path))
+        pruning = next(part for part in section.sections if part.key == "question_pruning")
+        return " ".join(str(item) for block in pruning.blocks if isinstance(block, Bullets) for item in block.items)
+
+    assert "On test the accuracy is 89.30 %" in answer(893)
+    assert "On test the accuracy is 80.00 %" in answer(800)

@@ -28,6 +28,7 @@ from worker.core.report.web import write_html
 from worker.core.report.word import write_docx
 from worker.core.report.word_package import obfuscate
 
+STEP = re.compile(r"[^.\[\]]+")
 FORMATS = ("pdf", "docx", "html", "json")
 Paths = Mapping[str, Path]
 
@@ -209,3 +210,44 @@ def test_an_unknown_language_or_format_is_refused_and_nothing_is_written(tmp_pat
     with pytest.raises(KeyError, match="odt"):
         write_report(facts, "en", {"odt": tmp_path / "report.odt"})
     assert not list(tmp_path.iterdir())
+
+
+def resolve(data: Mapping[str, Any], source: str) -> Any:
+    """What a source names in the report's data. Raises KeyError or IndexError where there is nothing."""
+    job, _, path = (part.strip().strip("`") for part in source.partition("·"))
+    if job == data["study"]:
+        return data
+    place: Any = {step["job_id"]: step for step in data["steps"].values()}[job]
+    for part in STEP.findall(path):
+        place = place[int(part) if part.isdigit() else part]
+    return place
+
+
+@pytest.mark.parametrize("language", ["english", "persian"])
+def test_every_source_is_a_path_in_the_data_of_the_report(language: str, request: pytest.FixtureRequest) -> None:
+    written = request.getfixturevalue(language)
+    shown = [block.source for block in iterate_blocks(written.report) if isinstance(block, Table | Figure)]
+    said = [finding["source"] for finding in written.data["findings"]]
+    sources = [source for whole in [*shown, *said] if whole for source in whole.split(";")]
+    assert len(sources) > 80
+    for source in sources:
+        assert resolve(written.data, source) is not None, source
+    with pytest.raises(KeyError):
+        resolve(written.data, sources[0].partition("·")[0] + " · `result.absent`")
+
+
+def test_each_bit_width_has_its_zeros_by_layer(english: Written) -> None:
+    tables = {block.key: block for block in iterate_blocks(english.report) if isinstance(block, Table)}
+    assert {"layers-quantize-8", "layers-quantize-4", "layers-quantize-2"} <= set(tables)
+    assert tables["layers-quantize-4"].caption == "Zeros by layer: 4 bit."
+    # 5 % of 8,000 and of 300.
+    assert [row[:3] for row in tables["layers-quantize-4"].rows] == [
+        ["`fc1`", "8,000", "400"],
+        ["`fc2`", "300", "15"],
+        ["total", "8,300", "415"],
+    ]
+
+
+def test_the_title_names_the_kind_of_network(english: Written, persian: Written) -> None:
+    assert english.report.title == "Compressing a multilayer perceptron for FashionMNIST"
+    assert "پرسپترون چندلایه" in persian.report.title

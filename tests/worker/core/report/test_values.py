@@ -29,6 +29,13 @@ def test_numbers_are_written_in_the_digits_of_the_language(value: Value, english
     assert strip_isolates(PERSIAN.show(value)) == persian
 
 
+def test_the_noise_of_the_last_bits_does_not_decide_how_a_number_is_rounded() -> None:
+    noisy = 0.9325 + 2e-16
+    assert f"{0.9325:.3f}" != f"{noisy:.3f}"
+    assert ENGLISH.show(decimals(0.9325)) == ENGLISH.show(decimals(noisy))
+    assert ENGLISH.show(percent(0.57655)) == ENGLISH.show(percent(0.57655 + 2e-16))
+
+
 def test_a_persian_number_is_an_island_that_reads_from_left_to_right() -> None:
     assert PERSIAN.show(points(-1.5)) == "\u2066−۱٫۵۰\u2069"
 
