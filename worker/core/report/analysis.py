@@ -15,13 +15,18 @@ from worker.core.report.findings import Finding
 from worker.core.report.intervals import Order, compare, compute_difference_interval
 from worker.core.report.values import (
     Value,
+    change,
+    code,
     count,
     decimals,
+    kilobytes,
     limit,
     magnitude,
     percent,
     points,
+    significant,
     term,
+    times_smaller,
 )
 
 SMALL_GAP, LARGE_GAP = 1.0, 4.0
@@ -83,6 +88,15 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
         "gap": magnitude(gap),
     }
     findings.append(Finding(f"fit.gap_{size}", values, source))
+    precision, stored = baseline.result.get("precision"), baseline.validation
+    if precision != "float32" and round(row["validation_accuracy"] * stored.num_examples) != stored.num_correct:
+        values = {
+            "training": percent(row["validation_accuracy"]),
+            "precision": code(precision),
+            "stored": percent(stored.accuracy),
+        }
+        both = f"{source}; {cite(baseline, 'evaluation.validation')}; {cite(baseline, 'precision')}"
+        findings.append(Finding("fit.measured_again", values, both))
     return findings
 
 
@@ -135,11 +149,43 @@ def analyse_quantization(evidence: Evidence) -> list[Finding]:
     model = evidence.widths[best]
     values = allowed | {
         "bits": count(best),
-        "drop": points(evidence.drop(model, "validation")),
-        "kilobytes": Value("kilobytes", model.file_bytes),
-        "ratio": Value("ratio", model.ratio),
+        "drop": change(evidence.drop(model, "validation")),
+        "kilobytes": kilobytes(model.file_bytes),
+        "ratio": times_smaller(model.ratio),
     }
-    return [*findings, Finding("quantize.best", values, source)]
+    return [*findings, Finding("quantize.best", values, source), _find_lossless(evidence)]
+
+
+def _find_lossless(evidence: Evidence) -> Finding:
+    """The narrowest width that costs nothing to be seen on test: the drop that was allowed is not always wanted."""
+    baseline = evidence.baseline
+    free = [bits for bits, model in evidence.widths.items() if compare(model.test, baseline.test) is not Order.LOWER]
+    source = "; ".join(cite(model, "evaluation.test") for model in (baseline, *evidence.widths.values()))
+    if not free:
+        return Finding("quantize.all_lose", {}, source)
+    bits = min(free)
+    if bits == evidence.best_width:
+        return Finding("quantize.no_loss_too", {"bits": count(bits)}, source)
+    model = evidence.widths[bits]
+    difference = describe_difference(model, baseline)
+    values = {name: difference[name] for name in ("difference", "low", "high")} | {
+        "bits": count(bits),
+        "kilobytes": kilobytes(model.file_bytes),
+        "ratio": times_smaller(model.ratio),
+    }
+    return Finding("quantize.no_loss", values, source)
+
+
+def analyse_widest(evidence: Evidence) -> list[Finding]:
+    """Why the training curve of the widest width and its file do not end at one accuracy."""
+    model = next(iter(evidence.widths.values()))
+    rows = model.result.get("history") or []
+    best = max((row["validation_accuracy"] for row in rows), default=None)
+    if best is None or round(best * model.validation.num_examples) == model.validation.num_correct:
+        return []
+    values = {"training": percent(best), "stored": percent(model.validation.accuracy)}
+    source = f"{cite(model, 'history')}; {cite(model, 'evaluation.validation')}"
+    return [Finding("widest.measured_again", values, source)]
 
 
 def _find_cliff(evidence: Evidence) -> list[Finding]:
@@ -164,32 +210,37 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
         return []
     result, source = model.result, cite(model, "chosen")
     before, after = result["baseline_macs"], result["macs"]
-    chosen = result["chosen"]
+    chosen, asked = result["chosen"], model.step.spec.get("sparsity")
     if chosen["sparsity"] <= 0 or before == after:
-        return [Finding("channels.none", {"limit": limit(evidence.max_drop)}, source)]
+        if asked is None:
+            return [Finding("channels.none", {"limit": limit(evidence.max_drop)}, source)]
+        return [Finding("channels.unchanged", {"sparsity": percent(asked), "macs": count(before)}, cite(model, "macs"))]
     drop = evidence.drop(model)
     findings = [
         Finding(
             "channels.narrowed",
             {
                 "sparsity": percent(chosen["sparsity"]),
-                "before": decimals(before / 1e6, 2),
-                "after": decimals(after / 1e6, 2),
-                "factor": Value("decimals1", before / after),
+                "before": count(before),
+                "after": count(after),
+                "factor": decimals(before / after, 2),
             },
             source,
         ),
         Finding(say_drop("channels", drop), _drop_values(model, drop), cite(model, "evaluation.test")),
     ]
+    if asked is not None and not evidence.is_within(model):
+        values = {"drop": change(evidence.drop(model, "validation")), "limit": limit(evidence.max_drop)}
+        findings.append(Finding("channels.beyond", values, cite(model, "evaluation.validation")))
     latency, reference = result.get("latency"), result.get("baseline_latency")
     if latency and reference and _same_machine(latency, reference):
         speed = reference["median_ms"] / latency["median_ms"]
         verdict = "faster" if speed > 1.05 else "slower" if speed < 0.95 else "as_fast"
         values = {
-            "before": decimals(reference["median_ms"], 1),
-            "after": decimals(latency["median_ms"], 1),
+            "before": significant(reference["median_ms"]),
+            "after": significant(latency["median_ms"]),
             "batch": count(latency["batch_size"]),
-            "factor": Value("decimals1", max(speed, 1 / speed)),
+            "factor": decimals(max(speed, 1 / speed), 2),
         }
         findings.append(Finding(f"channels.{verdict}", values, cite(model, "latency")))
     return findings

@@ -6,7 +6,19 @@ from worker.core.report.analysis import cite, describe_difference, say_drop
 from worker.core.report.evidence import Evidence, Model
 from worker.core.report.findings import Finding
 from worker.core.report.intervals import Order, compare
-from worker.core.report.values import Value, code, count, kilobytes, limit, magnitude, percent, points, ratio
+from worker.core.report.values import (
+    Value,
+    change,
+    code,
+    count,
+    kilobytes,
+    limit,
+    magnitude,
+    percent,
+    points,
+    ratio,
+    times_smaller,
+)
 
 SAME_SPARSITY = 0.001
 
@@ -22,7 +34,7 @@ def analyse_search(evidence: Evidence, model: Model | None, key: str) -> list[Fi
         return [Finding(f"{key}.none", allowed, source)]
     values = allowed | {
         "sparsity": percent(chosen["sparsity"]),
-        "drop": points(chosen["drop"]),
+        "drop": change(chosen["drop"]),
         "fold": ratio(1 / (1 - chosen["sparsity"])),
     }
     if key == "step_by_step":
@@ -45,7 +57,7 @@ def analyse_search(evidence: Evidence, model: Model | None, key: str) -> list[Fi
 def _confirm_on_test(evidence: Evidence, model: Model, *, was_within: bool) -> Finding:
     """Validation decided; whether test agrees is a finding of its own."""
     drop = evidence.drop(model)
-    values = {"accuracy": percent(model.test.accuracy), "drop": points(drop), "limit": limit(evidence.max_drop)}
+    values = {"accuracy": percent(model.test.accuracy), "drop": change(drop), "limit": limit(evidence.max_drop)}
     is_within = drop <= evidence.max_drop + 1e-9
     keys = {(True, True): "within", (True, False): "beyond", (False, True): "only", (False, False): "neither"}
     return Finding(f"test.{keys[was_within, is_within]}", values, cite(model, "evaluation.test"))
@@ -125,8 +137,8 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
     within = evidence.is_within(final)
     values = {
         "kilobytes": kilobytes(final.file_bytes),
-        "ratio": ratio(final.ratio),
-        "drop": points(evidence.drop(final, "validation")),
+        "ratio": times_smaller(final.ratio),
+        "drop": change(evidence.drop(final, "validation")),
         "limit": limit(evidence.max_drop),
     }
     findings = [Finding("final.within" if within else "final.beyond", values, cite(final, "evaluation.validation"))]
@@ -201,7 +213,7 @@ def conclude(evidence: Evidence) -> list[Finding]:
         drop = evidence.drop(final)
         values = {
             "kilobytes": kilobytes(final.file_bytes),
-            "ratio": ratio(final.ratio),
+            "ratio": times_smaller(final.ratio),
             "accuracy": percent(final.test.accuracy),
         }
         if round(drop, 2):

@@ -31,7 +31,7 @@ from worker.core.report.sections_pruning import (
     build_search,
     build_training,
 )
-from worker.core.report.values import code, kilobytes, percent, ratio, text
+from worker.core.report.values import code, kilobytes, percent, text, times_smaller
 from worker.core.report.wording import Wording
 
 
@@ -94,7 +94,7 @@ def _list_facts(desk: Builder) -> list[tuple[str, str]]:
             "fact.final",
             accuracy=percent(final.test.accuracy),
             kilobytes=kilobytes(final.file_bytes),
-            ratio=ratio(final.ratio),
+            ratio=times_smaller(final.ratio),
         )
         listed.append((desk.term("fact.compressed"), said))
     effort = evidence.facts.spec.get("effort")

@@ -49,6 +49,18 @@ SENTENCES = {
         "At that epoch the accuracy on validation, <validation> %, is <gap> points above the running mean on train, <train> %, "
         "which is counted in the course of the epoch: nothing points to overfitting."
     ),
+    "fit.measured_again": (
+        "The <training> % were counted while training, in <precision>; the stored network is measured in float32, which gives "
+        "<stored> % on validation."
+    ),
+    "widest.measured_again": (
+        "While it trained, quantized values were imitated in floating point, and its best epoch counted <training> % on "
+        "validation. The decoded file computes on the integers themselves and counts <stored> %."
+    ),
+    "size.smaller": "<ratio> times smaller",
+    "size.larger": "<ratio> times larger",
+    "change.lost": "a drop of <points> points",
+    "change.gained": "a gain of <points> points",
     "classes.extremes": (
         "The network knows the class *<best>* best (F1 <best_f1>) and the class *<worst>* least (F1 <worst_f1>)."
     ),
@@ -104,38 +116,35 @@ SENTENCES = {
     ),
     "classes.none_hurt": "No class lost more than <fall> of its F1 by compression.",
     "one_shot.found": (
-        "Without any retraining, <sparsity> % of the weights can be removed at a validation drop of <drop> points (allowed: "
-        "<limit> points); the network then keeps one weight in <fold>."
+        "Without any retraining, <sparsity> % of the weights can be removed with <drop> on validation (allowed: a drop of <limit> points); the network then keeps one weight in <fold>."
     ),
     "one_shot.beyond": (
-        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), the validation drop is <drop> points, more than "
+        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), validation shows <drop>, more than "
         "the <limit> points allowed."
     ),
     "one_shot.none": "Not even the smallest sparsity that was tried stays within <limit> points without retraining.",
     "one_shot.next": "The next sparsity tried, <sparsity> %, already costs <drop> points.",
     "one_shot.ceiling": "No higher sparsity was tried beyond the drop: the search ended at <sparsity> %.",
     "step_by_step.found": (
-        "With retraining after each step, <sparsity> % of the weights can be removed at a validation drop of <drop> points "
-        "(allowed: <limit> points; epochs of retraining in all: <epochs>); the network then keeps one weight in <fold>."
+        "With retraining after each step, <sparsity> % of the weights can be removed with <drop> on validation (allowed: a drop of <limit> points; epochs of retraining in all: <epochs>); the network then keeps one weight in <fold>."
     ),
     "step_by_step.beyond": (
-        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), the validation drop is <drop> points after "
-        "retraining (epochs: <epochs>), more than the <limit> points allowed."
+        "At the sparsity asked for, <sparsity> % (one weight in <fold> is kept), validation shows <drop> after retraining (epochs: <epochs>), more than the <limit> points allowed."
     ),
     "step_by_step.none": "No step came back within <limit> points by retraining.",
     "step_by_step.next": "The next sparsity tried, <sparsity> %, costs <drop> points even after retraining.",
     "step_by_step.ceiling": (
         "Every step came back within the drop: <sparsity> % is where the search ended, not where the network gives in."
     ),
-    "test.within": "On test the accuracy is <accuracy> %, a drop of <drop> points: within the <limit> points here too.",
+    "test.within": "On test the accuracy is <accuracy> %, <drop>: within the <limit> points here too.",
     "test.beyond": (
-        "On test the accuracy is <accuracy> %, a drop of <drop> points: more than the <limit> points that validation promised."
+        "On test the accuracy is <accuracy> %, <drop>: more than the <limit> points that validation promised."
     ),
     "test.only": (
-        "On test the accuracy is <accuracy> %, a drop of <drop> points: within the <limit> points there, unlike on validation, "
+        "On test the accuracy is <accuracy> %, <drop>: within the <limit> points there, unlike on validation, "
         "which decides."
     ),
-    "test.neither": "On test the accuracy is <accuracy> %, a drop of <drop> points: more than the <limit> points here too.",
+    "test.neither": "On test the accuracy is <accuracy> %, <drop>: more than the <limit> points here too.",
     "compare.sparser_step_by_step": (
         "Step-by-step pruning removes more: <step_by_step> % of the weights against <one_shot> % in one shot, so that it keeps "
         "<factor> times fewer weights."
@@ -219,19 +228,30 @@ SENTENCES = {
         "against float32."
     ),
     "quantize.gain": (
-        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): better than "
-        "float32, thanks to the additional training."
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): distinguishably better than float32. Whether the training that goes along with it did this, no control of this study tells."
     ),
     "quantize.cliff": "The largest loss is from <wide> to <narrow> bits: <loss> points.",
     "quantize.no_cliff": "No step from one width to the next costs a distinguishable amount; all lie within <spread> points.",
     "quantize.best": (
-        "The best compression within the allowed drop of <limit> points comes at <bits> bits: <kilobytes> KB, <ratio> times "
-        "smaller than float32, at a validation drop of <drop> points."
+        "The best compression within the allowed drop of <limit> points comes at <bits> bits: <kilobytes> KB, <ratio> than float32, with <drop> on validation."
     ),
+    "quantize.no_loss": (
+        "The narrowest width without a distinguishable loss on test has <bits> bits: <kilobytes> KB, <ratio> than float32 "
+        "(<difference> points, 95 % interval <low> to <high>)."
+    ),
+    "quantize.no_loss_too": "This is also the narrowest width, <bits> bits, without a distinguishable loss on test.",
+    "quantize.all_lose": "On test, every width loses distinguishably.",
     "quantize.none": "No bit width stays within <limit> points on validation.",
     "channels.narrowed": (
-        "With <sparsity> % of the channels removed, the multiply-accumulates fall from <before> to <after> million, by a factor "
+        "With <sparsity> % of the channels removed, the multiply-accumulates of a picture fall from <before> to <after>, by a factor "
         "of <factor>."
+    ),
+    "channels.unchanged": (
+        "Although <sparsity> % of the channels were to be removed, the multiply-accumulates of a picture stayed at <macs>."
+    ),
+    "channels.beyond": (
+        "On validation it shows <drop>, more than the <limit> points allowed elsewhere: this share of the channels was asked for, "
+        "not searched."
     ),
     "channels.none": "No share of the channels could be removed within <limit> points.",
     "channels.lost": "The test accuracy is then <accuracy> %, <drop> points below the baseline.",
@@ -248,12 +268,11 @@ SENTENCES = {
         "Yet the time of a batch of <batch> hardly changes: <after> ms (median) instead of <before> ms, a factor of <factor>."
     ),
     "final.within": (
-        "The compressed file takes <kilobytes> KB, <ratio> times less than the float32 checkpoint, and stays within the allowed "
-        "<limit> points: its validation drop is <drop> points."
+        "The compressed file takes <kilobytes> KB, <ratio> than the float32 checkpoint, and stays within the allowed "
+        "<limit> points: on validation it shows <drop>."
     ),
     "final.beyond": (
-        "The compressed file takes <kilobytes> KB, <ratio> times less than the float32 checkpoint, but its validation drop of "
-        "<drop> points exceeds the <limit> points allowed."
+        "The compressed file takes <kilobytes> KB, <ratio> than the float32 checkpoint, but on validation it shows <drop>, more than the <limit> points allowed."
     ),
     "final.same": (
         "On test it is not distinguishable from the baseline (<difference> points, 95 % interval <low> to <high>)."
@@ -297,27 +316,27 @@ SENTENCES = {
         "<step_by_step> % step by step with retraining."
     ),
     "conclude.width.lost": (
-        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, <drop> points below the "
+        "The smallest quantized file within <limit> points on validation has <bits> bits; it scores <accuracy> % on test, <drop> points below the "
         "baseline."
     ),
     "conclude.width.gained": (
-        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, <drop> points above the "
+        "The smallest quantized file within <limit> points on validation has <bits> bits; it scores <accuracy> % on test, <drop> points above the "
         "baseline."
     ),
     "conclude.width.equal": (
-        "The narrowest bit width within <limit> points is <bits> bits; it scores <accuracy> % on test, as much as the baseline."
+        "The smallest quantized file within <limit> points on validation has <bits> bits; it scores <accuracy> % on test, as much as the baseline."
     ),
     "conclude.no_width": "No bit width that was tried stays within <limit> points.",
     "conclude.final.lost": (
-        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, <drop> points below the baseline."
     ),
     "conclude.final.gained": (
-        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, <drop> points above the baseline."
     ),
     "conclude.final.equal": (
-        "All methods together give a file of <kilobytes> KB, <ratio> times smaller than the float32 checkpoint, that scores "
+        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, as much as the baseline."
     ),
 }

@@ -14,7 +14,7 @@ SENTENCES = {
         "part of its result that it was made from."
     ),
     "fact.accuracy": "<accuracy> % on test",
-    "fact.final": "<kilobytes> KB, <ratio>× smaller, <accuracy> % on test",
+    "fact.final": "<kilobytes> KB, <ratio>, <accuracy> % on test",
     "name.bits": "<bits> bit",
     "heading.widest": "Quantization to <bits> bits, with training",
     "see.figure_and_table": "[[fig:<figure>]] shows it, [[tab:<table>]] gives the numbers.",
@@ -292,7 +292,7 @@ SENTENCES = {
     "table.channels": "The network before and after channel pruning.",
     "table.widest_training": "Quantization-aware training at <bits> bits, epoch by epoch.",
     "table.widest_scores": "Float32 and <bits> bits on test; precision, recall and F1 averaged over the classes.",
-    "table.widths": "All bit widths; drops in points, precision, recall and F1 averaged over the classes. Bold: the narrowest width within the drop on validation.",
+    "table.widths": "All bit widths; drops in points, precision, recall and F1 averaged over the classes. Bold: the smallest file within the drop on validation.",
     "table.formula": "Size in KB by the formula: weights of each layer times bits.",
     "table.ledger": "The size ledger of every model, in KB.",
     "table.final": "The final model.",

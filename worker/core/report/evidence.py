@@ -135,8 +135,9 @@ class Evidence:
 
     @property
     def best_width(self) -> int | None:
-        """The narrowest bit width within the drop on validation."""
-        return min((width for width, model in self.widths.items() if self.is_within(model)), default=None)
+        """The bit width of the smallest file within the drop on validation; of files of one size the narrower."""
+        within = [(model.file_bytes, width) for width, model in self.widths.items() if self.is_within(model)]
+        return min(within)[1] if within else None
 
 
 def read_evidence(facts: StudyFacts) -> Evidence:

@@ -7,6 +7,7 @@ from functools import partial
 from worker.core.report import facts as names
 from worker.core.report.analysis import (
     analyse_quantization,
+    analyse_widest,
     cite,
 )
 from worker.core.report.analysis_classes import analyse_confusions, analyse_final_classes
@@ -45,6 +46,7 @@ def build_eight_bits(desk: Builder) -> Section | None:
         ]  # fmt: skip
         columns = desk.columns("#epoch", "#train_loss", "#train_accuracy", "#validation_loss", "#validation_accuracy")
         blocks.append(desk.table("widest_training", columns, rows, source=cite(model, "history"), bits=count(bits)))
+    blocks += desk.argue(analyse_widest(evidence))
     blocks.append(_compare_scores(desk, bits, model))
     return Section("widest", desk.say("heading.widest", bits=count(bits)), blocks)
 

@@ -19,7 +19,7 @@ from worker.core.report.content import Block, Section, Table
 from worker.core.report.evidence import Measured, Model
 from worker.core.report.figures_compression import Mark, draw_intervals, draw_layers, draw_sparsity
 from worker.core.report.figures_training import draw_confusion, draw_training
-from worker.core.report.values import Value, class_name, code, count, decimals, kilobytes, percent, points
+from worker.core.report.values import Value, class_name, code, count, decimals, kilobytes, percent, points, significant
 
 SHOWN_PAIRS = 8
 SHORTEST_CURVE = 3
@@ -252,7 +252,7 @@ def build_channels(desk: Builder) -> Section | None:
             count(sum(layer.total for layer in model.layers)),
         ],
         [desk.term("row.macs"), count(result["baseline_macs"]), count(result["macs"])],
-        [desk.term("row.latency"), decimals(reference.get("median_ms"), 1), decimals(latency.get("median_ms"), 1)],
+        [desk.term("row.latency"), significant(reference.get("median_ms")), significant(latency.get("median_ms"))],
         [desk.term("row.file"), kilobytes(before.file_bytes), kilobytes(model.file_bytes)],
     ]
     if result.get("widths"):

@@ -54,6 +54,21 @@ def ratio(value: float | None) -> Value:
     return Value("ratio", value)
 
 
+def times_smaller(value: float) -> Value:
+    """A ratio of bytes, printed with its word: times smaller, or times larger where it is below 1."""
+    return Value("times_smaller", value)
+
+
+def change(drop: float) -> Value:
+    """An accuracy drop in points, printed with its word: a drop, or a gain where it is negative."""
+    return Value("change", drop)
+
+
+def significant(value: float | None) -> Value:
+    """A measured number with three digits that count, whatever its size."""
+    return Value("significant", value)
+
+
 def count(value: int | None) -> Value:
     """A whole number, thousands apart."""
     return Value("count", value)
@@ -103,6 +118,11 @@ def _decimals(value: float, places: int) -> str:
     return f"{_settle(value):,.{places}f}"
 
 
+def _significant(value: float) -> str:
+    places = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{_settle(value):,.{min(max(places, 0), 3)}f}"
+
+
 def _kilobytes(num_bytes: float) -> str:
     return f"{num_bytes / 1024:,.2f}"
 
@@ -129,6 +149,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "percent1": lambda fraction: f"{_settle(100 * fraction):.1f}",
     "points": lambda value: f"{value + 0.0:.2f}" if round(value, 2) else "0.00",
     "kilobytes": _kilobytes,
+    "significant": _significant,
     "ratio": _ratio,
     "count": lambda value: f"{value:,d}",
     "plain": _plain,

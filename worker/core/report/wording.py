@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.core.report.values import LEFT_TO_RIGHT, NOTHING, POP, Numerals, Value
+from worker.core.report.values import LEFT_TO_RIGHT, NOTHING, POP, Numerals, Value, magnitude, ratio
 
 _PLACE = re.compile(r"<([a-z][a-z0-9_]*)>")
 
@@ -43,6 +43,12 @@ class Wording:
             return self.numerals.show(value)
         if value.raw is None:
             return NOTHING
+        if value.kind == "times_smaller":
+            is_smaller = value.raw >= 1
+            return self.say("size.smaller" if is_smaller else "size.larger", ratio=ratio(max(value.raw, 1 / value.raw)))
+        if value.kind == "change":
+            is_lost = round(value.raw, 2) >= 0
+            return self.say("change.lost" if is_lost else "change.gained", points=magnitude(value.raw))
         if value.kind == "class":
             name = self.classes.get(value.raw, value.raw)
             return self.numerals.localize(name) if name.isdigit() else name

@@ -145,6 +145,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 128,
     },
     "step_by_step": {"schedule": "geometric", "steps": 3},
+    "channels": {"sparsity": 0.5},
 }
 KINDS = {"train": "train", "quantize": "quantize", "compress": "compress", "control_small_dense": "train"}
 
