@@ -145,7 +145,7 @@ def analyse_quantization(evidence: Evidence) -> list[Finding]:
     best, allowed = evidence.best_width, {"limit": limit(evidence.max_drop)}
     source = "; ".join(cite(model, "evaluation.validation") for model in evidence.widths.values())
     if best is None:
-        return [*findings, Finding("quantize.none", allowed, source)]
+        return [*findings, Finding("quantize.none", allowed, source), _find_lossless(evidence)]
     model = evidence.widths[best]
     values = allowed | {
         "bits": count(best),
