@@ -109,6 +109,8 @@ def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_d
     result = check_products(outcome, context)
     assert [row["bit_width"] for row in result["widths"]] == [8, 4, 2]
     for row in result["widths"]:
+        layers = row["layer_sparsity"]
+        assert sum(one["zeros"] for one in layers) / sum(one["total"] for one in layers) == row["sparsity"]
         model, network = load_compressed(context.models[row["model_id"]][0])
         assert row["evaluation"]["test"]["num_correct"] == count_correct(model)
         assert all(layer.bit_width == row["bit_width"] for layer in network.layers)

@@ -87,6 +87,8 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
         "validation": percent(row["validation_accuracy"]),
         "gap": magnitude(gap),
     }
+    if round(gap, 2) == 0:
+        size, values = "none", {"validation": percent(row["validation_accuracy"])}
     findings.append(Finding(f"fit.gap_{size}", values, source))
     precision, stored = baseline.result.get("precision"), baseline.validation
     if precision != "float32" and round(row["validation_accuracy"] * stored.num_examples) != stored.num_correct:

@@ -45,6 +45,9 @@ SENTENCES = {
         "At that epoch the accuracy on train, <train> %, is only <gap> points above the one on validation, <validation> %: "
         "there is hardly any overfitting."
     ),
+    "fit.gap_none": (
+        "At that epoch the accuracy is the same on train and on validation, <validation> %: nothing points to overfitting."
+    ),
     "fit.gap_negative": (
         "At that epoch the accuracy on validation, <validation> %, is <gap> points above the running mean on train, <train> %, "
         "which is counted in the course of the epoch: nothing points to overfitting."

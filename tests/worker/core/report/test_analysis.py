@@ -146,6 +146,7 @@ def set_size(results: Results, step: str, measure: str, num_bytes: int) -> None:
         ("classes.pair", lambda r: set_matrix(r, [329, 1, 0], [0, 335, 0], [0, 0, 335]), "classes.one_error"),
         ("fit.gap_negative", lambda r: r["train"]["history"][1].update(train_accuracy=0.96), "fit.gap_large"),
         ("fit.gap_negative", lambda r: r["train"]["history"][1].update(train_accuracy=0.915), "fit.gap_small"),
+        ("fit.gap_negative", lambda r: r["train"]["history"][1].update(train_accuracy=0.91001), "fit.gap_none"),
         ("one_shot.next", lambda r: r["one_shot"]["curve"][2].update(within=True), "one_shot.ceiling"),
         ("step_by_step.found", lambda r: r["step_by_step"]["chosen"].update(within=False), "step_by_step.beyond"),
         ("step_by_step.found", lambda r: r["step_by_step"]["chosen"].update(sparsity=0.0), "step_by_step.none"),
