@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import anyio
 from fastapi import Depends, FastAPI, Request
@@ -26,6 +25,7 @@ from service.stream import EventFeed
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
+from storage.version import VERSION
 from worker.jobs import SPECS
 
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Tonok",
-        version=_find_own_version(),
+        version=VERSION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -89,10 +89,3 @@ async def _look_at_request(request: Request) -> None:
     note_route(request)
     check_request_line(request)
     check_parameters(request)
-
-
-def _find_own_version() -> str:
-    try:
-        return version("tonok")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0.1.0"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -64,6 +66,12 @@ def test_methods_list_every_name_with_a_line_about_it(client: TestClient) -> Non
         choice["name"] for group in methods["choices"].values() for choice in group if not choice["description"]
     ]
     assert nameless == []
+
+
+def test_the_version_is_that_of_the_project(client: TestClient) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert client.get("/v1/system").json()["versions"]["tonok"] == project["version"]
+    assert client.get("/openapi.json").json()["info"]["version"] == project["version"]
 
 
 def test_data_sets_are_listed_with_a_line_about_each(client: TestClient) -> None:

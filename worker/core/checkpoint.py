@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import safetensors
 import torch
 from pydantic import TypeAdapter
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from storage.errors import InvalidModel
@@ -70,14 +70,29 @@ def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> C
 
 def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> int:
     """Writes the float32 weights; returns the file's bytes. Zeros of pruning are in the weights themselves."""
+    save_file(_read_state(model), path, metadata=_write_metadata(info))
+    return path.stat().st_size
+
+
+def count_checkpoint_bytes(info: CheckpointInfo, widths: tuple[int, ...]) -> int:
+    """Bytes that the checkpoint of such a network would take with other widths, header included."""
+    model = build_model(
+        info.architecture, widths, input_shape=info.input_shape, num_classes=len(info.class_names)
+    )  # fmt: skip
+    return len(save(_read_state(model), metadata=_write_metadata(replace(info, widths=widths))))
+
+
+def _read_state(model: nn.Module) -> dict[str, torch.Tensor]:
     # A counter of batches seen: of no use to inference, and int64.
-    state = {
+    return {
         name: value.detach().float().cpu().contiguous()
         for name, value in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    save_file(state, path, metadata={"tonok": json.dumps(asdict(info), sort_keys=True)})
-    return path.stat().st_size
+
+
+def _write_metadata(info: CheckpointInfo) -> dict[str, str]:
+    return {"tonok": json.dumps(asdict(info), sort_keys=True)}
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:

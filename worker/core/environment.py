@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("tonok", "torch", "torchvision", "numpy", "scikit-learn", "torch-pruning", "constriction")
+from storage.version import VERSION
+
+_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "torch-pruning", "constriction")
 
 
 def describe_environment(threads: int) -> dict[str, str]:
@@ -21,6 +23,7 @@ def describe_environment(threads: int) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return {
+        "tonok": VERSION,
         "python": platform.python_version(),
         **versions,
         "os": f"{platform.system()} {platform.release()}",

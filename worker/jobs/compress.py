@@ -34,7 +34,7 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.core import plots
     from worker.core.plots_ablation import AblationStep, plot_ablation
     from worker.jobs.ablation import measure_ablation
-    from worker.jobs.candidates import choose_candidate, find_front
+    from worker.jobs.candidates import ROUNDED_SAFETY, SAFETY, choose_candidate, find_front
     from worker.jobs.controls import measure_controls
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.shrinking import Shrinker
@@ -73,6 +73,7 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "file_bytes": saved.num_bytes,
         "compression_ratio": baseline.reference_bytes / saved.num_bytes,
         "within_max_accuracy_drop": chosen.within,
+        "reserve_shares": {"trained": SAFETY, "rounded": ROUNDED_SAFETY},
         "chosen": asdict(chosen),
         "candidates": [asdict(candidate) for candidate in candidates],
         "front": [asdict(candidate) for candidate in front],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from storage.errors import InvalidModel
@@ -28,6 +29,7 @@ from worker.core.checkpoint import (
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.datasets import Dataset, load_dataset
 from worker.core.device import find_device
+from worker.core.environment import describe_environment
 from worker.core.graph import list_layers
 from worker.core.integer import IntegerNetwork
 from worker.core.measure import (
@@ -205,7 +207,7 @@ def save_float_model(
     stored.to(find_device())
     metrics = measure_metrics(stored, data)
     reference = baseline.reference_bytes if baseline is not None else num_bytes
-    sizes = {"float32": num_bytes, **compute_float_sizes(stored), "file": num_bytes}
+    sizes = {"float32": reference, **compute_float_sizes(stored), "file": num_bytes}
     layers = {layer: tuple(module.weight.shape) for layer, module in list_layers(stored).items()}
     latency, *baseline_latency = measure_latencies([stored, *([baseline.model] if baseline else [])], info.input_shape)
     summary = _summarize(
@@ -302,6 +304,7 @@ def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, A
         "latency": saved.summary["latency"],
         "classification_report": saved.metrics.report,
         "confusion_matrix": saved.metrics.matrix.tolist(),
+        "environment": describe_environment(torch.get_num_threads()),
     }
     if baseline is not None:
         result["baseline"] = {

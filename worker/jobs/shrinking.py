@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from worker.catalog import Effort, PruningMethod, PruningScope
 from worker.core.checkpoint import snapshot
 from worker.core.integer import IntegerNetwork, round_floats
-from worker.core.models import get_widths
+from worker.core.models import get_widths, has_batch_norm
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
@@ -272,8 +272,9 @@ class Shrinker:
     def describe_techniques(self, candidate: Candidate) -> list[str]:
         """What went into a candidate, for the report."""
         network = self.gallery.load(candidate)
+        info = self.baseline.info
         coding = [
-            "batch norm folded into scales and biases",
+            *(["batch norm folded into scales and biases"] if has_batch_norm(info.architecture) else []),
             f"scales and biases rounded to {MANTISSA_BITS} mantissa bits",
             "context-modelled entropy coding",
         ]
@@ -287,9 +288,14 @@ class Shrinker:
             return [f"{CALIBRATED_BIT_WIDTH} bit quantization, calibrated, without training", *coding]
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width
         return [
-            f"channel pruning, hidden widths {list(self.baseline.info.widths)} to {list(network.widths)}",
+            f"channel pruning, hidden widths {_join(info.widths)} to {_join(network.widths)}",
             "distillation from the dense model",
             f"quantization-aware training with learned step sizes, {weights} bit weights, {inputs} bit activations",
             "gradual layer-adaptive weight pruning (LAMP) while quantized",
             *coding,
         ]
+
+
+def _join(widths: Sequence[int]) -> str:
+    """`32-64-128`, as reports write widths."""
+    return "-".join(str(width) for width in widths)

@@ -83,6 +83,11 @@ SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
 WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
 """For these SGD at the usual rate is too much."""
 
+LEAST_SPARSITY = 0.001
+"""Below it a network counts as not pruned."""
+SIZE_TRIALS = 4
+"""Widths tried until a small network's checkpoint is about as large as the compressed file."""
+
 # Seconds on two cores, with fashion_cnn on FashionMNIST: what the progress bar and its remaining time are made of.
 _EPOCH_S = 9.0
 _RETRAINING_EPOCH_S = 12.0
@@ -151,9 +156,17 @@ class Recipe:
     def build_controls(
         self, model_id: str, pruned: Mapping[str, Any], small_widths: tuple[int, ...]
     ) -> dict[str, Step]:
-        """What the claims are held against. pruned: the result of `step_by_step`."""
+        """What the claims are held against. pruned: the result of `step_by_step`.
+
+        Where that ended without zeros, retraining alone and random pruning would control nothing, and are left out.
+        """
+        controls = {
+            "control_small_dense": Step(self._train("control_small_dense", small_widths), self.epochs * _SMALL_EPOCH_S)
+        }
         # As many steps as the pruned model that is claimed has behind it.
-        steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step or self.plan.pruning_steps
+        steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step
+        if pruned["sparsity"]["total"] < LEAST_SPARSITY or not steps:
+            return controls
         same_budget = {
             "model_id": model_id,
             "schedule": PruningSchedule.GEOMETRIC,
@@ -173,7 +186,7 @@ class Recipe:
                 ),
                 self._retraining_s(steps),
             ),
-            "control_small_dense": Step(self._train("control_small_dense", small_widths), self.epochs * _SMALL_EPOCH_S),
+            **controls,
         }
 
     def _retraining_s(self, steps: int) -> float:
@@ -212,7 +225,7 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     model_id = str(steps["train"].output_model_id)
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
     if spec.controls:
-        small_widths = _find_small_widths(steps["train"], steps["compress"])
+        small_widths = find_small_widths(steps["train"], steps["compress"])
         controls = recipe.build_controls(model_id, steps["step_by_step"].result, small_widths)
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
@@ -233,18 +246,30 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     )
 
 
-def _find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[int, ...]:
-    """Widths of the baseline's architecture at which a float32 checkpoint is about as large as the compressed file."""
+def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[int, ...]:
+    """Widths of the baseline's architecture whose float32 checkpoint comes nearest to the compressed file's bytes.
+
+    Whole checkpoints are compared: with few weights a good part of one is its header.
+    """
+    from worker.core.checkpoint import count_checkpoint_bytes, load_checkpoint
     from worker.core.models import shrink_widths
 
-    result = trained.result
-    return shrink_widths(
-        result["architecture"],
-        result["widths"],
-        max_parameters=compressed.result["file_bytes"] // 4,
-        input_shape=tuple(result["input_shape"]),
-        num_classes=len(result["class_names"]),
-    )
+    (checkpoint,) = [artifact for artifact in trained.artifacts if artifact.kind == ArtifactKind.CHECKPOINT]
+    _, info = load_checkpoint(checkpoint.path)
+    file_bytes = compressed.result["file_bytes"]
+    parameters = file_bytes // 4
+    tried: dict[tuple[int, ...], int] = {}
+    for _ in range(SIZE_TRIALS):
+        widths = shrink_widths(
+            info.architecture,
+            info.widths,
+            max_parameters=parameters,
+            input_shape=info.input_shape,
+            num_classes=len(info.class_names),
+        )
+        tried[widths] = count_checkpoint_bytes(info, widths)
+        parameters += (file_bytes - tried[widths]) // 4
+    return min(tried, key=lambda widths: abs(tried[widths] - file_bytes))
 
 
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:

@@ -6,7 +6,7 @@ import torch
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.core.graph import find_batch_norms, list_layers
-from worker.core.models import build_model, get_widths, shrink_widths
+from worker.core.models import build_model, get_widths, has_batch_norm, shrink_widths
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,11 @@ def test_each_convolution_knows_the_batch_norm_behind_it() -> None:
         "conv2b": "bn2b",
         "shortcut2": "shortcut2_bn",
     }
+
+
+def test_networks_with_batch_norm_are_told_from_those_without() -> None:
+    with_batch_norm = {one for one in Architecture if has_batch_norm(one)}
+    assert set(Architecture) - with_batch_norm == {Architecture.LENET5, Architecture.MLP}
 
 
 def test_a_shrunk_network_is_the_widest_of_its_proportions_that_fits() -> None:

@@ -145,6 +145,14 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     assert sizes == sorted(sizes)
     assert accuracies == sorted(accuracies)
     assert result["compression_ratio"] > 4
+    # What "safe" means can be checked from the result alone.
+    shares = result["reserve_shares"]
+    for one in result["candidates"]:
+        most = 5 * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
+        assert one["safe"] == (one["drop"] <= most + 1e-9)
+    widths = "-".join(str(width) for width in result["widths"])
+    assert f"channel pruning, hidden widths 4-8-16 to {widths}" in result["techniques"]
+    assert "batch norm folded into scales and biases" in result["techniques"]
     # Rounding for fewer bits goes on from the smallest file that training alone reached.
     trained = [one["num_bytes"] for one in within if one["trade_off"] is None]
     assert result["chosen"]["trade_off"] is not None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from worker.catalog import ArtifactKind
+from worker.core.checkpoint import CheckpointInfo, save_checkpoint
+from worker.core.models import build_model, get_widths
 from worker.jobs import parse_spec
-from worker.jobs.study import Recipe, StudySpec
+from worker.jobs.base import FinishedStep, StepArtifact
+from worker.jobs.study import Recipe, StudySpec, find_small_widths
 
-PRUNED = {"chosen": {"retrained_epochs": 8}, "sparsity": {"total": 0.953}}
+PRUNED: dict[str, Any] = {"chosen": {"retrained_epochs": 8}, "sparsity": {"total": 0.953}}
 
 
 def dump(spec: Any) -> dict[str, Any]:
@@ -26,12 +32,35 @@ def test_the_controls_differ_from_step_by_step_pruning_in_what_they_control_alon
         name: dump(step.spec) for name, step in recipe.build_controls("mdl_1", PRUNED, (2, 3, 4)).items()
     }  # fmt: skip
     epochs = controls["control_unpruned"]["steps"] * pruning["epochs_per_step"]
-    assert epochs == PRUNED["chosen"]["retrained_epochs"]  # type: ignore[index]
+    assert epochs == PRUNED["chosen"]["retrained_epochs"]
     budget = {"steps": controls["control_unpruned"]["steps"]}
     assert controls["control_unpruned"] == pruning | budget | {"sparsity": 0}
     assert controls["control_random"] == pruning | budget | {"sparsity": 0.953, "method": "random"}
     training = dump(recipe.build_training().spec)
     assert controls["control_small_dense"] == training | {"widths": [2, 3, 4]}
+
+
+def test_a_pruning_that_pruned_nothing_gets_no_controls() -> None:
+    pruned = {"chosen": {"retrained_epochs": 0}, "sparsity": {"total": 0.0}}
+    assert list(Recipe(StudySpec()).build_controls("mdl_1", pruned, (2, 3, 4))) == ["control_small_dense"]
+
+
+@pytest.mark.parametrize("architecture", ["fashion_cnn", "depthwise_cnn"])
+def test_the_small_dense_control_has_about_the_bytes_of_the_file_header_included(
+    architecture: str, tmp_path: Path
+) -> None:
+    model = build_model(architecture)
+    classes = tuple(f"class {label}" for label in range(10))
+    widths = get_widths(architecture, model)
+    info = CheckpointInfo(architecture, widths, (1, 28, 28), classes, 0.3, 0.3, "digits", 0)
+    path = tmp_path / "baseline.safetensors"
+    save_checkpoint(path, model, info)
+    artifact = StepArtifact(path.name, ArtifactKind.CHECKPOINT, "", 0, path)
+    trained = FinishedStep("job_1", "train", {}, {}, "mdl_1", (artifact,), 1.0, is_reused=False)
+    compressed = FinishedStep("job_2", "compress", {}, {"file_bytes": 9000}, "mdl_2", (), 1.0, is_reused=False)
+    small = find_small_widths(trained, compressed)
+    save_checkpoint(path, build_model(architecture, small), dataclasses.replace(info, widths=small))
+    assert path.stat().st_size == pytest.approx(9000, rel=0.06)
 
 
 def test_the_four_widths_of_the_assignment_are_all_trained() -> None:

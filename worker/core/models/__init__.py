@@ -65,6 +65,13 @@ def shrink_widths(
     return scale(small)
 
 
+def has_batch_norm(architecture: str) -> bool:
+    """Whether networks of this architecture normalise by batch. Raises InvalidModel when the name is unknown."""
+    with torch.device("meta"):
+        model = build_model(architecture)
+    return any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
     """The widths that `build_model` needs to rebuild `model`, read from its layers."""
     widths: tuple[int, ...] = _module(architecture).get_widths(model)

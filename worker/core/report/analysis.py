@@ -31,6 +31,8 @@ from worker.core.report.values import (
 
 SMALL_GAP, LARGE_GAP = 1.0, 4.0
 """Points between train and validation accuracy."""
+SAME_SIZE = 1.15
+"""Files whose bytes differ by a larger factor are not called about as large."""
 
 
 def cite(model: Model, part: str = "") -> str:
@@ -267,7 +269,7 @@ def analyse_controls(evidence: Evidence) -> list[Finding]:
     findings = []
     for name, control in evidence.controls.items():
         claim = claims[name]
-        if claim is None:
+        if claim is None or (name in names.PRUNING_CONTROLS and evidence.is_control_moot):
             continue
         order = compare(claim.test, control.test)
         values = describe_difference(claim, control)
@@ -279,4 +281,24 @@ def analyse_controls(evidence: Evidence) -> list[Finding]:
         findings.append(
             Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
         )
+        if name == names.CONTROL_SMALL_DENSE:
+            findings += _compare_control_size(claim, control)
+    stepped = evidence.step_by_step
+    if evidence.controls and evidence.is_control_moot and stepped is not None:
+        findings.insert(0, Finding("controls.moot", {"sparsity": percent(stepped.sparsity)}, cite(stepped, "sparsity")))
     return findings or [Finding("controls.absent")]
+
+
+def _compare_control_size(claim: Model, control: Model) -> list[Finding]:
+    """Says so where the small network has not about the bytes that it should have."""
+    factor = control.file_bytes / claim.file_bytes
+    if 1 / SAME_SIZE <= factor <= SAME_SIZE:
+        return []
+    values = {
+        "factor": decimals(max(factor, 1 / factor), 1),
+        "kilobytes": Value("kilobytes", control.file_bytes),
+        "compressed": Value("kilobytes", claim.file_bytes),
+    }
+    size = "larger" if factor > 1 else "smaller"
+    key = f"{names.CONTROL_SMALL_DENSE}.{size}"
+    return [Finding(key, values, f"{cite(control, 'size')}; {cite(claim, 'size')}")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from worker.core.report.analysis import cite, describe_difference, say_drop
-from worker.core.report.evidence import Evidence, Model
+from worker.core.report.evidence import SAME_SPARSITY, Evidence, Model
 from worker.core.report.findings import Finding
 from worker.core.report.intervals import Order, compare
+from worker.core.report.techniques import is_calibrated
 from worker.core.report.values import (
     Value,
     change,
@@ -15,12 +16,11 @@ from worker.core.report.values import (
     limit,
     magnitude,
     percent,
+    plain,
     points,
     ratio,
     times_smaller,
 )
-
-SAME_SPARSITY = 0.001
 
 
 def analyse_search(evidence: Evidence, model: Model | None, key: str) -> list[Finding]:
@@ -78,8 +78,12 @@ def compare_pruning(evidence: Evidence) -> list[Finding]:
         winner = "step_by_step" if difference > 0 else "one_shot"
         values["factor"] = Value("decimals1", dense / sparse)
         findings = [Finding(f"compare.sparser_{winner}", values, source)]
-    findings.append(_compare_accuracy(stepped, one_shot, source))
-    findings.append(_compare_bytes(stepped, one_shot, source))
+    if min(one_shot.sparsity, stepped.sparsity) < SAME_SPARSITY:
+        # What is left is a network that was not pruned: its accuracy and bytes say nothing of a way of pruning.
+        findings.append(Finding("compare.unpruned", {}, source))
+    else:
+        findings.append(_compare_accuracy(stepped, one_shot, source))
+        findings.append(_compare_bytes(stepped, one_shot, source))
     for key, model in (("one_shot", one_shot), ("step_by_step", stepped)):
         if model.sparsity < SAME_SPARSITY:
             continue
@@ -147,6 +151,7 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
     difference = describe_difference(final, evidence.baseline)
     values = {name: difference[name] for name in ("difference", "low", "high")}
     findings.append(Finding(f"final.{order}", values, f"{cite(final)}; {cite(evidence.baseline)}"))
+    findings += _explain_reserve(evidence, final)
     best = evidence.best_width
     if best is not None:
         narrow = evidence.widths[best]
@@ -155,8 +160,32 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
         values = {"bits": count(best), "kilobytes": kilobytes(narrow.file_bytes)}
         if key != "as_large":
             values["factor"] = Value("decimals1", max(factor, 1 / factor))
-        findings.append(Finding(f"final.than_width_{key}", values, f"{cite(final, 'size')}; {cite(narrow, 'size')}"))
+        way = "calibrated_than_width" if is_calibrated(final.result) else "than_width"
+        findings.append(Finding(f"final.{way}_{key}", values, f"{cite(final, 'size')}; {cite(narrow, 'size')}"))
     return findings
+
+
+def _explain_reserve(evidence: Evidence, final: Model) -> list[Finding]:
+    """Why a smaller candidate that was within the drop was not taken: it had not the reserve to spare."""
+    if not evidence.reserves or not final.result["chosen"]["safe"]:
+        return []
+    smaller = [
+        one
+        for one in final.result["candidates"]
+        if one["within"] and not one["safe"] and one["num_bytes"] < final.result["chosen"]["num_bytes"]
+    ]
+    smallest = min(smaller, key=lambda one: one["num_bytes"], default=None)
+    reserve = None if smallest is None else evidence.find_reserve(smallest)
+    if smallest is None or reserve is None:
+        return []
+    values = {
+        "kilobytes": kilobytes(smallest["num_bytes"]),
+        "drop": points(smallest["drop"]),
+        "limit": limit(evidence.max_drop),
+        "share": plain(100 * reserve.share),
+        "safe": points(reserve.max_drop),
+    }
+    return [Finding("final.reserve", values, f"{cite(final, 'candidates')}; {cite(final, 'chosen')}")]
 
 
 def analyse_sizes(evidence: Evidence) -> list[Finding]:
@@ -218,5 +247,6 @@ def conclude(evidence: Evidence) -> list[Finding]:
         }
         if round(drop, 2):
             values["drop"] = magnitude(drop)
-        findings.append(Finding(say_drop("conclude.final", drop), values, cite(final)))
+        way = "conclude.final.calibrated" if is_calibrated(final.result) else "conclude.final"
+        findings.append(Finding(say_drop(way, drop), values, cite(final)))
     return findings

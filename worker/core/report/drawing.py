@@ -23,6 +23,7 @@ WIDTH = 6.7
 """Inches: the width of the text, so that letters are printed at the size that is written here."""
 DPI = 200
 DASHED = (0, (4, 3))
+SHORT_DASHED = (0, (1.5, 1.5))
 
 
 class Canvas:

@@ -165,6 +165,9 @@ SENTENCES = {
         "In accuracy the two are not distinguishable on this test set: <accuracy> % step by step against <other> % in one shot "
         "(difference <difference> points, 95 % interval <low> to <high>)."
     ),
+    "compare.unpruned": (
+        "One of the two ended without any zeros, so that there is no accuracy and no file of pruning to compare."
+    ),
     "compare.packed_step_by_step": (
         "Packed with a mask, the step-by-step model takes <step_by_step> KB and the one-shot model <one_shot> KB: step by step "
         "compresses <factor> times better."
@@ -217,6 +220,18 @@ SENTENCES = {
     ),
     "control_small_dense.same": (
         f"A small dense network of <kilobytes> KB trained from scratch is not distinguishable from the compressed one {_BOTH}."
+    ),
+    "control_small_dense.larger": (
+        "The two are not of one size, though: at <kilobytes> KB the small network takes <factor> times the <compressed> KB of "
+        "the compressed file."
+    ),
+    "control_small_dense.smaller": (
+        "The two are not of one size, though: at <kilobytes> KB the small network is <factor> times smaller than the compressed "
+        "file with its <compressed> KB."
+    ),
+    "controls.moot": (
+        "Step-by-step pruning ended with <sparsity> % zeros: there is nothing that the same retraining without pruning, or "
+        "random pruning, could be held against, and no comparison is drawn from them."
     ),
     "controls.absent": (
         "This study was run without controls. What retraining alone would have brought, and whether a small dense network "
@@ -286,6 +301,22 @@ SENTENCES = {
     "final.higher": (
         "On test it is distinguishably better than the baseline (<difference> points, 95 % interval <low> to <high>)."
     ),
+    "final.reserve": (
+        "A smaller candidate of <kilobytes> KB was within the allowed <limit> points as well, with a validation drop of <drop> "
+        "points. It was not taken: for a file of its kind <share> % of the drop is a reserve, which leaves <safe> points."
+    ),
+    "final.calibrated_than_width_smaller": (
+        "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB: the file that is only calibrated "
+        "is <factor> times smaller."
+    ),
+    "final.calibrated_than_width_larger": (
+        "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB and is <factor> times smaller: "
+        "compression ended with a file that is only calibrated, and fell behind it."
+    ),
+    "final.calibrated_than_width_as_large": (
+        "With training, quantization at its best width of <bits> bits ends at practically the same <kilobytes> KB as the file "
+        "that is only calibrated."
+    ),
     "final.than_width_smaller": (
         "Quantization alone, at the best width of <bits> bits, ends at <kilobytes> KB: the combination is <factor> times smaller."
     ),
@@ -331,15 +362,27 @@ SENTENCES = {
     ),
     "conclude.no_width": "No bit width that was tried stays within <limit> points.",
     "conclude.final.lost": (
-        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "Pruning, quantization and entropy coding together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, <drop> points below the baseline."
     ),
     "conclude.final.gained": (
-        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "Pruning, quantization and entropy coding together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, <drop> points above the baseline."
     ),
     "conclude.final.equal": (
-        "All methods together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "Pruning, quantization and entropy coding together give a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "<accuracy> % on test, as much as the baseline."
+    ),
+    "conclude.final.calibrated.lost": (
+        "Of all its candidates, compression ended with the one that is calibrated to integers and neither pruned nor trained: a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "<accuracy> % on test, <drop> points below the baseline."
+    ),
+    "conclude.final.calibrated.gained": (
+        "Of all its candidates, compression ended with the one that is calibrated to integers and neither pruned nor trained: a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
+        "<accuracy> % on test, <drop> points above the baseline."
+    ),
+    "conclude.final.calibrated.equal": (
+        "Of all its candidates, compression ended with the one that is calibrated to integers and neither pruned nor trained: a file of <kilobytes> KB, <ratio> than the float32 checkpoint, that scores "
         "<accuracy> % on test, as much as the baseline."
     ),
 }

@@ -202,6 +202,8 @@ TERMS = {
     "environment.processor": "processor",
     "environment.cores": "cores",
     "environment.threads": "threads",
+    "environment.device": "device",
+    "environment.unrecorded": "steps of an earlier version, which recorded nothing",
     "environment.precision": "precision while training",
     # The size ledger.
     "measure.formula": "formula",

@@ -80,6 +80,13 @@ SENTENCES = {
         "distinguishable on this test set. The interval treats the two counts as independent. Models of one lineage tend to "
         "err on the same pictures, which makes it rather too wide than too narrow."
     ),
+    "protocol.reserve": (
+        "Two decisions use the drop differently. Sparsities and bit widths are chosen right up to the limit. When compression "
+        "chooses the smallest of its candidates, it keeps <share> % of the allowed drop in reserve, so that at most "
+        "<safe> points are accepted, and <rounded_share> % for files that are rounded for fewer bits after training (at most "
+        "<rounded> points): the smallest of several tends to be one that was lucky on validation. Only where no candidate is "
+        "that good, the smallest within the whole drop is taken."
+    ),
     "apply_pruning.idea": (
         "`apply_pruning(model, method, sparsity)` sets the least important weights of all convolutions and linear layers to "
         "zero. The importance of a weight $w$ is its *score*; with magnitude pruning, used here, it is $\\left|w\\right|$. With the "
@@ -158,7 +165,8 @@ SENTENCES = {
     "size_method.formula": (
         "The first measure follows from the neurons of each layer and the bit width alone. Layer $\\ell$ has "
         "$n_\\ell^{\\mathrm{in}}$ inputs and $n_\\ell^{\\mathrm{out}}$ outputs, $k_\\ell$ is the side of its kernel (1 for a "
-        "linear layer), and $b_\\ell$ its bit width:"
+        "linear layer), $g_\\ell$ the number of groups that its channels are split into (1 unless the convolution is grouped; "
+        "each output then reads the inputs of its own group alone), and $b_\\ell$ its bit width:"
     ),
     "size_method.ledger": (
         "This counts weights only: no scales, no biases, no positions of the zeros. A file needs all of these, and a coder may "
@@ -168,7 +176,7 @@ SENTENCES = {
     "control_method.idea": (
         "A gain may come from the training that goes along with a method rather than from the method. Three controls tell them "
         "apart: the same retraining without any pruning; random instead of magnitude pruning at the same sparsity; and a small "
-        "dense network of about the same bytes, trained from scratch."
+        "dense network, trained from scratch, whose file is as near to the compressed one's bytes as its layers allow."
     ),
     # Results.
     "results.opening": (
@@ -254,7 +262,10 @@ SENTENCES = {
         "settings; *seconds* counts from its first start to its end. Not "
         "listed are settings that were left empty, and those that touch no number: names, labels, attempts and time allowed."
     ),
-    "appendix.environment": "What the numbers were computed with. The study's own settings follow below the versions.",
+    "appendix.environment": (
+        "What the numbers were computed with, as each step recorded it; where steps differ, they are named. The study's own "
+        "settings follow below the versions."
+    ),
     "appendix.artifacts": (
         "Every stored file of the study's jobs except the logs. The hash identifies a file's bytes; the service answers it as "
         "the ETag of each download."
@@ -269,6 +280,7 @@ SENTENCES = {
     "figure.limit": "limit: <drop> points below",
     "figure.size": "<kilobytes> KB   <ratio>×",
     "figure.threshold": "lowest allowed: <accuracy> %",
+    "figure.safe": "with the reserve: <accuracy> %",
     "figure.floor": "floor: <accuracy> %",
     # Captions.
     "table.split": "Pictures of each class in each split.",

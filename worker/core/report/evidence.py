@@ -13,6 +13,8 @@ from worker.core.report.facts import StepFact, StudyFacts
 ACCURACY_FLOOR = 0.9196
 """The test accuracy that the assignment asks of the network on FashionMNIST."""
 CONTROLS = (names.CONTROL_UNPRUNED, names.CONTROL_RANDOM, names.CONTROL_SMALL_DENSE)
+SAME_SPARSITY = 0.001
+"""Below it a network counts as not pruned, and two sparsities as the same."""
 MODEL_FILES = (".tonok", ".safetensors")
 
 
@@ -87,6 +89,17 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Reserve:
+    """Part of the allowed drop that the choice of the final file keeps back.
+
+    share: of the drop, 0..1. max_drop: what is left of it, in points.
+    """
+
+    share: float
+    max_drop: float
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A study's models by what they are for. Steps that were left out are None or absent."""
 
@@ -115,7 +128,7 @@ class Evidence:
     @property
     def architecture(self) -> str:
         """Name of the network."""
-        return str(self.baseline.step.spec.get("architecture") or self.facts.spec.get("architecture"))
+        return self.facts.architecture
 
     @property
     def seed(self) -> int:
@@ -132,6 +145,21 @@ class Evidence:
     def is_within(self, model: Model) -> bool:
         """Whether the drop on validation is allowed; immune to rounding of the division."""
         return self.drop(model, "validation") <= self.max_drop + 1e-9
+
+    @property
+    def reserves(self) -> Mapping[str, Reserve]:
+        """What compression kept, for files as `trained` and as `rounded` after that; empty if unrecorded."""
+        shares = {} if self.final is None else self.final.result.get("reserve_shares") or {}
+        return {name: Reserve(share, (1 - share) * self.max_drop) for name, share in shares.items()}
+
+    def find_reserve(self, candidate: Mapping[str, Any]) -> Reserve | None:
+        """The one that a candidate of compression had to keep."""
+        return self.reserves.get("trained" if candidate.get("trade_off") is None else "rounded")
+
+    @property
+    def is_control_moot(self) -> bool:
+        """Whether step-by-step pruning ended without zeros: same retraining and chance then control nothing."""
+        return self.step_by_step is not None and self.step_by_step.sparsity < SAME_SPARSITY
 
     @property
     def best_width(self) -> int | None:
@@ -217,7 +245,8 @@ def _read_measured(measured: Mapping[str, Any]) -> Measured:
 
 
 def _read_sizes(size: Mapping[str, Any]) -> dict[str, int]:
-    return {entry["measure"]: entry["bytes"] for entry in size["entries"]}
+    # `float32` is the checkpoint that every ratio is against; jobs of earlier versions put a model's own there.
+    return {entry["measure"]: entry["bytes"] for entry in size["entries"]} | {"float32": size["reference_bytes"]}
 
 
 def find_file(step: StepFact, suffix: str) -> Path | None:

@@ -31,6 +31,10 @@ STEPS = (
 """Every step of a study, in the order of the report. The controls are absent where a study was asked to leave them."""
 
 
+PRUNING_CONTROLS = (CONTROL_UNPRUNED, CONTROL_RANDOM)
+"""Held against step-by-step pruning: without zeros there, they control nothing."""
+
+
 @dataclass(frozen=True)
 class ArtifactFact:
     """A published file. path: where its bytes lie while the report is written."""
@@ -79,7 +83,7 @@ class DatasetFact:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """Everything a report says. environment: names and versions of what computed it, all as strings."""
+    """Everything a report says. environment: of the process that writes it; each step recorded its own."""
 
     job_id: str
     spec: Mapping[str, Any]
@@ -89,3 +93,8 @@ class StudyFacts:
     """python, torch, numpy, torchvision, constriction, tonok, os, processor, cores, threads, precision."""
     dataset: DatasetFact | None = None
     """Without it, the report has no picture of the samples and no counts by class."""
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network that was trained."""
+        return str(self.steps[TRAIN].spec.get("architecture") or self.spec.get("architecture"))

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 
 from worker.core.plots import BLACK, BLUE, MARKERS, QUIET, SERIES, SKY, VERMILION
 from worker.core.quantization.linear import linear_dequantize, linear_quantize
-from worker.core.report.drawing import DASHED, Canvas
+from worker.core.report.drawing import DASHED, SHORT_DASHED, Canvas
 from worker.core.report.values import count, percent, percent1, points, ratio, text
 
 Curve = Sequence[tuple[float, float]]
@@ -199,9 +199,19 @@ def draw_ledger(canvas: Canvas, path: Path, entries: Mapping[str, int]) -> None:
 
 
 def draw_front(
-    canvas: Canvas, path: Path, tried: Curve, front: Curve, *, threshold: float, chosen: tuple[float, float]
+    canvas: Canvas,
+    path: Path,
+    tried: Curve,
+    front: Curve,
+    *,
+    threshold: float,
+    safe: float | None,
+    chosen: tuple[float, float],
 ) -> None:
-    """(bytes, validation accuracy) of everything tried, its front, the lowest accuracy allowed, the point chosen."""
+    """(bytes, validation accuracy) of everything tried, its front, the lowest accuracy allowed, the point chosen.
+
+    safe: the lowest accuracy with the reserve that the chosen one had to keep, where there is one.
+    """
     ordered = sorted(front)
     sizes = [size for size, _ in (*tried, *front)]
     with canvas.figure(path, 3.0) as figure:
@@ -218,6 +228,11 @@ def draw_front(
             100 * threshold, color=QUIET, linewidth=1, linestyle=DASHED, zorder=1,
             label=canvas.say("figure.threshold", accuracy=percent(threshold)),
         )  # fmt: skip
+        if safe is not None:
+            axes.axhline(
+                100 * safe, color=BLACK, linewidth=1, linestyle=SHORT_DASHED, zorder=1,
+                label=canvas.say("figure.safe", accuracy=percent(safe)),
+            )  # fmt: skip
         axes.plot(
             [chosen[0]], [100 * chosen[1]], marker="*", markersize=13, color=VERMILION, markeredgecolor="white",
             linestyle="none", zorder=4, label=canvas.term("chosen"),

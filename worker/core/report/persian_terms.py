@@ -212,6 +212,8 @@ TERMS = {
     "environment.processor": "پردازنده",
     "environment.cores": "هسته‌ها",
     "environment.threads": "ریسه‌ها",
+    "environment.device": "دستگاه محاسبه",
+    "environment.unrecorded": "گام‌های نسخه‌ای پیشین که چیزی ثبت نکرده‌اند",
     "environment.precision": "قالب عددی هنگام آموزش",
     # The size ledger.
     "measure.formula": "فرمول",

@@ -159,12 +159,14 @@ def build_final(desk: Builder) -> Section | None:
     ]
     if len(candidates) > 1:
         chosen = final.result["chosen"]
+        reserve = evidence.find_reserve(chosen)
         draw = partial(
             draw_front,
             desk.canvas,
             tried=[(one["num_bytes"], one["accuracy"]) for one in candidates],
             front=[(one["num_bytes"], one["accuracy"]) for one in front],
             threshold=evidence.baseline.validation.accuracy - evidence.max_drop / 100,
+            safe=None if reserve is None else evidence.baseline.validation.accuracy - reserve.max_drop / 100,
             chosen=(chosen["num_bytes"], chosen["accuracy"]),
         )
         blocks.append(desk.figure("front", draw, source=cite(final, "candidates")))

@@ -29,6 +29,7 @@ from worker.core.report.sections_bytes import draw_all_models, list_all_models
 from worker.core.report.values import Value, code, count, percent
 
 HASH_LINE = 32
+_UNRECORDED = ""
 LONG_WORD = 36
 ENDS = ("found", "none", "beyond", "test")
 """How a search ended, and what test says of it, whether it is good or bad."""
@@ -176,10 +177,7 @@ def _show_setting(value: object) -> str:
 def _list_environment(desk: Builder) -> list[Block]:
     facts = desk.evidence.facts
     rows: Cells = [[desk.term("setting.seed"), code(desk.evidence.seed)]]
-    rows += [
-        [desk.wording.terms.get(f"environment.{name}", f"`{name}`"), code(value)]
-        for name, value in facts.environment.items()
-    ]
+    rows += _list_surroundings(desk)
     rows += [
         [f"`{name}`", code(_show_setting(value))]
         for name, value in sorted(facts.spec.items())
@@ -190,6 +188,27 @@ def _list_environment(desk: Builder) -> list[Block]:
         desk.paragraph("appendix.environment"),
         desk.table("environment", columns, rows, source=f"`{facts.job_id}`"),
     ]
+
+
+def _list_surroundings(desk: Builder) -> Cells:
+    """What computed the steps, as each of them recorded it: one row where all agree, else the steps are named."""
+    steps = _ordered_steps(desk)
+    recorded: dict[str, dict[str, list[str]]] = {}
+    for step in steps:
+        for name, value in (step.result.get("environment") or {_UNRECORDED: _UNRECORDED}).items():
+            recorded.setdefault(name, {}).setdefault(str(value), []).append(_name_step(desk, step))
+    rows: Cells = []
+    for name, values in recorded.items():
+        label = (
+            desk.term("environment.unrecorded")
+            if name == _UNRECORDED
+            else desk.wording.terms.get(f"environment.{name}", f"`{name}`")
+        )
+        for value, named in values.items():
+            shown = "–" if value == _UNRECORDED else f"`{value}`"
+            who = "" if len(named) == len(steps) else f" ({desk.wording.list_words(named)})"
+            rows.append([label, f"{shown}{who}"])
+    return rows
 
 
 def _list_artifacts(desk: Builder) -> list[Block]:

@@ -14,7 +14,7 @@ from worker.core.report.content import Block, Column, Formula, Listing, Section,
 from worker.core.report.evidence import MODEL_FILES, find_file
 from worker.core.report.figures_compression import draw_quantizer
 from worker.core.report.figures_training import draw_samples
-from worker.core.report.values import Value, class_name, code, count, decimals, limit, percent, plain, text
+from worker.core.report.values import Value, class_name, code, count, decimals, limit, percent, plain, points, text
 
 SPLITS = ("train", "validation", "test")
 
@@ -166,6 +166,7 @@ def build_method(desk: Builder) -> Section:
                     r"+\frac{z^2}{4n^2}}\right),\qquad \hat p=\frac{k}{n},\quad z=1.96"
                 ),
                 desk.paragraph("protocol.intervals"),
+                *_explain_reserve(desk),
             ],
         ),
         desk.section("apply_pruning", _explain_pruning(desk)),
@@ -195,6 +196,22 @@ def build_method(desk: Builder) -> Section:
     if evidence.controls:
         parts.append(desk.section("control_method", [desk.paragraph("control_method.idea")]))
     return desk.section("method", [desk.paragraph("method.opening")], *parts)
+
+
+def _explain_reserve(desk: Builder) -> list[Block]:
+    reserves = desk.evidence.reserves
+    if not reserves:
+        return []
+    trained, rounded = reserves["trained"], reserves["rounded"]
+    return [
+        desk.paragraph(
+            "protocol.reserve",
+            share=plain(100 * trained.share),
+            safe=points(trained.max_drop),
+            rounded_share=plain(100 * rounded.share),
+            rounded=points(rounded.max_drop),
+        )
+    ]
 
 
 def _explain_pruning(desk: Builder) -> list[Block]:
@@ -281,7 +298,7 @@ def _explain_sizes(desk: Builder) -> list[Block]:
         desk.paragraph("size_method.formula"),
         Formula(
             r"\mathrm{KB}=\frac{1}{8\cdot 1024}\sum_{\ell} "
-            r"n_{\ell}^{\mathrm{in}}\,n_{\ell}^{\mathrm{out}}\,k_{\ell}^{2}\,b_{\ell}"
+            r"\frac{n_{\ell}^{\mathrm{in}}\,n_{\ell}^{\mathrm{out}}\,k_{\ell}^{2}}{g_{\ell}}\,b_{\ell}"
         ),
         desk.paragraph("size_method.ledger"),
         desk.table("measures", columns, rows),

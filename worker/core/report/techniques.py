@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from worker.core.models import has_batch_norm
 from worker.core.report import facts as names
 from worker.core.report.facts import StudyFacts
 
@@ -36,4 +40,12 @@ def find_techniques(facts: StudyFacts) -> list[str]:
         found |= {"learned_steps", "batch_norm_folding", "entropy_coding"}
     if names.CHANNELS in steps:
         found.add("channel_pruning")
+    # What a job folds where there are batch norms: not every network has them.
+    if not has_batch_norm(facts.architecture):
+        found.discard("batch_norm_folding")
     return [key for key in _WORDS if key in found]
+
+
+def is_calibrated(result: Mapping[str, Any]) -> bool:
+    """Whether a compression ended with the candidate that is calibrated and neither pruned nor trained."""
+    return any("calibrated, without training" in line for line in result.get("techniques") or [])

@@ -103,8 +103,9 @@ def build_results() -> dict[str, dict[str, Any]]:
     """Step → result. Tests change a number here and read what the report says then."""
     widths = [_width(8, 901, 456, 9000), _width(4, 898, 453, 4500), _width(2, 840, 425, 2300)]
     candidates = [
-        {"name": "8 bit", "num_bytes": 9000, "accuracy": 0.912, "drop": -0.2, "within": True},
-        {"name": "4 bit, pruned", "num_bytes": 1000, "accuracy": 0.904, "drop": 0.6, "within": True},
+        {"name": "8 bit", "num_bytes": 9000, "accuracy": 0.912, "drop": -0.2, "within": True, "safe": True},
+        {"name": "4 bit, pruned", "num_bytes": 1000, "accuracy": 0.904, "drop": 0.6, "within": True, "safe": True},
+        {"name": "4 bit, sparser", "num_bytes": 900, "accuracy": 0.896, "drop": 1.4, "within": False, "safe": False},
     ]
     chosen = describe("4bit", test=898, validation=453, file_bytes=4500, sparsity=0.05)
     return {
@@ -127,6 +128,7 @@ def build_results() -> dict[str, dict[str, Any]]:
             "candidates": candidates,
             "front": candidates,
             "chosen": candidates[1],
+            "reserve_shares": {"trained": 0.15, "rounded": 0.3},
             "techniques": ["distillation from the dense model", "context-modelled entropy coding"],
         },
         "control_unpruned": _prune("same", 0.0, [_probe(0.0, -0.4, 2)], test=905),
