@@ -68,8 +68,8 @@ class Plan:
 PLANS = {
     Effort.QUICK: Plan(3, (Rung(0.86, 8, 0.04), Rung(0.88, 4, 0.03))),
     Effort.STANDARD: Plan(
-        10,
-        (Rung(0.88, 16, 0.04), Rung(0.93, 16, 0.03), Rung(0.955, 20, 0.03), Rung(0.97, 20, 0.03)),
+        8,
+        (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03)),
         refinements=1,
     ),
     Effort.THOROUGH: Plan(
