@@ -106,7 +106,10 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         last = f"{100 * series[-1]['value']:.2f} %"
         curve = page.get_by_role("img", name=re.compile("^Accuracy: "))
         expect(curve).to_have_accessible_name(re.compile(f"validation {last} at epoch 3, 3 points"))
-        expect(page.get_by_role("img", name=re.compile("^Plot: .*training"))).to_have_js_property("complete", True)
+        plot = page.get_by_role("img", name=re.compile("^Plot: .*training"))
+        plot.scroll_into_view_if_needed()  # pictures are fetched when they come near
+        expect(plot).to_have_js_property("complete", True)
+        assert plot.evaluate("picture => picture.naturalWidth") > 0
         expect(page.get_by_label("Log of events")).to_contain_text("epoch 3 of 3")
 
         # It is in the lists, by a name that is text and nothing else, on a page that fits.
