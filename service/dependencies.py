@@ -82,7 +82,7 @@ JobId = Annotated[
     # The pattern is said and not enforced: an id of another shape is as unknown as any other, and so 404.
     Path(
         description="`job_…`",
-        examples=["job_01KAS0000000000000000000000"],
+        examples=["job_01KAS000000000000000000000"],
         json_schema_extra={"pattern": r"^job_[0-9A-Z]{26}$"},
     ),
 ]

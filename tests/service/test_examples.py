@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -77,6 +78,17 @@ def test_every_parameter_of_a_path_shows_an_example(method: str, client: TestCli
         if parameter["in"] == "path" and find_example(parameter) is None
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("method", ["get", "post", "delete", "head"])
+def test_every_example_of_a_path_has_the_shape_that_the_document_says(method: str, client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    parameters = [
+        parameter for operations in paths.values() for parameter in operations.get(method, {}).get("parameters", [])
+    ]
+    for parameter in parameters:
+        if parameter["in"] == "path" and "pattern" in parameter["schema"]:
+            assert re.search(parameter["schema"]["pattern"], find_example(parameter)), parameter
 
 
 def test_no_parameter_of_the_document_is_null_and_no_schema_without_a_name(client: TestClient) -> None:
