@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse, Response
 
 from service.access import Caller
@@ -88,7 +89,7 @@ def _submit(
     """Stores the file, then queues the job that it is for; returns it and whether it is new. Closes the upload."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     stored = upload.store(files)
-    is_new = False
+    is_needless = True
     try:
         with database.transaction(caller.owner) as session:
             job, is_new = submit_job(
@@ -107,8 +108,12 @@ def _submit(
             )
             if is_new:
                 attach(session, files, job, upload, stored)
+                is_needless = False
+    except OperationalError:
+        is_needless = False  # maybe: to find out would wait for the lock again, and the sweep takes what no row names
+        raise
     finally:
-        if not is_new:
+        if is_needless:
             with database.transaction() as session:
                 remove_unreferenced(session, files, [stored.sha256])
         upload.close()

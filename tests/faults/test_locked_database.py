@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 
 from service.app import create_app
 from storage import database as storage_database
@@ -57,6 +58,18 @@ def test_while_the_database_is_locked_reading_goes_on_and_writing_is_503_with_wh
             assert client.get("/healthz").status_code == 200
         assert client.post("/v1/jobs/train", json={}).status_code == 202
         assert len(client.get("/v1/jobs").json()["jobs"]) == 2
+
+
+def test_an_upload_into_a_locked_database_waits_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_database, "_BUSY_TIMEOUT_MS", 300)
+    begun: list[str] = []
+    with TestClient(app := create_app(settings), raise_server_exceptions=False) as client:
+        event.listen(app.state.database.engine, "before_cursor_execute", lambda *call: begun.append(call[2]))
+        with hold_lock(settings):
+            headers = {"Content-Type": "application/octet-stream"}
+            check_problem(client.post("/v1/models", content=b"a model", headers=headers), 503, "database_unavailable")
+            assert begun.count("BEGIN IMMEDIATE") == 1
+        assert client.post("/v1/models", content=b"a model", headers=headers).status_code == 202
 
 
 def test_a_job_that_ends_while_the_database_is_locked_succeeds_once_it_is_free(bench: Bench) -> None:
