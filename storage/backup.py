@@ -33,8 +33,8 @@ _DATABASE = "tonok.db"
 _MANIFEST = "manifest.json"
 _RESTORING = ".restoring"
 _PLACING = ".restoring.placing"
-_KEPT = {"datasets"}
-"""What may lie in a folder that is restored into: it is in no backup."""
+_KEPT = {"datasets", "lost+found"}
+"""What may lie in a folder that is restored into: it is in no backup, or the file system put it there."""
 _MAX_SNAPSHOTS = 10
 _LISTED = 10
 

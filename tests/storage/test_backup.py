@@ -253,6 +253,7 @@ def test_neither_a_backup_nor_a_data_directory_is_ever_overwritten(
         assert len(session.exec(select(Job)).all()) == 1
 
     (restored.data_dir / "datasets").mkdir(parents=True)
+    (restored.data_dir / "lost+found").mkdir()  # a fresh ext4 file system has one, and restoring cannot remove it
     restore_backup(restored, tmp_path / "backup")
     with pytest.raises(BackupFailed, match="not empty"):
         restore_backup(restored, tmp_path / "backup")
