@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
+from service.dependencies import LATEST
 from service.errors import RequestRefused
 from service.heads import is_head
 from storage.files import FileStore
@@ -21,7 +22,8 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 def is_known(request: Request, etag: str) -> bool:
     """Whether the client's If-None-Match names `etag` (quoted): it holds these bytes already."""
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    named = ",".join(request.headers.getlist("if-none-match"))
+    known = [tag.strip().removeprefix("W/") for tag in named.split(",")]
     return etag in known or "*" in known
 
 
@@ -57,8 +59,7 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
     etag = f'"{artifact.sha256}"'
     headers = {
         "ETag": etag,
-        # The address names the content: it cannot change.
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Cache-Control": _describe_caching(request),
         "Accept-Ranges": "bytes",
         "Content-Disposition": _name_attachment(artifact.name),
     }
@@ -81,6 +82,13 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
     return StreamingResponse(
         _read_chunks(file, stop - start), status_code=status, headers=headers, media_type=artifact.media_type
     )
+
+
+def _describe_caching(request: Request) -> str:
+    """An address with an id names the content, which cannot change; what is `latest` changes with the next job."""
+    if LATEST in request.path_params.values():
+        return "private, no-cache"
+    return "private, max-age=31536000, immutable"
 
 
 def _name_attachment(name: str) -> str:

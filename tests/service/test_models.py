@@ -160,6 +160,26 @@ def test_bytes_that_the_client_has_are_not_sent_again(client: TestClient, worksh
         answer = client.get(path, headers={"If-None-Match": known})
         assert (answer.status_code, answer.content) == (304, b"")
     assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    # Several lines of one name are one list (RFC 9110, 5.3).
+    lines = [("If-None-Match", '"other"'), ("If-None-Match", f'"{sha256}"')]
+    assert client.get(path, headers=lines).status_code == 304
+
+
+def test_only_an_address_that_names_an_id_may_be_kept_for_ever(client: TestClient, workshop: Workshop) -> None:
+    model_id = workshop.train()
+    path, sha256 = find_artifact(client, model_id)
+    name = path.rpartition("/")[2]
+    for named, latest in (
+        (path, f"/v1/jobs/latest/artifacts/{name}"),
+        (f"/v1/models/{model_id}/download", "/v1/models/latest/download"),
+    ):
+        assert "immutable" in client.get(named).headers["cache-control"]
+        for headers in ({}, {"If-None-Match": f'"{sha256}"'}):
+            assert client.get(latest, headers=headers).headers["cache-control"] == "private, no-cache"
+    workshop.submit("train")
+    other = workshop.succeed(workshop.claim(), {}, content=b"a newer one")
+    assert other != model_id
+    assert client.get("/v1/models/latest/download").content == b"a newer one"
 
 
 def test_a_range_of_other_bytes_than_those_begun_with_answers_them_all(client: TestClient, workshop: Workshop) -> None:
