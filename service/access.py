@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset({"/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz"})
 """What anybody may ask: the pages, without which nobody has a field to put a key into, and what probes ask."""
 
+_PROBES = frozenset({"/healthz", "/readyz"})
+"""Not counted: an orchestrator that is told 429 would restart what is well."""
+
 _OPEN_FOLDER = "/static/"
 
 
@@ -70,6 +73,8 @@ class AccessMiddleware:
 
     async def _admit(self, request: Request) -> Caller:
         caller = await self._identify(request)
+        if request.scope["path"] in _PROBES:
+            return caller
         if self._key_required:
             known = caller.key_id is not None
             self._rates.count(f"owner {caller.owner}" if known else _name_client(request))

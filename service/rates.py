@@ -74,6 +74,8 @@ def name_client(address: str | None) -> str:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:
         return "client"
+    # A socket for both families names an IPv4 client ::ffff:…, all of them in one network of IPv6.
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
         return f"client {parsed}"
     return f"client {ipaddress.ip_network((parsed, _IPV6_HOUSEHOLD), strict=False)}"

@@ -17,6 +17,7 @@ from httpx2 import Response
 
 from service.access import Caller, end_with_key
 from service.app import create_app
+from service.rates import name_client
 from storage.database import Database
 from storage.files import FileStore
 from storage.keys import create_key, revoke_key
@@ -216,6 +217,28 @@ def test_more_requests_than_a_minute_allows_are_429_and_shut_out_nobody_else(
             assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
         # From the same address as all the refused ones.
         assert client.get("/v1/jobs", headers=bob).status_code == 200
+
+
+def test_probes_are_answered_however_often_they_ask(settings: Settings) -> None:
+    strict = settings.model_copy(update={"require_key": True, "requests_per_minute": 3})
+    with TestClient(create_app(strict)) as client:
+        assert {client.get("/healthz").status_code for _ in range(5)} == {200}
+        assert 429 not in {client.get("/readyz").status_code for _ in range(5)}
+        assert client.get("/v1/jobs").status_code == 401  # and they have used up nothing of the address
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one_client"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff", True),  # one household
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),  # IPv4 as a socket for both families names it
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+    ],
+)
+def test_addresses_are_counted_by_who_has_been_given_them(one: str, other: str, is_one_client: bool) -> None:
+    assert (name_client(one) == name_client(other)) is is_one_client
 
 
 @pytest.mark.parametrize(
