@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         600,
         ge=1,
         description="Requests that an owner, or an address without a key, may make in a minute where keys are "
-        "demanded; one more is answered 429.",
+        "demanded, probes aside; one more is answered 429.",
     )
     data_dir: Path = Field(Path(".tonok"), description="Folder of the database, the file store and the logs.")
     database_url: SecretStr | None = Field(
