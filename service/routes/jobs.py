@@ -24,13 +24,12 @@ from service.dependencies import (
     CallerDep,
     DatabaseDep,
     FilesDep,
-    FoundJobId,
     IdFilter,
+    JobId,
     PageSize,
     PageToken,
     ReadSession,
     ShownJobId,
-    WriterTurn,
     WriteSession,
 )
 from service.documents import IF_NONE_MATCH, problems
@@ -197,7 +196,7 @@ async def get_one_job(
     response_model=JobAnswer,
     responses={202: {"description": "It is being stopped.", "model": JobAnswer}, **problems(404, 409, 422)},
 )
-def cancel_job(job_id: FoundJobId, session: WriteSession) -> Response:
+def cancel_job(job_id: JobId, session: WriteSession) -> Response:
     """A waiting job is cancelled at once, a running one is stopped within seconds. To ask again changes nothing."""
     job = request_cancel(session, job_id)
     answer = build_job(job).model_dump(mode="json")
@@ -213,9 +212,7 @@ def cancel_job(job_id: FoundJobId, session: WriteSession) -> Response:
     status_code=204,
     responses=problems(404, 409, 422),
 )
-def remove_job(
-    job_id: FoundJobId, database: DatabaseDep, files: FilesDep, caller: CallerDep, _turn: WriterTurn
-) -> None:
+def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep, caller: CallerDep) -> None:
     """Removes the job, its steps, their models and artifacts; refused while another job builds on them."""
     delete_job(database, files, job_id, caller.owner)
 
