@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from service.access import RECHECK_S, end_with_key, refuse_revoked, still_holds
+from service.access import end_with_key
 from service.dependencies import (
     LARGEST_PAGE,
     CallerDep,
@@ -166,8 +166,7 @@ async def get_one_job(
     """The job's `status` says how it stands; a failed job is still a 200 and carries its `error`."""
     watches = "if-none-match" in request.headers
     open_streams: OpenRequests = request.app.state.open_streams
-    checked_at = time.monotonic()
-    deadline = checked_at + wait_s
+    deadline = time.monotonic() + wait_s
     with open_streams.hold(caller.owner) if wait_s > 0 else nullcontext():
         while True:
             body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))
@@ -176,12 +175,6 @@ async def get_one_job(
             left_s = deadline - time.monotonic()
             if ended or left_s <= 0 or (watches and not known):
                 break
-            if await request.is_disconnected():  # nobody reads it: the slot is for who waits
-                break
-            if time.monotonic() - checked_at >= RECHECK_S:
-                if not await still_holds(database, caller):
-                    raise refuse_revoked()
-                checked_at = time.monotonic()
             await anyio.sleep(min(_POLL_INTERVAL_S, left_s))
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if known:
