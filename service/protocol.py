@@ -17,9 +17,8 @@ from service.lingering import MAX_SILENCE_S
 from service.middleware import SECURITY_HEADERS
 from storage.logs import bind_log_fields
 
-MAX_ACCEPTED_AT_ONCE = 20
-"""asyncio's `backlog`. It accepts so many several times over before `connection_made` is called for the first of them,
-and again before one that was closed is gone: five times this many files must be free."""
+MAX_ACCEPTED_AT_ONCE = 100
+"""Connections that asyncio accepts before it looks at any of them: its `backlog`, which it also listens with."""
 _NUM_OTHER_FILES = 200
 """Files that are kept free for those, and for the database and what requests read and write."""
 
