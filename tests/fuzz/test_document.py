@@ -12,8 +12,7 @@ from tests.fuzz.service import run_service
 
 @pytest.mark.slow
 def test_the_service_keeps_every_promise_of_its_document(tmp_path: Path) -> None:
-    # With a key: what the document says of who is let in is then among the promises (the check `ignored_auth`).
-    with run_service(tmp_path, with_key=True) as service:
+    with run_service(tmp_path) as service:
         ended = run_schemathesis(service, seed=0, seconds=35, max_examples=3)
     assert ended.returncode == 0, ended.stdout
     assert "Stateful" in ended.stdout
