@@ -146,8 +146,11 @@ def test_who_sends_too_many_files_at_a_time_is_told_so_until_one_ends(api_port: 
         connection.sendall(b"notmodel")
         return read_problem(connection)
 
-    with open_request(api_port, head) as first, open_request(api_port, head) as second:
+    asks = head.removesuffix(b"\n") + b"Expect: 100-continue\n\n"
+    with open_request(api_port, asks) as first, open_request(api_port, asks) as second:
         for connection in (first, second):
+            # Asked for its body, so it is counted: else the next one could come before it.
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
             connection.sendall(b"half")
         wait_for(lambda: send_at_once() == (429, "too_many_uploads"))
         # The others are not worse off for it, and what has ended makes room.
