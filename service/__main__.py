@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import socket
 
 import uvicorn
 
 from service.app import create_app
-from service.listen import adopt_socket, format_url, load_settings, open_socket
-from service.protocol import ProblemProtocol
+from service.listen import MAX_WAITING, adopt_socket, format_url, load_settings, open_socket
+from service.protocol import MAX_ACCEPTED_AT_ONCE, ProblemProtocol
 from storage.logs import configure_logging
 
 _GRACE_S = 3
 """How long open streams may go on after the order to stop: they never end by themselves."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, where asyncio's `backlog` is only what it accepts at once, and not how many may wait."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called once, to begin to accept."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(MAX_WAITING)
 
 
 def main() -> None:
@@ -28,6 +39,7 @@ def main() -> None:
     config = uvicorn.Config(
         create_app(settings),
         http=ProblemProtocol,
+        backlog=MAX_ACCEPTED_AT_ONCE,
         log_config=None,
         log_level=settings.log_level.lower(),
         # Each request is counted in /metrics; a line for each would bury the warnings.
@@ -35,7 +47,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -119,17 +119,33 @@ def _read_key(database: Database, secret: str) -> ApiKey | None:
         return find_key(session, secret)
 
 
+RECHECK_S = 2.0
+"""How often what stays open asks whether its key still holds."""
+
+
 async def end_with_key(
-    frames: AsyncIterator[bytes], database: Database, caller: Caller, recheck_s: float = 2.0
+    frames: AsyncIterator[bytes], database: Database, caller: Caller, recheck_s: float = RECHECK_S
 ) -> AsyncIterator[bytes]:
     """A stream that tells nothing more once its caller's key has been revoked for `recheck_s` seconds."""
     checked_at = time.monotonic()
     async for frame in frames:
         if caller.key_id is not None and time.monotonic() - checked_at >= recheck_s:
-            if not await anyio.to_thread.run_sync(partial(_is_in_force, database, caller.key_id)):
+            if not await still_holds(database, caller):
                 return
             checked_at = time.monotonic()
         yield frame
+
+
+async def still_holds(database: Database, caller: Caller) -> bool:
+    """Whether the caller's key, if one was needed, has not been revoked since."""
+    if caller.key_id is None:
+        return True
+    return await anyio.to_thread.run_sync(partial(_is_in_force, database, caller.key_id))
+
+
+def refuse_revoked() -> RequestRefused:
+    """The answer to who has waited for longer than the key was in force."""
+    return _unauthorized("invalid_key", "This API key was revoked meanwhile.")
 
 
 def _is_in_force(database: Database, key_id: str) -> bool:

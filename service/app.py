@@ -22,6 +22,7 @@ from service.parameters import check_parameters
 from service.rates import OpenRequests
 from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
 from service.stream import EventFeed
+from service.writers import Writers
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.files = files
     app.state.intake = Intake(database, files.room)
+    app.state.writers = Writers(database.busy_timeout_s)
     app.state.metrics = metrics
     app.state.feed = feed
     app.state.open_streams = OpenRequests(

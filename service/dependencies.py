@@ -6,7 +6,7 @@ Yielding dependencies end before the answer leaves (`scope="function"`): a commi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Annotated
 
@@ -15,10 +15,11 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
 from service.access import Caller
+from service.writers import Writers
 from storage.database import Database
 from storage.errors import NotFound
 from storage.files import FileStore
-from storage.jobs import find_newest_job
+from storage.jobs import find_newest_job, get_job
 from storage.models import find_newest_model
 from storage.paging import PAGE_POSITION
 from storage.settings import Settings
@@ -43,6 +44,12 @@ async def get_files(request: Request) -> FileStore:
     return files
 
 
+async def get_writers(request: Request) -> Writers:
+    """The app's turns to write."""
+    writers: Writers = request.app.state.writers
+    return writers
+
+
 async def get_caller(request: Request) -> Caller:
     """Who asks, as service/access.py found out."""
     caller: Caller = request.state.caller
@@ -52,6 +59,7 @@ async def get_caller(request: Request) -> Caller:
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 FilesDep = Annotated[FileStore, Depends(get_files)]
+WritersDep = Annotated[Writers, Depends(get_writers)]
 
 
 def check_room(files: Annotated[FileStore, Depends(get_files)]) -> None:
@@ -67,7 +75,16 @@ def _read_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]
         yield session
 
 
-def _write_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]:
+async def _take_turn(request: Request) -> AsyncIterator[None]:
+    async with (await get_writers(request)).take_turn():
+        yield
+
+
+WriterTurn = Annotated[None, Depends(_take_turn, scope="function")]
+"""For what writes without a WriteSession. It stands behind what may be refused, or waits for the client."""
+
+
+def _write_session(database: DatabaseDep, caller: CallerDep, _turn: WriterTurn) -> Iterator[Session]:
     with database.transaction(caller.owner) as session:
         yield session
 
@@ -87,6 +104,15 @@ JobId = Annotated[
     ),
 ]
 """For what changes a job: the one that is named, and no other."""
+
+
+def _find_job(database: DatabaseDep, caller: CallerDep, job_id: JobId) -> str:
+    with database.read(caller.owner) as session:
+        return get_job(session, job_id).id
+
+
+FoundJobId = Annotated[str, Depends(_find_job, scope="function")]
+"""As JobId, looked up before a turn to write is waited for: a name that nothing has is a 404 at once."""
 
 
 async def _resolve_job(

@@ -6,17 +6,23 @@ waits for its end; then all who wait go together, each answered by itself, and n
 
 from __future__ import annotations
 
+import asyncio
+import copy
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
 from sqlmodel import Session
 
 from storage.database import Database
+from storage.errors import DomainError
 from storage.owners import set_owner
 from storage.room import Room
 from storage.tables import Job
+
+_log = logging.getLogger(__name__)
 
 _MOST_TOGETHER = 50
 """Others want the write lock too: workers, who claim jobs and report on them."""
@@ -27,17 +33,14 @@ Write = Callable[[Session], tuple[Job, bool]]
 
 @dataclass(eq=False)
 class _Entry:
-    """One who waits. result or error: once it is decided."""
+    """One who waits. result, error or failure, which is also that of others: once it is decided."""
 
     owner: str
     write: Write
     result: tuple[Job, bool] | None = None
     error: Exception | None = None
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether there is an answer to it."""
-        return self.result is not None or self.error is not None
+    failure: Exception | None = None
+    decided: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Intake:
@@ -47,35 +50,39 @@ class Intake:
         self._database = database
         self._room = room
         self._waiting: list[_Entry] = []
-        self._turn = anyio.Lock()
+        self._writing: asyncio.Task[None] | None = None
 
     async def submit(self, owner: str, write: Write) -> tuple[Job, bool]:
         """What `write` has returned, committed. Raises what it raised, DiskFull, OperationalError."""
         entry = _Entry(owner, write)
         self._waiting.append(entry)
-        async with self._turn:
-            if not entry.is_decided:  # else somebody before has taken it along
-                await self._write_waiting()
+        if self._writing is None:
+            # A task of its own: a request that is cancelled does not take along what others wait for.
+            self._writing = asyncio.create_task(self._write_waiting())
+        await entry.decided.wait()
+        if entry.failure is not None:
+            # Its own copy: an exception collects the tracebacks of all who raise it.
+            raise copy.copy(entry.failure) from entry.failure
         if entry.result is None:
             raise entry.error or AssertionError("an entry is decided when its turn is over")
         return entry.result
 
     async def _write_waiting(self) -> None:
-        together, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
-        failure = await anyio.to_thread.run_sync(self._decide, together)
-        if failure is not None:
-            # The database or the disk, for fifteen seconds maybe: who has come meanwhile does not wait for that again.
-            for entry in self._waiting:
-                entry.error = failure
-            self._waiting.clear()
-
-    def _decide(self, entries: Sequence[_Entry]) -> Exception | None:
-        """Gives every entry its answer; returns what kept the service from writing at all."""
-        failure = self._write(entries)
-        for entry in entries:
-            if not entry.is_decided:
-                entry.error = failure
-        return failure
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
+                failure = await anyio.to_thread.run_sync(self._write, together)
+                if failure is not None:
+                    if not isinstance(failure, DomainError):
+                        _log.error("%d submissions could not be written", len(together), exc_info=failure)
+                    # For fifteen seconds maybe: who has come meanwhile does not wait for that again.
+                    together, self._waiting = together + self._waiting, []
+                for entry in together:
+                    if entry.result is None and entry.error is None:
+                        entry.failure = failure
+                    entry.decided.set()
+        finally:
+            self._writing = None
 
     def _write(self, entries: Sequence[_Entry]) -> Exception | None:
         """Decides the entries, or returns why no more of them could be."""

@@ -29,7 +29,8 @@ class LingeringMiddleware:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, is_asked_for="expect" in Headers(scope=scope))
+        expectation = Headers(scope=scope).get("expect", "")
+        body = _Body(receive, is_asked_for=expectation.lower() == "100-continue")
 
         async def send_and_linger(message: Message) -> None:
             is_end = message["type"] == "http.response.body" and not message.get("more_body", False)

@@ -14,6 +14,9 @@ from storage.database import Database
 from storage.keys import has_keys
 from storage.settings import Settings, is_loopback
 
+MAX_WAITING = 2048
+"""Connections that may wait in the socket to be accepted: while the API is busy, or is started again."""
+
 
 def load_settings() -> Settings:
     """The settings of this process. Leaves with one line for each wrong variable."""
@@ -37,7 +40,7 @@ def open_socket(settings: Settings) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(2048)
+        listening.listen(MAX_WAITING)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             _leave(

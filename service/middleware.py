@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -10,12 +11,14 @@ from collections.abc import Callable
 
 from fastapi import Request
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import translate_error
+from service.errors import build_problem, translate_error
 from storage.logs import bind_log_fields
 
-_SECURITY_HEADERS = [
+SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     # Nothing that is served is a page, but for the two that say so themselves (service/documents.py).
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
@@ -26,6 +29,9 @@ _SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 """Of every answer that does not name its own; in lower case, as ASGI has them."""
+
+CLIENT_CLOSED_REQUEST = 499
+"""Stands in the metrics for a client that hung up before its answer; no client ever sees it. The number is nginx'."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
@@ -55,21 +61,33 @@ class RequestMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
         started = time.perf_counter()
+        seconds: float | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
                 named = {name for name, _ in headers}
                 headers.append((b"x-request-id", request_id.encode()))
-                headers.extend(header for header in _SECURITY_HEADERS if header[0] not in named)
+                headers.extend(header for header in SECURITY_HEADERS if header[0] not in named)
                 message = {**message, "headers": headers}
+            elif not message.get("more_body", False):
+                # Now, as what is left of the request's body is taken in before the end is sent (service/lingering.py).
+                seconds = time.perf_counter() - started
             await send(message)
 
         try:
             with bind_log_fields(request_id=request_id):
                 await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            status = status or CLIENT_CLOSED_REQUEST
+            with bind_log_fields(request_id=request_id):
+                _log.info("%s %s: the client hung up", scope["method"], scope["state"].get("route", "unmatched"))
+        except asyncio.CancelledError:  # the server has waited for open requests, and waits no longer
+            if status is not None:
+                raise
+            await _tell_that_we_stop(Request(scope))(scope, receive, send_with_headers)
         except Exception as error:  # whatever it is, the client is told that it was no fault of theirs
             if status is not None:
                 raise
@@ -78,7 +96,14 @@ class RequestMiddleware:
             await translate_error(Request(scope), error)(scope, receive, send_with_headers)
         finally:
             route = scope["state"].get("route", "unmatched")
-            self.observe(scope["method"], route, status or 500, time.perf_counter() - started)
+            took = time.perf_counter() - started if seconds is None else seconds
+            self.observe(scope["method"], route, status or 500, took)
+
+
+def _tell_that_we_stop(request: Request) -> Response:
+    # It may be that what was asked for is done, and only the answer is missing.
+    detail = "The service is stopping. Send the request again, with its `Idempotency-Key` if it has one."
+    return build_problem(request, 503, "stopping", detail, headers={"Connection": "close"})
 
 
 def note_route(request: Request) -> None:

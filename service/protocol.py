@@ -1,49 +1,120 @@
-"""HTTP that is none: what never becomes a request is answered as problem+json too."""
+"""What happens to a connection outside of its requests: silence, too many of them, and HTTP that is none."""
 
 from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import resource
+import uuid
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import PROBLEM_MEDIA_TYPE, encode_problem
 from service.lingering import MAX_SILENCE_S
+from service.middleware import SECURITY_HEADERS
+from storage.logs import bind_log_fields
+
+MAX_ACCEPTED_AT_ONCE = 20
+"""asyncio's `backlog`. It accepts so many several times over before `connection_made` is called for the first of them,
+and again before one that was closed is gone: five times this many files must be free."""
+_NUM_OTHER_FILES = 200
+"""Files that are kept free for those, and for the database and what requests read and write."""
+
+_log = logging.getLogger(__name__)
 
 
 class ProblemProtocol(H11Protocol):
-    """uvicorn's protocol over h11, but for how it refuses malformed input."""
+    """uvicorn's protocol over h11, but no connection is held open for nothing, and every refusal is a problem."""
+
+    max_head_s: ClassVar[float] = 30.0
+    """How long a connection may be open, or stay open after an answer, until the next request's head has come."""
 
     _has_refused = False
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Called once. Whoever comes while there is no room is told so, as nobody could be let in any more later."""
+        super().connection_made(transport)
+        if len(self.connections) > count_allowed_connections():
+            self._refuse(503, "too_many_connections", "Too many connections are open here.", (b"retry-after", b"2"))
+            transport.close()
+            return
+        self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
         """Called with what the client sends; once it was refused, that is thrown away."""
         if not self._has_refused:
             super().data_received(data)
 
+    def handle_events(self) -> None:
+        """Called with new bytes, and after an answer, where it must not log as the request that was answered."""
+        contextvars.Context().run(super().handle_events)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Called at the end of an answer. Whose body has not ended by now (service/lingering.py) ends it never."""
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
+        else:
+            self._wait_for_head()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called once."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence, in plain text
         """Called where h11 could not read a request."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # in the middle of an answer nothing can be added
             self.transport.close()
             return
-        body = encode_problem(
-            status=400,
-            code="malformed_request",
-            detail="This is not a well-formed HTTP/1.1 request, or its headers are too long.",
-            instance="",
-            request_id=None,
-        )
+        detail = "This is not a well-formed HTTP/1.1 request, or its headers are too long."
+        self._refuse(400, "malformed_request", detail)
+        # As service/lingering.py: closed with bytes unread, the connection would be reset, and the answer lost.
+        self.transport.write_eof()
+        self.loop.call_later(MAX_SILENCE_S, self.transport.close)
+
+    def _refuse(self, status: int, code: str, detail: str, *more: tuple[bytes, bytes]) -> None:
+        self._has_refused = True
+        self._stop_waiting()
+        request_id = uuid.uuid4().hex
+        with bind_log_fields(request_id=request_id):
+            _log.info("a connection is refused: %s", code)
+        body = encode_problem(status=status, code=code, detail=detail, instance="", request_id=request_id)
         headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
-            (b"x-content-type-options", b"nosniff"),
             (b"connection", b"close"),
+            (b"x-request-id", request_id.encode()),
+            *SECURITY_HEADERS,
+            *more,
         ]
+        reason = {400: b"Bad Request", 503: b"Service Unavailable"}[status]
         for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Response(status_code=status, headers=headers, reason=reason),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        # As service/lingering.py: closed with bytes unread, the connection would be reset, and the answer lost.
-        self._has_refused = True
-        self.transport.write_eof()
-        self.loop.call_later(MAX_SILENCE_S, self.transport.close)
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._head_timer = self.loop.call_later(self.max_head_s, self.timeout_keep_alive_handler)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def count_allowed_connections() -> int:
+    """So many that the process never runs out of files: asyncio could accept nobody then, and logs that without end."""
+    num_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if num_files == resource.RLIM_INFINITY:
+        num_files = 2**20
+    return max(num_files - _NUM_OTHER_FILES, num_files // 4)

@@ -44,6 +44,7 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writer = threading.Lock()
+        self.busy_timeout_s = _BUSY_TIMEOUT_MS / 1000
         self._readers = self.engine.execution_options(tonok_reader=True, postgresql_readonly=True)
 
     def create(self) -> None:

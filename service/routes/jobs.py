@@ -18,18 +18,19 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from service.access import end_with_key
+from service.access import RECHECK_S, end_with_key, refuse_revoked, still_holds
 from service.dependencies import (
     LARGEST_PAGE,
     CallerDep,
     DatabaseDep,
     FilesDep,
+    FoundJobId,
     IdFilter,
-    JobId,
     PageSize,
     PageToken,
     ReadSession,
     ShownJobId,
+    WriterTurn,
     WriteSession,
 )
 from service.documents import IF_NONE_MATCH, problems
@@ -166,7 +167,8 @@ async def get_one_job(
     """The job's `status` says how it stands; a failed job is still a 200 and carries its `error`."""
     watches = "if-none-match" in request.headers
     open_streams: OpenRequests = request.app.state.open_streams
-    deadline = time.monotonic() + wait_s
+    checked_at = time.monotonic()
+    deadline = checked_at + wait_s
     with open_streams.hold(caller.owner) if wait_s > 0 else nullcontext():
         while True:
             body, ended = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job_id))
@@ -175,6 +177,12 @@ async def get_one_job(
             left_s = deadline - time.monotonic()
             if ended or left_s <= 0 or (watches and not known):
                 break
+            if await request.is_disconnected():  # nobody reads it: the slot is for who waits
+                break
+            if time.monotonic() - checked_at >= RECHECK_S:
+                if not await still_holds(database, caller):
+                    raise refuse_revoked()
+                checked_at = time.monotonic()
             await anyio.sleep(min(_POLL_INTERVAL_S, left_s))
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if known:
@@ -189,7 +197,7 @@ async def get_one_job(
     response_model=JobAnswer,
     responses={202: {"description": "It is being stopped.", "model": JobAnswer}, **problems(404, 409, 422)},
 )
-def cancel_job(job_id: JobId, session: WriteSession) -> Response:
+def cancel_job(job_id: FoundJobId, session: WriteSession) -> Response:
     """A waiting job is cancelled at once, a running one is stopped within seconds. To ask again changes nothing."""
     job = request_cancel(session, job_id)
     answer = build_job(job).model_dump(mode="json")
@@ -205,7 +213,9 @@ def cancel_job(job_id: JobId, session: WriteSession) -> Response:
     status_code=204,
     responses=problems(404, 409, 422),
 )
-def remove_job(job_id: JobId, database: DatabaseDep, files: FilesDep, caller: CallerDep) -> None:
+def remove_job(
+    job_id: FoundJobId, database: DatabaseDep, files: FilesDep, caller: CallerDep, _turn: WriterTurn
+) -> None:
     """Removes the job, its steps, their models and artifacts; refused while another job builds on them."""
     delete_job(database, files, job_id, caller.owner)
 

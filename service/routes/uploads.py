@@ -23,6 +23,8 @@ from service.dependencies import (
     IdempotencyKey,
     ModelId,
     SettingsDep,
+    WritersDep,
+    WriterTurn,
     check_room,
     get_latest_model,
 )
@@ -167,6 +169,7 @@ async def predict(
     files: FilesDep,
     settings: SettingsDep,
     caller: CallerDep,
+    writers: WritersDep,
     model_id: ModelId,
     upload: Annotated[Upload, Depends(_receive_picture)],
     compare_to: Annotated[
@@ -191,9 +194,9 @@ async def predict(
     the network saw it.
     """
     deadline = time.monotonic() + wait_s
-    found = await anyio.to_thread.run_sync(
-        partial(_ask, database, files, settings, caller, model_id, compare_to, top_k, invert, upload, idempotency_key)
-    )
+    ask = partial(_ask, database, files, settings, caller, model_id, compare_to, top_k, invert, upload, idempotency_key)
+    async with writers.take_turn():
+        found = await anyio.to_thread.run_sync(ask)
     job, is_new = found
     while job.status not in TERMINAL and time.monotonic() < deadline:
         await anyio.sleep(_POLL_INTERVAL_S)
@@ -258,6 +261,7 @@ def upload_model(
     settings: SettingsDep,
     caller: CallerDep,
     upload: Annotated[Upload, Depends(_receive_model)],
+    _turn: WriterTurn,  # behind the upload: it is not held while that comes
     name: Annotated[
         str | None, Query(pattern=LINE_OF_TEXT, max_length=100, description="What people call the model.")
     ] = None,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from service.app import create_app
+from service.writers import Writers
 from storage import database as storage_database
 from storage.database import load_sqlite
 from storage.settings import Settings
@@ -58,6 +62,33 @@ def test_while_the_database_is_locked_reading_goes_on_and_writing_is_503_with_wh
             assert client.get("/healthz").status_code == 200
         assert client.post("/v1/jobs/train", json={}).status_code == 202
         assert len(client.get("/v1/jobs").json()["jobs"]) == 2
+
+
+def test_while_more_wait_for_the_lock_than_there_are_threads_reading_goes_on(settings: Settings) -> None:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client, ThreadPoolExecutor(45) as threads:
+        path = f"/v1/jobs/{client.post('/v1/jobs/train', json={}).json()['id']}"
+        with hold_lock(settings):
+            waiting = [threads.submit(client.post, f"{path}/cancel") for _ in range(45)]
+            time.sleep(2)
+            assert client.get(path).json()["status"] == "queued"
+            check_problem(client.post("/v1/jobs/job_unknown/cancel"), 404, "not_found")
+            check_problem(client.delete("/v1/jobs/job_unknown"), 404, "not_found")
+            assert not any(answer.done() for answer in waiting)
+        assert {answer.result().status_code for answer in waiting} == {200}
+
+
+def test_who_gets_no_turn_to_write_is_told_that_the_database_does_not_answer() -> None:
+    async def run() -> None:
+        writers = Writers(max_wait_s=0.05)
+        async with AsyncExitStack() as turns:
+            for _ in range(4):
+                await turns.enter_async_context(writers.take_turn())
+            with pytest.raises(OperationalError):
+                await turns.enter_async_context(writers.take_turn())
+        async with writers.take_turn():
+            """They are given back."""
+
+    anyio.run(run)
 
 
 def test_an_upload_into_a_locked_database_waits_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -173,10 +174,40 @@ def test_behind_a_locked_database_nobody_waits_twice(
     anyio.run(run)
     holder.close()
     assert len(errors) == 5
+    # Each raises its own, and all name the one that it was.
+    assert len({id(error) for error in errors}) == 5
+    assert len({id(error.__cause__) for error in errors}) == 1
+    assert {str(error) for error in errors} == {str(errors[0].__cause__)}
     assert begun.count("BEGIN IMMEDIATE") == 1
     anyio.run(intake.submit, "local", build_write("later"))
     assert list_names(database) == ["later"]
     fresh.dispose()
+
+
+def test_a_request_that_is_cancelled_takes_nobody_with_it(intake: Intake, database: Database) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(session: Session) -> tuple[Job, bool]:
+        reached.set()
+        go_on.wait()
+        return build_write("cancelled")(session)
+
+    async def run() -> None:
+        # As a server does when it stops: the task itself, past every scope of anyio.
+        first = asyncio.create_task(intake.submit("local", hold))
+        beside = asyncio.create_task(intake.submit("local", build_write("beside it")))
+        await anyio.to_thread.run_sync(reached.wait)
+        behind = asyncio.create_task(intake.submit("local", build_write("behind it")))
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert not beside.done()
+        assert not behind.done()
+        go_on.set()
+        assert [(await task)[0].name for task in (beside, behind)] == ["beside it", "behind it"]
+
+    anyio.run(run)
+    assert list_names(database) == ["cancelled", "beside it", "behind it"]
 
 
 def test_without_room_on_the_disk_nobody_is_let_in(settings: Settings, database: Database) -> None:

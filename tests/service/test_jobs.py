@@ -7,9 +7,13 @@ import threading
 import time
 from typing import Any
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message
 
+from storage.database import Database
+from storage.keys import create_key, revoke_key
 from tests.service.conftest import Workshop, build_summary, check_problem
 from tests.storage.conftest import lose_workers
 
@@ -111,6 +115,46 @@ def test_a_long_poll_with_an_etag_answers_at_the_first_change(client: TestClient
     answer = client.get(f"/v1/jobs/{job_id}?wait_s=30", headers={"If-None-Match": etag})
     start.join()
     assert (answer.status_code, answer.json()["status"]) == (200, "running")
+
+
+def test_a_long_poll_whose_client_has_gone_frees_its_place(client: TestClient, workshop: Workshop) -> None:
+    job_id = workshop.submit("train")
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": f"/v1/jobs/{job_id}",
+        "raw_path": f"/v1/jobs/{job_id}".encode(), "query_string": b"wait_s=30", "root_path": "", "scheme": "http",
+        "headers": [(b"host", b"testserver")], "client": ("127.0.0.1", 1), "server": ("testserver", 80),
+    }  # fmt: skip
+
+    async def receive() -> Message:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_message: Message) -> None:
+        """Nobody is there."""
+
+    async def poll() -> None:
+        await client.app(scope, receive, send)
+
+    started = time.monotonic()
+    anyio.run(poll)
+    assert time.monotonic() - started < 25
+
+
+def test_a_long_poll_ends_when_its_key_is_revoked(client: TestClient, database: Database) -> None:
+    with database.transaction() as session:
+        key = create_key(session, "alice")
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    job_id = client.post("/v1/jobs/train", json={}, headers=headers).json()["id"]
+
+    def revoke() -> None:
+        with database.transaction() as session:
+            revoke_key(session, key.id)
+
+    revoking = threading.Timer(0.5, revoke)
+    revoking.start()
+    answer = client.get(f"/v1/jobs/{job_id}?wait_s=30", headers=headers)
+    revoking.join()
+    check_problem(answer, 401, "invalid_key", "Authorization")
 
 
 @pytest.mark.parametrize("wait_s", ["-1", "31", "soon", "nan"])

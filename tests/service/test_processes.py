@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -168,6 +172,60 @@ def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
         assert following.readline() == b"id: 1\n"
         api.send_signal(signal.SIGTERM)
         assert api.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM)
+
+
+def test_who_waits_when_the_api_stops_is_told_so(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    port = int(environment["TONOK_PORT"])
+    api = start("service")
+    wait_for(lambda: answers(port, "/healthz"))
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/jobs/train", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        job = json.load(answer)["links"]["self"]
+    waiting = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    waiting.request("GET", f"{job}?wait_s=30")
+    time.sleep(0.5)
+    api.send_signal(signal.SIGTERM)
+    told = waiting.getresponse()
+    assert (told.status, told.headers["content-type"]) == (503, "application/problem+json")
+    assert (told.headers["connection"], told.headers["retry-after"]) == ("close", "2")
+    assert json.load(told)["code"] == "stopping"
+    waiting.close()
+    log, _ = api.communicate(timeout=PATIENCE_S)
+    assert "Traceback" not in log
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_more_connections_than_there_are_files_for_are_told_so_and_harm_nobody(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    port = int(environment["TONOK_PORT"])
+    api = start("service")
+    wait_for(lambda: answers(port, "/healthz"))
+    resource.prlimit(api.pid, resource.RLIMIT_NOFILE, (300, 300))
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            return stack.enter_context(connection)
+
+        early = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        early.connect()
+        for _ in range(300):
+            connect()
+        with http.client.HTTPResponse(connect()) as refused:
+            refused.begin()
+            assert (refused.status, json.load(refused)["code"]) == (503, "too_many_connections")
+        early.request("GET", "/readyz")  # reads the database
+        assert early.getresponse().status in (200, 503)
+        early.close()
+    wait_for(lambda: answers(port, "/healthz"))
+    api.terminate()
+    log, _ = api.communicate(timeout=PATIENCE_S)
+    assert "Too many open files" not in log
 
 
 def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
