@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from worker.core.coding import decode_network
 from worker.core.coding.container import MAGIC, MAX_TEXT_BYTES
 from worker.core.datasets import Dataset
 from worker.core.integer import IntegerNetwork
-from worker.core.models import build_model, get_widths
+from worker.core.models import build_model, get_widths, shrink_widths
 from worker.core.quantization.deploy import build_integer_model
 
 MAX_HEADER_BYTES = 1 << 20
@@ -31,6 +32,9 @@ FEWEST_EXAMPLES = 10
 
 SUFFIX = ".safetensors"
 COMPRESSED_SUFFIX = ".tonok"
+
+_SIZE_TRIALS = 4
+"""Widths tried until a network's file is about as large as another one."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,31 @@ def count_checkpoint_bytes(info: CheckpointInfo, widths: tuple[int, ...]) -> int
         info.architecture, widths, input_shape=info.input_shape, num_classes=len(info.class_names)
     )  # fmt: skip
     return len(save(_read_state(model), metadata=_write_metadata(replace(info, widths=widths))))
+
+
+def match_widths(
+    info: CheckpointInfo,
+    num_bytes: int,
+    max_parameters: int,
+    count_bytes: Callable[[tuple[int, ...]], int],
+    correct: Callable[[int, int], int],
+) -> tuple[int, ...]:
+    """Widths in the proportions of `info` whose file comes nearest to `num_bytes`, of a few that are tried.
+
+    count_bytes: of the file at some widths. correct: the number of parameters tried and the bytes they took → the next.
+    """
+    tried: dict[tuple[int, ...], int] = {}
+    for _ in range(_SIZE_TRIALS):
+        widths = shrink_widths(
+            info.architecture,
+            info.widths,
+            max_parameters=max_parameters,
+            input_shape=info.input_shape,
+            num_classes=len(info.class_names),
+        )
+        tried[widths] = count_bytes(widths)
+        max_parameters = correct(max_parameters, tried[widths])
+    return min(tried, key=lambda widths: abs(tried[widths] - num_bytes))
 
 
 def _read_state(model: nn.Module) -> dict[str, torch.Tensor]:

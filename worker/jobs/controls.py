@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from worker.catalog import PruningMethod
-from worker.core.checkpoint import snapshot
+from worker.core.checkpoint import match_widths, snapshot
 from worker.core.coding import decode_network, encode_network
-from worker.core.models import build_model, shrink_widths
+from worker.core.models import build_model
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.training import evaluate, get_device
 from worker.jobs.candidates import Candidate
@@ -24,8 +24,6 @@ from worker.jobs.shrinking import Rung, Shrinker
 from worker.jobs.steps import keep_step, rebuild_model
 
 LAST_PERCENT = 93.0
-SIZE_TRIALS = 4
-"""Widths tried until a small network's file is about as large as the chosen one."""
 SCRATCH_RATE = 0.05
 """Learning rate of the small network's training from scratch."""
 
@@ -57,8 +55,8 @@ class Controls:
 
     def measure(self, name: str, position: int, model: nn.Module, rungs: list[Rung], **how: Any) -> Control:
         """Trains a float network quantized along `rungs`; position: among the controls."""
-        shrinker, plan, baseline = self.shrinker, self.shrinker.plan, self.baseline
-        quantized = shrinker.quantize(model, plan.bit_width, plan.activation_bit_width)
+        shrinker, baseline = self.shrinker, self.baseline
+        quantized = self.quantize(model)
         first = shrinker.ceiling + self.stretch * position
         for number, rung in enumerate(rungs):
             step = f"control-{position}-{number}"
@@ -98,7 +96,7 @@ class Controls:
         """A dense network of about the same bytes, first trained from scratch for as long as everything else took."""
         shrinker = self.shrinker
         epochs = shrinker.plan.narrow_epochs + self.quantized_epochs
-        small = self.build_small()
+        small = self.build(self.small_widths)
         first = shrinker.ceiling + 2 * self.stretch
         stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
 
@@ -113,24 +111,14 @@ class Controls:
     @functools.cached_property
     def small_widths(self) -> tuple[int, ...]:
         """Those whose file, still untrained, comes nearest to the chosen one's bytes."""
-        info, bits = self.baseline.info, self.shrinker.plan.bit_width
-        parameters = 8 * self.chosen.num_bytes // bits
-        tried: dict[tuple[int, ...], int] = {}
-        for _ in range(SIZE_TRIALS):
-            widths = shrink_widths(
-                info.architecture,
-                info.widths,
-                max_parameters=parameters,
-                input_shape=info.input_shape,
-                num_classes=len(info.class_names),
-            )
-            tried[widths] = len(encode_network(self.shrinker.extract(self.quantize(self.build(widths)))))
-            parameters = round(parameters * self.chosen.num_bytes / tried[widths])
-        return min(tried, key=lambda widths: abs(tried[widths] - self.chosen.num_bytes))
-
-    def build_small(self) -> nn.Module:
-        """Untrained."""
-        return self.build(self.small_widths)
+        num_bytes = self.chosen.num_bytes
+        return match_widths(
+            self.baseline.info,
+            num_bytes,
+            8 * num_bytes // self.shrinker.plan.bit_width,
+            lambda widths: len(encode_network(self.shrinker.extract(self.quantize(self.build(widths))))),
+            lambda parameters, counted: round(parameters * num_bytes / counted),
+        )
 
     def build(self, widths: tuple[int, ...]) -> nn.Module:
         """A network of the baseline's kind with fresh weights."""

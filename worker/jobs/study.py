@@ -85,8 +85,6 @@ WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
 
 LEAST_SPARSITY = 0.001
 """Below it a network counts as not pruned."""
-SIZE_TRIALS = 4
-"""Widths tried until a small network's checkpoint is about as large as the compressed file."""
 
 # Seconds on two cores, with fashion_cnn on FashionMNIST: what the progress bar and its remaining time are made of.
 _EPOCH_S = 9.0
@@ -251,25 +249,18 @@ def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[
 
     Whole checkpoints are compared: with few weights a good part of one is its header.
     """
-    from worker.core.checkpoint import count_checkpoint_bytes, load_checkpoint
-    from worker.core.models import shrink_widths
+    from worker.core.checkpoint import count_checkpoint_bytes, load_checkpoint, match_widths
 
     (checkpoint,) = [artifact for artifact in trained.artifacts if artifact.kind == ArtifactKind.CHECKPOINT]
     _, info = load_checkpoint(checkpoint.path)
     file_bytes = compressed.result["file_bytes"]
-    parameters = file_bytes // 4
-    tried: dict[tuple[int, ...], int] = {}
-    for _ in range(SIZE_TRIALS):
-        widths = shrink_widths(
-            info.architecture,
-            info.widths,
-            max_parameters=parameters,
-            input_shape=info.input_shape,
-            num_classes=len(info.class_names),
-        )
-        tried[widths] = count_checkpoint_bytes(info, widths)
-        parameters += (file_bytes - tried[widths]) // 4
-    return min(tried, key=lambda widths: abs(tried[widths] - file_bytes))
+    return match_widths(
+        info,
+        file_bytes,
+        file_bytes // 4,
+        lambda widths: count_checkpoint_bytes(info, widths),
+        lambda parameters, counted: parameters + (file_bytes - counted) // 4,
+    )
 
 
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
