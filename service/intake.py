@@ -7,6 +7,7 @@ waits for its end; then all who wait go together, each answered by itself, and n
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import logging
 from collections.abc import Callable, Sequence
@@ -57,8 +58,9 @@ class Intake:
         entry = _Entry(owner, write)
         self._waiting.append(entry)
         if self._writing is None:
-            # A task of its own: a request that is cancelled does not take along what others wait for.
-            self._writing = asyncio.create_task(self._write_waiting())
+            # A task of its own: a request that is cancelled does not take along what others wait for. And in nobody's
+            # name: it logs what befell all of them.
+            self._writing = asyncio.create_task(self._write_waiting(), context=contextvars.Context())
         await entry.decided.wait()
         if entry.failure is not None:
             # Its own copy: an exception collects the tracebacks of all who raise it.
@@ -71,7 +73,10 @@ class Intake:
         try:
             while self._waiting:
                 together, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
-                failure = await anyio.to_thread.run_sync(self._write, together)
+                try:
+                    failure = await anyio.to_thread.run_sync(self._write, together)
+                except Exception as error:  # noqa: BLE001 - no thread could be started: they would wait for ever
+                    failure = error
                 if failure is not None:
                     if not isinstance(failure, DomainError):
                         _log.error("%d submissions could not be written", len(together), exc_info=failure)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse, Response
 
-from service.access import Caller
+from service.access import RECHECK_S, Caller, refuse_revoked, still_holds
 from service.bodies import parse_body
 from service.dependencies import (
     LATEST,
@@ -165,6 +165,7 @@ def _read_job(database: Database, owner: str, job_id: str) -> Job:
     },
 )
 async def predict(
+    request: Request,
     database: DatabaseDep,
     files: FilesDep,
     settings: SettingsDep,
@@ -193,12 +194,19 @@ async def predict(
     It is a small job of its own that waits for no other, and the answer says all that was done to the picture before
     the network saw it.
     """
-    deadline = time.monotonic() + wait_s
+    checked_at = time.monotonic()
+    deadline = checked_at + wait_s
     ask = partial(_ask, database, files, settings, caller, model_id, compare_to, top_k, invert, upload, idempotency_key)
     async with writers.take_turn():
         found = await anyio.to_thread.run_sync(ask)
     job, is_new = found
     while job.status not in TERMINAL and time.monotonic() < deadline:
+        if await request.is_disconnected():
+            break
+        if time.monotonic() - checked_at >= RECHECK_S:
+            if not await still_holds(database, caller):
+                raise refuse_revoked()
+            checked_at = time.monotonic()
         await anyio.sleep(_POLL_INTERVAL_S)
         job = await anyio.to_thread.run_sync(partial(_read_job, database, caller.owner, job.id))
     if job.status not in TERMINAL:

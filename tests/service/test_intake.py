@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
@@ -19,6 +23,7 @@ from storage.database import Database, load_sqlite
 from storage.errors import Conflict, DiskFull, IdempotencyMismatch, QueueFull
 from storage.files import FileStore
 from storage.jobs import submit_job
+from storage.logs import TextFormatter, bind_log_fields
 from storage.room import Room
 from storage.settings import Settings
 from storage.tables import Job, JobEvent
@@ -208,6 +213,41 @@ def test_a_request_that_is_cancelled_takes_nobody_with_it(intake: Intake, databa
 
     anyio.run(run)
     assert list_names(database) == ["cancelled", "beside it", "behind it"]
+
+
+def test_who_comes_when_no_thread_can_be_started_is_told_so(
+    intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        with monkeypatch.context() as patched, anyio.fail_after(60):
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                await intake.submit("local", build_write("without a thread"))
+        await intake.submit("local", build_write("later"))
+
+    anyio.run(run)
+    assert list_names(database) == ["later"]
+
+
+def test_what_befell_many_is_not_logged_as_the_first_ones(settings: Settings, tmp_path: Path) -> None:
+    url = SecretStr(f"sqlite:///{tmp_path}")  # a folder
+    broken = Intake(Database(settings.model_copy(update={"database_url": url})), Room(settings))
+
+    async def run() -> None:
+        with bind_log_fields(request_id="the-first"), pytest.raises(OperationalError):
+            await broken.submit("local", build_write("job"))
+
+    handler = logging.StreamHandler(written := io.StringIO())
+    handler.setFormatter(TextFormatter())
+    log = logging.getLogger("service.intake")
+    log.addHandler(handler)
+    anyio.run(run)
+    log.removeHandler(handler)
+    assert "1 submissions could not be written" in written.getvalue()
+    assert "the-first" not in written.getvalue()
 
 
 def test_without_room_on_the_disk_nobody_is_let_in(settings: Settings, database: Database) -> None:

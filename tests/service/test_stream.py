@@ -20,6 +20,7 @@ from storage.events import add_event, list_news
 from storage.files import FileStore
 from storage.jobs import delete_job, submit_job
 from storage.tables import DEFAULT_OWNER
+from tests.service.processes import wait_for
 
 Submit = Callable[[], str]
 
@@ -157,6 +158,37 @@ def test_a_stream_ends_when_its_job_is_deleted(
                 tasks.cancel_scope.cancel()
 
     anyio.run(run)
+
+
+def test_an_event_that_cannot_be_read_silences_the_other_streams_no_longer_than_it_is_there(
+    database: Database, gauge: Gauge, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id, spoiled_id = submit(), submit()
+
+    def change(statement: str) -> None:
+        with database.transaction() as session:
+            session.connection().exec_driver_sql(statement, (spoiled_id,))
+
+    async def run() -> None:
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                tasks.start_soon(collect, feed.follow(OWNER, spoiled_id, after=0))
+                async for frame in feed.follow(OWNER, job_id, after=0):
+                    if read_seqs([frame.decode()]) == [1]:
+                        await anyio.sleep(2 * stream._POLL_INTERVAL_S)
+                        await anyio.to_thread.run_sync(
+                            change, "INSERT INTO jobevent SELECT job_id, 2, 0, type, '{', created_at FROM jobevent "
+                            "WHERE job_id = ?"
+                        )  # fmt: skip
+                        await anyio.to_thread.run_sync(wait_for, lambda: "the open streams wait" in caplog.messages)
+                        await anyio.to_thread.run_sync(change, "DELETE FROM jobevent WHERE seq = 2 AND job_id = ?")
+                        await anyio.to_thread.run_sync(finish, database)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+    assert gauge._value.get() == 0
 
 
 def test_a_round_of_the_poller_takes_as_many_statements_for_fifty_jobs_as_for_one(

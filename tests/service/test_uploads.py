@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from starlette.types import Message
 
 from service.app import create_app
 from storage.attempts import KindChoice, Lease, claim_job, finish_failed, finish_succeeded
@@ -60,6 +63,31 @@ def test_a_picture_becomes_a_job_that_owns_it(client: TestClient, workshop: Work
     (artifact,) = client.get(f"/v1/jobs/{job['id']}/artifacts").json()["artifacts"]
     assert (artifact["kind"], artifact["name"]) == ("upload", "picture.png")
     assert client.get(artifact["url"]).content == b"\x89PNG picture"
+
+
+def test_a_prediction_whose_client_has_gone_is_not_waited_for(client: TestClient, workshop: Workshop) -> None:
+    workshop.train()
+    messages = iter([{"type": "http.request", "body": b"\x89PNG", "more_body": False}])
+    path = "/v1/models/latest/predict"
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"wait_s=30", "root_path": "", "scheme": "http", "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80), "headers": [(b"host", b"testserver"), (b"content-type", b"image/png")],
+    }  # fmt: skip
+
+    async def receive() -> Message:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_message: Message) -> None:
+        """Nobody is there."""
+
+    async def predict() -> None:
+        await client.app(scope, receive, send)
+
+    started = time.monotonic()
+    anyio.run(predict)
+    assert time.monotonic() - started < 25
+    assert len(client.get("/v1/jobs?kind=predict").json()["jobs"]) == 1
 
 
 def test_the_answer_is_that_of_the_job(client: TestClient, workshop: Workshop, database: Database) -> None:
