@@ -9,12 +9,13 @@ import anyio
 from fastapi import Depends, FastAPI, Request
 
 from service.access import AccessMiddleware
+from service.bodies import drop_unused_body
 from service.dashboard import router as dashboard
 from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.heads import HeadMiddleware
 from service.intake import Intake
-from service.lingering import LingeringMiddleware
+from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
@@ -84,10 +85,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _look_at_request(request: Request) -> None:
-    """What comes before every route. One dependency and not three: to call each takes longer than what they do.
+    """What comes before every route. One dependency and not four: to call each takes longer than what they do.
 
     `async`, so that no thread is asked for what takes microseconds.
     """
     note_route(request)
     check_request_line(request)
     check_parameters(request)
+    if has_body(request.headers) and "requestBody" not in (request.scope["route"].openapi_extra or {}):
+        await drop_unused_body(request)

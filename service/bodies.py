@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -25,6 +26,12 @@ Body = TypeVar("Body", bound=BaseModel)
 MAX_SILENCE_S = 60.0
 """How long a body may stop coming: who has lost the network does not say so, and would count as sending for ever."""
 
+MAX_JSON_S = 60.0
+"""How long a JSON body may take in all: a mebibyte in a minute is a bad mobile network, a byte in a minute is none."""
+
+_MAX_UNUSED_BYTES = 64 * 1024
+"""Of a body that no path has asked for: room for the `{}` that some clients send with everything."""
+
 
 def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """A dependency that answers the request's body as a `body_type`; raises what becomes 408, 413, 415 or 422."""
@@ -33,7 +40,7 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
         _check_media_type(request)
         check_encoding(request)
         max_bytes = request.app.state.settings.max_body_bytes
-        body = b"".join([chunk async for chunk in read_chunks(request, max_bytes, "body")])
+        body = b"".join([chunk async for chunk in read_chunks(request, max_bytes, "body", max_seconds=MAX_JSON_S)])
         try:
             parsed = _validate(body_type, body)
         except ValidationError as error:
@@ -143,11 +150,17 @@ def _check_media_type(request: Request) -> None:
 
 
 async def read_chunks(
-    request: Request, max_bytes: int, what: str, max_silence_s: float = MAX_SILENCE_S
+    request: Request,
+    max_bytes: int,
+    what: str,
+    *,
+    max_silence_s: float = MAX_SILENCE_S,
+    max_seconds: float = math.inf,
 ) -> AsyncIterator[bytes]:
-    """The body as it comes. what: how a refusal calls it.
+    """The body as it comes. what: how a refusal calls it. max_seconds: for all of it.
 
-    Raises RequestRefused: 413, at once where it can be told; 408 for a client that has gone without saying so.
+    Raises RequestRefused: 413, at once where it can be told; 408 for a client that has gone without saying so, or
+    takes for ever.
     """
     close = {"Connection": "close"}
     too_large = RequestRefused(413, "body_too_large", f"The {what} is larger than {max_bytes} bytes.", headers=close)
@@ -155,12 +168,18 @@ async def read_chunks(
         raise too_large
     num_bytes = 0
     chunks = request.stream()
+    deadline = anyio.current_time() + max_seconds
     while True:
         try:
-            with anyio.fail_after(max_silence_s):
+            with anyio.fail_after(min(max_silence_s, deadline - anyio.current_time())):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            detail = f"Nothing of the {what} came for {max_silence_s:g} seconds."
+            is_late = anyio.current_time() >= deadline
+            detail = (
+                f"The {what} did not end within {max_seconds:g} seconds."
+                if is_late
+                else f"Nothing of the {what} came for {max_silence_s:g} seconds."
+            )
             raise RequestRefused(408, "request_timeout", detail, headers=close) from None
         if chunk is None:
             return
@@ -169,6 +188,16 @@ async def read_chunks(
         if num_bytes > max_bytes:
             raise too_large
         yield chunk
+
+
+async def drop_unused_body(request: Request) -> None:
+    """Takes in the body of a request that needs none, before anything is done for it.
+
+    What waits for the client to hang up would read on and on. Raises RequestRefused (408, 413).
+    """
+    what = "body, for which this path has no use,"
+    async for _ in read_chunks(request, _MAX_UNUSED_BYTES, what, max_seconds=MAX_JSON_S):
+        """Nobody wants it."""
 
 
 def _is_consequence(item: Any, found: Sequence[Any]) -> bool:

@@ -60,7 +60,7 @@ _MEANING = {
     403: "A web page of another site sent it.",
     404: "There is no such thing, or not for this caller.",
     406: "Nothing that the `Accept` header names can be answered.",
-    408: "The body stopped coming.",
+    408: "The body stopped coming, or did not end in time.",
     409: "Its state does not allow it.",
     413: "The body is too large.",
     414: "Path and query are too long.",
@@ -167,7 +167,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             _tidy(operation.get("parameters", []))
-            operation["responses"] |= {str(status): answer for status, answer in problems(406, 414).items()}
+            operation["responses"] |= {str(status): answer for status, answer in problems(406, 408, 413, 414).items()}
     _add_heads(document)
     _describe_access(document, app.state.settings)
     add_links(document)

@@ -26,7 +26,7 @@ class LingeringMiddleware:
         self._max_silence_s = max_silence_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        if scope["type"] != "http" or not has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
         expectation = Headers(scope=scope).get("expect", "")
@@ -69,5 +69,6 @@ class _Body:
                     return
 
 
-def _has_body(headers: Headers) -> bool:
+def has_body(headers: Headers) -> bool:
+    """Whether a body is announced; it may turn out to be empty."""
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

@@ -17,6 +17,10 @@ from storage.settings import Settings, is_loopback
 MAX_WAITING = 2048
 """Connections that may wait in the socket to be accepted: while the API is busy, or is started again."""
 
+MAX_UNREAD_S = 120.0
+"""How long a client may take in nothing of what is sent to it. Else who reads no more holds its connection for ever,
+and who has lost the network for a quarter of an hour. No pace: a slow reader has buffers that it empties meanwhile."""
+
 
 def load_settings() -> Settings:
     """The settings of this process. Leaves with one line for each wrong variable."""
@@ -39,6 +43,8 @@ def open_socket(settings: Settings) -> socket.socket:
         # with it on, every answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # each accepted connection has it too
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(MAX_UNREAD_S * 1000))
         listening.bind(address)
         listening.listen(MAX_WAITING)
     except OSError as error:

@@ -85,8 +85,10 @@ class RequestMiddleware:
             with bind_log_fields(request_id=request_id):
                 _log.info("%s %s: the client hung up", scope["method"], scope["state"].get("route", "unmatched"))
         except asyncio.CancelledError:  # the server has waited for open requests, and waits no longer
-            if status is not None:
-                raise
+            if status is not None:  # the server closes a connection whose answer has not ended
+                with bind_log_fields(request_id=request_id):
+                    _log.info("%s %s is cut off", scope["method"], scope["state"].get("route", "unmatched"))
+                return
             await _tell_that_we_stop(Request(scope))(scope, receive, send_with_headers)
         except Exception as error:  # whatever it is, the client is told that it was no fault of theirs
             if status is not None:

@@ -23,6 +23,9 @@ and again before one that was closed is gone: five times this many files must be
 _NUM_OTHER_FILES = 200
 """Files that are kept free for those, and for the database and what requests read and write."""
 
+_MAX_AHEAD_BYTES = 512 * 1024
+"""What a client may send behind a request before that is answered. It is kept in memory."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +36,7 @@ class ProblemProtocol(H11Protocol):
     """How long a connection may be open, or stay open after an answer, until the next request's head has come."""
 
     _has_refused = False
+    _num_ahead = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -46,8 +50,17 @@ class ProblemProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called with what the client sends; once it was refused, that is thrown away."""
-        if not self._has_refused:
+        if self._has_refused:
+            return
+        if self.conn.their_state is h11.MUST_CLOSE:
+            # By its own word nothing follows: a stray line end is no reason to leave the request unanswered.
+            self._num_ahead += len(data)
+        else:
             super().data_received(data)
+            # uvicorn reads on whenever somebody asks whether the client is still there, as a long poll does.
+            self._num_ahead = len(self.conn.trailing_data[0]) if self.conn.their_state is h11.DONE else 0
+        if self._num_ahead > _MAX_AHEAD_BYTES:
+            self.transport.close()
 
     def handle_events(self) -> None:
         """Called with new bytes, and after an answer, where it must not log as the request that was answered."""
@@ -73,6 +86,10 @@ class ProblemProtocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # in the middle of an answer nothing can be added
             self.transport.close()
             return
+        if self.conn.our_state is h11.SEND_RESPONSE:
+            # Its body was no HTTP. Whoever reads that is told that it ends here; no second answer is written.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         detail = "This is not a well-formed HTTP/1.1 request, or its headers are too long."
         self._refuse(400, "malformed_request", detail)
         # As service/lingering.py: closed with bytes unread, the connection would be reset, and the answer lost.

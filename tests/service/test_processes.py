@@ -172,6 +172,10 @@ def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
         assert following.readline() == b"id: 1\n"
         api.send_signal(signal.SIGTERM)
         assert api.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM)
+    assert api.stdout is not None
+    log = api.stdout.read()
+    assert "GET /v1/jobs/{job_id}/stream is cut off" in log
+    assert "Traceback" not in log  # one for each stream hid whatever else there was
 
 
 def test_who_waits_when_the_api_stops_is_told_so(

@@ -171,6 +171,112 @@ def test_only_who_waits_to_be_asked_for_its_body_is_not_waited_for(port: int) ->
         assert _read_to_the_end(connection).startswith(b"HTTP/1.1 404 ")
 
 
+def test_who_piles_up_requests_behind_one_that_waits_is_dropped(port: int) -> None:
+    job = _submit(port)
+    with _connect(port, f"GET {job}?wait_s=30 HTTP/1.1\nHost: localhost\n\n".encode()) as connection:
+
+        def pile_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(bytes(65536))
+
+        piling = threading.Thread(target=pile_up)
+        piling.start()
+        # The poll would be answered after its 30 s: memory grew by a megabyte a second until then.
+        assert _read_to_the_end(connection) == b""
+        piling.join()
+
+
+def test_a_line_end_behind_the_last_request_does_not_cost_its_answer(port: int) -> None:
+    job = _submit(port)
+    poll = f"GET {job}?wait_s=0.5 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
+    with _connect(port, poll) as connection:
+        time.sleep(0.1)
+        connection.sendall(b"\r\n")
+        assert _read_to_the_end(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "GET"])
+def test_a_body_that_is_no_http_is_told_once_and_nothing_is_done(
+    method: str, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = _submit(port)
+    assert _ask(port, "POST", f"{job}/cancel")[0] == 200
+    head = f"{method} {job} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\nno length\n".encode()
+    with _connect(port, head) as connection:
+        answer = _read_to_the_end(connection)
+        wait_for(lambda: _sum_up(port, "count", method=method, route="/v1/jobs/{job_id}", status="499") > 0)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"\r\n\r\n") == 1
+    assert _ask(port, "GET", job)[0] == 200
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("path", ["{job}/stream", "{job}?wait_s=30", "{job}/events"])
+def test_a_body_that_nobody_wants_is_not_read_for_ever(path: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.lingering.MAX_SECONDS", 0.2)
+    head = f"GET {path.format(job=_submit(port))} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n".encode()
+    with _connect(port, head) as connection:
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        answer = _read_to_the_end(connection)
+        sending.join()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer
+    assert b"for which this path has no use" in answer
+
+
+def test_a_small_body_that_nobody_wants_is_borne(port: int) -> None:
+    job = _submit(port)
+    assert _ask(port, "GET", job, b"{}")[0] == 200
+    assert _ask(port, "POST", f"{job}/cancel", b"{}")[0] == 200
+    assert _ask(port, "GET", f"{job}/stream", bytes(100_000))[0] == 413
+
+
+def test_json_that_comes_bit_by_bit_has_its_time_and_a_file_has_as_long_as_it_comes(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.bodies.MAX_JSON_S", 0.8)
+    monkeypatch.setattr("service.lingering.MAX_SECONDS", 0.2)
+    head = b"POST %s HTTP/1.1\nHost: localhost\nContent-Type: %s\nContent-Length: %d\n\n"
+    with (
+        _connect(port, head % (b"/v1/jobs/train", b"application/json", 1000)) as json_comes,
+        _connect(port, head % (b"/v1/models", b"application/octet-stream", 11)) as file_comes,
+    ):
+        with contextlib.suppress(OSError):
+            for _ in range(10):
+                for connection in (file_comes, json_comes):
+                    connection.sendall(b" ")
+                time.sleep(0.12)
+        answer = _read_to_the_end(json_comes)
+        file_comes.sendall(b" " * 11)
+        assert file_comes.recv(65536).startswith(b"HTTP/1.1 202 ")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer
+    assert b"The body did not end within 0.8 seconds." in answer
+
+
+def _ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Status and content."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection.request(method, path, body, {} if body is None else {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    with contextlib.closing(connection):
+        return answer.status, answer.read()
+
+
+def _submit(port: int) -> str:
+    """Path of a new job."""
+    path: str = json.loads(_ask(port, "POST", "/v1/jobs/train", b"{}")[1])["links"]["self"]
+    return path
+
+
 def _sum_up(port: int, what: str, **labels: str) -> float:
     """What the API has counted, or timed (`sum`, in seconds), of the requests with these labels."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
