@@ -75,11 +75,16 @@ def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     return parse
 
 
-def describe_body(body_type: type[BaseModel]) -> dict[str, Any]:
-    """`openapi_extra` of a route that uses `parse_body`; service/openapi.py adds the schema it points to."""
+def describe_body(body_type: type[BaseModel], *names: str) -> dict[str, Any]:
+    """`openapi_extra` of a route that uses `parse_body`; service/documents.py adds the schema it points to.
+
+    names: of the model's examples, where a reader has several to choose from.
+    """
     examples = body_type.model_json_schema().get("examples", [])
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body_type.__name__}"}}
-    if examples:
+    if names:
+        content["examples"] = {name: {"value": value} for name, value in zip(names, examples, strict=True)}
+    elif examples:
         content["example"] = examples[0]
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
@@ -213,6 +218,8 @@ def _explain(item: Any, body_type: type[BaseModel]) -> str:
     if item["type"] == "json_invalid":
         return "The body is not valid JSON."
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(item["loc"][-1]), body_type.model_fields, n=1)
+        # The names are those of the body itself, not of what is inside it.
+        name, *deeper = item["loc"]
+        near = [] if deeper else difflib.get_close_matches(str(name), body_type.model_fields, n=1)
         return "There is no such field." + (f" Did you mean `{near[0]}`?" if near else "")
     return str(item["msg"]).replace("Tuple should", "List should")

@@ -22,9 +22,9 @@ from service.access import is_open
 from service.errors import PROBLEM_MEDIA_TYPE
 from service.links import add_links
 from service.schemas.base import Problem
-from service.schemas.catalog import SizeEstimateRequest
 from service.schemas.jobs import ResolvedSpec, StreamedEvent
 from service.schemas.predictions import PixelPicture
+from service.schemas.sizes import SizeEstimateRequest
 from storage.settings import Settings
 from worker.jobs import POSTED_SPECS
 

@@ -47,7 +47,7 @@ STATUS: Mapping[type[DomainError], int] = {
 
 _RETRY_AFTER_S = {429: "10", 503: "2"}
 _LONGEST_NAME = 64
-FORM_TAGS = ("[number]", "[object]")
+FORM_TAGS = ("[number]", "[list]", "[object]", "[linear]", "[convolution]")
 """Which form of a value pydantic has tried: no part of its place. They are given out in service/schemas."""
 MOST_ERRORS = 50
 """Wrong fields that one answer names."""

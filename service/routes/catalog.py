@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from enum import StrEnum
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +17,9 @@ from service.schemas.catalog import (
     DatasetList,
     Methods,
     NamedChoice,
-    SizeEstimate,
-    SizeEstimateRequest,
-    SizeEstimates,
     SpecForm,
 )
+from service.schemas.sizes import SizeEstimate, SizeEstimateRequest, SizeEstimates
 from worker import catalog
 from worker.descriptions import DESCRIPTIONS
 from worker.jobs import POSTED_SPECS
@@ -93,22 +90,24 @@ def get_methods() -> Methods:
     "/size-estimates",
     operation_id="estimate_size",
     summary="Estimate a network's size",
-    openapi_extra=describe_body(SizeEstimateRequest),
+    openapi_extra=describe_body(SizeEstimateRequest, "fully connected", "convolutions"),
     responses=problems(408, 413, 415, 422),
 )
 def estimate_size(request: Annotated[SizeEstimateRequest, Depends(parse_body(SizeEstimateRequest))]) -> SizeEstimates:
-    """From the neurons of each layer and the bit width alone; weights only; 1 KB is 1024 bytes."""
-    neurons = [layer if isinstance(layer, int) else layer.neurons for layer in request.layer_sizes]
-    float32_bytes = compute_size_bytes(neurons, _FLOAT32_BITS)
+    """From the size of each layer and the bit width alone; weights only; 1 KB is 1024 bytes."""
+    layer_weights = request.count_weights()
+    float32_bytes = compute_size_bytes(layer_weights, _FLOAT32_BITS)
     estimates = []
-    for width in request.bit_widths:
-        widths = [width if isinstance(layer, int) else layer.bit_width for layer in request.layer_sizes[1:]]
-        num_bytes = compute_size_bytes(neurons, widths)
+    for bit_width in request.bit_widths:
+        widths = request.choose_widths(bit_width)
+        num_bytes = compute_size_bytes(layer_weights, widths)
         estimates.append(
             SizeEstimate(bit_widths=widths, bytes=num_bytes, kb=num_bytes / 1024, ratio=float32_bytes / num_bytes)
         )
     return SizeEstimates(
-        num_weights=sum(inputs * outputs for inputs, outputs in pairwise(neurons)),
+        num_weights=sum(layer_weights),
+        layer_weights=layer_weights,
         float32_bytes=float32_bytes,
         estimates=estimates,
+        warnings=request.list_warnings(),
     )

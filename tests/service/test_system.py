@@ -80,36 +80,6 @@ def test_data_sets_are_listed_with_a_line_about_each(client: TestClient) -> None
     assert all(dataset["description"] for dataset in datasets)
 
 
-def test_a_size_estimate_counts_weights_times_bits(client: TestClient) -> None:
-    body = {"layer_sizes": [784, 128, 10], "bit_widths": [8, 4]}
-    answer = client.post("/v1/size-estimates", json=body).json()
-    # By hand: 784·128 + 128·10 = 101,632 weights; a byte each at 8 bits; 1 KB is 1024 bytes.
-    assert (answer["num_weights"], answer["float32_bytes"]) == (101_632, 406_528)
-    assert answer["estimates"] == [
-        {"bit_widths": [8, 8], "bytes": 101_632, "kb": 99.25, "ratio": 4.0},
-        {"bit_widths": [4, 4], "bytes": 50_816, "kb": 49.625, "ratio": 8.0},
-    ]
-    fixed = {"layer_sizes": [784, 128, {"neurons": 10, "bit_width": 4}], "bit_widths": [8]}
-    # 784·128 bytes and half of 128·10.
-    (mixed,) = client.post("/v1/size-estimates", json=fixed).json()["estimates"]
-    assert (mixed["bit_widths"], mixed["bytes"]) == ([8, 4], 100_992)
-
-
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({"layer_sizes": [784], "bit_widths": [8]}, "/layer_sizes"),
-        ({"layer_sizes": [784, 0], "bit_widths": [8]}, "/layer_sizes/1"),
-        ({"layer_sizes": [784, "10"], "bit_widths": [8]}, "/layer_sizes/1"),
-        ({"layer_sizes": [784, {"neurons": 10, "bit_width": 0}], "bit_widths": [8]}, "/layer_sizes/1/bit_width"),
-        ({"layer_sizes": [784, 10], "bit_widths": [33]}, "/bit_widths/0"),
-        ({"layer_sizes": [784, 10], "bit_width": [8], "bit_widths": [8]}, "/bit_width"),
-    ],
-)
-def test_a_size_estimate_names_what_is_wrong(body: dict[str, object], pointer: str, client: TestClient) -> None:
-    check_problem(client.post("/v1/size-estimates", json=body), 422, "validation_error", pointer)
-
-
 def test_every_domain_error_has_a_status_and_only_faults_of_ours_are_500() -> None:
     classes = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.DomainError)]
     assert set(STATUS) <= set(classes)

@@ -21,7 +21,6 @@ from worker.core.measure import (
 )
 from worker.core.models import build_model
 from worker.core.training import Evaluation
-from worker.size_formula import compute_size_bytes
 
 
 @pytest.mark.parametrize(
@@ -104,20 +103,6 @@ def test_sizes_of_a_float_network_by_hand() -> None:
     # Packed: mask 32 + 4 * 32 bits, second layer 4 * 32, biases 4 * 32: 416 bits. Entropy of the mask:
     # 32 * H(1/8) = 17.4 bits instead of 32: 401.4 bits, the started byte counted whole.
     assert compute_float_sizes(model) == {"formula": 36 * 4, "packed": 52, "entropy": 51}
-
-
-@pytest.mark.parametrize(
-    ("layers", "bits", "expected"),
-    [((784, 300, 100, 10), 32, 266_200 * 4), ((3, 3), 1, 2), ((4, 2, 2), (8, 4), 10)],
-)
-def test_the_clients_formula_by_hand(layers: tuple[int, ...], bits: int | tuple[int, ...], expected: int) -> None:
-    assert compute_size_bytes(layers, bits) == expected
-
-
-@pytest.mark.parametrize(("layers", "bits"), [((3,), 8), ((3, 3, 3), (8,)), ((), 8)])
-def test_a_formula_without_matching_lengths_is_refused(layers: tuple[int, ...], bits: int | tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="layers"):
-        compute_size_bytes(layers, bits)
 
 
 def test_metrics_count_what_a_loop_over_the_pictures_counts(digits: Dataset) -> None:
