@@ -17,6 +17,7 @@ from torch import nn
 
 from storage.errors import Diverged
 from worker.catalog import Optimizer, Precision
+from worker.core.augmentation import augment_batch, count_views, show_view
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast
 
@@ -61,12 +62,14 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """A teacher's logits for every training picture: float32 (2, N, num_classes), [0] as stored and [1] mirrored.
+    """A teacher's logits for every view of every training picture: float32 (count_views(max_shift), N, num_classes).
 
-    Computed once per job instead of once per epoch. Fits only training whose augmentation is mirroring alone.
+    Computed once per job instead of once per epoch. The student learns from what the teacher says of the very picture
+    that it sees itself (Beyer et al. 2022, arXiv:2106.05237).
     """
 
     logits: torch.Tensor
+    max_shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,29 +108,6 @@ class BatchProgress:
     eta_s: float
 
 
-def augment_batch(
-    images: torch.Tensor, generator: torch.Generator, *, flip: bool, max_shift: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mirrors each picture left-right with probability 1/2 and shifts it by up to `max_shift` pixels.
-
-    Edges are filled with zero. images: uint8 (B, C, H, W). Returns the same shape, and bool (B,): which are mirrored.
-    """
-    batch, channels, height, width = images.shape
-    device = images.device
-    reach = max_shift
-    padded = F.pad(images, (reach, reach, reach, reach))
-    draw = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator).to(device)
-    mirrored = torch.randint(0, 2, (batch, 1), generator=generator).bool().to(device) & flip
-    rows = torch.arange(height, device=device) + draw[0]  # (B, H)
-    columns = torch.arange(width, device=device)
-    columns = torch.where(mirrored, columns.flip(0), columns) + draw[1]  # (B, W)
-    stride = width + 2 * reach
-    index = (rows[:, :, None] * stride + columns[:, None, :]).flatten(1)  # (B, H * W)
-    flat = padded.flatten(2)  # (B, C, H' * W')
-    shifted = flat.gather(2, index[:, None, :].expand(-1, channels, -1)).view(batch, channels, height, width)
-    return shifted, mirrored[:, 0]
-
-
 def get_device(model: nn.Module) -> torch.device:
     """Where the tensors of a model lie."""
     return next(itertools.chain(model.parameters(), model.buffers())).device
@@ -150,12 +130,18 @@ def compute_logits(
     return torch.cat(parts)
 
 
-def compute_soft_targets(teacher: nn.Module, data: Dataset) -> SoftTargets:
-    """The teacher's logits on the training split, in the fast precision of the device."""
-    mirrored = Split(data.train.images.flip(3), data.train.labels)
-    views = [compute_logits(teacher, data, split, Precision.AUTO) for split in (data.train, mirrored)]
+def compute_soft_targets(teacher: nn.Module, data: Dataset, max_shift: int = 0) -> SoftTargets:
+    """The teacher's logits on the training split, in the fast precision of the device.
+
+    max_shift: of the training that will read them.
+    """
+    train = data.train
+    views = [
+        compute_logits(teacher, data, Split(show_view(train.images, view, max_shift), train.labels), Precision.AUTO)
+        for view in range(count_views(max_shift))
+    ]
     # Out of inference mode: the loss that reads them is differentiated.
-    return SoftTargets(torch.stack(views).clone())
+    return SoftTargets(torch.stack(views).clone(), max_shift)
 
 
 def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32) -> Evaluation:
@@ -189,8 +175,8 @@ def fit(
     soft_targets: a teacher to learn from too, with the share `distillation_weight`.
     Raises Diverged when a loss is not finite.
     """
-    if soft_targets is not None and settings.max_shift:
-        raise ValueError("soft targets were computed for pictures that are not shifted")
+    if soft_targets is not None and soft_targets.max_shift != settings.max_shift:
+        raise ValueError("soft targets were computed for pictures that are shifted otherwise")
     device = get_device(model)
     train = data.train.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -221,7 +207,7 @@ def fit(
             rate = compute_learning_rate(settings, run.step, total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1.0)
-            images, mirrored = augment_batch(
+            images, views = augment_batch(
                 batch.images, generator, flip=settings.flip and data.is_mirrorable, max_shift=settings.max_shift
             )
             x = data.normalize(images)
@@ -229,7 +215,7 @@ def fit(
                 logits = model(x).float()
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=settings.label_smoothing)
             if soft_targets is not None:
-                loss = _distill(loss, logits, soft_targets.logits[mirrored.long(), rows], settings)
+                loss = _distill(loss, logits, soft_targets.logits[views, rows], settings)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()

@@ -101,7 +101,7 @@ class Controls:
         stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
 
         def compute() -> dict[str, Any]:
-            shrinker.fit(small, epochs, SCRATCH_RATE, stage, keep_best=True)
+            shrinker.fit(small, epochs, SCRATCH_RATE, stage, keep_best=True, soft_targets=shrinker.soft_targets)
             return {"widths": list(self.small_widths), "state": snapshot(small)}
 
         trained = rebuild_model(self.baseline, keep_step(shrinker.context.scratch, "control-2", compute))

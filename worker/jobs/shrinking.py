@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from worker.catalog import Effort, PruningMethod, PruningScope
-from worker.core.checkpoint import snapshot
+from worker.core.checkpoint import copy_model, snapshot
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import get_widths, has_batch_norm
 from worker.core.pruning.channels import prune_channels
@@ -35,6 +35,8 @@ CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 16
 """Narrowed layers keep a multiple of so many channels where they are wide: half the time per epoch."""
 BATCH_SIZE = 128
+DENSE_RATE = 0.05
+"""Peak learning rate of what is not quantized yet."""
 CALIBRATED_BIT_WIDTH = 8
 CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
 HOPELESS = 2.0
@@ -54,28 +56,43 @@ class Rung:
 class Plan:
     """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized.
 
-    refinements: rungs between the last one within the drop and the first beyond it, each as long as that one.
+    teacher_epochs: that the dense model is trained on for before it teaches. max_shift: pixels that training pictures
+    are shifted by at most. refinements: rungs between the last one within the drop and the first beyond it, each as
+    long as that one.
     """
 
     narrow_epochs: int
     rungs: tuple[Rung, ...]
     refinements: int = 0
+    teacher_epochs: int = 0
+    max_shift: int = 0
     channel_sparsity: float = 0.4
     bit_width: int = 4
-    activation_bit_width: int = 4
+    activation_bit_width: int = 8
 
 
 PLANS = {
-    Effort.QUICK: Plan(3, (Rung(0.86, 8, 0.04), Rung(0.88, 4, 0.03))),
+    Effort.QUICK: Plan(3, (Rung(0.8, 6, 0.04), Rung(0.86, 5, 0.03), Rung(0.88, 4, 0.03))),
     Effort.STANDARD: Plan(
         8,
         (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03)),
         refinements=1,
+        teacher_epochs=10,
+        max_shift=1,
     ),
     Effort.THOROUGH: Plan(
-        30,
-        (Rung(0.88, 60, 0.04), Rung(0.93, 60, 0.03), Rung(0.96, 60, 0.03), Rung(0.97, 60, 0.03), Rung(0.98, 60, 0.03)),
-        refinements=1,
+        20,
+        (
+            Rung(0.9, 30, 0.04),
+            Rung(0.94, 30, 0.03),
+            Rung(0.96, 30, 0.03),
+            Rung(0.97, 30, 0.03),
+            Rung(0.975, 30, 0.03),
+            Rung(0.98, 30, 0.03),
+        ),
+        refinements=2,
+        teacher_epochs=40,
+        max_shift=1,
     ),
 }
 
@@ -104,18 +121,34 @@ class Shrinker:
         self.device = next(baseline.model.parameters()).device
         self.trained: list[Trained] = []
         """In the order they were made; the first is the calibrated one."""
-        epochs = [self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
+        # The dense model takes about twice as long per epoch as the narrowed one.
+        epochs = [2 * self.plan.teacher_epochs, self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
         epochs += [self.plan.rungs[-1].epochs] * self.plan.refinements
         self.ceiling = 30.0 if spec.controls else 89.0
         """Percent of the job where its training ends."""
         share = (self.ceiling - 3) / sum(epochs)
         self.marks = [3 + share * sum(epochs[:count]) for count in range(len(epochs) + 1)]
-        """Percent of the job where narrowing begins, and where it and each rung end."""
+        """Percent of the job where the teacher's training begins, and where that, narrowing and each rung end."""
 
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
-        """What the dense model says of every training picture."""
-        return compute_soft_targets(self.baseline.model, self.baseline.data)
+        """What the teacher says of every training picture, shifted in every way that training shifts it."""
+        return compute_soft_targets(self.teacher, self.baseline.data, self.plan.max_shift)
+
+    @functools.cached_property
+    def teacher(self) -> nn.Module:
+        """The dense model, trained on where the plan says so: what it knows better, its pupils learn better."""
+        epochs, info = self.plan.teacher_epochs, self.baseline.info
+        if epochs == 0:
+            return self.baseline.model
+        teacher = copy_model(self.baseline.model, info)
+        stage = Stage(self.context, "training the teacher", self.marks[0], self.marks[1], series="teacher_")
+
+        def compute() -> dict[str, Any]:
+            self.fit(teacher, epochs, DENSE_RATE, stage, keep_best=True, soft_targets=None)
+            return {"widths": list(info.widths), "state": snapshot(teacher)}
+
+        return rebuild_model(self.baseline, keep_step(self.context.scratch, "teacher", compute))
 
     def run(self) -> list[Candidate]:
         """Every candidate, in the order they were made. The first needs no training and is the way out."""
@@ -124,15 +157,18 @@ class Shrinker:
         self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, 3)
         self.climb_while_safe(self.quantize(self.narrowed, self.plan.bit_width, self.plan.activation_bit_width))
         candidates = [trained.candidate for trained in self.trained]
-        room = (1 - ROUNDED_SAFETY) * self.spec.max_accuracy_drop
-        if self.baseline.allows(self.start.candidate.accuracy, room):
+        if self.leaves_room(self.start):
             candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate, self.ceiling)
         return candidates
 
     @property
     def start(self) -> Trained:
-        """What rounding starts from: the last one within the drop and its reserve, the first where there is none."""
-        return next((trained for trained in reversed(self.trained) if trained.candidate.safe), self.trained[0])
+        """What rounding starts from: the sparsest one that leaves room for it, the first where there is none."""
+        return max(filter(self.leaves_room, self.trained), key=lambda one: one.sparsity, default=self.trained[0])
+
+    def leaves_room(self, trained: Trained) -> bool:
+        """Whether rounding may still make it less accurate, and be within the drop and its reserve."""
+        return self.baseline.allows(trained.candidate.accuracy, (1 - ROUNDED_SAFETY) * self.spec.max_accuracy_drop)
 
     @functools.cached_property
     def rounder(self) -> Rounder:
@@ -167,7 +203,7 @@ class Shrinker:
     def climb(self, model: nn.Module, rung: Rung) -> Trained:
         """Trains the next rung in place and measures where it ends."""
         position = len(self.trained) - 1
-        first, last = self.marks[position + 1 : position + 3]
+        first, last = self.marks[position + 2 : position + 4]
         stage = Stage(
             self.context, f"pruning to {100 * rung.sparsity:.1f} % while quantized", first, last,
             series=f"rung{position}_",
@@ -188,15 +224,15 @@ class Shrinker:
 
     @functools.cached_property
     def narrowed(self) -> nn.Module:
-        """The baseline with fewer channels, retrained."""
+        """The teacher with fewer channels, retrained."""
         info = self.baseline.info
         narrow = prune_channels(
-            self.baseline.model, self.plan.channel_sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE
+            self.teacher, self.plan.channel_sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE
         )
-        stage = Stage(self.context, "narrowing", self.marks[0], self.marks[1], series="narrow_")
+        stage = Stage(self.context, "narrowing", self.marks[1], self.marks[2], series="narrow_")
 
         def compute() -> dict[str, Any]:
-            self.fit(narrow, self.plan.narrow_epochs, 0.05, stage, keep_best=True)
+            self.fit(narrow, self.plan.narrow_epochs, DENSE_RATE, stage, keep_best=True, soft_targets=self.soft_targets)
             return {"widths": list(get_widths(info.architecture, narrow)), "state": snapshot(narrow)}
 
         return rebuild_model(self.baseline, keep_step(self.context.scratch, "narrow", compute))
@@ -235,7 +271,15 @@ class Shrinker:
         def compute() -> dict[str, Any]:
             steps = rung.epochs * math.ceil(len(self.baseline.data.train) / BATCH_SIZE)
             pruner = GradualPruner(model, rung.sparsity, int(0.6 * steps), scope=PruningScope.LAMP, method=method)
-            self.fit(model, rung.epochs, rung.learning_rate, stage, keep_best=False, after_step=pruner)
+            self.fit(
+                model,
+                rung.epochs,
+                rung.learning_rate,
+                stage,
+                keep_best=False,
+                soft_targets=self.soft_targets,
+                after_step=pruner,
+            )
             return {"state": snapshot(model)}
 
         model.load_state_dict(keep_step(self.context.scratch, name, compute)["state"])
@@ -248,9 +292,10 @@ class Shrinker:
         stage: Stage,
         *,
         keep_best: bool,
+        soft_targets: SoftTargets | None,
         after_step: Callable[[nn.Module], None] | None = None,
     ) -> None:
-        """Trains towards the labels and the dense model's outputs."""
+        """Trains towards the labels and, where there are any, the soft targets."""
         fit(
             model,
             self.baseline.data,
@@ -260,10 +305,11 @@ class Shrinker:
                 batch_size=BATCH_SIZE,
                 warmup=0.15,
                 distillation_weight=0.7,
+                max_shift=self.plan.max_shift,
                 seed=self.spec.seed,
                 keep_best=keep_best,
             ),
-            soft_targets=self.soft_targets,
+            soft_targets=soft_targets,
             after_step=after_step,
             on_batch=stage.on_batch,
             on_epoch=stage.on_epoch,
@@ -289,11 +335,20 @@ class Shrinker:
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width
         return [
             f"channel pruning, hidden widths {_join(info.widths)} to {_join(network.widths)}",
-            "distillation from the dense model",
+            _describe_teaching(self.plan),
             f"quantization-aware training with learned step sizes, {weights} bit weights, {inputs} bit activations",
             "gradual layer-adaptive weight pruning (LAMP) while quantized",
             *coding,
         ]
+
+
+def _describe_teaching(plan: Plan) -> str:
+    taught = "distillation from the dense model"
+    if plan.teacher_epochs:
+        taught += f", itself trained for {plan.teacher_epochs} more epochs"
+    if plan.max_shift:
+        taught += f", on pictures shifted by up to {plan.max_shift} pixels"
+    return taught
 
 
 def _join(widths: Sequence[int]) -> str:

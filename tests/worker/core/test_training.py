@@ -11,6 +11,7 @@ from torch import nn
 
 from storage.errors import Diverged
 from worker.catalog import Optimizer, Precision
+from worker.core.augmentation import count_views, show_view
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.training import (
@@ -19,7 +20,6 @@ from worker.core.training import (
     History,
     SoftTargets,
     TrainingSettings,
-    augment_batch,
     compute_learning_rate,
     compute_soft_targets,
     evaluate,
@@ -78,30 +78,6 @@ def test_a_fit_that_was_interrupted_ends_as_if_it_had_not_been(
     assert same(train(data, file, **choices), train(data, **choices))
 
 
-def test_a_batch_is_mirrored_as_it_says_and_otherwise_left_alone() -> None:
-    images = torch.randint(0, 256, (64, 1, 5, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out, mirrored = augment_batch(images, torch.Generator().manual_seed(1), flip=True, max_shift=0)
-    assert 16 < int(mirrored.sum()) < 48
-    for before, after, flipped in zip(images, out, mirrored, strict=True):
-        assert torch.equal(after, torch.flip(before, (2,)) if flipped else before)
-
-
-def test_without_flip_and_shift_a_batch_is_what_it_was() -> None:
-    images = torch.randint(0, 256, (8, 3, 4, 4), dtype=torch.uint8)
-    out, mirrored = augment_batch(images, torch.Generator(), flip=False, max_shift=0)
-    assert torch.equal(out, images)
-    assert not mirrored.any()
-
-
-def test_a_shift_moves_the_whole_picture_and_fills_with_zero() -> None:
-    images = torch.zeros(200, 1, 7, 7, dtype=torch.uint8)
-    images[:, :, 3, 3] = 200
-    out, _ = augment_batch(images, torch.Generator().manual_seed(0), flip=False, max_shift=2)
-    places = {tuple(picture[0].nonzero().flatten().tolist()) for picture in out}
-    assert places == {(row, column) for row in range(1, 6) for column in range(1, 6)}
-    assert (out.flatten(1).sum(1) == 200).all()
-
-
 def test_evaluation_is_what_a_loop_over_the_pictures_counts(digits: Dataset) -> None:
     model = build_network().train()
     losses, num_correct = [], 0
@@ -142,7 +118,7 @@ def test_a_rate_far_too_high_is_told_as_divergence(digits: Dataset) -> None:
 
 def test_soft_targets_are_the_teachers_logits_as_stored_and_mirrored(digits: Dataset) -> None:
     data, teacher = digits.limit_train(5), build_network().eval()
-    targets = compute_soft_targets(teacher, data).logits
+    targets = compute_soft_targets(teacher, data).logits  # Not shifted: two views.
     with torch.no_grad():
         expected = [teacher(data.normalize(images)) for images in (data.train.images, data.train.images.flip(3))]
     # The fast precision may be bfloat16.
@@ -159,7 +135,24 @@ def test_a_student_follows_its_teacher_alone_when_asked(digits: Dataset) -> None
     assert evaluate(model, digits, digits.test).num_correct == int((digits.test.labels == 3).sum())
 
 
-def test_soft_targets_refuse_shifted_pictures(digits: Dataset) -> None:
+def test_a_student_of_shifted_pictures_learns_what_was_said_of_each_shift(digits: Dataset) -> None:
+    # This teacher calls every picture a "3" where it is moved down and else a "5": a student that was told what is said
+    # of some other view of its picture would find both as likely everywhere.
+    rows = torch.arange(count_views(2)) // 2 // 5
+    logits = torch.full((count_views(2), len(digits.train), 10), -5.0)
+    logits[rows < 2, :, 3] = 5.0
+    logits[rows >= 2, :, 5] = 5.0
+    model = build_network()
+    settings = TrainingSettings(epochs=6, learning_rate=0.1, batch_size=32, distillation_weight=1.0, max_shift=2)
+    fit(model, digits, settings, soft_targets=SoftTargets(logits, 2))
+    with torch.no_grad():
+        for row, wanted in ((0, 3), (4, 5)):
+            shown = show_view(digits.test.images, 2 * (5 * row + 2), 2)
+            said = model(digits.normalize(shown)).argmax(1)
+            assert (said == wanted).float().mean() > 0.9
+
+
+def test_soft_targets_refuse_pictures_that_are_shifted_otherwise(digits: Dataset) -> None:
     settings = TrainingSettings(epochs=1, learning_rate=0.1, max_shift=1)
     with pytest.raises(ValueError, match="shifted"):
         fit(build_network(), digits, settings, soft_targets=SoftTargets(torch.zeros(2, len(digits.train), 10)))
