@@ -71,6 +71,9 @@ def measure_ablation(shrinker: Shrinker, chosen: Candidate) -> list[AblationRow]
     ablation.add("context-modelled entropy coding", len(encoded.file), encoded.accuracy)
     extract = functools.partial(extract_network, shrinker.baseline)
     ancestry = shrinker.find_ancestry(chosen)
+    if ancestry and shrinker.teacher is not shrinker.baseline.model:
+        teacher = shrinker.quantize(shrinker.teacher, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
+        ablation.encode("trained on, on shifted pictures", functools.partial(extract, teacher))
     if ancestry:
         narrow = shrinker.quantize(shrinker.narrowed, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
         ablation.encode("channel pruning, retrained", functools.partial(extract, narrow))

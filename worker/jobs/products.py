@@ -42,7 +42,7 @@ from worker.core.measure import (
     measure_metrics,
 )
 from worker.core.pruning import check_sparsity
-from worker.core.training import BatchProgress, EpochRecord, Evaluation
+from worker.core.training import Evaluation
 from worker.jobs.base import JobContext, ModelRecord, Progress
 
 FLOAT_BITS = 32
@@ -124,66 +124,6 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
 def _read_evaluation(summary: Mapping[str, Any], split: str) -> Evaluation:
     measured = summary["evaluation"][split]
     return Evaluation(measured["loss"], measured["num_correct"], measured["num_examples"])
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of a job's progress bar, from `first` to `last` percent, in which one fit runs."""
-
-    context: JobContext
-    phase: str
-    first: float
-    last: float
-    series: str = ""
-    """Prefix of the metric series, when a job has several fits."""
-    epochs_before: int = 0
-    """Epochs of the same series that went before this fit."""
-
-    def on_batch(self, progress: BatchProgress) -> None:
-        """For `fit`: moves the bar; this is where a cancel is noticed."""
-        self.context.report(self._place(progress))
-
-    def on_epoch(self, record: EpochRecord, progress: BatchProgress) -> None:
-        """For `fit`: one event and one point of every series."""
-        place = self._place(progress)
-        self.context.report(
-            Progress(
-                phase=place.phase,
-                percent=place.percent,
-                step=place.step,
-                total_steps=place.total_steps,
-                epoch=record.epoch,
-                total_epochs=progress.total_epochs,
-                eta_s=place.eta_s,
-                message=(
-                    f"{self.phase}: epoch {record.epoch} of {progress.total_epochs}, "
-                    f"loss {record.train_loss:.4f}, validation accuracy {100 * record.validation_accuracy:.2f} %"
-                ),
-                metrics={
-                    f"{self.series}train_loss": record.train_loss,
-                    f"{self.series}train_accuracy": record.train_accuracy,
-                    f"{self.series}validation_loss": record.validation_loss,
-                    f"{self.series}validation_accuracy": record.validation_accuracy,
-                },
-                metrics_step=self.epochs_before + record.epoch,
-            )
-        )
-
-    def _place(self, progress: BatchProgress) -> Progress:
-        share = progress.step / progress.total_steps
-        percent = self.first + (self.last - self.first) * share
-        # The rest of the job at this stage's pace. With a stage's last batch the pace is lost: the last value stays.
-        left_here = self.last - percent
-        eta_s = progress.eta_s * (100 - percent) / left_here if left_here > 0 else None
-        return Progress(
-            phase=self.phase,
-            percent=round(percent, 1),
-            step=progress.step,
-            total_steps=progress.total_steps,
-            epoch=progress.epoch,
-            total_epochs=progress.total_epochs,
-            eta_s=None if eta_s is None else round(eta_s, 1),
-        )
 
 
 def save_float_model(

@@ -129,7 +129,7 @@ def _quantize(
     from worker.core.pruning import apply_masks_, get_masks
     from worker.core.quantization import quantize_model
     from worker.core.training import TrainingSettings, fit
-    from worker.jobs.products import Stage
+    from worker.jobs.stages import Stage
     from worker.jobs.steps import extract_network, keep_step
 
     bit_width = spec.bit_widths[position]

@@ -22,8 +22,9 @@ from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.jobs.base import JobContext, Progress
-from worker.jobs.products import Baseline, Stage
+from worker.jobs.products import Baseline
 from worker.jobs.prune import PruneSpec
+from worker.jobs.stages import Stage
 from worker.jobs.steps import keep_step, rebuild_model
 
 GRADIENT_EXAMPLES = 512

@@ -27,8 +27,9 @@ from worker.core.training import SoftTargets, TrainingSettings, compute_soft_tar
 from worker.jobs.base import JobContext
 from worker.jobs.candidates import ROUNDED_SAFETY, Candidate, Gallery
 from worker.jobs.compress import CompressSpec
-from worker.jobs.products import Baseline, Stage
+from worker.jobs.products import Baseline
 from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
+from worker.jobs.stages import Stage
 from worker.jobs.steps import extract_network, keep_step, rebuild_model
 
 CALIBRATION_EXAMPLES = 1024

@@ -82,7 +82,8 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core.device import find_device, resolve_precision
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
-    from worker.jobs.products import Stage, describe_result, plot_results, save_float_model
+    from worker.jobs.products import describe_result, plot_results, save_float_model
+    from worker.jobs.stages import Stage
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)

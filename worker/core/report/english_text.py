@@ -209,6 +209,11 @@ SENTENCES = {
         "While retraining, the network is also taught to give the outputs of the dense one, softened by a temperature "
         "(Hinton et al., 2015). The soft outputs say how similar classes are to one another, which a label does not."
     ),
+    "technique.shifted_teaching": (
+        "While compressing, each training picture is shifted a little, every time anew, and the dense network, which is "
+        "trained on such pictures for some more epochs first, is asked about the very picture that its student sees (Beyer et "
+        "al., 2022). Of pictures that it knows by heart it would say hardly more than the label does."
+    ),
     "technique.learned_steps": (
         "The scales of weights and activations are parameters with gradients of their own (LSQ, Esser et al., 2020). At few "
         "bits, where clipping and rounding must be traded against each other, this matters most."

@@ -11,6 +11,7 @@ from worker.core.report.facts import StudyFacts
 
 _WORDS = {
     "distillation": ("distill",),
+    "shifted_teaching": ("pictures shifted",),
     "learned_steps": ("learned step",),
     "gradual_lamp": ("lamp",),
     "gradual_erk": ("erk",),
