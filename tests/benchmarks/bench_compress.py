@@ -87,6 +87,39 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return summary
 
 
+def render_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The runs and the means of each effort, in Markdown."""
+    lines = [
+        "| Effort | Seed | Baseline test % | Bytes | × smaller | Test % | Drop | On validation | Minutes |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    columns = (
+        "baseline_test_accuracy",
+        "file_bytes",
+        "compression_ratio",
+        "test_accuracy",
+        "test_drop_points",
+        "validation_drop_points",
+        "seconds",
+    )
+
+    def write(effort: str, seed: str, row: Mapping[str, float]) -> None:
+        lines.append(
+            f"| {effort} | {seed} | {POINT * row['baseline_test_accuracy']:.2f} | {row['file_bytes']:,.0f} "
+            f"| {row['compression_ratio']:.1f} | {POINT * row['test_accuracy']:.2f} | {row['test_drop_points']:.2f} "
+            f"| {row['validation_drop_points']:.2f} | {row['seconds'] / 60:.1f} |"
+        )
+
+    for effort in EFFORTS:
+        rows = [run for run in runs if run["effort"] == effort]
+        for row in rows:
+            write(effort, str(row["seed"]), row)
+        if len(rows) > 1:
+            means = {column: statistics.fmean(row[column] for row in rows) for column in columns}
+            write(f"**{effort}**", "mean", means)
+    return "\n".join(lines)
+
+
 def record(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Writes a run into `results/compress.json` beside the others there; returns them all."""
     path = RESULTS / "compress.json"
@@ -96,7 +129,8 @@ def record(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     runs.sort(key=lambda other: (EFFORTS.index(other["effort"]), other["seed"]))
     seeds = sorted({other["seed"] for other in runs})
     numbers = {"summary": summarise(runs), "runs": runs}
-    write_result("compress", numbers, seeds=seeds, conditions={"baseline": BASELINE, "max_accuracy_drop": 1.0})
+    conditions = {"baseline": BASELINE, "max_accuracy_drop": 1.0, "threads": load_settings().resolved_threads_per_slot}
+    write_result("compress", numbers, seeds=seeds, conditions=conditions)
     return runs
 
 
@@ -118,7 +152,7 @@ def main() -> None:
                 f"from {POINT * run['baseline_test_accuracy']:.2f} %, {run['seconds']:.0f} s",
                 flush=True,
             )
-    print(json.dumps(summarise(runs), indent=2))
+    print(render_table(runs))
 
 
 if __name__ == "__main__":
