@@ -73,7 +73,7 @@ class Plan:
 
 
 PLANS = {
-    Effort.QUICK: Plan(3, (Rung(0.8, 6, 0.04), Rung(0.86, 5, 0.03), Rung(0.88, 4, 0.03))),
+    Effort.QUICK: Plan(3, (Rung(0.8, 6, 0.04), Rung(0.87, 6, 0.03)), max_shift=1),
     Effort.STANDARD: Plan(
         8,
         (Rung(0.86, 14, 0.04), Rung(0.91, 10, 0.03), Rung(0.94, 10, 0.03), Rung(0.96, 10, 0.03)),

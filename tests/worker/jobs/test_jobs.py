@@ -172,7 +172,7 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
 
 def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop) -> None:
     def die_at_the_second_rounding(progress: Progress) -> None:
-        if "rate-distortion" in (progress.message or "") and progress.metrics_step == 6:
+        if "rate-distortion" in (progress.message or "") and progress.metrics_step == 5:
             raise Killed
 
     first = shop.open("job")
@@ -187,7 +187,7 @@ def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop)
     kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.iterdir()}
     assert kept == kept | measured
     assert sum("rate-distortion" in name for name in kept) > 2
-    assert [one["num_bytes"] for one in outcome.result["candidates"][:6]] == [
+    assert [one["num_bytes"] for one in outcome.result["candidates"][:5]] == [
         int(one.metrics["file_bytes"]) for one in first.reports if "file_bytes" in one.metrics
     ]
 
@@ -205,8 +205,8 @@ def test_the_controls_of_compress_differ_from_it_in_one_thing_each(shop: Shop) -
     assert random["widths"] == unpruned["widths"] == result["widths"]
     assert small["num_bytes"] == pytest.approx(chosen["num_bytes"], rel=0.3)
     assert small["sparsity"] < 0.5
-    # As many epochs as the three rungs have, the small one those of the narrowing besides, twice over.
-    assert (unpruned["epochs"], random["epochs"], small["epochs"]) == (15, 15, 33)
+    # As many epochs as the two rungs have, the small one those of the narrowing besides, twice over.
+    assert (unpruned["epochs"], random["epochs"], small["epochs"]) == (12, 12, 27)
     for control in result["controls"]:
         assert control["test_accuracy"] * 360 == pytest.approx(round(control["test_accuracy"] * 360))
 
