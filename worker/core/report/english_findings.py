@@ -306,16 +306,16 @@ SENTENCES = {
         "points. It was not taken: for a file of its kind <share> % of the drop is a reserve, which leaves <safe> points."
     ),
     "final.calibrated_than_width_smaller": (
-        "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB: the file that is only calibrated "
+        "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB: the file that went without training "
         "is <factor> times smaller."
     ),
     "final.calibrated_than_width_larger": (
         "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB and is <factor> times smaller: "
-        "compression ended with a file that is only calibrated, and fell behind it."
+        "compression ended with a file that went without training, and fell behind it."
     ),
     "final.calibrated_than_width_as_large": (
         "With training, quantization at its best width of <bits> bits ends at practically the same <kilobytes> KB as the file "
-        "that is only calibrated."
+        "that went without training."
     ),
     "final.than_width_smaller": (
         "Quantization alone, at the best width of <bits> bits, ends at <kilobytes> KB: the combination is <factor> times smaller."

@@ -174,7 +174,7 @@ SENTENCES = {
         "([[tab:measures]]). Throughout, 1 KB is 1024 bytes."
     ),
     "control_method.idea": (
-        "A gain may come from the training that goes along with a method rather than from the method. Three controls tell them "
+        "A gain may come from the training that goes along with a method rather than from the method. Up to three controls tell them "
         "apart: the same retraining without any pruning; random instead of magnitude pruning at the same sparsity; and a small "
         "dense network, trained from scratch, whose file is as near to the compressed one's bytes as its layers allow."
     ),
