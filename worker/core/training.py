@@ -130,18 +130,27 @@ def compute_logits(
     return torch.cat(parts)
 
 
-def compute_soft_targets(teacher: nn.Module, data: Dataset, max_shift: int = 0) -> SoftTargets:
+def compute_soft_targets(
+    teacher: nn.Module,
+    data: Dataset,
+    max_shift: int = 0,
+    *,
+    on_view: Callable[[int, int], None] | None = None,
+) -> SoftTargets:
     """The teacher's logits on the training split, in the fast precision of the device.
 
-    max_shift: of the training that will read them.
+    max_shift: of the training that will read them. on_view: called before each view with its number from 1 and the
+    number of all.
     """
-    train = data.train
-    views = [
-        compute_logits(teacher, data, Split(show_view(train.images, view, max_shift), train.labels), Precision.AUTO)
-        for view in range(count_views(max_shift))
-    ]
-    # Out of inference mode: the loss that reads them is differentiated.
-    return SoftTargets(torch.stack(views).clone(), max_shift)
+    train, count = data.train, count_views(max_shift)
+    logits = torch.zeros(count, len(train), len(data.class_names), device=get_device(teacher))
+    # Mirrored views of a data set that is never mirrored are not asked about.
+    for view in range(0, count, 1 if data.is_mirrorable else 2):
+        if on_view is not None:
+            on_view(view + 1, count)
+        shown = Split(show_view(train.images, view, max_shift), train.labels)
+        logits[view] = compute_logits(teacher, data, shown, Precision.AUTO)
+    return SoftTargets(logits, max_shift)
 
 
 def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32) -> Evaluation:

@@ -52,7 +52,7 @@ class Ablation:
 
     def encode(self, technique: str, build: Callable[[], IntegerNetwork]) -> None:
         """The next row: a network whose scales and biases are still in full, encoded and evaluated."""
-        encoded = self.gallery.encode(f"ablation {len(self.rows)}", build)
+        encoded = self.gallery.encode(f"ablation {technique}", build)
         self.add(technique, len(encoded.file), encoded.accuracy)
 
 
@@ -61,7 +61,7 @@ def measure_ablation(shrinker: Shrinker, chosen: Candidate) -> list[AblationRow]
     ablation = Ablation(shrinker)
     ablation.add("float32 checkpoint", ablation.num_bytes, ablation.accuracy, "float32")
     network = extract_network(shrinker.baseline, shrinker.trained[0].model)
-    encoded = ablation.gallery.encode("ablation 1", lambda: network)
+    encoded = ablation.gallery.encode("ablation calibrated", lambda: network)
     ablation.add(
         f"{CALIBRATED_BIT_WIDTH} bit integers, calibrated, batch norm folded",
         compute_packed_bytes(network),
@@ -71,9 +71,9 @@ def measure_ablation(shrinker: Shrinker, chosen: Candidate) -> list[AblationRow]
     ablation.add("context-modelled entropy coding", len(encoded.file), encoded.accuracy)
     extract = functools.partial(extract_network, shrinker.baseline)
     ancestry = shrinker.find_ancestry(chosen)
-    if ancestry and shrinker.teacher is not shrinker.baseline.model:
+    if ancestry and shrinker.is_teacher_trained:
         teacher = shrinker.quantize(shrinker.teacher, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
-        ablation.encode("trained on, on shifted pictures", functools.partial(extract, teacher))
+        ablation.encode("dense network trained further, on shifted pictures", functools.partial(extract, teacher))
     if ancestry:
         narrow = shrinker.quantize(shrinker.narrowed, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
         ablation.encode("channel pruning, retrained", functools.partial(extract, narrow))

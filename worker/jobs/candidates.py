@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,10 +58,11 @@ class Encoded:
 
 
 class Gallery:
-    """Measures networks. What was measured is kept in the job's scratch folder; a later attempt reads it there."""
+    """Measures networks. What was measured is kept in `folder`; a later attempt reads it there."""
 
-    def __init__(self, context: JobContext, baseline: Baseline, max_accuracy_drop: float) -> None:
-        self.context, self.baseline, self.max_accuracy_drop = context, baseline, max_accuracy_drop
+    def __init__(self, context: JobContext, folder: Path, baseline: Baseline, max_accuracy_drop: float) -> None:
+        self.context, self.folder, self.baseline = context, folder, baseline
+        self.max_accuracy_drop = max_accuracy_drop
         self.files: dict[str, bytes] = {}
 
     def encode(self, name: str, build: Callable[[], IntegerNetwork]) -> Encoded:
@@ -78,7 +80,7 @@ class Gallery:
                 "bit_width": max(layer.bit_width for layer in network.layers),
             }
 
-        kept = keep_step(self.context.scratch, re.sub(r"[^a-z0-9.]+", "-", f"measured {name}".lower()), compute)
+        kept = keep_step(self.folder, re.sub(r"[^a-z0-9.]+", "-", f"measured {name}".lower()), compute)
         return Encoded(kept["file"].numpy().tobytes(), kept["accuracy"], kept["sparsity"], kept["bit_width"])
 
     def measure(

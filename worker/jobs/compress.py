@@ -24,7 +24,8 @@ class CompressSpec(JobSpec):
     effort: Effort = Effort.QUICK
     controls: bool = Field(
         False,
-        description="Also train what the file is held against, each for as many epochs: the same network not pruned, "
+        description="Also train what the file is held against, each for as many epochs by the same teacher: the same "
+        "network not pruned, "
         "the same pruned at random, and a small dense network of about the same bytes. Three to four times the time.",
     )
 

@@ -93,7 +93,9 @@ class Controls:
         return self.measure("pruned at random", 1, self.shrinker.narrowed, rungs, method=PruningMethod.RANDOM)
 
     def measure_small(self) -> Control:
-        """A dense network of about the same bytes, first trained from scratch for as long as everything else took."""
+        """A dense network of about the same bytes, trained from scratch for as long as narrowing and rungs took, then
+        quantized for as long as the rungs took. The teacher is everybody's.
+        """
         shrinker = self.shrinker
         epochs = shrinker.plan.narrow_epochs + self.quantized_epochs
         small = self.build(self.small_widths)
@@ -101,10 +103,10 @@ class Controls:
         stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
 
         def compute() -> dict[str, Any]:
-            shrinker.fit(small, epochs, SCRATCH_RATE, stage, keep_best=True, soft_targets=shrinker.soft_targets)
+            shrinker.fit(small, epochs, SCRATCH_RATE, stage, soft_targets=shrinker.soft_targets)
             return {"widths": list(self.small_widths), "state": snapshot(small)}
 
-        trained = rebuild_model(self.baseline, keep_step(shrinker.context.scratch, "control-2", compute))
+        trained = rebuild_model(self.baseline, keep_step(shrinker.folder, "control-2", compute))
         control = self.measure("small dense", 2, trained, [replace(rung, sparsity=0.0) for rung in self.rungs])
         return replace(control, epochs=epochs + self.quantized_epochs)
 

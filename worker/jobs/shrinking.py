@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,14 +24,14 @@ from worker.core.models import get_widths, has_batch_norm
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
-from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, fit
-from worker.jobs.base import JobContext
+from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.jobs.base import JobContext, Progress
 from worker.jobs.candidates import ROUNDED_SAFETY, Candidate, Gallery
 from worker.jobs.compress import CompressSpec
 from worker.jobs.products import Baseline
 from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
 from worker.jobs.stages import Stage
-from worker.jobs.steps import extract_network, keep_step, rebuild_model
+from worker.jobs.steps import extract_network, keep_step, open_folder, rebuild_model
 
 CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 16
@@ -42,6 +43,8 @@ CALIBRATED_BIT_WIDTH = 8
 CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
 HOPELESS = 2.0
 """A rung so many points beyond the drop is the last: more training will not bring it back."""
+PATIENCE = 2
+"""Nor will it after so many rungs of which none was within."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ class Shrinker:
     def __init__(self, spec: CompressSpec, context: JobContext, baseline: Baseline) -> None:
         self.spec, self.context, self.baseline = spec, context, baseline
         self.plan = PLANS[spec.effort]
-        self.gallery = Gallery(context, baseline, spec.max_accuracy_drop)
+        self.folder = open_folder(context.scratch, f"{type(spec).version} {self.plan}")
+        self.gallery = Gallery(context, self.folder, baseline, spec.max_accuracy_drop)
         self.device = next(baseline.model.parameters()).device
         self.trained: list[Trained] = []
         """In the order they were made; the first is the calibrated one."""
@@ -134,11 +138,17 @@ class Shrinker:
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
         """What the teacher says of every training picture, shifted in every way that training shifts it."""
-        return compute_soft_targets(self.teacher, self.baseline.data, self.plan.max_shift)
+        teacher, percent = self.teacher, self.marks[1]
+
+        def on_view(number: int, count: int) -> None:
+            message = f"asking the teacher about every picture, view {number} of {count}"
+            self.context.report(Progress(phase="asking the teacher", percent=round(percent, 1), message=message))
+
+        return compute_soft_targets(teacher, self.baseline.data, self.plan.max_shift, on_view=on_view)
 
     @functools.cached_property
     def teacher(self) -> nn.Module:
-        """The dense model, trained on where the plan says so: what it knows better, its pupils learn better."""
+        """The dense model, trained on where the plan says so and where it gains by it: it then teaches more."""
         epochs, info = self.plan.teacher_epochs, self.baseline.info
         if epochs == 0:
             return self.baseline.model
@@ -146,10 +156,19 @@ class Shrinker:
         stage = Stage(self.context, "training the teacher", self.marks[0], self.marks[1], series="teacher_")
 
         def compute() -> dict[str, Any]:
-            self.fit(teacher, epochs, DENSE_RATE, stage, keep_best=True, soft_targets=None)
+            resume_file = self.folder / "teacher.state"
+            self.fit(teacher, epochs, DENSE_RATE, stage, soft_targets=None, resume_file=resume_file)
             return {"widths": list(info.widths), "state": snapshot(teacher)}
 
-        return rebuild_model(self.baseline, keep_step(self.context.scratch, "teacher", compute))
+        teacher = rebuild_model(self.baseline, keep_step(self.folder, "teacher", compute))
+        data = self.baseline.data
+        has_gained = evaluate(teacher, data, data.validation).accuracy > self.baseline.validation.accuracy
+        return teacher if has_gained else self.baseline.model
+
+    @property
+    def is_teacher_trained(self) -> bool:
+        """Whether somebody better than the baseline teaches."""
+        return self.teacher is not self.baseline.model
 
     def run(self) -> list[Candidate]:
         """Every candidate, in the order they were made. The first needs no training and is the way out."""
@@ -179,6 +198,7 @@ class Shrinker:
     def climb_while_safe(self, model: nn.Module) -> None:
         """The rungs of the plan until one goes too far, then those between."""
         best: Trained | None = None
+        num_misses = 0
         for rung in self.plan.rungs:
             trained = self.climb(model, rung)
             if trained.candidate.safe:
@@ -186,8 +206,10 @@ class Shrinker:
             elif best is not None:
                 self.refine(model, best, rung)
                 break
-            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
-                break
+            else:
+                num_misses += 1
+                if num_misses == PATIENCE or trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
+                    break
 
     def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> None:
         """Rungs between one within the drop and one beyond it, from the former's weights."""
@@ -233,10 +255,17 @@ class Shrinker:
         stage = Stage(self.context, "narrowing", self.marks[1], self.marks[2], series="narrow_")
 
         def compute() -> dict[str, Any]:
-            self.fit(narrow, self.plan.narrow_epochs, DENSE_RATE, stage, keep_best=True, soft_targets=self.soft_targets)
+            self.fit(
+                narrow,
+                self.plan.narrow_epochs,
+                DENSE_RATE,
+                stage,
+                soft_targets=self.soft_targets,
+                resume_file=self.folder / "narrow.state",
+            )
             return {"widths": list(get_widths(info.architecture, narrow)), "state": snapshot(narrow)}
 
-        return rebuild_model(self.baseline, keep_step(self.context.scratch, "narrow", compute))
+        return rebuild_model(self.baseline, keep_step(self.folder, "narrow", compute))
 
     def quantize(self, model: nn.Module, bit_width: int, activation_bit_width: int) -> nn.Module:
         """A calibrated copy whose layers compute on quantized values."""
@@ -277,13 +306,12 @@ class Shrinker:
                 rung.epochs,
                 rung.learning_rate,
                 stage,
-                keep_best=False,
                 soft_targets=self.soft_targets,
-                after_step=pruner,
+                pruner=pruner,
             )
             return {"state": snapshot(model)}
 
-        model.load_state_dict(keep_step(self.context.scratch, name, compute)["state"])
+        model.load_state_dict(keep_step(self.folder, name, compute)["state"])
 
     def fit(
         self,
@@ -292,11 +320,14 @@ class Shrinker:
         learning_rate: float,
         stage: Stage,
         *,
-        keep_best: bool,
         soft_targets: SoftTargets | None,
-        after_step: Callable[[nn.Module], None] | None = None,
+        pruner: GradualPruner | None = None,
+        resume_file: Path | None = None,
     ) -> None:
-        """Trains towards the labels and, where there are any, the soft targets."""
+        """Trains towards the labels and, where there are any, the soft targets.
+
+        Without a pruner the best epoch is kept; with one the last, as only that one is as sparse as it should be.
+        """
         fit(
             model,
             self.baseline.data,
@@ -308,13 +339,23 @@ class Shrinker:
                 distillation_weight=0.7,
                 max_shift=self.plan.max_shift,
                 seed=self.spec.seed,
-                keep_best=keep_best,
+                keep_best=pruner is None,
             ),
             soft_targets=soft_targets,
-            after_step=after_step,
+            after_step=pruner,
             on_batch=stage.on_batch,
             on_epoch=stage.on_epoch,
+            resume_file=resume_file,
         )
+
+    def describe_teaching(self) -> list[str]:
+        """Who taught, and on which pictures."""
+        taught = ["distillation from the dense model"]
+        if self.is_teacher_trained:
+            taught.append(f"the teacher trained for up to {self.plan.teacher_epochs} more epochs")
+        if self.plan.max_shift:
+            taught.append(f"training pictures shifted by up to {self.plan.max_shift} px")
+        return taught
 
     def describe_techniques(self, candidate: Candidate) -> list[str]:
         """What went into a candidate, for the report."""
@@ -336,20 +377,11 @@ class Shrinker:
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width
         return [
             f"channel pruning, hidden widths {_join(info.widths)} to {_join(network.widths)}",
-            _describe_teaching(self.plan),
+            *self.describe_teaching(),
             f"quantization-aware training with learned step sizes, {weights} bit weights, {inputs} bit activations",
             "gradual layer-adaptive weight pruning (LAMP) while quantized",
             *coding,
         ]
-
-
-def _describe_teaching(plan: Plan) -> str:
-    taught = "distillation from the dense model"
-    if plan.teacher_epochs:
-        taught += f", itself trained for {plan.teacher_epochs} more epochs"
-    if plan.max_shift:
-        taught += f", on pictures shifted by up to {plan.max_shift} pixels"
-    return taught
 
 
 def _join(widths: Sequence[int]) -> str:

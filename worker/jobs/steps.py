@@ -5,6 +5,7 @@ Imported inside `run` only.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,15 @@ from worker.core.integer import IntegerNetwork
 from worker.core.models import build_model
 from worker.core.quantization.deploy import extract_integers
 from worker.jobs.products import Baseline
+
+
+def open_folder(scratch: Path, plan: str) -> Path:
+    """A folder for the steps of one plan, made if need be: an attempt whose plan is another one, as after an upgrade,
+    finds none of the steps before and begins anew.
+    """
+    folder = scratch / hashlib.sha256(plan.encode()).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def keep_step(folder: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import torch
 
 from storage.errors import InvalidModel
 from tests.worker.jobs.conftest import TRAIN, FakeContext, Shop
+from worker.catalog import Effort
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobCancelled, JobOutcome, Progress
+from worker.jobs.shrinking import PLANS, Plan, Rung
 
 PRUNE = {"kind": "prune", "model_id": "mdl_0"}
 GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
@@ -179,17 +182,65 @@ def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop)
     first.on_report = die_at_the_second_rounding
     with pytest.raises(Killed):
         run_spec(parse_spec(COMPRESS), first)
-    measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.iterdir()}
+    measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.glob("*/*")}
     assert sum("rate-distortion" in name for name in measured) == 2
 
     outcome, second = shop.run("job", **COMPRESS)
     assert second.epochs == []
-    kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.iterdir()}
+    kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.glob("*/*")}
     assert kept == kept | measured
     assert sum("rate-distortion" in name for name in kept) > 2
     assert [one["num_bytes"] for one in outcome.result["candidates"][:5]] == [
         int(one.metrics["file_bytes"]) for one in first.reports if "file_bytes" in one.metrics
     ]
+
+
+TINY = Plan(
+    2, (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03)), refinements=2, teacher_epochs=3, max_shift=1, channel_sparsity=0.2
+)
+
+
+def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLANS, Effort.STANDARD, TINY)
+    spec = COMPRESS | {"effort": "standard", "max_accuracy_drop": 2.0}
+
+    def die_in_the_last_epoch_of_the_teacher(progress: Progress) -> None:
+        if "training the teacher: epoch 2" in (progress.message or ""):
+            raise Killed
+
+    first = shop.open("job")
+    first.on_report = die_in_the_last_epoch_of_the_teacher
+    with pytest.raises(Killed):
+        run_spec(parse_spec(spec), first)
+    outcome, second = shop.run("job", **spec)
+    assert [line.split(",")[0] for line in second.epochs if "teacher" in line] == ["training the teacher: epoch 3 of 3"]
+    percents = [progress.percent for progress in second.reports if progress.percent is not None]
+    assert percents == sorted(percents)
+    names = [candidate["name"] for candidate in outcome.result["candidates"] if candidate["trade_off"] is None]
+    # Half-way between 50 and 98 % by the logarithm of density, and half-way once more.
+    assert names[:4] == ["8 bit, calibrated", "4 bit, 50.0 % pruned", "4 bit, 98.0 % pruned", "4 bit, 90.0 % pruned"]
+    assert len(names) == 5
+    rows = outcome.result["ablation"]
+    assert all(row["bytes_after"] == after["bytes_before"] for row, after in pairwise(rows))
+    taught = "teacher trained" in " ".join(outcome.result["techniques"])
+    assert taught == any("dense network trained further" in row["technique"] for row in rows)
+
+
+def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die_after_the_first_rung(progress: Progress) -> None:
+        if "80.0 % pruned" in (progress.message or ""):
+            raise Killed
+
+    first = shop.open("job")
+    first.on_report = die_after_the_first_rung
+    with pytest.raises(Killed):
+        run_spec(parse_spec(COMPRESS), first)
+    monkeypatch.setitem(PLANS, Effort.QUICK, TINY)
+    _, second = shop.run("job", **COMPRESS)
+    assert any("narrowing: epoch 1 of 2" in line for line in second.epochs)
+    assert any("pruning to 50.0 % while quantized: epoch 1 of 2" in line for line in second.epochs)
 
 
 def test_the_controls_of_compress_differ_from_it_in_one_thing_each(shop: Shop) -> None:

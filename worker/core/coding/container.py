@@ -124,6 +124,8 @@ def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ..
     for index, layer in enumerate(layers):
         natural = compute_natural_scan(layer.weight, layers[index - 1].weight if index else None)
         scan = _code_scan(fields, _at(scans, index, natural), natural)
+        if layer.weight[0].size % scan.positions or scan.stride > scan.positions:
+            raise InvalidModel("The file walks the weights of a layer in a way that does not fit its shape.")
         if not scan.in_blocks and layer.weight.size > MAX_DECISIONS:
             raise InvalidModel("The file codes more weights one by one than the format allows.")
         flat = layer.weight.reshape(len(layer.weight), -1)

@@ -20,7 +20,7 @@ _MODELS = [_Bernoulli(probability / 65536, perfect=False) for probability in ran
 _COST_BITS = [-math.log2(max(probability, 0.5) / 65536) for probability in range(65537)]
 
 
-MAX_DECISIONS = 1 << 21
+MAX_DECISIONS = 1 << 20
 """So many single decisions may a file hold (blocks not counted): what bounds a reader's time, whatever a file says."""
 
 

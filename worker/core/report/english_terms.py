@@ -264,7 +264,8 @@ TERMS = {
     "alt.overview": "Points with error bars: file size against accuracy, one per model.",
     # Names of further techniques.
     "technique.distillation": "Knowledge distillation",
-    "technique.shifted_teaching": "Teaching on shifted pictures",
+    "technique.better_teacher": "A teacher trained further",
+    "technique.shifted_pictures": "Shifted pictures",
     "technique.learned_steps": "Learned step sizes",
     "technique.gradual_lamp": "Gradual layer-adaptive pruning",
     "technique.gradual_erk": "Erdős–Rényi densities",

@@ -274,7 +274,8 @@ TERMS = {
     "alt.overview": "نقطه‌هایی با بازهٔ خطا: اندازهٔ فایل در برابر دقت، برای هر مدل یکی.",
     # Names of further techniques.
     "technique.distillation": "تقطیر دانش",
-    "technique.shifted_teaching": "آموزش با تصویرهای جابه‌جاشده",
+    "technique.better_teacher": "آموزش بیشترِ شبکهٔ چگال",
+    "technique.shifted_pictures": "تصویرهای جابه‌جاشده",
     "technique.learned_steps": "گام‌های آموخته‌شدنی",
     "technique.gradual_lamp": "هرس تدریجی سازگار با لایه",
     "technique.gradual_erk": "چگالی‌های اردوش–رنیی",

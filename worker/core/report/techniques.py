@@ -11,7 +11,8 @@ from worker.core.report.facts import StudyFacts
 
 _WORDS = {
     "distillation": ("distill",),
-    "shifted_teaching": ("pictures shifted",),
+    "better_teacher": ("teacher trained",),
+    "shifted_pictures": ("pictures shifted",),
     "learned_steps": ("learned step",),
     "gradual_lamp": ("lamp",),
     "gradual_erk": ("erk",),

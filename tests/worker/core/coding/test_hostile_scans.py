@@ -1,0 +1,59 @@
+"""Files whose scans were never written by us: refused where they fit no layer, and bounded in memory where they do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storage.errors import InvalidModel
+from tests.worker.core.coding.networks import build_layer, build_network
+from worker.core.coding import container, decode_network
+from worker.core.coding.fields import Fields
+from worker.core.coding.ranges import MAX_DECISIONS, RangeWriter
+from worker.core.coding.weights import Scan
+
+BYTES_PER_DECISION = 600
+"""What docs/format.md says, and something for the interpreter's own growth."""
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from worker.core.coding import decode_network
+data = Path(sys.argv[1]).read_bytes()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode_network(data)
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+def forge(num_columns: int, scan: Scan) -> bytes:
+    """A valid frame around one row of zeros, walked as `scan` says whether that makes sense or not."""
+    weight = np.zeros((1, num_columns), np.int8)
+    network = build_network(build_layer("fc1", weight))
+    writer = RangeWriter()
+    fields = Fields(writer)
+    container._code_network(fields, network, (scan,), num_columns)
+    body = writer.finish()
+    smallest = max(0, -(-(num_columns - container.FREE_WEIGHTS) // 1024))
+    body = body.ljust(smallest, b"\0")
+    return container.MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize("scan", [Scan(positions=7, stride=1), Scan(positions=4, stride=5)])
+def test_a_scan_that_does_not_fit_its_layer_is_refused_by_the_code_that_writer_and_reader_share(scan: Scan) -> None:
+    with pytest.raises(InvalidModel, match="does not fit its shape"):
+        decode_network(forge(64, scan))
+
+
+def test_a_tiny_file_that_opens_a_context_per_decision_takes_no_more_than_is_said(tmp_path: Path) -> None:
+    num_columns = MAX_DECISIONS // 8
+    path = tmp_path / "hostile.tonok"
+    path.write_bytes(forge(num_columns, Scan(positions=num_columns, stride=1)))
+    assert path.stat().st_size < 300
+    measured = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
+    assert int(measured.stdout) < BYTES_PER_DECISION * num_columns
