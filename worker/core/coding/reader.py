@@ -277,7 +277,10 @@ class Reader:
 
 
 def read_file(data: bytes) -> dict[str, Any]:
-    """The network as plain values and arrays, named as in worker/core/integer.py. Raises ValueError."""
+    """The network as plain values and arrays, named as in worker/core/integer.py.
+
+    Raises ValueError where the frame is not of this format or damaged; what lies in it is trusted.
+    """
     if data[:3] != b"TK\x01" or zlib.crc32(data[7:]) != int.from_bytes(data[3:7], "big"):
         raise ValueError("not a Tonok file of version 1, or damaged")
     read = Reader(Bits(data[7:]))

@@ -1,8 +1,9 @@
 """From a network trained on quantized values to its integers, and back to a network that computes on them.
 
 The integer forward pass accumulates exactly: sums of products of integers, in float32 where no sum can reach 2^24
-and in float64 otherwise (exact to 2^53). What follows a sum is elementwise. So predictions depend neither on the
-number of threads nor on the order of additions.
+and in float64 otherwise (exact to 2^53). What follows a sum is elementwise, so that predictions depend neither on the
+number of threads nor on the order of additions; the averages over a picture in resnet_small and depthwise_cnn are the
+one exception.
 """
 
 from __future__ import annotations
