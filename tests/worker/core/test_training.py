@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,23 @@ def test_a_rate_far_too_high_is_told_as_divergence(digits: Dataset) -> None:
 
 
 def test_soft_targets_are_the_teachers_logits_as_stored_and_mirrored(digits: Dataset) -> None:
-    data, teacher = digits.limit_train(5), build_network().eval()
+    data, teacher = replace(digits.limit_train(5), is_mirrorable=True), build_network().eval()
     targets = compute_soft_targets(teacher, data).logits  # Not shifted: two views.
     with torch.no_grad():
         expected = [teacher(data.normalize(images)) for images in (data.train.images, data.train.images.flip(3))]
     # The fast precision may be bfloat16.
     torch.testing.assert_close(targets, torch.stack(expected), atol=0.05, rtol=0.05)
+
+
+def test_the_teacher_is_not_asked_about_mirrored_digits(digits: Dataset) -> None:
+    asked: list[tuple[int, int]] = []
+    teacher = build_network().eval()
+    targets = compute_soft_targets(
+        teacher, digits.limit_train(5), 1, on_view=lambda number, count: asked.append((number, count))
+    )
+    assert asked == [(number, 18) for number in range(1, 18, 2)]
+    assert not targets.logits[1::2].any()
+    assert targets.logits[::2].flatten(1).any(1).all()
 
 
 def test_a_student_follows_its_teacher_alone_when_asked(digits: Dataset) -> None:
