@@ -104,9 +104,8 @@ class EventFeed:
                 await self._poll()
             except SQLAlchemyError:
                 log.warning("the database does not answer; the open streams wait", exc_info=True)
-            except (
-                Exception
-            ):  # a row that cannot be read, say: without its poller every stream would be silent for ever
+            except Exception:
+                # A row that cannot be read, say: without its poller every stream would be silent for ever.
                 log.exception("the open streams wait")
             await anyio.sleep(_POLL_INTERVAL_S)
 

@@ -19,13 +19,11 @@ from worker.core.models import build_model
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.training import evaluate, get_device
 from worker.jobs.candidates import Candidate
-from worker.jobs.shrinking import Rung, Shrinker
+from worker.jobs.shrinking import DENSE_RATE, Rung, Shrinker
 from worker.jobs.stages import Stage
 from worker.jobs.steps import keep_step, rebuild_model
 
 LAST_PERCENT = 93.0
-SCRATCH_RATE = 0.05
-"""Learning rate of the small network's training from scratch."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Controls:
         stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
 
         def compute() -> dict[str, Any]:
-            shrinker.fit(small, epochs, SCRATCH_RATE, stage, soft_targets=shrinker.soft_targets)
+            shrinker.fit(small, epochs, DENSE_RATE, stage, soft_targets=shrinker.soft_targets)
             return {"widths": list(self.small_widths), "state": snapshot(small)}
 
         trained = rebuild_model(self.baseline, keep_step(shrinker.folder, "control-2", compute))

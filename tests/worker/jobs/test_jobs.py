@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,20 @@ COMPRESS = {"kind": "compress", "model_id": "mdl_0", "effort": "quick", "max_acc
 
 class Killed(Exception):
     """Stands for the end of a worker's process."""
+
+
+def kill_at(shop: Shop, spec: dict[str, Any], reached: Callable[[Progress], bool]) -> FakeContext:
+    """A first attempt of `job` that dies with the report that `reached` is true of."""
+
+    def die(progress: Progress) -> None:
+        if reached(progress):
+            raise Killed
+
+    context = shop.open("job")
+    context.on_report = die
+    with pytest.raises(Killed):
+        run_spec(parse_spec(spec), context)
+    return context
 
 
 def count_correct(model: torch.nn.Module) -> int:
@@ -174,14 +189,11 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
 
 
 def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop) -> None:
-    def die_at_the_second_rounding(progress: Progress) -> None:
-        if "rate-distortion" in (progress.message or "") and progress.metrics_step == 5:
-            raise Killed
-
-    first = shop.open("job")
-    first.on_report = die_at_the_second_rounding
-    with pytest.raises(Killed):
-        run_spec(parse_spec(COMPRESS), first)
+    first = kill_at(
+        shop,
+        COMPRESS,
+        lambda progress: "rate-distortion" in (progress.message or "") and progress.metrics_step == 5,
+    )
     measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.glob("*/*")}
     assert sum("rate-distortion" in name for name in measured) == 2
 
@@ -203,15 +215,7 @@ TINY = Plan(
 def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLANS, Effort.STANDARD, TINY)
     spec = COMPRESS | {"effort": "standard", "max_accuracy_drop": 2.0}
-
-    def die_in_the_last_epoch_of_the_teacher(progress: Progress) -> None:
-        if "training the teacher: epoch 2" in (progress.message or ""):
-            raise Killed
-
-    first = shop.open("job")
-    first.on_report = die_in_the_last_epoch_of_the_teacher
-    with pytest.raises(Killed):
-        run_spec(parse_spec(spec), first)
+    kill_at(shop, spec, lambda progress: "training the teacher: epoch 2" in (progress.message or ""))
     outcome, second = shop.run("job", **spec)
     assert [line.split(",")[0] for line in second.epochs if "teacher" in line] == ["training the teacher: epoch 3 of 3"]
     percents = [progress.percent for progress in second.reports if progress.percent is not None]
@@ -229,14 +233,7 @@ def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatc
 def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die_after_the_first_rung(progress: Progress) -> None:
-        if "80.0 % pruned" in (progress.message or ""):
-            raise Killed
-
-    first = shop.open("job")
-    first.on_report = die_after_the_first_rung
-    with pytest.raises(Killed):
-        run_spec(parse_spec(COMPRESS), first)
+    kill_at(shop, COMPRESS, lambda progress: "80.0 % pruned" in (progress.message or ""))
     monkeypatch.setitem(PLANS, Effort.QUICK, TINY)
     _, second = shop.run("job", **COMPRESS)
     assert any("narrowing: epoch 1 of 2" in line for line in second.epochs)
