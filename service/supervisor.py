@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -91,12 +90,30 @@ def describe_exit(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def supervise(children: Sequence[Child], stop: threading.Event, grace_s: float) -> None:
-    """Keeps the started children alive until `stop` is set, then ends them all within about `grace_s` seconds."""
+class StopOrder:
+    """Set by a signal, watched by the thread that the signal interrupts.
+
+    A `threading.Event` would not do: its lock may be held by that very thread when the signal comes, for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_given = False
+
+    def give(self, *_: object) -> None:
+        """A signal handler."""
+        self._is_given = True
+
+    def __bool__(self) -> bool:
+        return self._is_given
+
+
+def supervise(children: Sequence[Child], stop: StopOrder, grace_s: float) -> None:
+    """Keeps the started children alive until `stop` is given, then ends them all within about `grace_s` seconds."""
     try:
-        while not stop.wait(_POLL_S):
+        while not stop:
             for child in children:
                 child.keep_alive()
+            time.sleep(_POLL_S)
     finally:
         for child in children:
             child.ask_to_stop()
@@ -109,9 +126,9 @@ def main() -> int:
     """Runs until SIGINT or SIGTERM; the exit code is 1 where the API could not start."""
     settings = load_settings()
     listening = open_socket(settings)
-    stop = threading.Event()
+    stop = StopOrder()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, stop.give)
     descriptor = listening.fileno()
     api = Child("API", [sys.executable, "-m", "service", "--fd", str(descriptor)], pass_fds=[descriptor])
     worker = Child("worker", [sys.executable, "-m", "worker"])
@@ -129,22 +146,24 @@ def main() -> int:
             flush=True,
         )
     else:
-        stop.set()
+        stop.give()
     supervise(children, stop, grace_s)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one more would make the orderly end look like a crash
     return 1 if failed else 0
 
 
-def _wait_until_healthy(listening: socket.socket, api: Child, stop: threading.Event) -> bool:
+def _wait_until_healthy(listening: socket.socket, api: Child, stop: StopOrder) -> bool:
     """False when the API ended, or the order to stop came, before it answered."""
     host, port = format_url(listening).removeprefix("http://").rsplit(":", 1)
-    while not (api.has_ended() or stop.is_set()):
+    while not (api.has_ended() or stop):
         connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=1)
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/healthz")
             if connection.getresponse().status == http.HTTPStatus.OK:
                 return True
         connection.close()
-        stop.wait(_POLL_S)
+        time.sleep(_POLL_S)
     return False
 
 

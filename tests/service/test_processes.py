@@ -258,6 +258,19 @@ def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
         again.bind(("127.0.0.1", port))
 
 
+def test_the_supervisor_stops_however_often_it_is_told_to(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    supervisor = start("service.supervisor")
+    wait_for(lambda: answers(int(environment["TONOK_PORT"]), "/readyz"))
+    deadline = time.monotonic() + PATIENCE_S
+    while supervisor.poll() is None and time.monotonic() < deadline:  # some come while another is being handled
+        supervisor.send_signal(signal.SIGINT)
+        supervisor.send_signal(signal.SIGTERM)
+    log, _ = supervisor.communicate(timeout=PATIENCE_S)
+    assert supervisor.returncode == 0, log
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_killed_supervisor_leaves_no_orphan(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
