@@ -17,6 +17,11 @@ def count_views(max_shift: int) -> int:
     return 2 * (2 * max_shift + 1) ** 2
 
 
+def get_plain_view(max_shift: int) -> int:
+    """The view that shows a picture as it is stored."""
+    return count_views(max_shift) // 2 - 1
+
+
 def show_view(images: torch.Tensor, view: int, max_shift: int) -> torch.Tensor:
     """Every picture in one view. images: uint8 (B, C, H, W). Returns the same shape; edges are filled with zero."""
     height, width = images.shape[2:]

@@ -17,7 +17,7 @@ from torch import nn
 
 from storage.errors import Diverged
 from worker.catalog import Optimizer, Precision
-from worker.core.augmentation import augment_batch, count_views, show_view
+from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast
 
@@ -70,6 +70,11 @@ class SoftTargets:
 
     logits: torch.Tensor
     max_shift: int = 0
+
+    def select_plain(self) -> SoftTargets:
+        """Those of pictures that are not shifted, for a training that shifts none. Shares the memory."""
+        plain = get_plain_view(self.max_shift)
+        return SoftTargets(self.logits[plain : plain + count_views(0)])
 
 
 @dataclass(frozen=True)
