@@ -19,7 +19,8 @@ from worker.core.models import build_model
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.training import evaluate, get_device
 from worker.jobs.candidates import Candidate
-from worker.jobs.shrinking import DENSE_RATE, Rung, Shrinker
+from worker.jobs.efforts import Rung
+from worker.jobs.shrinking import DENSE_RATE, Shrinker
 from worker.jobs.stages import Stage
 from worker.jobs.steps import keep_step, rebuild_model
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from worker.catalog import Effort, PruningMethod, PruningScope
+from worker.catalog import PruningMethod, PruningScope
 from worker.core.checkpoint import copy_model, snapshot
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import get_widths, has_batch_norm
@@ -28,6 +28,7 @@ from worker.core.training import SoftTargets, TrainingSettings, compute_soft_tar
 from worker.jobs.base import JobContext, Progress
 from worker.jobs.candidates import ROUNDED_SAFETY, Candidate, Gallery
 from worker.jobs.compress import CompressSpec
+from worker.jobs.efforts import PLANS, Rung
 from worker.jobs.products import Baseline
 from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
 from worker.jobs.stages import Stage
@@ -45,68 +46,6 @@ HOPELESS = 2.0
 """A rung so many points beyond the drop is the last: more training will not bring it back."""
 PATIENCE = 2
 """Nor will it after so many rungs of which none was within."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One stretch of training while quantized, at whose end `sparsity` of the narrowed weights are zero.
-
-    is_plain: trains on the pictures as they are stored. What has little capacity left does better not to spend it on
-    pictures that nobody will show it (He et al. 2019, arXiv:1909.09148).
-    """
-
-    sparsity: float
-    epochs: int
-    learning_rate: float
-    is_plain: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized.
-
-    teacher_epochs: that the dense model is trained on for before it teaches. max_shift: pixels that training pictures
-    are shifted by at most. refinements: rungs between the last one within the drop and the first beyond it, each as
-    long as that one.
-    """
-
-    narrow_epochs: int
-    rungs: tuple[Rung, ...]
-    refinements: int = 0
-    teacher_epochs: int = 0
-    max_shift: int = 0
-    channel_sparsity: float = 0.5
-    bit_width: int = 4
-    activation_bit_width: int = 8
-
-
-PLANS = {
-    Effort.QUICK: Plan(3, (Rung(0.8, 6, 0.04), Rung(0.87, 6, 0.03, is_plain=True)), max_shift=1),
-    Effort.STANDARD: Plan(
-        10,
-        (
-            Rung(0.8, 8, 0.04),
-            Rung(0.87, 10, 0.03),
-            Rung(0.9, 12, 0.03, is_plain=True),
-            Rung(0.92, 12, 0.03, is_plain=True),
-        ),
-        refinements=1,
-        teacher_epochs=10,
-        max_shift=1,
-        channel_sparsity=0.6,
-    ),
-    Effort.THOROUGH: Plan(
-        20,
-        (
-            *(Rung(0.8, 20, 0.04), Rung(0.87, 20, 0.03)),
-            *(Rung(sparsity, 24, 0.03, is_plain=True) for sparsity in (0.9, 0.915, 0.93, 0.945)),
-        ),
-        refinements=2,
-        teacher_epochs=40,
-        max_shift=1,
-        channel_sparsity=0.6,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -359,13 +298,16 @@ class Shrinker:
             resume_file=resume_file,
         )
 
-    def describe_teaching(self) -> list[str]:
-        """Who taught, and on which pictures."""
+    def describe_teaching(self, candidate: Candidate) -> list[str]:
+        """Who taught a candidate, and on which pictures."""
         taught = ["distillation from the dense model"]
         if self.is_teacher_trained:
             taught.append(f"the teacher trained for up to {self.plan.teacher_epochs} more epochs")
         if self.plan.max_shift:
             taught.append(f"training pictures shifted by up to {self.plan.max_shift} px")
+        plain = sum(one.rung.epochs for one in self.find_ancestry(candidate) if one.rung and one.rung.is_plain)
+        if plain:
+            taught.append(f"the last {plain} epochs on training pictures as they are stored")
         return taught
 
     def describe_techniques(self, candidate: Candidate) -> list[str]:
@@ -388,7 +330,7 @@ class Shrinker:
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width
         return [
             f"channel pruning, hidden widths {_join(info.widths)} to {_join(network.widths)}",
-            *self.describe_teaching(),
+            *self.describe_teaching(candidate),
             f"quantization-aware training with learned step sizes, {weights} bit weights, {inputs} bit activations",
             "gradual layer-adaptive weight pruning (LAMP) while quantized",
             *coding,

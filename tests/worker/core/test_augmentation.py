@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from worker.core.augmentation import augment_batch, count_views, show_view
+from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
 
 
 def draw_pictures(count: int, height: int, width: int) -> torch.Tensor:
@@ -48,3 +48,11 @@ def test_the_views_of_a_picture_are_those_that_can_be_written_down() -> None:
     picture = torch.tensor([[[[1, 2], [3, 4]]]], dtype=torch.uint8)
     shown = [show_view(picture, view, 1)[0, 0].tolist() for view in (0, 1, 8, 9, 16)]
     assert shown == [[[0, 0], [0, 1]], [[0, 0], [1, 0]], [[1, 2], [3, 4]], [[2, 1], [4, 3]], [[4, 0], [0, 0]]]
+
+
+def test_the_plain_view_is_the_picture_itself() -> None:
+    images = draw_pictures(3, 6, 5)
+    for max_shift in range(4):
+        shown = [torch.equal(show_view(images, view, max_shift), images) for view in range(count_views(max_shift))]
+        assert shown.index(True) == get_plain_view(max_shift)
+        assert sum(shown) == 1

@@ -164,6 +164,14 @@ def test_a_student_of_shifted_pictures_learns_what_was_said_of_each_shift(digits
             assert (said == wanted).float().mean() > 0.9
 
 
+def test_what_a_teacher_says_of_plain_pictures_is_among_what_it_says_of_all_views(digits: Dataset) -> None:
+    teacher = build_network()
+    for data in (digits, replace(digits, is_mirrorable=True)):
+        plain = compute_soft_targets(teacher, data, 2).select_plain()
+        assert plain.max_shift == 0
+        assert torch.equal(plain.logits, compute_soft_targets(teacher, data).logits)
+
+
 def test_soft_targets_refuse_pictures_that_are_shifted_otherwise(digits: Dataset) -> None:
     settings = TrainingSettings(epochs=1, learning_rate=0.1, max_shift=1)
     with pytest.raises(ValueError, match="shifted"):

@@ -16,7 +16,7 @@ from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobCancelled, JobOutcome, Progress
-from worker.jobs.shrinking import PLANS, Plan, Rung
+from worker.jobs.efforts import PLANS, Plan, Rung
 
 PRUNE = {"kind": "prune", "model_id": "mdl_0"}
 GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
@@ -208,7 +208,12 @@ def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop)
 
 
 TINY = Plan(
-    2, (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03)), refinements=2, teacher_epochs=3, max_shift=1, channel_sparsity=0.2
+    2,
+    (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03, is_plain=True)),
+    refinements=2,
+    teacher_epochs=3,
+    max_shift=1,
+    channel_sparsity=0.2,
 )
 
 
@@ -228,6 +233,10 @@ def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatc
     assert all(row["bytes_after"] == after["bytes_before"] for row, after in pairwise(rows))
     taught = "teacher trained" in " ".join(outcome.result["techniques"])
     assert taught == any("dense network trained further" in row["technique"] for row in rows)
+    # Every rung after the first sees plain pictures, two epochs each.
+    (plain,) = (line for line in outcome.result["techniques"] if "as they are stored" in line)
+    further = [row["technique"] for row in rows if "further pruned to" in row["technique"]]
+    assert plain == f"the last {2 * len(further)} epochs on training pictures as they are stored"
 
 
 def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(

@@ -266,6 +266,7 @@ TERMS = {
     "technique.distillation": "Knowledge distillation",
     "technique.better_teacher": "A teacher trained further",
     "technique.shifted_pictures": "Shifted pictures",
+    "technique.plain_pictures": "Plain pictures at the end",
     "technique.learned_steps": "Learned step sizes",
     "technique.gradual_lamp": "Gradual layer-adaptive pruning",
     "technique.gradual_erk": "Erdős–Rényi densities",

@@ -218,6 +218,10 @@ SENTENCES = {
         "very picture that its student sees (Beyer et al., 2022). Of pictures that it knows by heart it would say hardly more than "
         "the label does."
     ),
+    "technique.plain_pictures": (
+        "The last stretch of the training sees the pictures as they are stored, neither shifted nor mirrored (He et al., 2019). A "
+        "network of which little is left has no weights to spare for pictures that it will not be shown."
+    ),
     "technique.learned_steps": (
         "The scales of weights and activations are parameters with gradients of their own (LSQ, Esser et al., 2020). At few "
         "bits, where clipping and rounding must be traded against each other, this matters most."

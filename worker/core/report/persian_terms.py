@@ -276,6 +276,7 @@ TERMS = {
     "technique.distillation": "تقطیر دانش",
     "technique.better_teacher": "آموزش بیشترِ شبکهٔ چگال",
     "technique.shifted_pictures": "تصویرهای جابه‌جاشده",
+    "technique.plain_pictures": "تصویرهای دست‌نخورده در پایان",
     "technique.learned_steps": "گام‌های آموخته‌شدنی",
     "technique.gradual_lamp": "هرس تدریجی سازگار با لایه",
     "technique.gradual_erk": "چگالی‌های اردوش–رنیی",

@@ -13,6 +13,7 @@ _WORDS = {
     "distillation": ("distill",),
     "better_teacher": ("teacher trained",),
     "shifted_pictures": ("pictures shifted",),
+    "plain_pictures": ("as they are stored",),
     "learned_steps": ("learned step",),
     "gradual_lamp": ("lamp",),
     "gradual_erk": ("erk",),

@@ -1,0 +1,69 @@
+"""What each effort of `compress` spends on training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.catalog import Effort
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One stretch of training while quantized, at whose end `sparsity` of the narrowed weights are zero.
+
+    is_plain: trains on the pictures as they are stored. What has little capacity left does better not to spend it on
+    pictures that nobody will show it (He et al. 2019, arXiv:1909.09148).
+    """
+
+    sparsity: float
+    epochs: int
+    learning_rate: float
+    is_plain: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an effort spends. channel_sparsity: how much narrower the network is made before it is quantized.
+
+    teacher_epochs: that the dense model is trained on for before it teaches. max_shift: pixels that training pictures
+    are shifted by at most. refinements: rungs between the last one within the drop and the first beyond it, each as
+    long as that one.
+    """
+
+    narrow_epochs: int
+    rungs: tuple[Rung, ...]
+    refinements: int = 0
+    teacher_epochs: int = 0
+    max_shift: int = 0
+    channel_sparsity: float = 0.5
+    bit_width: int = 4
+    activation_bit_width: int = 8
+
+
+PLANS = {
+    Effort.QUICK: Plan(3, (Rung(0.8, 6, 0.04), Rung(0.87, 6, 0.03, is_plain=True)), max_shift=1),
+    Effort.STANDARD: Plan(
+        10,
+        (
+            Rung(0.8, 8, 0.04),
+            Rung(0.87, 10, 0.03),
+            Rung(0.9, 12, 0.03, is_plain=True),
+            Rung(0.92, 12, 0.03, is_plain=True),
+        ),
+        refinements=1,
+        teacher_epochs=10,
+        max_shift=1,
+        channel_sparsity=0.6,
+    ),
+    Effort.THOROUGH: Plan(
+        20,
+        (
+            *(Rung(0.8, 20, 0.04), Rung(0.87, 20, 0.03)),
+            *(Rung(sparsity, 24, 0.03, is_plain=True) for sparsity in (0.9, 0.915, 0.93, 0.945)),
+        ),
+        refinements=2,
+        teacher_epochs=40,
+        max_shift=1,
+        channel_sparsity=0.6,
+    ),
+}
