@@ -45,7 +45,8 @@ CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
 HOPELESS = 2.0
 """A rung so many points beyond the drop is the last: more training will not bring it back."""
 PATIENCE = 2
-"""Nor will it after so many rungs of which none was within."""
+"""Nor will it after so many rungs on plain pictures of which none kept the reserve. Those before tell less: the first
+rung on plain pictures may bring more than its sparsity takes."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class Shrinker:
         self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, 3)
         self.climb_while_safe(self.quantize(self.narrowed, self.plan.bit_width, self.plan.activation_bit_width))
         candidates = [trained.candidate for trained in self.trained]
-        if self.leaves_room(self.start):
+        is_way_out_needed = not any(trained.candidate.within for trained in self.trained[1:])
+        if self.leaves_room(self.start) and (self.start.rung is not None or is_way_out_needed):
             candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate, self.ceiling)
         return candidates
 
@@ -154,7 +156,7 @@ class Shrinker:
                 self.refine(model, best, rung)
                 break
             else:
-                num_misses += 1
+                num_misses += rung.is_plain
                 if num_misses == PATIENCE or trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
                     break
 

@@ -1,0 +1,38 @@
+"""Which file `compress` answers with."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.jobs.candidates import WORTH_THE_RESERVE, Candidate, choose_candidate
+
+
+def make(num_bytes: int, drop: float) -> Candidate:
+    """Of a job that allows one point, with a reserve of 0.3."""
+    return Candidate(
+        name=f"{num_bytes} bytes",
+        num_bytes=num_bytes,
+        accuracy=0.93 - drop / 100,
+        drop=drop,
+        within=drop <= 1.0,
+        safe=drop <= 0.7,
+        sparsity=0.9,
+        bit_width=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        pytest.param([(9000, 0.1), (6000, 0.6), (5000, 0.9), (4000, 1.2)], 6000, id="the smallest with the reserve"),
+        pytest.param([(9000, 0.8), (6000, 0.9), (4000, 1.2)], 6000, id="else the smallest within"),
+        pytest.param([(9000, 1.8), (6000, 1.1), (4000, 1.2)], 6000, id="else the most accurate"),
+        pytest.param([(120_000, 0.1), (7000, 0.8)], 7000, id="not one that is many times larger"),
+        pytest.param(
+            [(int(WORTH_THE_RESERVE * 7000), 0.1), (7000, 0.8)], 28_000, id="but one that is some times larger"
+        ),
+        pytest.param([(120_000, 0.1), (7000, 1.1)], 120_000, id="never one beyond the drop"),
+    ],
+)
+def test_the_file_that_is_chosen(files: list[tuple[int, float]], chosen: int) -> None:
+    assert choose_candidate([make(*file) for file in files]).num_bytes == chosen
