@@ -85,7 +85,7 @@ SENTENCES = {
         "chooses the smallest of its candidates, it keeps <share> % of the allowed drop in reserve, so that at most "
         "<safe> points are accepted, and <rounded_share> % for files that are rounded for fewer bits after training (at most "
         "<rounded> points): the smallest of several tends to be one that was lucky on validation. Only where no candidate is "
-        "that good, the smallest within the whole drop is taken."
+        "that good, or the smallest that is would be several times as large, the smallest within the whole drop is taken."
     ),
     "apply_pruning.idea": (
         "`apply_pruning(model, method, sparsity)` sets the least important weights of all convolutions and linear layers to "
