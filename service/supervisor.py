@@ -137,7 +137,7 @@ def main() -> int:
     api.start()
     healthy = _wait_until_healthy(listening, api, stop)
     failed = not healthy and api.has_ended()
-    if healthy:
+    if healthy and not stop:
         worker.start()
         children.append(worker)
         url = format_url(listening)

@@ -17,10 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
+
+STOP_S = 90.0
+"""That a process has for its end: far more than the grace it gives others, on however busy a machine."""
 
 
 def is_running(pid: int) -> bool:
@@ -54,12 +58,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
-    def start_process(module: str) -> subprocess.Popen[str]:
+    def start_process(module: str, output: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=CHECKOUT,
             env=environment,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -70,7 +74,10 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Pope
     for process in started:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=PATIENCE_S)
+        try:
+            process.communicate(timeout=STOP_S)
+        finally:
+            process.kill()
 
 
 def run(module: str, environment: dict[str, str], **changes: str) -> subprocess.CompletedProcess[str]:
@@ -233,13 +240,13 @@ def test_more_connections_than_there_are_files_for_are_told_so_and_harm_nobody(
 
 
 def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
-    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path
 ) -> None:
     port = int(environment["TONOK_PORT"])
-    supervisor = start("service.supervisor")
-    assert supervisor.stdout is not None
-    lines = iter(supervisor.stdout.readline, "")
-    assert any(f"http://127.0.0.1:{port}/docs" in line for line in lines)
+    log = tmp_path / "supervisor.log"
+    with log.open("w") as output:
+        supervisor = start("service.supervisor", output)
+    wait_for(lambda: f"http://127.0.0.1:{port}/docs" in log.read_text())
     wait_for(lambda: answers(port, "/readyz"))
     before = list_children(supervisor.pid)
     assert before.keys() == {"service", "worker"}
@@ -251,7 +258,7 @@ def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
     after = list_children(supervisor.pid)
 
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(timeout=PATIENCE_S) == 0
+    assert supervisor.wait(timeout=STOP_S) == 0, log.read_text()
     assert [pid for pid in after.values() if is_running(pid)] == []
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -263,11 +270,11 @@ def test_the_supervisor_stops_however_often_it_is_told_to(
 ) -> None:
     supervisor = start("service.supervisor")
     wait_for(lambda: answers(int(environment["TONOK_PORT"]), "/readyz"))
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + STOP_S
     while supervisor.poll() is None and time.monotonic() < deadline:  # some come while another is being handled
         supervisor.send_signal(signal.SIGINT)
         supervisor.send_signal(signal.SIGTERM)
-    log, _ = supervisor.communicate(timeout=PATIENCE_S)
+    log, _ = supervisor.communicate(timeout=STOP_S)
     assert supervisor.returncode == 0, log
 
 

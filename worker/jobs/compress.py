@@ -48,6 +48,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         context.warn(
             f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
         )
+    elif not chosen.safe:
+        context.warn("the chosen file is within the drop, but without a reserve: on other pictures it may be beyond it")
     controls = measure_controls(shrinker, chosen) if spec.controls else None
     context.report(Progress(phase="measuring what each technique bought", percent=94))
     ablation = measure_ablation(shrinker, chosen)

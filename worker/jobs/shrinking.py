@@ -36,7 +36,10 @@ from worker.jobs.steps import extract_network, keep_step, open_folder, rebuild_m
 
 CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 8
-"""Narrowed layers keep a multiple of so many channels where they are wide: half the time per epoch."""
+"""Narrowed layers keep a multiple of so many channels where they are wide: it fills vector registers."""
+SMALL_NETWORK = 100_000
+"""Networks of fewer weights are narrowed by SMALL_NETWORK_SPARSITY at most: they have less to spare."""
+SMALL_NETWORK_SPARSITY = 0.4
 BATCH_SIZE = 128
 DENSE_RATE = 0.05
 """Peak learning rate of what is not quantized yet."""
@@ -45,8 +48,7 @@ CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
 HOPELESS = 2.0
 """A rung so many points beyond the drop is the last: more training will not bring it back."""
 PATIENCE = 2
-"""Nor will it after so many rungs on plain pictures of which none kept the reserve. Those before tell less: the first
-rung on plain pictures may bring more than its sparsity takes."""
+"""Nor will it after so many rungs on plain pictures of which none kept the reserve."""
 
 
 @dataclass(frozen=True)
@@ -145,19 +147,24 @@ class Shrinker:
         return Rounder(self.baseline, self.start.model, self.spec.seed)
 
     def climb_while_safe(self, model: nn.Module) -> None:
-        """The rungs of the plan until one goes too far, then those between."""
+        """The rungs of the plan until one goes too far, then those between.
+
+        One on changed pictures never goes too far: what it misses, the first rung on plain pictures may bring back.
+        """
         best: Trained | None = None
         num_misses = 0
         for rung in self.plan.rungs:
             trained = self.climb(model, rung)
             if trained.candidate.safe:
                 best = trained
-            elif best is not None:
+            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
+                break
+            elif rung.is_plain and best is not None:
                 self.refine(model, best, rung)
                 break
-            else:
-                num_misses += rung.is_plain
-                if num_misses == PATIENCE or trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
+            elif rung.is_plain:
+                num_misses += 1
+                if num_misses == PATIENCE:
                     break
 
     def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> None:
@@ -198,9 +205,10 @@ class Shrinker:
     def narrowed(self) -> nn.Module:
         """The teacher with fewer channels, retrained."""
         info = self.baseline.info
-        narrow = prune_channels(
-            self.teacher, self.plan.channel_sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE
-        )
+        sparsity = self.plan.channel_sparsity
+        if sum(parameter.numel() for parameter in self.teacher.parameters()) < SMALL_NETWORK:
+            sparsity = min(sparsity, SMALL_NETWORK_SPARSITY)
+        narrow = prune_channels(self.teacher, sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE)
         stage = Stage(self.context, "narrowing", self.marks[1], self.marks[2], series="narrow_")
 
         def compute() -> dict[str, Any]:
