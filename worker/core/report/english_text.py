@@ -220,7 +220,8 @@ SENTENCES = {
     ),
     "technique.plain_pictures": (
         "The last stretch of the training sees the pictures as they are stored, neither shifted nor mirrored (He et al., 2019). A "
-        "network of which little is left has no weights to spare for pictures that it will not be shown."
+        "network of which little is left has no weights to spare for pictures that it will not be shown: mirrored ones it knows "
+        "less well."
     ),
     "technique.learned_steps": (
         "The scales of weights and activations are parameters with gradients of their own (LSQ, Esser et al., 2020). At few "
