@@ -38,9 +38,10 @@ def list_children(pid: int) -> dict[str, int]:
     """Module (`service` or `worker`) → pid of the processes that `pid` has started."""
     children = {}
     for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-        if len(command) > 2:  # a process that has just died, or is just being born, has none
-            children[command[2].decode()] = int(number)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone in between
+            command = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+            if len(command) > 2:  # a process that has just died, or is just being born, has none
+                children[command[2].decode()] = int(number)
     return children
 
 
