@@ -157,10 +157,10 @@ class Shrinker:
             trained = self.climb(model, rung)
             if trained.candidate.safe:
                 best = trained
-            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
-                break
             elif rung.is_plain and best is not None:
                 self.refine(model, best, rung)
+                break
+            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
                 break
             elif rung.is_plain:
                 num_misses += 1

@@ -150,7 +150,7 @@ def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
 
 
 def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
-    outcome, context = shop.run("compress", **COMPRESS)
+    outcome, context = shop.run("compress", **COMPRESS | {"max_accuracy_drop": 10.0})
     result = check_products(outcome, context)
     path = context.models[str(outcome.output_model_id)][0]
     model, _ = load_compressed(path)
@@ -166,7 +166,7 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     # What "safe" means can be checked from the result alone.
     shares = result["reserve_shares"]
     for one in result["candidates"]:
-        most = 5 * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
+        most = 10 * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
         assert one["safe"] == (one["drop"] <= most + 1e-9)
     widths = "-".join(str(width) for width in result["widths"])
     assert f"channel pruning, hidden widths 4-8-16 to {widths}" in result["techniques"]
