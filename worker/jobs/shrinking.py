@@ -149,7 +149,7 @@ class Shrinker:
     def climb_while_safe(self, model: nn.Module) -> None:
         """The rungs of the plan until one goes too far, then those between.
 
-        One on changed pictures never goes too far: what it misses, the first rung on plain pictures may bring back.
+        One on changed pictures goes too far only where it is hopeless: what it misses, plain pictures may bring back.
         """
         best: Trained | None = None
         num_misses = 0
@@ -263,7 +263,7 @@ class Shrinker:
                 rung.epochs,
                 rung.learning_rate,
                 stage,
-                soft_targets=self.soft_targets.select_plain() if rung.is_plain else self.soft_targets,
+                soft_targets=self.soft_targets,
                 pruner=pruner,
                 is_plain=rung.is_plain,
             )
@@ -283,10 +283,12 @@ class Shrinker:
         resume_file: Path | None = None,
         is_plain: bool = False,
     ) -> None:
-        """Trains towards the labels and, where there are any, the soft targets, which must be of the same pictures.
+        """Trains towards the labels and, where there are any, the soft targets. is_plain: on pictures as stored.
 
         Without a pruner the best epoch is kept; with one the last, as only that one is as sparse as it should be.
         """
+        if is_plain and soft_targets is not None:
+            soft_targets = soft_targets.select_plain()
         fit(
             model,
             self.baseline.data,
