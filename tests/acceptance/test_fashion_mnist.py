@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from storage.settings import Settings
 from tests.acceptance.conftest import Service
-
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist"
+from tests.needs import NO_FASHION_MNIST, find_fashion_mnist
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The dataset folder or mirror of the environment, else the folder that a checkout may have beside it."""
-    outside = Settings()
-    if (outside.resolved_dataset_dir / "FashionMNIST" / "raw").is_dir():
-        return settings.model_copy(update={"dataset_dir": outside.resolved_dataset_dir})
-    mirror = outside.dataset_mirror or (str(SHARED) if SHARED.is_dir() else None)
-    if mirror is None:
-        pytest.skip("FashionMNIST is in neither the dataset folder nor the mirror")
+    """With a mirror: a URL of the environment, else the folder of the four files wherever it lies."""
+    mirror = Settings().dataset_mirror
+    if mirror is None or "://" not in mirror:
+        folder = find_fashion_mnist()
+        if folder is None:
+            pytest.skip(NO_FASHION_MNIST)
+        mirror = str(folder)
     return settings.model_copy(update={"dataset_mirror": mirror})
 
 
