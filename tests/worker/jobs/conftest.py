@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from tests.variants import SEED
 from worker.catalog import ArtifactKind
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import DatasetLocation, FinishedStep, JobOutcome, ModelRecord, Progress, Step
@@ -62,9 +62,19 @@ class FakeContext:
         self.warnings.append(message)
 
     @property
-    def epochs(self) -> list[str]:
-        """The messages of finished epochs."""
-        return [report.message for report in self.reports if report.message and ": epoch " in report.message]
+    def epochs(self) -> list[Progress]:
+        """The reports of finished epochs."""
+        return [report for report in self.reports if is_epoch(report)]
+
+    def count_epochs(self, series: str) -> list[float]:
+        """Which epochs of one series of metrics were trained."""
+        return [report.metrics_step for report in self.reports if is_epoch(report, series)]
+
+
+def is_epoch(report: Progress, series: str | None = None) -> bool:
+    """Whether a report ends an epoch, of this series if one is named. Told by its numbers, not by its words."""
+    names = [name.removesuffix("train_loss") for name in report.metrics if name.endswith("train_loss")]
+    return bool(names) if series is None else series in names
 
 
 class Shop:
@@ -78,23 +88,26 @@ class Shop:
         """A context; the same name again is another attempt of the same job."""
         return FakeContext(self.folder / name, self.models)
 
+    def record_validation(self, model_id: str, accuracy: float) -> None:
+        """Puts another accuracy on record for a model, as if it had been measured when the model was stored.
+
+        A job counts every drop from there. So what it decides is decided here, and not by the chance in a training.
+        """
+        path, summary = self.models[model_id]
+        evaluation = dict(summary["evaluation"])
+        counted = round(accuracy * evaluation["validation"]["num_examples"])
+        evaluation["validation"] = evaluation["validation"] | {"num_correct": counted, "accuracy": accuracy}
+        self.models[model_id] = (path, {**summary, "evaluation": evaluation})
+
     def run(self, name: str, **spec: Any) -> tuple[JobOutcome, FakeContext]:
         context = self.open(name)
         outcome = run_spec(parse_spec(spec), context)
         return outcome, context
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 TRAIN = {
     "kind": "train", "dataset": "digits", "architecture": "fashion_cnn", "widths": [4, 8, 16], "epochs": 3,
-    "batch_size": 16, "learning_rate": 0.05, "flip": False, "precision": "float32",
+    "batch_size": 16, "learning_rate": 0.05, "flip": False, "precision": "float32", "seed": SEED,
 }  # fmt: skip
 
 
@@ -111,4 +124,17 @@ def shop(trained: tuple[Shop, JobOutcome, FakeContext], tmp_path: Path) -> Shop:
     """A folder of the test's own, and on the shelf the trained model as `mdl_0`."""
     shop = Shop(tmp_path)
     shop.models["mdl_0"] = trained[0].models["mdl_0"]
+    return shop
+
+
+MODEST = 0.6
+"""An accuracy on record that is far below what this network has, trained with any seed on any processor."""
+MODEST_DROP = 25.0
+"""Points below it that a job may give away: whatever reserve it keeps, 35 to 50 % are then enough."""
+
+
+@pytest.fixture
+def modest(shop: Shop) -> Shop:
+    """The same with a modest accuracy on record: to lose no more than MODEST_DROP is certain for all that learns."""
+    shop.record_validation("mdl_0", MODEST)
     return shop
