@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from storage.errors import InvalidModel
 from tests.variants import SEED
-from tests.worker.jobs.conftest import MODEST, MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
+from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
@@ -153,7 +153,10 @@ def test_calibration_alone_needs_no_epoch(shop: Shop) -> None:
 def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
     spec = QUANTIZE | {"bit_widths": [8, 4], "mode": "post_training"}
     _, within = shop.run("within", **spec, max_accuracy_drop=100)
-    shop.record_validation("mdl_0", 1.01)  # more than there is
+    path, summary = shop.models["mdl_0"]
+    # As if it had made no mistake when it was stored: it makes some.
+    perfect = summary["evaluation"]["validation"] | {"num_correct": 150, "accuracy": 1.0}
+    shop.models["mdl_0"] = (path, {**summary, "evaluation": {**summary["evaluation"], "validation": perfect}})
     outcome, beyond = shop.run("beyond", **spec, max_accuracy_drop=0)
     assert outcome.result["bit_width"] == 8
     assert len(beyond.warnings) == len(within.warnings) + 1
@@ -161,12 +164,11 @@ def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
 
 @pytest.fixture(scope="session")
 def compressed(
-    trained: tuple[Shop, JobOutcome, FakeContext], tmp_path_factory: pytest.TempPathFactory
+    forgetful: tuple[Path, Mapping[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[JobOutcome, FakeContext]:
-    """A compress job that nobody disturbed, from the modest accuracy on record."""
+    """A compress job that nobody disturbed, from the forgetful model."""
     shop = Shop(tmp_path_factory.mktemp("compressed"))
-    shop.models["mdl_0"] = trained[0].models["mdl_0"]
-    shop.record_validation("mdl_0", MODEST)
+    shop.models["mdl_0"] = forgetful
     return shop.run("compress", **COMPRESS)
 
 
@@ -212,7 +214,7 @@ def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, 
 def test_a_compress_job_killed_while_rounding_measures_no_file_twice(
     modest: Shop, compressed: tuple[JobOutcome, FakeContext]
 ) -> None:
-    """That there is rounding is certain: what was trained leaves room for it, as the accuracy on record is modest.
+    """That there is rounding is certain: what was trained leaves room for it, as its baseline is modest.
 
     Which file is the second rounded one is read from a run that nobody disturbed.
     """

