@@ -189,7 +189,7 @@ def test_who_piles_up_requests_behind_one_that_waits_is_dropped(port: int) -> No
 
 def test_a_line_end_behind_the_last_request_does_not_cost_its_answer(port: int) -> None:
     job = _submit(port)
-    poll = f"GET {job}?wait_s=0.5 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
+    poll = f"GET {job}?wait_s=3 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
     with _connect(port, poll) as connection:
         time.sleep(0.1)
         connection.sendall(b"\r\n")

@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from storage.errors import InvalidModel, InvalidPicture
+from tests.variants import SEED
 from tests.worker.jobs.conftest import Shop
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.coding import encode_network
@@ -49,7 +50,7 @@ def run_import(shop: Shop, content: bytes, **spec: Any) -> tuple[JobOutcome, lis
 
 
 def test_a_test_picture_is_classified_as_the_network_classifies_it(shop: Shop, quantized: str, tmp_path: Path) -> None:
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
     model, _ = load_checkpoint(shop.models["mdl_0"][0])
     pixels = data.test.images[7, 0]
     with torch.no_grad():
