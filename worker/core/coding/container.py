@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
-from worker.core.coding.fields import Fields
+from worker.core.coding.fields import Fields, fits_float32
 from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
 from worker.core.coding.scan import choose_scans, compute_natural_scan
 from worker.core.coding.weights import Scan, WeightModels, code_weights
@@ -166,13 +166,17 @@ def _code_outline(fields: Fields, layer: IntegerLayer, previous: IntegerLayer, m
 
 
 def _code_array(fields: Fields, kind: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return fields.floats(kind, values.astype(np.float64)).astype(np.float32)
+    read = fields.floats(kind, values.astype(np.float64))
+    if not fits_float32(read):
+        raise InvalidModel(f"A {kind} of the file is not a 32-bit float.", field=kind)
+    return read.astype(np.float32)
 
 
 def _code_scan(fields: Fields, scan: Scan, natural: Scan) -> Scan:
+    # A kernel has as many positions as both its sides give: the limit is that of weights, not that of a side.
     return Scan(
-        positions=fields.guessed("positions", scan.positions - 1, natural.positions - 1, MAX_SIDE) + 1,
-        stride=fields.guessed("stride", scan.stride - 1, natural.stride - 1, MAX_SIDE) + 1,
+        positions=fields.guessed("positions", scan.positions - 1, natural.positions - 1, MAX_WEIGHTS) + 1,
+        stride=fields.guessed("stride", scan.stride - 1, natural.stride - 1, MAX_WEIGHTS) + 1,
         by_column=bool(fields.bit("by column", int(scan.by_column))),
         masked=bool(fields.bit("masked", int(scan.masked))),
         in_blocks=bool(fields.bit("in blocks", int(scan.in_blocks))),

@@ -6,6 +6,7 @@ right type and goes on with what it gets back.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable
 from decimal import Decimal
@@ -40,8 +41,7 @@ class Fields:
         self.coder = coder
         self._bits = AdaptiveBits()
         self._text: MixedBit | None = None
-        self._widths: dict[str, int] = {}
-        self._exponents: dict[str, int] = {}
+        self._last: dict[str, int] = {}
 
     def bit(self, kind: Hashable, value: int) -> int:
         """A flag, 0 or 1; flags of one kind share their statistics."""
@@ -63,21 +63,32 @@ class Fields:
             size += 1
         read = (1 << size | self.raw((value + 1) & ((1 << size) - 1), size)) - 1
         if read > limit:
-            raise InvalidModel(f"{kind} of the file is beyond the format's limit of {limit}.")
+            raise InvalidModel(f"{kind} of the file is beyond the format's limit of {limit}.", field=kind)
         return read
 
     def guessed(self, kind: str, value: int, guess: int, limit: int) -> int:
-        """An integer of 0..limit that is probably `guess`."""
-        if self.bit((kind, "guessed"), int(value == guess)):
-            return guess
-        return self.number(kind, value, limit)
+        """An integer of 0..limit that is probably `guess`. Raises InvalidModel where the file takes a guess beyond it.
+
+        A guess comes from another value, whose limit may have been higher. The writer never takes such a guess, and
+        no reader may: this is the one place where a guess becomes a value.
+        """
+        if not self.bit((kind, "guessed"), int(value == guess)):
+            return self.number(kind, value, limit)
+        if not 0 <= guess <= limit:
+            raise InvalidModel(f"{kind} of the file is guessed beyond the format's limit of {limit}.", field=kind)
+        return guess
+
+    def repeated(self, kind: str, value: int, limit: int) -> int:
+        """An integer of 0..limit that is probably the last one of its kind; 0 before the first."""
+        self._last[kind] = self.guessed(kind, value, self._last.get(kind, 0), limit)
+        return self._last[kind]
 
     def text(self, kind: str, value: str, limit: int) -> str:
         """UTF-8 of at most `limit` bytes."""
         data = value.encode("utf-8", "surrogatepass")
         size = self.number(f"{kind} length", len(data), limit)
         if self._text is None:
-            self._text = _primed_text_model()
+            self._text = _build_primed_text_model().branch()
         read = bytearray()
         before = 0
         for index in range(size):
@@ -113,18 +124,14 @@ class Fields:
         First: whether float32 holds them all, the largest exponent, the number of mantissa bits that all values
         need. Then each value: sign, how far its exponent lies below the largest, mantissa.
         """
-        is_wide = self.bit((kind, "wide"), int(not _fits_float32(values)))
+        is_wide = self.bit((kind, "wide"), int(not fits_float32(values)))
         exponent_bits, mantissa_bits = (11, 52) if is_wide else (8, 23)
         patterns = _to_patterns(values, bool(is_wide))
         exponents = [pattern >> mantissa_bits & (1 << exponent_bits) - 1 for pattern in patterns]
         mantissas = [pattern & (1 << mantissa_bits) - 1 for pattern in patterns]
         unused = min([mantissa_bits, *((m & -m).bit_length() - 1 for m in mantissas if m)])
-        kept = self.guessed(f"{kind} mantissa bits", mantissa_bits - unused, self._widths.get(kind, 0), mantissa_bits)
-        self._widths[kind] = kept
-        largest = self.guessed(
-            f"{kind} exponent", max(exponents, default=0), self._exponents.get(kind, 0), (1 << exponent_bits) - 2
-        )
-        self._exponents[kind] = largest
+        kept = self.repeated(f"{kind} mantissa bits", mantissa_bits - unused, mantissa_bits)
+        largest = self.repeated(f"{kind} exponent", max(exponents, default=0), (1 << exponent_bits) - 2)
         read = []
         for pattern in patterns:
             sign = self.bit((kind, "sign"), pattern >> exponent_bits + mantissa_bits)
@@ -148,7 +155,8 @@ class Fields:
         return largest - below
 
 
-def _fits_float32(values: NDArray[np.float64]) -> bool:
+def fits_float32(values: NDArray[np.float64]) -> bool:
+    """Whether float32 holds every value exactly."""
     with np.errstate(over="ignore"):
         return np.array_equal(values.astype(np.float32).astype(np.float64), values)
 
@@ -182,7 +190,9 @@ class _Rehearsal:
         return bits
 
 
-def _primed_text_model() -> MixedBit:
+@functools.cache
+def _build_primed_text_model() -> MixedBit:
+    """What every file's text model starts from: it has seen the primer."""
     model = MixedBit(num_inputs=4, num_weight_sets=1)
     before = 0
     for byte in TEXT_PRIMER.encode("ascii"):

@@ -9,6 +9,7 @@ probabilities. Shifts to the right round down, also for negative numbers.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from worker.core.coding.ranges import BitCoder
 from worker.core.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
@@ -58,6 +59,14 @@ class MixedBit:
         self._weights = [[WHOLE_WEIGHT] + [STARTING_WEIGHT] * (num_inputs - 1) for _ in range(num_weight_sets)]
         self._counts = [0] * num_weight_sets
 
+    def branch(self) -> MixedBit:
+        """One that starts from what this one has learnt. This one must not learn any more."""
+        branched = MixedBit(len(self._tables), len(self._weights))
+        branched._tables = [_BranchedContexts(table) for table in self._tables]
+        branched._weights = [weights.copy() for weights in self._weights]
+        branched._counts = self._counts.copy()
+        return branched
+
     def forget_contexts(self) -> None:
         """For a new layer: its rows and columns are new, whom to trust is not."""
         self._tables = [{} for _ in self._tables]
@@ -101,3 +110,17 @@ class MixedBit:
             if count < MEMORY - 1:
                 state[1] = count + 1
         return bit
+
+
+class _BranchedContexts(dict[int, list[int]]):
+    """Contexts of which others have been met before: those are copied when they are met again."""
+
+    def __init__(self, before: dict[int, list[int]]) -> None:
+        super().__init__()
+        self._before = before
+
+    def get(self, context: int, default: Any = None) -> Any:
+        state = super().get(context)
+        if state is None and context in self._before:
+            state = self[context] = self._before[context].copy()
+        return default if state is None else state

@@ -1,14 +1,16 @@
 """Reads a compressed file with nothing but NumPy: docs/format.md as a program.
 
 Written apart from the coder that the service uses, from the description alone: its own range decoder, no
-`constriction`, no PyTorch, no import from this project. Copy this one file to read `.tonok` files elsewhere. It is
-written to be read and trusts its input more than `decode_network` does: give it files whose origin you know.
+`constriction`, no PyTorch, no import from this project. Copy this one file to read `.tonok` files elsewhere. It
+refuses what the service refuses, with its one error `InvalidModel`: tests/fuzz/readers.py holds the two together.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,23 @@ PRIMER = (
     "0 1 2 3 4 5 6 7 8 9 the time of an one line more than other water on order Read Side Part Till Light Air Group "
 )
 
+MAX_SIDE = 1 << 20
+MAX_WEIGHTS = 1 << 26
+MAX_DECISIONS = 1 << 20
+
 LOGIT = [round(256 * math.log((2 * p + 1) / (2 * (65536 - p) - 1))) for p in range(65536)]
 SQUASH = [min(65535, max(1, round(65536 / (1 + math.exp(-x / 256))))) for x in range(-2816, 2817)]
 RATES = [65536 // (count + 3) for count in range(1000)]
+
+
+class InvalidModel(ValueError):
+    """The file is not a valid one."""
+
+
+def require(is_valid: bool, message: str) -> None:
+    """Raises InvalidModel with the message."""
+    if not is_valid:
+        raise InvalidModel(message)
 
 
 class Bits:
@@ -32,16 +48,24 @@ class Bits:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._next = 8
+        self._decisions_left = MAX_DECISIONS
         self._lower, self._range = 0, (1 << 64) - 1
         self._point = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
 
     def read(self, probability: int) -> int:
+        """One of the single decisions, of which a file has no more than so many."""
+        self._decisions_left -= 1
+        if self._decisions_left < 0:
+            raise InvalidModel("more decisions than the format allows")
+        return self.read_of_block(probability)
+
+    def read_of_block(self, probability: int) -> int:
         """One bit that is 1 with the given probability, in 1/65536. A 0 owns the lower part of the interval."""
         split = ((65536 - probability) * ((1 << 24) - 2) >> 16) + 1
         scale = self._range >> 24
         quantile = (self._point - self._lower) % (1 << 64) // scale
         if quantile >= 1 << 24:
-            raise ValueError("not a valid stream")
+            raise InvalidModel("not a valid stream")
         bit = int(quantile >= split)
         self._lower = (self._lower + scale * split * bit) % (1 << 64)
         self._range = scale * (split if bit == 0 else (1 << 24) - split)
@@ -54,25 +78,31 @@ class Bits:
         return bit
 
 
-class Mixer:
-    """Logistic mixing; a Mixer of one input with weight 1 is not the same as an `Adaptive`: that one has no logits."""
+State = tuple[int, int]  # of a context: its probability in 1/2^22, and decisions seen
 
-    def __init__(self, num_inputs: int, num_weight_sets: int) -> None:
-        self.tables: list[dict[int, list[int]]] = [{} for _ in range(num_inputs)]
+
+class Mixer:
+    """Logistic mixing; a Mixer of one input with weight 1 is not the same as a flag: that one has no logits."""
+
+    def __init__(self, num_inputs: int, num_weight_sets: int, learnt: Mixer | None = None) -> None:
+        self.tables: list[dict[int, State]] = (
+            [dict(table) for table in learnt.tables] if learnt else [{} for _ in range(num_inputs)]
+        )
         self.weights = [[65536] + [10000] * (num_inputs - 1) for _ in range(num_weight_sets)]
         self.counts = [0] * num_weight_sets
+        if learnt:
+            self.weights, self.counts = [weights.copy() for weights in learnt.weights], learnt.counts.copy()
 
     def forget(self) -> None:
         self.tables = [{} for _ in self.tables]
 
     def predict(self, contexts: list[int], chosen: int) -> int:
-        base = self.tables[0].setdefault(contexts[0], [1 << 21, 0])
-        self.states = [base]
-        for table, context in zip(self.tables[1:], contexts[1:], strict=True):
-            self.states.append(table.setdefault(context, [base[0], 0]))
-        first, *others = (LOGIT[state[0] >> 6] for state in self.states)
-        self.logits = [first, *(logit - first for logit in others)]
-        mixed = sum(w * x for w, x in zip(self.weights[chosen], self.logits, strict=True)) >> 16
+        base = self.tables[0].setdefault(contexts[0], (1 << 21, 0))
+        self.contexts = contexts
+        self.states = [table.get(context, (base[0], 0)) for table, context in zip(self.tables, contexts, strict=True)]
+        first, *others = [LOGIT[state[0] >> 6] for state in self.states]
+        self.logits = [first, *[logit - first for logit in others]]
+        mixed = sum([w * x for w, x in zip(self.weights[chosen], self.logits, strict=True)]) >> 16
         self.probability = SQUASH[min(2816, max(-2816, mixed)) + 2816]
         return self.probability
 
@@ -80,14 +110,14 @@ class Mixer:
         error = ((bit << 16) - self.probability) * max(6, 800 // (self.counts[chosen] + 16))
         self.counts[chosen] += 1
         self.weights[chosen] = [w + (error * x >> 18) for w, x in zip(self.weights[chosen], self.logits, strict=True)]
-        for state in self.states:
-            learn(state, bit)
+        for table, context, state in zip(self.tables, self.contexts, self.states, strict=True):
+            table[context] = learn(state, bit)
 
 
-def learn(state: list[int], bit: int) -> None:
-    """state: [probability in 1/2^22, decisions seen]."""
+def learn(state: State, bit: int) -> State:
+    """The state after a decision."""
     probability, count = state
-    state[:] = probability + (((bit << 22) - probability) * RATES[count] >> 16), min(count + 1, 999)
+    return probability + (((bit << 22) - probability) * RATES[count] >> 16), count + 1 if count < 999 else 999
 
 
 def signs(*values: int) -> int:
@@ -105,18 +135,15 @@ class Reader:
 
     def __init__(self, bits: Bits) -> None:
         self.bits = bits
-        self.flags: dict[Any, list[int]] = {}
+        self.flags: dict[Any, State] = {}
         self.guesses: dict[str, int] = {}
-        self.letters = Mixer(4, 1)
-        before = 0
-        for byte in PRIMER.encode():
-            before = self._byte(before, byte)
+        self.letters = Mixer(4, 1, learnt=prime_letters())
         self.models = (Mixer(6, 11), Mixer(3, 2), Mixer(4, 8))
 
     def flag(self, kind: Any) -> int:
-        state = self.flags.setdefault(kind, [1 << 21, 0])
+        state = self.flags.get(kind, (1 << 21, 0))
         bit = self.bits.read(min(65535, max(1, state[0] >> 6)))
-        learn(state, bit)
+        self.flags[kind] = learn(state, bit)
         return bit
 
     def raw(self, num_bits: int) -> int:
@@ -130,51 +157,52 @@ class Reader:
         while size < limit.bit_length() and self.flag((kind, size)):
             size += 1
         value = (1 << size) + self.raw(size) - 1
-        if value > limit:
-            raise ValueError(f"{kind} out of range")
+        require(value <= limit, f"{kind} out of range")
         return value
 
     def guessed(self, kind: str, guess: int, limit: int) -> int:
-        return guess if self.flag((kind, "guessed")) else self.number(kind, limit)
+        if not self.flag((kind, "guessed")):
+            return self.number(kind, limit)
+        require(guess <= limit, f"the guess of {kind} out of range")
+        return guess
+
+    def repeated(self, kind: str, limit: int) -> int:
+        self.guesses[kind] = self.guessed(kind, self.guesses.get(kind, 0), limit)
+        return self.guesses[kind]
 
     def signed(self, kind: str, limit: int) -> int:
         folded = self.number(kind, 2 * limit)
-        return folded // 2 if folded % 2 == 0 else -(folded + 1) // 2
+        return -(folded + 1) // 2 if folded % 2 else folded // 2
 
     def mixed(self, mixer: Mixer, contexts: list[int], chosen: int) -> int:
         bit = self.bits.read(mixer.predict(contexts, chosen))
         mixer.learn(chosen, bit)
         return bit
 
-    def _byte(self, before: int, known: int | None) -> int:
-        """Returns the last three bytes, the new one lowest."""
-        node = 1
-        for shift in range(7, -1, -1):
-            contexts = [node, node | (before & 0xFF) << 8, node | (before & 0xFFFF) << 8, node | before << 8]
-            probability = self.letters.predict(contexts, 0)
-            bit = self.bits.read(probability) if known is None else known >> shift & 1
-            self.letters.learn(0, bit)
-            node = 2 * node + bit
-        return (before << 8 | node & 0xFF) & 0xFFFFFF
-
     def text(self, kind: str) -> str:
         letters, before = bytearray(), 0
         for _ in range(self.number(f"{kind} length", 255)):
-            before = self._byte(before, None)
-            letters.append(before & 0xFF)
-        return letters.decode()
+            node = 1
+            for _ in range(8):
+                node = 2 * node + self.mixed(self.letters, follow(before, node), 0)
+            before = (before << 8 | node & 0xFF) & 0xFFFFFF
+            letters.append(node & 0xFF)
+        try:
+            return letters.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidModel(f"{kind} is not UTF-8") from error
 
     def decimal(self, kind: str) -> float:
         digits = self.raw(self.raw(6))
         sign = self.flag((kind, "sign"))
-        return float(f"{'-' * sign}{digits}e{self.signed('decimal exponent', 400)}")
+        value = float(f"{'-' * sign}{digits}e{self.signed('decimal exponent', 400)}")
+        require(math.isfinite(value), f"{kind} is not finite")
+        return value
 
     def floats(self, kind: str, count: int) -> NDArray[np.float64]:
         exponent_bits, mantissa_bits = (11, 52) if self.flag((kind, "wide")) else (8, 23)
-        names = (f"{kind} mantissa bits", f"{kind} exponent")
-        kept = self.guessed(names[0], self.guesses.get(names[0], 0), mantissa_bits)
-        largest = self.guessed(names[1], self.guesses.get(names[1], 0), (1 << exponent_bits) - 2)
-        self.guesses |= {names[0]: kept, names[1]: largest}
+        kept = self.repeated(f"{kind} mantissa bits", mantissa_bits)
+        largest = self.repeated(f"{kind} exponent", (1 << exponent_bits) - 2)
         patterns = []
         for _ in range(count):
             sign, exponent, below = self.flag((kind, "sign")), 0, 0
@@ -182,11 +210,19 @@ class Reader:
                 while below < 16 and self.flag((kind, "below", below)):
                     below += 1
                 exponent = largest - below - (self.number(f"{kind} far below", 2046) if below == 16 else 0)
+                require(exponent >= 1, f"a {kind} has no valid exponent")
             mantissa = self.raw(kept) << mantissa_bits - kept
             patterns.append((sign << exponent_bits | exponent) << mantissa_bits | mantissa)
         if exponent_bits == 11:
             return np.array(patterns, np.uint64).view(np.float64)
         return np.array(patterns, np.uint32).view(np.float32).astype(np.float64)
+
+    def singles(self, kind: str, count: int) -> NDArray[np.float32]:
+        """Floats of a kind that are float32 in every network."""
+        values = self.floats(kind, count)
+        with np.errstate(over="ignore"):
+            require(np.array_equal(values.astype(np.float32), values), f"a {kind} is not a 32-bit float")
+        return values.astype(np.float32)
 
     def mask(self, kind: str, count: int, period: int) -> list[int]:
         flags: list[int] = []
@@ -197,21 +233,32 @@ class Reader:
 
     def weights(self, shape: tuple[int, int], width: int, positions: int, stride: int) -> NDArray[np.int8]:
         """positions, stride: how the layer naturally lies."""
-        positions = self.guessed("positions", positions - 1, 1 << 20) + 1
-        stride = self.guessed("stride", stride - 1, 1 << 20) + 1
+        positions = self.guessed("positions", positions - 1, MAX_WEIGHTS) + 1
+        stride = self.guessed("stride", stride - 1, MAX_WEIGHTS) + 1
         by_column, masked, in_blocks = self.flag("by column"), self.flag("masked"), self.flag("in blocks")
-        rows = self.mask("row", shape[0], 1) if masked else list(range(shape[0]))
-        columns = self.mask("column", shape[1], positions) if masked else list(range(shape[1]))
-        cells = [(r, c) for c in columns for r in rows] if by_column else [(r, c) for r in rows for c in columns]
-        weight = np.zeros(shape, np.int64)
+        require(shape[1] % positions == 0 and stride <= positions, "a walk that does not fit its layer")
+        require(bool(in_blocks) or math.prod(shape) <= MAX_DECISIONS, "more weights one by one than the format allows")
+        rows: Sequence[int] = self.mask("row", shape[0], 1) if masked else range(shape[0])
+        columns: Sequence[int] = self.mask("column", shape[1], positions) if masked else range(shape[1])
+        cells = ((r, c) for c in columns for r in rows) if by_column else ((r, c) for r in rows for c in columns)
+        weight = np.zeros(shape, np.int16)
         if in_blocks:
-            for cell, value in zip(cells, self.blocks(len(cells), width), strict=True):
+            for cell, value in zip(cells, self.blocks(len(rows) * len(columns), width), strict=True):
                 weight[cell] = value
-            return weight.astype(np.int8)
+        else:
+            self.cells(weight, cells, width, positions, stride)
+        beyond = 1 << width - 1
+        require(-beyond <= weight.min() and weight.max() < beyond, f"a weight outside the {width} bits of its layer")
+        return weight.astype(np.int8)
+
+    def cells(
+        self, weight: NDArray[np.int16], cells: Iterator[tuple[int, int]], width: int, positions: int, stride: int
+    ) -> None:
+        """Weights one by one, each from its neighbours."""
         nonzero, negative, magnitude = self.models
         for model in self.models:
             model.forget()
-        in_row, in_column = np.zeros(shape[0], int), np.zeros(shape[1], int)
+        in_row, in_column = [0] * weight.shape[0], [0] * weight.shape[1]
         in_block: dict[tuple[int, int], int] = {}
         for row, column in cells:
             channel, position = divmod(column, positions)
@@ -230,8 +277,8 @@ class Reader:
                 continue
             cross, around = signs(above, before, left, upper), signs(left, upper, upper_left, upper_right)
             sign = self.mixed(negative, [0, cross, around], int(positions > 1))
-            density = min(15, 64 * int(in_row[row]) // (column + 8)) << 4
-            density |= min(15, 32 * int(in_column[column]) // (row + 4))
+            density = min(15, 64 * in_row[row] // (column + 8)) << 4
+            density |= min(15, 32 * in_column[column] // (row + 4))
             size, value = 0, 1
             while size < width - 1 and self.mixed(magnitude, nodes(size, row, column, density), size):
                 size += 1
@@ -242,14 +289,13 @@ class Reader:
             in_row[row] += 1
             in_column[column] += 1
             in_block[row, channel] = in_block.get((row, channel), 0) + 1
-        return weight.astype(np.int8)
 
-    def blocks(self, count: int, width: int) -> list[int]:
+    def blocks(self, count: int, width: int) -> NDArray[np.int16]:
         counts: dict[int, list[int]] = {}
-        values: list[int] = []
-        length = 64
-        while len(values) < count:
-            num = min(length, count - len(values))
+        values = np.zeros(count, np.int16)
+        start, length = 0, 64
+        while start < count:
+            num = min(length, count - start)
             nonzero = self.block(counts, 0, num)
             signs = self.block(counts, 1, sum(nonzero))
             magnitudes, active = [1] * len(signs), list(range(len(signs)))
@@ -264,31 +310,51 @@ class Reader:
                             magnitudes[i] = 2 * prefix + bit
                 active = [i for i, flag in zip(active, longer, strict=True) if flag]
             signed = iter([-m if sign else m for m, sign in zip(magnitudes, signs, strict=True)])
-            values += [next(signed) if flag else 0 for flag in nonzero]
-            length = min(2 * length, 4096)
+            values[start : start + num] = [next(signed) if flag else 0 for flag in nonzero]
+            start, length = start + num, min(2 * length, 4096)
         return values
 
     def block(self, counts: dict[int, list[int]], node: int, num: int) -> list[int]:
         zeros, ones = counts.setdefault(node, [1, 1])
         probability = min(65535, max(1, (ones << 16) // (zeros + ones)))
-        bits = [self.bits.read(probability) for _ in range(num)]
+        bits = [self.bits.read_of_block(probability) for _ in range(num)]
         counts[node] = [zeros + 2 * (num - sum(bits)), ones + 2 * sum(bits)]
         return bits
+
+
+def follow(before: int, node: int) -> list[int]:
+    """The four contexts of one bit of a text. before: the last three bytes; node: a one and the byte's bits so far."""
+    return [node, node | (before & 0xFF) << 8, node | (before & 0xFFFF) << 8, node | before << 8]
+
+
+@functools.cache
+def prime_letters() -> Mixer:
+    """What every file's model of texts starts from: it has seen the primer."""
+    letters, before = Mixer(4, 1), 0
+    for byte in PRIMER.encode():
+        node = 1
+        for shift in range(7, -1, -1):
+            letters.predict(follow(before, node), 0)
+            letters.learn(0, byte >> shift & 1)
+            node = 2 * node + (byte >> shift & 1)
+        before = (before << 8 | byte) & 0xFFFFFF
+    return letters
 
 
 def read_file(data: bytes) -> dict[str, Any]:
     """The network as plain values and arrays, named as in worker/core/integer.py.
 
-    Raises ValueError where the frame is not of this format or damaged; what lies in it is trusted.
+    Raises InvalidModel, and nothing else, for what is not a valid file.
     """
-    if data[:3] != b"TK\x01" or zlib.crc32(data[7:]) != int.from_bytes(data[3:7], "big"):
-        raise ValueError("not a Tonok file of version 1, or damaged")
+    require(7 <= len(data) <= 1 << 28 and data[:3] == b"TK\x01", "not a Tonok file of version 1")
+    require(zlib.crc32(data[7:]) == int.from_bytes(data[3:7], "big"), "damaged")
+    weights_left = min(MAX_WEIGHTS, (1 << 16) + 1024 * len(data))
     read = Reader(Bits(data[7:]))
     known = read.number("architecture id", len(ARCHITECTURES))
     network: dict[str, Any] = {"architecture": ARCHITECTURES[known - 1] if known else read.text("architecture")}
-    network["widths"] = tuple(read.number("width", 1 << 20) for _ in range(read.number("number of widths", 1024)))
-    channels, height = read.number("input channels", 1 << 20), read.number("input height", 1 << 20)
-    network["input_shape"] = (channels, height, read.guessed("input width", height, 1 << 20))
+    network["widths"] = tuple(read.number("width", MAX_SIDE) for _ in range(read.number("number of widths", 1024)))
+    channels, height = read.number("input channels", MAX_SIDE), read.number("input height", MAX_SIDE)
+    network["input_shape"] = (channels, height, read.guessed("input width", height, MAX_SIDE))
     network["class_names"] = tuple(read.text("class name") for _ in range(read.number("number of classes", 4096)))
     network["mean"], network["std"] = read.decimal("mean"), read.decimal("std")
     layers: list[dict[str, Any]] = []
@@ -296,14 +362,16 @@ def read_file(data: bytes) -> dict[str, Any]:
     for _ in range(read.number("number of layers", 1024)):
         layer: dict[str, Any] = {"name": read.text("layer name")}
         is_conv = read.flag("is convolution")
-        fold = read.guessed("fold", 1, 1 << 20)
-        columns = fold * rows if fold else read.number("columns", 1 << 20)
-        rows = read.number("rows", 1 << 20)
+        fold = read.guessed("fold", 1, MAX_SIDE)
+        columns = fold * rows if fold else read.number("columns", MAX_SIDE)
+        rows = read.number("rows", MAX_SIDE)
         kernel: tuple[int, ...] = ()
         if is_conv:
-            kernel_height = read.guessed("kernel height", 3, 1 << 20)
-            kernel = (kernel_height, read.guessed("kernel width", kernel_height, 1 << 20))
-        layer["shape"] = (rows, columns, *kernel)
+            kernel_height = read.guessed("kernel height", 3, MAX_SIDE)
+            kernel = (kernel_height, read.guessed("kernel width", kernel_height, MAX_SIDE))
+        shape = layer["shape"] = (rows, columns, *kernel)
+        require(min(shape) >= 1 and math.prod(shape) <= weights_left, "more weights than the file's size allows")
+        weights_left -= math.prod(shape)
         layer["num_scales"] = rows if read.flag("scale per channel") else 1
         width = read.guessed("bit width", width, 7)
         layer["bit_width"] = width + 1
@@ -314,9 +382,9 @@ def read_file(data: bytes) -> dict[str, Any]:
     for layer, scale in zip(layers, read.floats("input scale", len(layers)), strict=True):
         layer["input_scale"] = float(scale)
     for layer in layers:
-        layer["scale"] = read.floats("scale", layer.pop("num_scales")).astype(np.float32)
+        layer["scale"] = read.singles("scale", layer.pop("num_scales"))
     for layer in layers:
-        layer["bias"] = read.floats("bias", layer["shape"][0]).astype(np.float32)
+        layer["bias"] = read.singles("bias", layer["shape"][0])
     before = None
     for layer in layers:
         shape = layer.pop("shape")

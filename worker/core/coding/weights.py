@@ -8,6 +8,7 @@ may be masked out beforehand.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,22 +57,32 @@ def code_weights(
 ) -> NDArray[np.int8]:
     """weight: (out, columns), of which a reader uses only the shape. Returns what is in the file, same shape."""
     num_rows, num_columns = weight.shape
-    rows, columns = list(range(num_rows)), list(range(num_columns))
+    # Ranges, not lists: a layer in blocks may have far more columns than decisions.
+    rows: Sequence[int] = range(num_rows)
+    columns: Sequence[int] = range(num_columns)
     if scan.masked:
         rows = _code_mask(fields, "row", (weight != 0).any(axis=1).astype(int).tolist(), 1)
         columns = _code_mask(fields, "column", (weight != 0).any(axis=0).astype(int).tolist(), scan.positions)
     if scan.in_blocks:
-        live = weight[np.ix_(rows, columns)]
+        live = weight[np.ix_(rows, columns)] if scan.masked else weight
         ordered = live.T if scan.by_column else live
-        values = _code_blocks(fields.coder, ordered.reshape(-1).astype(np.int32), bit_width).reshape(ordered.shape)
-        read = np.zeros_like(weight)
-        read[np.ix_(rows, columns)] = values.T if scan.by_column else values
+        values = _code_blocks(fields.coder, ordered.reshape(-1), bit_width).reshape(ordered.shape)
     else:
-        read = np.array(_code_mixed(fields.coder, models, weight.tolist(), rows, columns, bit_width, scan), np.int64)
+        values = np.array(_code_mixed(fields.coder, models, weight.tolist(), rows, columns, bit_width, scan), np.int16)
+    # Before they become bytes: 255 as a byte is -1, which fits.
     lowest, highest = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
-    if read.size and not lowest <= int(read.min()) <= int(read.max()) <= highest:
+    if values.size and not lowest <= int(values.min()) <= int(values.max()) <= highest:
         raise InvalidModel(f"A weight lies outside the {bit_width} bits of its layer.")
-    return read.astype(np.int8)
+    read = values.astype(np.int8)
+    if not scan.in_blocks:
+        return read
+    if scan.by_column:
+        read = read.T
+    if not scan.masked:
+        return np.ascontiguousarray(read)
+    whole = np.zeros_like(weight)
+    whole[np.ix_(rows, columns)] = read
+    return whole
 
 
 def _code_mask(fields: Fields, kind: str, alive: list[int], period: int) -> list[int]:
@@ -88,8 +99,8 @@ def _code_mixed(
     coder: BitCoder,
     models: WeightModels,
     weight: list[list[int]],
-    rows: list[int],
-    columns: list[int],
+    rows: Sequence[int],
+    columns: Sequence[int],
     bit_width: int,
     scan: Scan,
 ) -> list[list[int]]:
@@ -155,8 +166,11 @@ def _code_magnitude(
     return read
 
 
-def _code_blocks(coder: BitCoder, values: NDArray[np.int32], bit_width: int) -> NDArray[np.int32]:
-    """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before."""
+def _code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> NDArray[np.int16]:
+    """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before.
+
+    What is read may need a bit more than the layer's width, in a file that is not valid.
+    """
     counts: dict[int, list[int]] = {}
 
     def decide(node: int, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -167,10 +181,10 @@ def _code_blocks(coder: BitCoder, values: NDArray[np.int32], bit_width: int) -> 
         counts[node] = [zeros + 2 * (len(bits) - num_ones), ones + 2 * num_ones]
         return read.astype(bool)
 
-    read = np.zeros_like(values)
+    read = np.zeros(len(values), np.int16)
     start, length = 0, 64
     while start < len(values):
-        block = values[start : start + length]
+        block = values[start : start + length].astype(np.int32)
         nonzero = np.flatnonzero(decide(0, block != 0))
         block = block[nonzero]
         negative = decide(1, block < 0)

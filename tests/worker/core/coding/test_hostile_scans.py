@@ -31,10 +31,17 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 """
 
 
-def forge(num_columns: int, scan: Scan) -> bytes:
-    """A valid frame around one row of zeros, walked as `scan` says whether that makes sense or not."""
-    weight = np.zeros((1, num_columns), np.int8)
-    network = build_network(build_layer("fc1", weight))
+BYTES_PER_WEIGHT = 8
+"""In blocks: what is read, as bytes and as numbers of two, and what is made of both."""
+
+
+def forge(num_columns: int, scan: Scan, side: int | None = None) -> bytes:
+    """A valid frame around one row of zeros, walked as `scan` says whether that makes sense or not.
+
+    side: makes the row a kernel of so many lines.
+    """
+    shape = (1, num_columns) if side is None else (1, 1, side, num_columns // side)
+    network = build_network(build_layer("fc1", np.zeros(shape, np.int8)))
     writer = RangeWriter()
     fields = Fields(writer)
     container._code_network(fields, network, (scan,), num_columns)
@@ -57,3 +64,12 @@ def test_a_tiny_file_that_opens_a_context_per_decision_takes_no_more_than_is_sai
     assert path.stat().st_size < 300
     measured = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
     assert int(measured.stdout) < BYTES_PER_DECISION * num_columns
+
+
+def test_a_layer_in_blocks_takes_a_few_bytes_a_weight(tmp_path: Path) -> None:
+    num_columns = 1 << 24
+    path = tmp_path / "hostile.tonok"
+    path.write_bytes(forge(num_columns, Scan(positions=num_columns, stride=1 << 12, in_blocks=True), side=1 << 12))
+    assert path.stat().st_size < 17_000
+    measured = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
+    assert int(measured.stdout) < BYTES_PER_WEIGHT * num_columns

@@ -1,0 +1,197 @@
+"""Compressed files that nobody's writer made: small valid ones, changed in every way that the format invites."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from storage.errors import InvalidModel
+from worker.core.coding.container import ARCHITECTURES, HEAD_BYTES, MAGIC, _code_network, encode_network
+from worker.core.coding.fields import Fields
+from worker.core.coding.ranges import RangeWriter
+from worker.core.coding.scan import choose_scans, compute_natural_scan
+from worker.core.coding.weights import Scan
+from worker.core.integer import IntegerLayer, IntegerNetwork
+
+ODD_VALUES = (0, 1, 127, 128, 254, 255)
+FREE_WEIGHTS = 1 << 9
+"""What a writer that lies may declare: the readers' own limit would make a run of minutes a run of days."""
+
+Mutate = Callable[[random.Random, bytes], bytes]
+
+
+def seal(body: bytes) -> bytes:
+    """A file of this body, with the checksum that belongs to it."""
+    return MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def build_layer(rng: random.Random, shape: tuple[int, ...], bit_width: int) -> IntegerLayer:
+    """A layer of few weights, with floats of every kind: few bits, all bits, tiny, huge, zero."""
+    highest = (1 << bit_width - 1) - 1
+    weights = [rng.choice((0, 0, 1, -1, highest, -highest - 1)) for _ in range(int(np.prod(shape)))]
+    clipped = np.clip(weights, -highest - 1, highest).astype(np.int8)
+    # In one layer of three: the bits of all these take most of a small file's decisions, and most of a reader's time.
+    floats = [0.0, 0.5, -0.125, 1 / 3, 2.0**-140, 3e38] if rng.random() < 0.3 else [0.0, 0.5, 1.0]
+    return IntegerLayer(
+        name=rng.choice(("", "", "a")),
+        weight=clipped.reshape(shape),
+        scale=np.array(rng.choices(floats, k=rng.choice((1, shape[0]))), np.float32),
+        bias=np.array(rng.choices(floats, k=shape[0]), np.float32),
+        bit_width=bit_width,
+        input_scale=rng.choice((1.0, 1.0, 0.0625, 1 / 3, 1e-300)),
+        input_zero_point=rng.choice((0, 1, -128)),
+        input_bit_width=rng.choice((bit_width, 8)),
+        input_signed=rng.random() < 0.5,
+    )
+
+
+def build_network(rng: random.Random, architecture: str, bit_width: int, num_layers: int) -> IntegerNetwork:
+    """A network of tiny layers, a convolution first as often as not."""
+    shapes: list[tuple[int, ...]] = [rng.choice([(1, 2), (2, 2), (1, 1, 2, 2), (2, 1, 1, 2)])]
+    while len(shapes) < num_layers:
+        shapes.append((rng.choice((1, 2)), shapes[-1][0] * rng.choice((1, 2))))
+    return IntegerNetwork(
+        architecture=architecture,
+        widths=tuple(shape[0] for shape in shapes[:-1]),
+        input_shape=(1, 2, rng.choice((2, 3))),
+        class_names=rng.choice((("a",), ("a", "b"), (), ())),
+        mean=rng.choice((0.0, 0.5)),
+        std=rng.choice((1.0, 0.25)),
+        layers=tuple(build_layer(rng, shape, bit_width) for shape in shapes),
+    )
+
+
+def build_networks(seed: int) -> list[IntegerNetwork]:
+    """One of each architecture, and of one that is spelt, at each bit width; two of three of one layer."""
+    rng = random.Random(seed)
+    return [
+        build_network(rng, architecture, bit_width, 1 + (place + bit_width) % 3 // 2)
+        for place, architecture in enumerate((*ARCHITECTURES, "x"))
+        for bit_width in range(1, 9)
+    ]
+
+
+def flip_bits(rng: random.Random, body: bytes) -> bytes:
+    """One bit most often, up to four."""
+    changed = bytearray(body or b"\0")
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def change_bytes(rng: random.Random, body: bytes) -> bytes:
+    """Bytes replaced, put in or taken out."""
+    changed = bytearray(body or b"\0")
+    place = rng.randrange(len(changed))
+    values = bytes(
+        rng.choice(ODD_VALUES) if rng.random() < 0.5 else rng.randrange(256) for _ in range(rng.randint(1, 4))
+    )
+    length = rng.choice((0, len(values), rng.randint(1, 4)))
+    changed[place : place + length] = values
+    return bytes(changed)
+
+
+def truncate(rng: random.Random, body: bytes) -> bytes:
+    """The beginning of a body, or one with zeros or noise behind it."""
+    if rng.random() < 0.7:
+        return body[: rng.randrange(len(body) + 1)]
+    return body + rng.randbytes(rng.randint(1, 8)) * rng.choice((1, 1, 40))
+
+
+def move_point(rng: random.Random, body: bytes) -> bytes:
+    """Arithmetic on the number that a range decoder reads: what lies behind a decision moves a little or far."""
+    place = rng.randrange(len(body) + 1)
+    size = rng.choice((1, 2, 4, 8))
+    window = int.from_bytes(body[place : place + size].ljust(size, b"\0"), "big")
+    step = rng.choice((1, 2, 1 << rng.randrange(8 * size), rng.randrange(1, 1 << 8 * size)))
+    moved = (window + rng.choice((-1, 1)) * step) % (1 << 8 * size)
+    return body[:place] + moved.to_bytes(size, "big") + body[place + size :]
+
+
+class LyingWriter(RangeWriter):
+    """Writes some decisions otherwise than told and lets the writer go on with that: a file of false fields.
+
+    The rest of the file is consistent with the lie, so that it reaches what noise hardly ever does.
+    """
+
+    def __init__(self, rng: random.Random, lies_at: Sequence[int], burst: int) -> None:
+        super().__init__()
+        self._rng, self._lies_at, self._burst = rng, set(lies_at), burst
+        self._place, self._until = 0, 0
+
+    def code(self, probability: int, bit: int) -> int:
+        if self._place in self._lies_at:
+            self._until = self._place + self._burst
+            bit ^= 1
+        elif self._place < self._until:
+            bit = self._rng.getrandbits(1)
+        self._place += 1
+        return super().code(probability, bit)
+
+
+def write_lies(rng: random.Random, network: IntegerNetwork, num_decisions: int) -> bytes:
+    """The body of a file whose writer lied once to three times, at a decision or for a stretch of them."""
+    lies = [rng.randrange(num_decisions) for _ in range(rng.choice((1, 1, 2, 3)))]
+    writer = LyingWriter(rng, lies, rng.choice((1, 1, 4, 30)))
+    # Where a lie does not fit what the writer has at hand: what is written so far is a file too.
+    with contextlib.suppress(InvalidModel, ValueError, OverflowError):
+        _code_network(Fields(writer), network, _choose_any_scans(rng, network), FREE_WEIGHTS)
+    return writer.finish()
+
+
+def _choose_any_scans(rng: random.Random, network: IntegerNetwork) -> tuple[Scan, ...]:
+    """What the writer would choose, or any of the ways to walk a layer."""
+    scans, previous = [], None
+    for layer in network.layers:
+        natural = compute_natural_scan(layer.weight, previous)
+        previous = layer.weight
+        flags = {name: rng.random() < 0.3 for name in ("by_column", "masked", "in_blocks")}
+        scans.append(replace(natural, **flags))
+    return tuple(scans)
+
+
+def count_decisions(network: IntegerNetwork) -> int:
+    """How many single decisions the network's file holds."""
+    writer = LyingWriter(random.Random(0), (), 0)
+    _code_network(Fields(writer), network, choose_scans(network), FREE_WEIGHTS)
+    return writer._place
+
+
+class Mutator:
+    """Makes files, each from its number alone: any one can be made again."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._networks = [(network, count_decisions(network)) for network in build_networks(seed)]
+        self._bodies = [encode_network(network)[HEAD_BYTES:] for network, _ in self._networks]
+        self._mutations: tuple[Mutate, ...] = (flip_bits, change_bytes, truncate, move_point)
+
+    def make(self, number: int) -> tuple[str, bytes]:
+        """What was done, and the file."""
+        rng = random.Random(self._seed << 40 | number)
+        kind = rng.randrange(7)
+        if kind < 4:
+            mutate = self._mutations[kind]
+            return mutate.__name__, seal(mutate(rng, rng.choice(self._bodies)))
+        if kind == 4:
+            one, other = rng.choices(self._bodies, k=2)
+            return "splice", seal(one[: rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1) :])
+        if kind == 5:
+            return "change_head", self._change_head(rng)
+        network, num_decisions = rng.choice(self._networks)
+        return "write_lies", seal(write_lies(rng, network, num_decisions))
+
+    def _change_head(self, rng: random.Random) -> bytes:
+        """Of the seven bytes and the first fields behind them, the checksum right more often than not."""
+        body = bytearray(rng.choice(self._bodies))
+        for _ in range(rng.randint(1, 3)):
+            body[rng.randrange(min(8, len(body)))] = rng.choice((*ODD_VALUES, rng.randrange(256)))
+        data = bytearray(seal(bytes(body)))
+        if rng.random() < 0.1:
+            data[rng.randrange(HEAD_BYTES)] = rng.randrange(256)
+        return bytes(data)
