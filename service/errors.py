@@ -180,7 +180,8 @@ def _translate_validation_error(request: Request, error: RequestValidationError)
         where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
         detail = where + items[0]["detail"]
     else:
-        detail = f"{len(found)} fields are wrong; `errors` names them."
+        named = "them" if len(found) <= MOST_ERRORS else f"the first {MOST_ERRORS}"
+        detail = f"{len(found)} fields are wrong; `errors` names {named}."
     return build_problem(request, 422, "validation_error", detail, items)
 
 

@@ -69,7 +69,9 @@ def _check_head(lines: list[bytearray]) -> None:
     end = _REQUEST_LINE_END.search(request_line)
     if end is None:
         raise h11.LocalProtocolError("the target must be a path, and the version 1.0 or 1.1")
-    pairs = [(bytes(name).lower(), bytes(value).strip(b" \t")) for name, _, value in (f.partition(b":") for f in fields)]
+    pairs = [
+        (bytes(name).lower(), bytes(value).strip(b" \t")) for name, _, value in (f.partition(b":") for f in fields)
+    ]
     counted = Counter(name for name, _ in pairs)
     if counted[b"content-length"] + counted[b"transfer-encoding"] > 1:
         raise h11.LocalProtocolError("more than one word about the length of the body")
