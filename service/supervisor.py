@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from service.listen import format_url, load_settings, open_socket
+from service.listen import format_url, open_socket
+from storage.settings import load_settings
 
 _POLL_S = 0.1
 _FIRST_DELAY_S = 0.5

@@ -211,8 +211,8 @@ def delete_job(database: Database, files: FileStore, job_id: str, owner: str | N
         if job.status not in TERMINAL:
             raise Conflict(f"the job is {job.status}: cancel it, or wait for its end, before deleting it")
         children = list_children(session, job_id)
-        if any(child.status not in TERMINAL for child in children):
-            raise Conflict("a step of the job has not come to its end yet: try again in a moment")
+        if (child := next((child for child in children if child.status not in TERMINAL), None)) is not None:
+            raise Conflict(f"step {child.id} of the job has not come to its end yet: try again in a moment")
         doomed = [job_id, *(child.id for child in children)]
         _check_unused(session, job, doomed)
         hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id).in_(doomed))).all())
@@ -230,16 +230,17 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
     models = select(Model.id).where(col(Model.job_id).in_(doomed))
     others = col(Job.id).not_in(doomed)
     descends = and_(col(Model.job_id).not_in(doomed), col(Model.parent_model_id).in_(models))
-    if session.exec(select(exists().where(descends))).one():
-        raise Conflict("a model of another job descends from a model of this one: delete that job first")
-    if session.exec(select(exists().where(others, col(Job.output_model_id).in_(models)))).one():
-        raise Conflict("a model of this job is the result of another one: delete that job first")
-    waits = and_(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
-    if session.exec(select(exists().where(waits))).one():
-        raise Conflict("a job that has not finished builds on a model of this one")
+    if (child := session.exec(select(Model).where(descends).order_by(col(Model.id))).first()) is not None:
+        raise Conflict(f"model {child.id} descends from a model of this job: delete job {child.job_id} first")
+    shares = select(Job.id).where(others, col(Job.output_model_id).in_(models)).order_by(col(Job.id))
+    if (child_id := session.exec(shares).first()) is not None:
+        raise Conflict(f"a model of this job is the result of another one: delete job {child_id} first")
+    waits = select(Job.id).where(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
+    if (child_id := session.exec(waits.order_by(col(Job.id))).first()) is not None:
+        raise Conflict(f"job {child_id} builds on a model of this one, and has not finished")
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
-        raise Conflict("the job is a step of one that has not finished")
+        raise Conflict(f"the job is a step of job {job.parent_job_id}, which has not finished")
     succeeded = and_(col(Job.id) == job.parent_job_id, col(Job.status) == JobStatus.SUCCEEDED)
     if session.exec(select(exists().where(succeeded))).one():
         raise Conflict(

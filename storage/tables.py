@@ -227,7 +227,7 @@ class Tally(SQLModel, table=True):
     """A number kept up to date by triggers (storage/migrations), so that nobody counts rows to know it.
 
     name: `jobs` (by owner, kind and status), `attempts` (by kind), `requeues` (by kind and, as status, the reason),
-    `stored_bytes`.
+    `stored_bytes` (of every row that names a file: equal files count as often as they are named).
     """
 
     name: str = Field(primary_key=True)

@@ -12,7 +12,7 @@ import signal
 
 from storage.database import Database
 from storage.logs import configure_logging
-from storage.settings import Settings
+from storage.settings import load_settings
 from worker.engine.dispatcher import Dispatcher
 from worker.engine.local import LocalEngine
 from worker.engine.port import Lane
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
     parser.add_argument("--light", action="store_true", help="run light jobs alone, such as predictions")
     arguments = parser.parse_args()
-    settings = Settings()
+    settings = load_settings()
     configure_logging(settings)
     database = Database(settings)
     database.create()

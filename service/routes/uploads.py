@@ -32,7 +32,7 @@ from service.documents import problems
 from service.errors import RequestRefused
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
 from service.schemas.jobs import JobAnswer
-from service.schemas.predictions import PixelPicture, Prediction
+from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
 from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
 from storage.artifacts import remove_unreferenced
 from storage.database import Database
@@ -55,7 +55,7 @@ _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
 _MODELS = {"application/octet-stream": "model.bin"}
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 
-_parse_pixels = parse_body(PixelPicture)
+_parse_pixels = parse_body(PixelPicture, most_values=MOST_PIXELS + 2 * LONGEST_SIDE)
 
 
 async def _receive_picture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:

@@ -108,9 +108,12 @@ class EventAnswer(Answer):
 class StreamedEvent(Answer):
     """One server-sent event."""
 
-    id: str = Field("", description="The event's `seq`, for `Last-Event-ID`; `done` has none.")
-    event: str = Field(description="The event's type, or `done`: the last one, which carries the job.")
-    data: str = Field(description="The event as JSON, as `events` answers it.")
+    id: str = Field("", description="The event's `seq`, for `Last-Event-ID`; `done` and `unavailable` have none.")
+    event: str = Field(
+        description="The event's type; the last one's is `done`, which carries the job, or `unavailable`, where events "
+        "cannot be read on."
+    )
+    data: str = Field(description="The event as JSON, as `events` answers it; of `unavailable` a problem.")
 
 
 class EventList(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue
 
 from service.schemas.base import Answer
 
@@ -21,14 +21,21 @@ _ZERO: list[JsonValue] = [
 ]
 
 
+LONGEST_SIDE = 1024
+MOST_PIXELS = LONGEST_SIDE**2
+
+# The first wrong pixel is told of, and not each of a million.
+_Row = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=LONGEST_SIDE), FailFast()]
+
+
 class PixelPicture(BaseModel):
     """A gray picture as numbers."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"pixels": _ZERO}]})
 
-    pixels: list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=1024)]] = Field(
+    pixels: Annotated[list[_Row], FailFast()] = Field(
         min_length=1,
-        max_length=1024,
+        max_length=LONGEST_SIDE,
         description="Row by row, 0 is black and 255 white. Rows shorter than the longest are filled up with black.",
     )
 

@@ -29,7 +29,7 @@ from storage.attempts import Lease
 from storage.database import Database
 from storage.errors import DiskFull, JobError, LeaseLost, is_disk_full
 from storage.logs import bind_log_fields, configure_logging
-from storage.settings import Settings
+from storage.settings import load_settings
 from worker.context import Context
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--jobs-module", required=True)
     arguments = parser.parse_args()
     _die_with(arguments.parent)
-    settings = Settings()
+    settings = load_settings()
     jobs: Any = importlib.import_module(arguments.jobs_module)
     for module in jobs.PRELOAD:
         importlib.import_module(module)

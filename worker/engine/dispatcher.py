@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from storage import attempts, statistics, workers
 from storage.attempts import KindChoice, Lease
+from storage.backoff import Backoff
 from storage.database import Database
 from storage.errors import DiskFull, LeaseLost, is_disk_full
 from storage.files import FileStore
@@ -75,6 +76,9 @@ class Dispatcher:
         # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
         self._running: dict[Lease, _Running] = {}
         self._silence = SilenceWatch(settings.lease_ttl_s)
+        # Never so long that a lease runs out before it is given up.
+        longest_s = max(_TROUBLE_S, settings.lease_ttl_s / 10)
+        self._backoff = Backoff(log, "use the database", first_s=_TROUBLE_S, longest_s=longest_s)
         self._is_stopping = False
         self._beat_at = 0.0
         self._sweep_at = 0.0
@@ -103,14 +107,16 @@ class Dispatcher:
             if time.monotonic() >= self._beat_at:
                 self._beat()
             self._watch()
-            if self._is_stopping:
-                return False
-            return any(self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes)
-        except (OperationalError, DiskFull):
-            log.warning("the database does not answer, or has no room; will try again", exc_info=True)
+            is_started = not self._is_stopping and any(
+                self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes
+            )
+        except (OperationalError, DiskFull) as error:
+            wait_s = self._backoff.fail(error)
             self._give_up_unrenewed()
-            time.sleep(_TROUBLE_S)
+            time.sleep(wait_s)
             return False
+        self._backoff.succeed()
+        return is_started
 
     def _is_drained(self) -> bool:
         if self._running:
