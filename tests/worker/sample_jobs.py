@@ -176,6 +176,43 @@ def _exhaust_memory(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
         kept.append(bytearray(1 << 26))
 
 
+def _grow() -> None:
+    """Fills memory step by step, up to four gigabytes."""
+    kept = []
+    for _ in range(512):
+        kept.append(b"\1" * (1 << 23))
+        time.sleep(0.05)
+
+
+def _hoard(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    _grow()
+    return JobOutcome({})
+
+
+def _hoard_in_grandchild(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    if os.fork() == 0:
+        _grow()
+        os._exit(0)
+    os.wait()
+    return JobOutcome({})
+
+
+def _jump(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """Wants sixteen gigabytes in one go."""
+    return JobOutcome({"held": len(bytearray(1 << 34))})
+
+
+def _chatter(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """Writes to its log until somebody has shortened that."""
+    print("the first line", flush=True)
+    size = 0
+    while (grown := os.fstat(1).st_size) >= size:
+        size = grown
+        os.write(1, b"all that there is to say, and once more\n" * 100)
+    print("the last line", flush=True)
+    return JobOutcome({})
+
+
 def _imports(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
     return JobOutcome({"torch": "torch" in sys.modules, "group": os.getpgid(0) == os.getpid()})
 
@@ -195,6 +232,10 @@ _ACTIONS = {
     "fill_disk": _fill_disk,
     "write_large": _write_large,
     "exhaust_memory": _exhaust_memory,
+    "hoard": _hoard,
+    "hoard_in_grandchild": _hoard_in_grandchild,
+    "jump": _jump,
+    "chatter": _chatter,
     "imports": _imports,
     "parent": _parent,
     "parent_of_failing": _parent_of_failing,

@@ -31,6 +31,7 @@ from storage.errors import DiskFull, JobError, LeaseLost, is_disk_full
 from storage.logs import bind_log_fields, configure_logging
 from storage.settings import Settings
 from worker.context import Context
+from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
 
@@ -100,6 +101,8 @@ class Watch(threading.Thread):
                 last_sign = time.monotonic()
             elif message["type"] == "cancel":
                 self.cancelled.set()
+            elif message["type"] == "trim":
+                return_free_memory()
 
 
 def _end_group(reason: str) -> NoReturn:
@@ -133,7 +136,8 @@ def _describe_error(error: Exception) -> dict[str, Any]:
     if is_disk_full(error):
         return DISK_FULL
     if _is_out_of_memory(error):
-        return _error("out_of_memory", "Out of memory", "the job needed more memory than there is", retryable=True)
+        detail = "the job needed more memory than there is, or than one job may hold (TONOK_MAX_JOB_BYTES)"
+        return _error("out_of_memory", "Out of memory", detail, retryable=True)
     detail = f"the job ended with an unexpected {type(error).__name__}; its log tells more"
     return _error("internal_error", "The job failed", detail, retryable=False)
 
@@ -144,6 +148,7 @@ def _is_out_of_memory(error: Exception) -> bool:
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
+        or "bad_alloc" in str(error)
     )
 
 
@@ -194,6 +199,7 @@ def main() -> None:
     parser.add_argument("--jobs-module", required=True)
     arguments = parser.parse_args()
     _die_with(arguments.parent)
+    offer_to_kernel()
     settings = Settings()
     jobs: Any = importlib.import_module(arguments.jobs_module)
     for module in jobs.PRELOAD:
@@ -208,13 +214,16 @@ def main() -> None:
     configure_logging(settings)
     watch = Watch(channel, silence_s=0.8 * settings.lease_ttl_s)
     watch.start()
+    if settings.resolved_max_job_bytes is not None:
+        limit_growth(settings.resolved_max_job_bytes)
     attempt = json.loads((staging / ATTEMPT_NAME).read_bytes())
     lease = Lease(**attempt["lease"])
     with bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt["request_id"]):
         log.info("the attempt starts")
         context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
         _leave(staging, _run(jobs, attempt["resolved_spec"], context))
-        log.info("the attempt ends")
+        peak_bytes = read_peak_bytes()
+        log.info("the attempt ends; it held %s MiB at most", "?" if peak_bytes is None else peak_bytes >> 20)
     logging.shutdown()
     with suppress(OSError):  # a log that cannot grow must not turn a finished job into a lost one
         sys.stdout.flush()
