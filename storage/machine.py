@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import suppress
 from pathlib import Path
 
 KIB = 1024
 
 
+@functools.cache
 def read_memory_bytes(root: Path = Path("/")) -> int | None:
     """The least of the machine's memory and the limits of this process's control groups, their parents included.
 
-    root: the folder that holds `proc` and `sys`. None where the system tells nothing of it.
+    Asked once: every submission wants to know. root: the folder that holds `proc` and `sys`.
+    None where the system tells nothing of it.
     """
     found = [_read_machine(root), *_read_limits(root)]
     return min((limit for limit in found if limit), default=None)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from storage.errors import Diverged
+from storage.errors import Diverged, TooMuchMemory
 from worker.catalog import ArtifactKind
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
 
@@ -30,6 +30,12 @@ class SampleSpec(JobSpec):
 
 def parse_spec(resolved_spec: dict[str, Any]) -> SampleSpec:
     return SampleSpec.model_validate(resolved_spec)
+
+
+def check_memory(spec: JobSpec, _describe_model: object, max_bytes: int | None) -> None:
+    assert isinstance(spec, SampleSpec)
+    if spec.action == "too_large" and max_bytes is not None:
+        raise TooMuchMemory("too large for any machine")
 
 
 def run_spec(spec: JobSpec, context: JobContext) -> JobOutcome:
@@ -113,6 +119,12 @@ def _ignore_everything(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         time.sleep(0.05)
+
+
+def _freeze(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """As something stops it that has nothing to do with us."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    raise AssertionError
 
 
 def _with_grandchild(spec: SampleSpec, context: JobContext) -> JobOutcome:
@@ -228,10 +240,12 @@ _ACTIONS = {
     "wait": _wait,
     "wait_for_go": _wait_for_go,
     "ignore_everything": _ignore_everything,
+    "freeze": _freeze,
     "with_grandchild": _with_grandchild,
     "fill_disk": _fill_disk,
     "write_large": _write_large,
     "exhaust_memory": _exhaust_memory,
+    "too_large": _succeed,
     "hoard": _hoard,
     "hoard_in_grandchild": _hoard_in_grandchild,
     "jump": _jump,

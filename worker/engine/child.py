@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -51,6 +51,11 @@ class JobsModule(Protocol):
 
     def parse_spec(self, resolved_spec: dict[str, Any]) -> JobSpec:
         """Stored JSON to a spec."""
+
+    def check_memory(
+        self, spec: JobSpec, describe_model: Callable[[str], Mapping[str, Any]], max_bytes: int | None
+    ) -> object:
+        """Raises TooMuchMemory for a job that would need more than one may hold."""
 
     def run_spec(self, spec: JobSpec, context: JobContext) -> JobOutcome:
         """Runs the spec."""
@@ -156,9 +161,12 @@ def _error(code: str, title: str, detail: str, *, retryable: bool) -> dict[str, 
     return {"code": code, "title": title, "detail": detail, "retryable": retryable}
 
 
-def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
+def _run(jobs: JobsModule, resolved_spec: dict[str, Any], context: Context, max_bytes: int | None) -> Outcome:
     try:
-        return context.build_outcome(jobs.run_spec(jobs.parse_spec(spec), context))
+        spec = jobs.parse_spec(resolved_spec)
+        # Asked when it was submitted, too; but the setting may be another by now, and a step was submitted by nobody.
+        jobs.check_memory(spec, context.model_summary, max_bytes)
+        return context.build_outcome(jobs.run_spec(spec, context))
     except JobCancelled:
         log.info("cancelled")
         _write_pending(context)
@@ -221,7 +229,7 @@ def main() -> None:
     with bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt["request_id"]):
         log.info("the attempt starts")
         context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
-        _leave(staging, _run(jobs, attempt["resolved_spec"], context))
+        _leave(staging, _run(jobs, attempt["resolved_spec"], context, settings.resolved_max_job_bytes))
         peak_bytes = read_peak_bytes()
         log.info("the attempt ends; it held %s MiB at most", "?" if peak_bytes is None else peak_bytes >> 20)
     logging.shutdown()

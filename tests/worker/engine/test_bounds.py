@@ -46,6 +46,15 @@ def test_a_job_that_takes_more_memory_than_one_may_fails_at_once_and_the_next_on
     assert bench.get(later).status == "succeeded"
 
 
+def test_a_queued_job_that_no_longer_fits_fails_before_it_runs(bench: Bench) -> None:
+    job_id = bench.submit("too_large", max_attempts=3)
+    bench.drain()
+    job = bench.get(job_id)
+    assert (job.status, job.attempt, bench.get_runs(job_id)) == ("failed", 1, [])
+    assert job.error is not None
+    assert (job.error["code"], job.error["retryable"]) == ("out_of_memory", False)
+
+
 @linux
 def test_the_kernel_would_take_a_job_or_the_process_that_stands_by_before_their_worker(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
