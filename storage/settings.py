@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     )
     hang_timeout_s: float = Field(
         120.0,
-        ge=1,
+        ge=10,
         description="Seconds without a sign of life after which `make serve` ends the API or the worker, and starts it "
         "again.",
     )

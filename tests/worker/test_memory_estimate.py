@@ -148,6 +148,14 @@ def test_a_wider_layer_never_takes_less(kind: str, architecture: Architecture, p
     assert all(after[part] >= before[part] for part in Part)
 
 
+def test_a_batch_has_no_more_pictures_than_there_are() -> None:
+    def count(**spec: Any) -> int:
+        return estimate("train", architecture=Architecture.RESNET_SMALL, batch_size=8192, **spec)[Part.BATCHES]
+
+    assert count(dataset="digits") < count(dataset="fashion_mnist") / 4
+    assert count(max_train_examples=600) < count() / 10
+
+
 def test_adamw_keeps_more_of_each_weight_than_sgd() -> None:
     of_sgd, of_adamw = (estimate("train", optimizer=optimizer)[Part.WEIGHTS] for optimizer in Optimizer)
     assert of_adamw > of_sgd

@@ -34,8 +34,8 @@ _GLIBC_TUNABLES = {
     "glibc.malloc.top_pad": 64 << 20,
     "glibc.malloc.hugetlb": 1,
 }
-_LOOK_S = 0.5
-_MOST_LOOKS = 5
+_LOOK_S = 1.0
+_MOST_LOOKS = 3
 """So often in a row a job may be seen to hold too much: after the first look its allocator gives back what it only
 keeps, and what two processes share between a fork and what follows it counts twice for no longer."""
 _MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))

@@ -18,7 +18,7 @@ def bound_log(path: Path, max_bytes: int) -> bool:
     The process may go on writing meanwhile: it has opened the file for appending, and continues at the new end. What it
     writes in the very moment is left out with the rest.
     """
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # there is none; or no room, not even for what is left
         if path.stat().st_size <= max_bytes:
             return False
         with path.open("r+b") as stream:

@@ -1,7 +1,7 @@
 """What an attempt's processes hold of the machine's memory, and what keeps that within bounds. On Linux; elsewhere the
 system tells nothing of it, and nothing is bounded.
 
-Two bounds, because neither is enough. The worker measures resident memory twice a second: that is what the setting is
+Two bounds, because neither is enough. The worker measures resident memory every second: that is what the setting is
 about, but a tensor of any size is filled between two looks. RLIMIT_DATA stops such a jump at once, in the run's own
 code; what it counts is addresses that may be written, and there are always more of those than of memory held.
 RLIMIT_AS would count what torch and CUDA merely reserve, tens of gigabytes.
@@ -64,13 +64,15 @@ def measure_groups(groups: Collection[int]) -> dict[int, int]:
     if not groups or sys.platform != "linux":
         return held
     page_bytes = os.sysconf("SC_PAGE_SIZE")
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
+    for name in os.listdir("/proc"):  # noqa: PTH208 - every second, for each process of the machine
+        if name.isdigit():
             with suppress(OSError, ValueError, IndexError):  # gone in between
-                # Behind the name, which may hold anything: state, parent, group, ...; the 22nd is pages held.
-                fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-                if int(fields[2]) in held:
-                    held[int(fields[2])] += int(fields[21]) * page_bytes
+                with open(f"/proc/{name}/stat", "rb") as stream:  # noqa: PTH123
+                    # Behind the name, which may hold anything: state, parent, group, ...; the 22nd is pages held.
+                    fields = stream.read().rpartition(b")")[2].split()
+                group = int(fields[2])
+                if group in held:
+                    held[group] += int(fields[21]) * page_bytes
     return held
 
 

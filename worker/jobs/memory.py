@@ -18,6 +18,7 @@ from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
     EVALUATION_BATCH,
     FLOAT_BYTES,
+    PICTURES,
     LayerShape,
     MemoryEstimate,
     Part,
@@ -45,7 +46,7 @@ def estimate_memory(spec: JobSpec, describe_model: DescribeModel) -> MemoryEstim
     match spec:
         case TrainSpec():
             layers = list_layer_shapes(spec.architecture, spec.widths)
-            return _estimate_train(layers, spec.dataset, spec.batch_size, spec.optimizer)
+            return _estimate_train(layers, spec.dataset, _count_at_a_time(spec), spec.optimizer)
         case StudySpec():
             layers = list_layer_shapes(spec.architecture, spec.widths)
             steps = [
@@ -93,8 +94,13 @@ def find_field(spec: JobSpec, estimate: MemoryEstimate) -> str:
         return shape
     # With few pictures at a time the evaluation takes more, and no smaller batch would help.
     layers = list_layer_shapes(spec.architecture, spec.widths)
-    is_batch = estimate_training(layers, spec.batch_size) > estimate_passes(layers, EVALUATION_BATCH)
+    is_batch = estimate_training(layers, _count_at_a_time(spec)) > estimate_passes(layers, EVALUATION_BATCH)
     return "batch_size" if is_batch and spec.batch_size > 1 else shape
+
+
+def _count_at_a_time(spec: TrainSpec) -> int:
+    """Pictures of a batch: no more than there are."""
+    return min(spec.batch_size, PICTURES[spec.dataset], spec.max_train_examples or spec.batch_size)
 
 
 def _read_layers(summary: Mapping[str, Any]) -> tuple[list[LayerShape], DatasetName | None] | None:
