@@ -210,8 +210,8 @@ def _hoard_in_grandchild(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
 
 
 def _jump(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
-    """Wants sixteen gigabytes in one go."""
-    return JobOutcome({"held": len(bytearray(1 << 34))})
+    """Wants two gigabytes in one go."""
+    return JobOutcome({"held": len(bytearray(1 << 31))})
 
 
 def _chatter(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
