@@ -25,6 +25,7 @@ from storage.errors import (
     LeaseLost,
     NotFound,
     QueueFull,
+    TooMuchMemory,
 )
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ STATUS: Mapping[type[DomainError], int] = {
     LeaseLost: 409,
     IdempotencyMismatch: 422,
     InvalidPageToken: 422,
+    TooMuchMemory: 422,
     QueueFull: 429,
     CorruptFile: 500,
     # Execution errors live in a job's `error`; one that escapes into a request is a fault of ours.

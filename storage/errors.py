@@ -116,6 +116,13 @@ class StepFailed(JobError):
         self.retryable = retryable
 
 
+class TooMuchMemory(JobError):
+    """A job that would need more memory than one may hold, told before it is started."""
+
+    code = "out_of_memory"
+    title = "Out of memory"
+
+
 class InvalidPicture(JobError):
     """An uploaded picture that cannot be read, or is larger than any that is read."""
 

@@ -13,6 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.machine import read_memory_bytes
+
+_LEAST_JOB_BYTES = 1_610_612_736
+"""With less by default, a job could not so much as load its libraries and one of the networks that are offered."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
@@ -79,6 +84,24 @@ class Settings(BaseSettings):
     max_data_bytes: int | None = Field(
         None, ge=0, description="Size that the data directory may reach; by default what the disk has."
     )
+    max_job_bytes: int | None = Field(
+        None,
+        ge=67_108_864,
+        description="Memory that one job may hold: what would need more is answered 422, and what comes to hold more "
+        "is ended. By default four fifths of the machine's, or of the container's, divided by the slots.",
+    )
+    max_log_bytes: int = Field(
+        8_388_608,
+        ge=65_536,
+        description="Size that the log of an attempt may reach; beyond it, its middle is left out.",
+    )
+    hang_timeout_s: float = Field(
+        120.0,
+        ge=10,
+        allow_inf_nan=False,
+        description="Seconds without a sign of life after which `make serve` ends the API or the worker, and starts it "
+        "again.",
+    )
     lease_ttl_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds after which a silent worker's job is taken over."
     )
@@ -143,6 +166,14 @@ class Settings(BaseSettings):
     def resolved_dataset_dir(self) -> Path:
         """The folder of the data sets."""
         return self.dataset_dir if self.dataset_dir is not None else self.data_dir / "datasets"
+
+    @property
+    def resolved_max_job_bytes(self) -> int | None:
+        """Memory that one job may hold; None where neither the setting nor the system says."""
+        if self.max_job_bytes is not None:
+            return self.max_job_bytes
+        available = read_memory_bytes()
+        return None if available is None else max(_LEAST_JOB_BYTES, available * 4 // 5 // self.slots)
 
     @property
     def resolved_threads_per_slot(self) -> int:

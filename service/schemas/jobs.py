@@ -93,6 +93,10 @@ class ResolvedSpec(Answer):
     valid: Literal[True] = True
     kind: str
     resolved_spec: dict[str, Any]
+    estimated_memory_bytes: int | None = Field(
+        description="What the job will hold at its peak, more or less; null where only its run can tell. A job that "
+        "would need more than `TONOK_MAX_JOB_BYTES` is refused."
+    )
 
 
 class EventAnswer(Answer):

@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
@@ -65,6 +65,7 @@ class Dispatcher:
         *,
         light_kinds: Collection[str] = (),
         lanes: Collection[Lane] = tuple(Lane),
+        on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self.worker_id = new_id("wrk")
         self._settings = settings
@@ -73,6 +74,7 @@ class Dispatcher:
         self._engine = engine
         self._light_kinds = light_kinds
         self._lanes = lanes
+        self._on_round = on_round
         # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
         self._running: dict[Lease, _Running] = {}
         self._silence = SilenceWatch(settings.lease_ttl_s)
@@ -93,6 +95,7 @@ class Dispatcher:
         log.info("worker %s starts with %d slot(s)", self.worker_id, self._settings.slots)
         try:
             while not (self._is_stopping and not self._running) and not (drain and self._is_drained()):
+                self._on_round()
                 if not self.tick():
                     time.sleep(_POLL_S)
         finally:

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, UploadSpec
 from worker.jobs.compress import CompressSpec
 from worker.jobs.import_model import ImportSpec
+from worker.jobs.memory import check_memory as check_memory
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec

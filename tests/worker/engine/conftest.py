@@ -52,6 +52,9 @@ class Bench:
             "TONOK_THREADS_PER_SLOT": "1",
             "TONOK_MIN_FREE_BYTES": str(self.settings.min_free_bytes),
         }
+        if self.settings.max_job_bytes is not None:
+            environment["TONOK_MAX_JOB_BYTES"] = str(self.settings.max_job_bytes)
+        environment["TONOK_MAX_LOG_BYTES"] = str(self.settings.max_log_bytes)
         worker = subprocess.Popen(command + ["--drain"] * drain + ["--light"] * light, env=environment)
         self._workers.append(worker)
         return worker
