@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -33,6 +33,7 @@ from storage.settings import Settings
 from worker.context import Context
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
+from worker.jobs.stored import StoredSpec
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,8 +49,8 @@ class JobsModule(Protocol):
     LIGHT_KINDS: Collection[str]
     """Kinds that run beside the slots."""
 
-    def parse_spec(self, resolved_spec: dict[str, Any]) -> JobSpec:
-        """Stored JSON to a spec."""
+    def parse_stored_spec(self, resolved_spec: Mapping[str, Any]) -> StoredSpec:
+        """Stored JSON to a spec, whichever version stored it. Raises InvalidSpec."""
 
     def run_spec(self, spec: JobSpec, context: JobContext) -> JobOutcome:
         """Runs the spec."""
@@ -153,7 +154,10 @@ def _error(code: str, title: str, detail: str, *, retryable: bool) -> dict[str, 
 
 def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
     try:
-        return context.build_outcome(jobs.run_spec(jobs.parse_spec(spec), context))
+        stored = jobs.parse_stored_spec(spec)
+        for change in stored.changes:
+            context.warn(change.describe(), change.build_data())
+        return context.build_outcome(jobs.run_spec(stored.spec, context))
     except JobCancelled:
         log.info("cancelled")
         _write_pending(context)

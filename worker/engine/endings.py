@@ -32,6 +32,9 @@ class Verdict(StrEnum):
     RELEASED = "released"
     WAITING = "waiting"
     CRASHED = "crashed"
+    """Held against the job."""
+    LOST = "lost"
+    """Not held against it."""
     DISCARDED = "discarded"
 
 
@@ -61,6 +64,9 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
         return Judgement(Verdict.CANCELLED)
     if ending.disk_full:
         return Judgement(Verdict.FAILED, DISK_FULL)
+    if ending.exit_code is None and ending.signal is None:
+        # The machine's fault, not the job's: as where the worker itself is lost.
+        return Judgement(Verdict.LOST, _describe_crash(ending))
     return Judgement(Verdict.CRASHED, _describe_crash(ending))
 
 
