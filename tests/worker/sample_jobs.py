@@ -19,7 +19,7 @@ from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progr
 from worker.jobs.stored import StoredSpec, adapt_spec
 
 PRELOAD = ()
-LIGHT_KINDS = ("light_sample",)
+LIGHT_KINDS = ("light_sample", "lighter_sample")
 
 
 class SampleSpec(JobSpec):
