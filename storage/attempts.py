@@ -69,10 +69,7 @@ def _is_claimable(session: Session, choice: KindChoice) -> ColumnElement[bool]:
 
 
 def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = ANY_KIND) -> Job | None:
-    """Takes the oldest queued job of the chosen kinds for `ttl` seconds, or None.
-
-    The start is counted here and not at its end: its number is the fence.
-    """
+    """Takes the oldest queued job of the chosen kinds for `ttl` seconds, or None. The start's number is the fence."""
     oldest = (
         select(Job.id)
         .where(_is_claimable(session, choice))

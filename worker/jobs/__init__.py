@@ -42,7 +42,7 @@ def parse_spec(resolved_spec: dict[str, Any]) -> AnySpec:
 def parse_stored_spec(resolved_spec: Mapping[str, Any]) -> StoredSpec:
     """The stored JSON of a job back to its spec, whichever version stored it. Raises InvalidSpec."""
     kind = resolved_spec.get("kind")
-    if kind not in SPECS:
+    if not isinstance(kind, str) or kind not in SPECS:
         raise InvalidSpec(f"kind: this version knows no job of the kind {kind}", field="kind")
     return adapt_spec(SPECS[kind], resolved_spec)
 
