@@ -90,6 +90,13 @@ class JobError(DomainError):
     retryable = False
 
 
+class InvalidSpec(JobError):
+    """A spec that was stored once and that this version cannot run, not even with changes."""
+
+    code = "invalid_spec"
+    title = "The job's spec cannot be run any more"
+
+
 class DatasetUnavailable(JobError):
     """No source of the data set works."""
 

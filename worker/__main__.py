@@ -1,7 +1,7 @@
 """The worker: `python -m worker [--drain]`.
 
-SIGTERM and SIGINT stop it in good order: running jobs are stopped and queued again, and the attempt that this cost
-them is given back.
+SIGTERM and SIGINT stop it in good order: running jobs are stopped and queued again, and it costs them none of their
+attempts.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Context:
         self.wait: Wait | None = None
         """What the run waits for, once it has raised StepsPending."""
         self._warned: set[str] = set()
-        self._warnings: list[str] = []
+        self._warnings: list[tuple[str, Mapping[str, Any]]] = []
         self._phase: str | None = None
         self._progress: dict[str, Any] = {}
         self._moments: list[_Moment] = []
@@ -157,7 +157,7 @@ class Context:
             raise JobCancelled
         with self._database.read(self._owner) as session:
             parent = get_job(session, self.job_id)
-            staged = {name: stage_step(session, name, step) for name, step in steps.items()}
+            staged = {name: stage_step(session, parent, name, step) for name, step in steps.items()}
             found = {name: look_up_step(session, self._files, parent, step) for name, step in staged.items()}
             done = {
                 name: read_step(session, self._files, parent, job) for name, job in found.items() if job is not None
@@ -196,11 +196,12 @@ class Context:
             self._files.room.check()
             self._write_if_possible(self._write)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        """data: what the warning's event tells programs."""
         if message in self._warned:
             return
         self._warned.add(message)
-        self._warnings.append(message)
+        self._warnings.append((message, data or {}))
         if not self._write_if_possible(self._write_warnings):
             self._unwritten = True
 
@@ -251,8 +252,8 @@ class Context:
 
     def _write_warnings(self) -> None:
         with self._database.transaction() as session:
-            for message in self._warnings:
-                add_warning(session, self._lease, message)
+            for message, data in self._warnings:
+                add_warning(session, self._lease, message, data)
         self._warnings = []
 
     def _write(self) -> None:

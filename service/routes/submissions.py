@@ -31,13 +31,13 @@ from service.documents import problems
 from service.intake import Write
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, InvalidSpec, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.settings import Settings
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
-from worker.jobs import POSTED_SPECS, SPECS, check_memory
+from worker.jobs import POSTED_SPECS, check_memory, parse_stored_spec
 from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
 from worker.memory_estimate import MemoryEstimate
 
@@ -214,7 +214,11 @@ def retry_job(
         raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
     if job.model_id is not None:
         get_model(session, job.model_id)
-    spec_type = SPECS[job.kind]
+    try:
+        # Of an older version's spec the hash is that of what will run; the spec itself stays as it was accepted.
+        spec = parse_stored_spec(job.resolved_spec).spec
+    except InvalidSpec as error:
+        raise Conflict(f"the job cannot be run again: {error.detail}", field=error.field) from error
     again, is_new = submit_job(
         session,
         spec=job.spec,
@@ -223,13 +227,13 @@ def retry_job(
         name=job.name,
         labels=job.labels,
         model_id=job.model_id,
-        max_attempts=job.resolved_spec["max_attempts"],
+        max_attempts=spec.max_attempts,
         max_runtime_s=job.max_runtime_s,
         max_queued=settings.max_queued_jobs,
         # What came with a file says too little about itself to be reused.
         step_hash=None
-        if issubclass(spec_type, UploadSpec)
-        else compute_step_hash(session, job.resolved_spec, spec_type.version),
+        if isinstance(spec, UploadSpec)
+        else compute_step_hash(session, spec.model_dump(mode="json"), spec.version),
         idempotency=None if idempotency_key is None else (idempotency_key, hash_request("retry", job_id)),
         request_id=caller.request_id,
     )

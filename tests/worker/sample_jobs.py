@@ -9,15 +9,17 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from storage.errors import Diverged, TooMuchMemory
 from worker.catalog import ArtifactKind
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
+from worker.jobs.stored import StoredSpec, adapt_spec
 
 PRELOAD = ()
-LIGHT_KINDS = ("light_sample",)
+LIGHT_KINDS = ("light_sample", "lighter_sample")
 
 
 class SampleSpec(JobSpec):
@@ -28,8 +30,8 @@ class SampleSpec(JobSpec):
     witness: Path
 
 
-def parse_spec(resolved_spec: dict[str, Any]) -> SampleSpec:
-    return SampleSpec.model_validate(resolved_spec)
+def parse_stored_spec(resolved_spec: Mapping[str, Any]) -> StoredSpec:
+    return adapt_spec(SampleSpec, resolved_spec)
 
 
 def check_memory(spec: JobSpec, _describe_model: object, max_bytes: int | None) -> None:

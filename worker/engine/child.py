@@ -34,6 +34,7 @@ from worker.context import Context
 from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
+from worker.jobs.stored import StoredSpec
 
 _PR_SET_PDEATHSIG = 1
 
@@ -49,8 +50,8 @@ class JobsModule(Protocol):
     LIGHT_KINDS: Collection[str]
     """Kinds that run beside the slots."""
 
-    def parse_spec(self, resolved_spec: dict[str, Any]) -> JobSpec:
-        """Stored JSON to a spec."""
+    def parse_stored_spec(self, resolved_spec: Mapping[str, Any]) -> StoredSpec:
+        """Stored JSON to a spec, whichever version stored it. Raises InvalidSpec."""
 
     def check_memory(
         self, spec: JobSpec, describe_model: Callable[[str], Mapping[str, Any]], max_bytes: int | None
@@ -163,10 +164,12 @@ def _error(code: str, title: str, detail: str, *, retryable: bool) -> dict[str, 
 
 def _run(jobs: JobsModule, resolved_spec: dict[str, Any], context: Context, max_bytes: int | None) -> Outcome:
     try:
-        spec = jobs.parse_spec(resolved_spec)
+        stored = jobs.parse_stored_spec(resolved_spec)
+        for change in stored.changes:
+            context.warn(change.describe(), change.build_data())
         # Asked when it was submitted, too; but the setting may be another by now, and a step was submitted by nobody.
-        jobs.check_memory(spec, context.model_summary, max_bytes)
-        return context.build_outcome(jobs.run_spec(spec, context))
+        jobs.check_memory(stored.spec, context.model_summary, max_bytes)
+        return context.build_outcome(jobs.run_spec(stored.spec, context))
     except JobCancelled:
         log.info("cancelled")
         _write_pending(context)

@@ -47,6 +47,7 @@ class _Running:
     """An attempt that this worker holds; times are of the monotonic clock."""
 
     attempt: Attempt
+    kind: str
     max_runtime_s: int
     started_at: float
     renewed_at: float
@@ -188,8 +189,15 @@ class Dispatcher:
 
     # --- the life of an attempt
 
+    def _choose_kinds(self, lane: Lane) -> KindChoice:
+        if lane is Lane.HEAVY:
+            return KindChoice(self._light_kinds)
+        # One of each kind at a time: a prediction, of a second, must not wait behind many imports.
+        taken = {running.kind for running in self._running.values()}
+        return KindChoice([kind for kind in self._light_kinds if kind not in taken], is_excluded=False)
+
     def _start_next(self, lane: Lane) -> bool:
-        choice = KindChoice(self._light_kinds, is_excluded=lane is Lane.HEAVY)
+        choice = self._choose_kinds(lane)
         with self._database.read() as session:
             if not attempts.has_queued(session, choice):
                 return False
@@ -201,7 +209,7 @@ class Dispatcher:
         now = time.monotonic()
         staging = staging_folder(self._settings, lease)
         attempt = Attempt(lease, job.resolved_spec, staging, job.owner, job.request_id, lane)
-        self._running[lease] = _Running(attempt, job.max_runtime_s, now, now)
+        self._running[lease] = _Running(attempt, job.kind, job.max_runtime_s, now, now)
         with _name_in_log(attempt):
             log.info("an attempt at a %s job starts", job.kind)
             try:

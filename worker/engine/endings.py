@@ -32,6 +32,9 @@ class Verdict(StrEnum):
     RELEASED = "released"
     WAITING = "waiting"
     CRASHED = "crashed"
+    """Held against the job."""
+    LOST = "lost"
+    """Not held against it."""
     DISCARDED = "discarded"
 
 
@@ -64,6 +67,9 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
     if ending.exceeded_bytes is not None:
         # Not tried again: the same run would come to hold as much.
         return Judgement(Verdict.FAILED, _describe_excess(ending.exceeded_bytes))
+    if ending.exit_code is None and ending.signal is None:
+        # The machine's fault, not the job's: as where the worker itself is lost.
+        return Judgement(Verdict.LOST, _describe_crash(ending))
     return Judgement(Verdict.CRASHED, _describe_crash(ending))
 
 

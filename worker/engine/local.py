@@ -23,7 +23,7 @@ from worker.engine.memory import measure_groups
 from worker.engine.outcome import ATTEMPT_NAME, LOG_NAME
 from worker.engine.port import Attempt, Ending, Lane
 
-_LIGHT_SLOTS = 1
+_LIGHT_SLOTS = 2
 _PROJECT = Path(__file__).resolve().parents[2]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # A network's activations are megabytes each. By default glibc fetches such blocks from the kernel and gives them back

@@ -53,7 +53,7 @@ class JobSpec(BaseModel):
     version: ClassVar[int] = 1
     """Counts up when results of the kind change their meaning: what was computed before is then not reused."""
     is_light: ClassVar[bool] = False
-    """Takes a second and little memory: it need not wait for a slot."""
+    """Takes no training and little memory: it need not wait for a slot."""
 
     kind: str
     name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")

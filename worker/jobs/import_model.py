@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class ImportSpec(UploadSpec):
     """Reads a `.tonok` file or one of Tonok's safetensors checkpoints, and measures it like any other model."""
+
+    is_light: ClassVar[bool] = True
 
     kind: Literal["import"] = "import"
     dataset: DatasetName | None = Field(

@@ -24,7 +24,7 @@ NOT_STARTED = Ending(exit_code=None, signal=None)
         (None, EXITED, CANCELLED, Verdict.CANCELLED, None),
         (None, EXITED, None, Verdict.CRASHED, "worker_lost"),
         (None, KILLED, None, Verdict.CRASHED, "worker_lost"),
-        (None, NOT_STARTED, None, Verdict.CRASHED, "worker_lost"),
+        (None, NOT_STARTED, None, Verdict.LOST, "worker_lost"),
         (None, Ending(None, None, disk_full=True), None, Verdict.FAILED, "disk_full"),
         (None, Ending(None, 9, out_of_memory=True), None, Verdict.CRASHED, "out_of_memory"),
         (None, Ending(None, 9, exceeded_bytes=1 << 30), None, Verdict.FAILED, "out_of_memory"),
