@@ -239,7 +239,7 @@ def test_hostile_files_are_one_clear_error_and_cost_no_memory(shop: Shop, quanti
         "not numbers": rewrite(path, target, {"mean": "0.3"}),
         "a number that is none": rewrite(path, target, {}, {name: load_file(path)[name] * float("nan")}),
         "a tensor too many": rewrite(path, target, {}, bias),
-        "half precision": rewrite(path, target, {}, {name: load_file(path)[name].half()}),
+        "double precision": rewrite(path, target, {}, {name: load_file(path)[name].double()}),
         "wide integers": encode_network(replace(network, architecture="mlp", widths=(16_384,) * 1000)),
         "another network's layers": encode_network(replace(network, widths=(4, 8, 17))),
     }
