@@ -23,6 +23,7 @@ from storage.files import FileStore
 from storage.ids import new_id
 from storage.owners import find_owner, is_visible, only_visible
 from storage.paging import Page, fetch_page
+from storage.references import find_waiting_job
 from storage.statistics import count_queued
 from storage.steps import list_children, stop_job
 from storage.tables import (
@@ -234,9 +235,10 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
         raise Conflict("a model of another job descends from a model of this one: delete that job first")
     if session.exec(select(exists().where(others, col(Job.output_model_id).in_(models)))).one():
         raise Conflict("a model of this job is the result of another one: delete that job first")
-    waits = and_(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
-    if session.exec(select(exists().where(waits))).one():
-        raise Conflict("a job that has not finished builds on a model of this one")
+    model_ids = session.exec(models).all()
+    waiting = find_waiting_job(session, job.owner, model_ids, ignored=doomed) if model_ids else None
+    if waiting is not None:
+        raise Conflict(f"job {waiting} has not finished and needs a model of this one")
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
         raise Conflict("the job is a step of one that has not finished")

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from storage.errors import InvalidModel
+from worker.catalog import DatasetName
 from worker.checkpoint_facts import Declaration, parse_facts
+from worker.dataset_facts import check_dataset, choose_dataset
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file. The last byte is the version of the format."""
@@ -89,10 +91,10 @@ def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
     num_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     size = stream.read(8)
-    if size.startswith(_PICKLES):
-        raise InvalidModel("the file is a pickle, as torch.save writes it, and those are never opened here")
     header_bytes = int.from_bytes(size, "little")
     if len(size) < 8 or header_bytes > min(MAX_HEADER_BYTES, num_bytes - 8):
+        if size.startswith(_PICKLES):  # asked here alone: the length of a header may begin with the same bytes
+            raise InvalidModel("the file is a pickle, as torch.save writes it, and those are never opened here")
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
     try:
         header = json.loads(stream.read(header_bytes))
@@ -157,3 +159,15 @@ def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
     if not is_outline:
         raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
     return TensorOutline(str(dtype), tuple(shape)), (span[0], span[1])
+
+
+def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
+    """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was named.
+
+    Raises InvalidModel, which names the field.
+    """
+    if is_tonok(stream):
+        check_tonok_file(stream)
+        return
+    info = read_checkpoint_header(stream).declaration.info
+    check_dataset(choose_dataset(dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
