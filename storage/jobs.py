@@ -23,6 +23,7 @@ from storage.files import FileStore
 from storage.ids import new_id
 from storage.owners import find_owner, is_visible, only_visible
 from storage.paging import Page, fetch_page
+from storage.references import find_waiting_job
 from storage.statistics import count_queued
 from storage.steps import list_children, stop_job
 from storage.tables import (
@@ -235,9 +236,10 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
     shares = select(Job.id).where(others, col(Job.output_model_id).in_(models)).order_by(col(Job.id))
     if (child_id := session.exec(shares).first()) is not None:
         raise Conflict(f"a model of this job is the result of another one: delete job {child_id} first")
-    waits = select(Job.id).where(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
-    if (child_id := session.exec(waits.order_by(col(Job.id))).first()) is not None:
-        raise Conflict(f"job {child_id} builds on a model of this one, and has not finished")
+    model_ids = session.exec(models).all()
+    waiting = find_waiting_job(session, job.owner, model_ids, ignored=doomed) if model_ids else None
+    if waiting is not None:
+        raise Conflict(f"job {waiting} has not finished and needs a model of this one")
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
         raise Conflict(f"the job is a step of job {job.parent_job_id}, which has not finished")

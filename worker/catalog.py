@@ -112,3 +112,15 @@ class ArtifactKind(StrEnum):
     REPORT = "report"
     UPLOAD = "upload"
     LOG = "log"
+
+
+class PredictionWarning(StrEnum):
+    """Why a prediction may say little about the picture that was sent."""
+
+    NEARLY_BLANK = "nearly_blank"
+    ENLARGED = "enlarged"
+    REDUCED = "reduced"
+    OTHER_PROPORTIONS = "other_proportions"
+    FIRST_FRAME = "first_frame"
+    BRIGHT_BORDER = "bright_border"
+    NOT_FINITE = "not_finite"

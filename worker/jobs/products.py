@@ -16,22 +16,23 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import ArtifactKind
+from worker.checkpoint_facts import CheckpointInfo
 from worker.core import plots
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
-    CheckpointInfo,
     describe_checkpoint,
     load_checkpoint,
     load_compressed,
     save_checkpoint,
 )
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
-from worker.core.datasets import Dataset, load_dataset
+from worker.core.datasets import Dataset
 from worker.core.device import find_device
 from worker.core.environment import describe_environment
 from worker.core.graph import list_layers
 from worker.core.integer import IntegerNetwork
+from worker.core.lineage import load_lineage_data
 from worker.core.measure import (
     Metrics,
     build_ledger,
@@ -94,7 +95,8 @@ class SavedModel:
 
 
 def open_baseline(context: JobContext, model_id: str) -> Baseline:
-    """Loads a stored float model with the split it was trained on. How good it is was measured when it was stored.
+    """Loads a stored float model with the data of its lineage, as its file reads and names them. How good it is was
+    measured when it was stored.
 
     Raises InvalidModel for a model that is quantized already.
     """
@@ -107,8 +109,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
         )
     model, info = load_checkpoint(path)
     model.to(find_device())
-    data = load_dataset(info.dataset, context.datasets.root, context.datasets.mirror, info.split_seed)
-    data = data.limit_train(info.num_train_examples)
+    data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
     return Baseline(
         model_id=model_id,
         model=model,
