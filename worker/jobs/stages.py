@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.core.training import BatchProgress, EpochRecord
+from worker.core.learning import Attempt, EpochRecord
+from worker.core.training import BatchProgress
 from worker.jobs.base import JobContext, Progress
 
 
