@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class FitState:
                 "start_accuracy": self.start_accuracy,
                 "rate": self.rate,
                 "share_before": self.share_before,
-                "attempts": [_to_plain(attempt) for attempt in self.attempts],
+                "attempts": [attempt.to_json() for attempt in self.attempts],
                 "ends": [
                     {"epochs": history.to_json(), "best_epoch": history.best_epoch, "state": weights}
                     for history, weights in self.ends
@@ -145,12 +145,6 @@ class FitState:
         self.model.eval()
         learned = kept is not None and terms.has_learned(accuracy)
         return replace(history, outcome=Outcome(tuple(self.attempts), kept, learned, terms.chance, terms.start))
-
-
-def _to_plain(attempt: Attempt) -> dict[str, Any]:
-    """What the file may hold: no class of ours."""
-    plain = asdict(attempt)
-    return plain | {"reason": None if attempt.reason is None else attempt.reason.value}
 
 
 def _read_history(stored: dict[str, Any]) -> History:

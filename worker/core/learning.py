@@ -108,6 +108,10 @@ class Attempt:
     reason: Trouble | None = None
     ended: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """As a result and a kept step hold it: no class of ours."""
+        return asdict(self) | {"reason": None if self.reason is None else self.reason.value}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -134,7 +138,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As a result holds it."""
-        return asdict(self) | {"attempts": [asdict(attempt) for attempt in self.attempts]}
+        return asdict(self) | {"attempts": [attempt.to_json() for attempt in self.attempts]}
 
 
 def read_outcome(stored: Mapping[str, Any]) -> Outcome:
@@ -162,6 +166,10 @@ class History:
     def to_json(self) -> list[dict[str, Any]]:
         """The records as dicts."""
         return [asdict(record) for record in self.epochs]
+
+    def describe_outcome(self) -> dict[str, Any] | None:
+        """How the attempts went, as a result holds it. None before the fit has ended."""
+        return None if self.outcome is None else self.outcome.to_json()
 
     @property
     def kept_accuracy(self) -> float | None:
