@@ -192,15 +192,15 @@ def judge_attempt(records: Sequence[EpochRecord], accuracy: float, terms: Terms)
         return Trouble.FORGOT
     if terms.keeps_best and terms.is_worse_than_start(accuracy):
         return Trouble.WORSE_THAN_START
-    if terms.guess_loss is not None and records[-1].train_loss > RECOVERED * terms.guess_loss:
-        # The first epoch of an untrained network may begin above guessing at any rate.
-        if any(record.train_loss > terms.guess_loss for record in records[1:]):
-            return Trouble.UNSTABLE
-    return None
+    guess = terms.guess_loss
+    if guess is None or records[-1].train_loss <= RECOVERED * guess:
+        return None
+    # The first epoch of an untrained network may begin above guessing at any rate.
+    return Trouble.UNSTABLE if any(record.train_loss > guess for record in records[1:]) else None
 
 
 def is_rate_to_blame(records: Sequence[EpochRecord], trouble: Trouble, terms: Terms) -> bool:
-    """Whether a gentler rate may help. A network that is only slow, its loss still falling, needs more steps instead."""
+    """Whether a gentler rate may help. A network that is only slow, its loss still falling, needs more steps."""
     if trouble is not Trouble.AT_CHANCE or terms.fall is not None:
         return True
     losses = [record.train_loss for record in records]
@@ -228,7 +228,7 @@ def is_last_attempt(attempts: Sequence[Attempt]) -> bool:
 
 
 def list_usable(attempts: Sequence[Attempt], terms: Terms) -> list[int]:
-    """Positions of the attempts whose weights may count: a network that is pruned meanwhile is not done before the end."""
+    """Positions of the attempts whose weights may count: what is pruned meanwhile is not done before the end."""
     return [
         position
         for position, attempt in enumerate(attempts)

@@ -52,8 +52,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         )
     elif not reserve.is_decidable:
         context.warn(
-            f"{reserve.num_pictures} validation pictures are too few to say that the drop on other pictures stays within "
-            f"{spec.max_accuracy_drop} points: with {100 * CONFIDENCE:.0f} % confidence it stays within "
+            f"{reserve.num_pictures} validation pictures are too few to say that the drop on others stays within "
+            f"{spec.max_accuracy_drop} points: what can be said with {100 * CONFIDENCE:.0f} % confidence is "
             f"{chosen.drop_bound:.2f}"
         )
     elif not chosen.safe:

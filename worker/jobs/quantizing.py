@@ -1,6 +1,7 @@
 """Plain quantization of a stored network to one bit width: calibrated, then trained on quantized values.
 
-What `quantize` does for each of its widths, and what `compress` holds its own files against. Imported inside `run` only.
+What `quantize` does for each of its widths, and what `compress` holds its own files against. Imported inside `run`
+only.
 """
 
 from __future__ import annotations

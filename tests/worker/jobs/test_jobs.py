@@ -164,10 +164,8 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     assert accuracies == sorted(accuracies)
     assert result["compression_ratio"] > 4
     # What "safe" means can be checked from the result alone.
-    shares = result["reserve_shares"]
     for one in result["candidates"]:
-        most = 10 * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
-        assert one["safe"] == (one["drop"] <= most + 1e-9)
+        assert one["safe"] == (one["within"] and one["drop_bound"] <= 10)
     widths = "-".join(str(width) for width in result["widths"])
     assert f"channel pruning, hidden widths 4-8-16 to {widths}" in result["techniques"]
     assert "batch norm folded into scales and biases" in result["techniques"]
