@@ -15,11 +15,10 @@ from tests.variants import SEED
 from worker.catalog import Optimizer, Precision
 from worker.core.augmentation import count_views, show_view
 from worker.core.datasets import Dataset
+from worker.core.learning import EpochRecord, History
 from worker.core.models import build_model
 from worker.core.training import (
     BatchProgress,
-    EpochRecord,
-    History,
     SoftTargets,
     TrainingSettings,
     compute_learning_rate,

@@ -187,10 +187,8 @@ def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, 
     assert accuracies == sorted(accuracies)
     assert result["compression_ratio"] > 4
     # What "safe" means can be checked from the result alone.
-    shares = result["reserve_shares"]
     for one in result["candidates"]:
-        most = MODEST_DROP * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
-        assert one["safe"] == (one["drop"] <= most + 1e-9)
+        assert one["safe"] == (one["within"] and one["drop_bound"] <= MODEST_DROP)
     widths = "-".join(str(width) for width in result["widths"])
     assert any("4-8-16" in line and widths in line for line in result["techniques"])
     # Rounding for fewer bits goes on from the smallest file that training alone reached.
