@@ -16,7 +16,7 @@ class CompressSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     kind: Literal["compress"] = "compress"
     model_id: ModelId

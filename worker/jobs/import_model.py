@@ -47,7 +47,10 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tup
     data = _load_data(spec, context, info.dataset, info.class_names, info.input_shape, info.split_seed)
     data = replace(data.limit_train(info.num_train_examples), mean=info.mean, std=info.std)
     context.report(Progress(phase="measuring", percent=30))
-    return save_float_model(context, "imported", model, info.architecture, data, None, title=spec.name), data
+    saved = save_float_model(
+        context, "imported", model, info.architecture, data, None, title=spec.name, is_foreign=True
+    )
+    return saved, data
 
 
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[SavedModel, Dataset]:
