@@ -1,4 +1,4 @@
-"""Whether a network answers at all: what makes an accuracy, a size or a drop of its worthless, however good it looks."""
+"""Whether a network answers at all: without that its accuracy, size and drop say nothing, however good they look."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def describe_problems(health: Mapping[str, Any], class_names: Sequence[str]) -> 
     """A sentence for each problem, for a job's warnings. health: as `Health.to_json` gives it."""
     name = class_names[health["most_answered_class"]]
     accuracy, largest = 100 * health["accuracy"], 100 * health["largest_class_share"]
+    share = 100 * health["most_answered_share"]
     said = {
-        HealthProblem.ONE_CLASS: f"it answers {name!r} to {100 * health['most_answered_share']:.2f} % of the validation "
-        "pictures, whatever they show",
+        HealthProblem.ONE_CLASS: f"it answers {name!r} to {share:.2f} % of the validation pictures, whatever they show",
         HealthProblem.CHANCE: f"it is right on {accuracy:.2f} % of the validation pictures, not distinguishably more "
         f"often than whoever always answers the most frequent class ({largest:.2f} %): its size and its drop say "
         "nothing good of it",

@@ -1,4 +1,4 @@
-"""What else the machine did while something was timed: a time beside a busy neighbour is not comparable with another."""
+"""What else the machine did while something was timed: a time beside a busy neighbour compares with no other."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
+from worker.catalog import HealthProblem
 from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device
 from worker.core.environment import find_processor
@@ -207,23 +208,43 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
-    validation = evaluate_logits(logits["validation"], data.validation)
-    watched = data.normalize(data.validation.images[:WATCHED_EXAMPLES].to(get_device(model)))
-    health = judge_health(
-        logits["validation"].argmax(1).bincount(minlength=len(classes)).tolist(),
-        data.validation.labels.bincount(minlength=len(classes)).tolist(),
-        validation.num_correct,
-        find_dead_layers(model, watched),
-        sum(int((~answers.isfinite().all(1)).sum()) for answers in logits.values()),
-    )
+    health = look_at_health(model, data, data.validation, logits["validation"])
+    not_finite = count_not_finite(logits["test"])
+    if not_finite:
+        problems = (*(one for one in health.problems if one is not HealthProblem.NOT_FINITE), HealthProblem.NOT_FINITE)
+        health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
     return Metrics(
-        validation,
+        evaluate_logits(logits["validation"], data.validation),
         evaluate_logits(logits["test"], data.test),
         report,
         confusion_matrix(labels, predicted, labels=classes),
         {name: record_correctness(logits[name], split) for name, split in splits.items()},
         health,
     )
+
+
+def measure_split(model: nn.Module, data: Dataset, split: Split) -> tuple[Evaluation, Health]:
+    """One split alone: how good the network is there, and how sound."""
+    logits = compute_logits(model, data, split)
+    return evaluate_logits(logits, split), look_at_health(model, data, split, logits)
+
+
+def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:
+    """logits: (N, num_classes) of `split`, in its order; the layers are watched on some of its pictures."""
+    num_classes = len(data.class_names)
+    watched = data.normalize(split.images[:WATCHED_EXAMPLES].to(get_device(model)))
+    return judge_health(
+        logits.argmax(1).bincount(minlength=num_classes).tolist(),
+        split.labels.bincount(minlength=num_classes).tolist(),
+        int(find_right(logits, split).sum()),
+        find_dead_layers(model, watched),
+        count_not_finite(logits),
+    )
+
+
+def count_not_finite(logits: torch.Tensor) -> int:
+    """Pictures to which an answer is no finite number. logits: (N, num_classes)."""
+    return int((~logits.isfinite().all(1)).sum())
 
 
 def record_correctness(logits: torch.Tensor, split: Split) -> Correctness:

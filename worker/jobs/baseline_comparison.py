@@ -63,7 +63,11 @@ def list_problems(summary: Mapping[str, Any], labels: Sequence[int]) -> list[str
 
 
 def warn_of_health(
-    context: JobContext, name: str, health: Mapping[str, Any], class_names: Sequence[str], drop: Mapping[str, Any] | None
+    context: JobContext,
+    name: str,
+    health: Mapping[str, Any],
+    class_names: Sequence[str],
+    drop: Mapping[str, Any] | None,
 ) -> None:
     """A warning for each problem of a model, and one where the model that it is held against has some.
 

@@ -15,8 +15,9 @@ import torch
 
 from worker.core.coding import decode_network, encode_network
 from worker.core.integer import IntegerNetwork
+from worker.core.measure import measure_split
 from worker.core.quantization.deploy import build_integer_model
-from worker.core.training import evaluate, get_device
+from worker.core.training import get_device
 from worker.jobs.base import JobContext, Progress
 from worker.jobs.products import Baseline
 from worker.jobs.steps import keep_step
@@ -48,6 +49,8 @@ class Candidate:
     """Within, with the reserve to spare."""
     sparsity: float
     bit_width: int
+    problems: tuple[str, ...] = ()
+    """Values of HealthProblem: with any, it is on no front."""
     trade_off: float | None = None
     """Of rate-distortion rounding: the loss (nats per picture) that a bit was worth. None without it."""
 
@@ -60,6 +63,8 @@ class Encoded:
     accuracy: float
     sparsity: float
     bit_width: int
+    problems: tuple[str, ...]
+    """Values of HealthProblem, looked at on validation."""
 
 
 class Gallery:
@@ -77,16 +82,24 @@ class Gallery:
             network, data = build(), self.baseline.data
             weights = [layer.weight for layer in network.layers]
             model = build_integer_model(network).to(get_device(self.baseline.model))
+            evaluation, health = measure_split(model, data, data.validation)
             return {
                 "file": torch.frombuffer(bytearray(encode_network(network)), dtype=torch.uint8),
-                "accuracy": evaluate(model, data, data.validation).accuracy,
+                "accuracy": evaluation.accuracy,
+                "problems": [str(problem) for problem in health.problems],
                 "sparsity": sum(int((weight == 0).sum()) for weight in weights)
                 / sum(weight.size for weight in weights),
                 "bit_width": max(layer.bit_width for layer in network.layers),
             }
 
         kept = keep_step(self.folder, re.sub(r"[^a-z0-9.]+", "-", f"measured {name}".lower()), compute)
-        return Encoded(kept["file"].numpy().tobytes(), kept["accuracy"], kept["sparsity"], kept["bit_width"])
+        return Encoded(
+            kept["file"].numpy().tobytes(),
+            kept["accuracy"],
+            kept["sparsity"],
+            kept["bit_width"],
+            tuple(kept["problems"]),
+        )
 
     def measure(
         self, name: str, build: Callable[[], IntegerNetwork], percent: float, *, trade_off: float | None = None
@@ -104,6 +117,7 @@ class Gallery:
             safe=self.baseline.allows(encoded.accuracy, (1 - reserve) * self.max_accuracy_drop),
             sparsity=encoded.sparsity,
             bit_width=encoded.bit_width,
+            problems=encoded.problems,
             trade_off=trade_off,
         )
         self.context.report(
@@ -142,9 +156,10 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates that no other one beats in both bytes and accuracy, smallest first."""
+    """The sound candidates that no other such one beats in both bytes and accuracy, smallest first."""
     front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda one: (one.num_bytes, -one.accuracy)):
+    sound = [candidate for candidate in candidates if not candidate.problems]
+    for candidate in sorted(sound, key=lambda one: (one.num_bytes, -one.accuracy)):
         if not front or candidate.accuracy > front[-1].accuracy:
             front.append(candidate)
     return front
