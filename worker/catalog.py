@@ -103,6 +103,19 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class HealthProblem(StrEnum):
+    """Why a model's accuracy, size or drop says nothing good of it, however good the number looks."""
+
+    ONE_CLASS = "one_class"
+    """One class takes all answers, or nearly all."""
+    CHANCE = "chance"
+    """It is not right more often than who always answers the most frequent class."""
+    DEAD_LAYER = "dead_layer"
+    """A layer answers the same to every picture: nothing passes."""
+    NOT_FINITE = "not_finite"
+    """It answers numbers that are none."""
+
+
 class ArtifactKind(StrEnum):
     """What a job's file is for."""
 

@@ -158,9 +158,14 @@ def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision
 
 def evaluate_logits(logits: torch.Tensor, split: Split) -> Evaluation:
     """logits: (N, num_classes) of `split`, in its order."""
-    labels = split.labels.to(logits.device)
-    loss = F.cross_entropy(logits, labels).item()
-    return Evaluation(loss, int((logits.argmax(1) == labels).sum()), len(labels))
+    loss = F.cross_entropy(logits, split.labels.to(logits.device)).item()
+    return Evaluation(loss, int(find_right(logits, split).sum()), len(split))
+
+
+def find_right(logits: torch.Tensor, split: Split) -> torch.Tensor:
+    """bool (N,): which pictures are answered rightly. An answer that is no number is never right."""
+    # `argmax` takes the first NaN for the largest, and class 0 would be answered by who answers nothing.
+    return (logits.argmax(1) == split.labels.to(logits.device)) & logits.isfinite().all(1)
 
 
 def fit(

@@ -19,8 +19,9 @@ from torch import nn
 from worker.core.coding import decode_network, encode_network
 from worker.core.datasets import Dataset
 from worker.core.integer import IntegerNetwork
+from worker.core.measure import look_at_health
 from worker.core.quantization.deploy import build_integer_model
-from worker.core.training import compute_logits, get_device
+from worker.core.training import compute_logits, find_right, get_device
 from worker.jobs.base import JobContext, Progress
 from worker.jobs.products import Baseline
 from worker.jobs.reserve import Reserve
@@ -52,6 +53,8 @@ class Candidate:
     lost: int
     gained: int
     drop_bound: float
+    problems: tuple[str, ...] = ()
+    """Values of HealthProblem: with any, it is on no front."""
     is_plain: bool = False
     trade_off: float | None = None
     """Of rate-distortion rounding: the loss (nats per picture) that a bit was worth. None without it."""
@@ -67,6 +70,8 @@ class Encoded:
     gained: int
     sparsity: float
     bit_width: int
+    problems: tuple[str, ...]
+    """Values of HealthProblem, looked at on validation."""
 
 
 class Gallery:
@@ -83,7 +88,8 @@ class Gallery:
     @functools.cached_property
     def baseline_right(self) -> torch.Tensor:
         """Which validation pictures the baseline gets right: bool (N,)."""
-        return find_right(self.baseline.model, self.baseline.data)
+        validation = self.baseline.data.validation
+        return find_right(compute_logits(self.baseline.model, self.baseline.data, validation), validation).cpu()
 
     def encode(self, name: str, build: Callable[[], IntegerNetwork]) -> Encoded:
         """Encodes the network that `build` returns and evaluates its integers. name: unique within the job."""
@@ -93,20 +99,24 @@ class Gallery:
             network, data = build(), self.baseline.data
             weights = [layer.weight for layer in network.layers]
             file = torch.frombuffer(bytearray(encode_network(network)), dtype=torch.uint8)
-            right = find_right(build_integer_model(network).to(get_device(self.baseline.model)), data)
+            model = build_integer_model(network).to(get_device(self.baseline.model))
+            logits = compute_logits(model, data, data.validation)
+            right = find_right(logits, data.validation).cpu()
+            health = look_at_health(model, data, data.validation, logits)
             self.timetable.observe(FILE, FILE_WEIGHT, time.perf_counter() - started)
             return {
                 "file": file,
                 "accuracy": int(right.sum()) / len(right),
                 "lost": int((self.baseline_right & ~right).sum()),
                 "gained": int((right & ~self.baseline_right).sum()),
+                "problems": [str(problem) for problem in health.problems],
                 "sparsity": sum(int((weight == 0).sum()) for weight in weights)
                 / sum(weight.size for weight in weights),
                 "bit_width": max(layer.bit_width for layer in network.layers),
             }
 
         kept = keep_step(self.folder, re.sub(r"[^a-z0-9.]+", "-", f"measured {name}".lower()), compute)
-        return Encoded(**kept | {"file": kept["file"].numpy().tobytes()})
+        return Encoded(**kept | {"file": kept["file"].numpy().tobytes(), "problems": tuple(kept["problems"])})
 
     def measure(
         self,
@@ -134,6 +144,7 @@ class Gallery:
             lost=encoded.lost,
             gained=encoded.gained,
             drop_bound=self.reserve.compute_bound(encoded.lost, encoded.gained),
+            problems=encoded.problems,
             is_plain=is_plain,
             trade_off=trade_off,
         )
@@ -171,12 +182,6 @@ class Gallery:
         return decode_network(self.files[candidate.name])
 
 
-def find_right(model: nn.Module, data: Dataset) -> torch.Tensor:
-    """Which validation pictures a network gets right: bool (N,), on the CPU."""
-    split = data.validation
-    return compute_logits(model, data, split).argmax(1).cpu() == split.labels
-
-
 def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
     """The smallest one within the drop and its reserve; the smallest just within where that is far smaller still, or
     nothing has the reserve; where none is within, the most accurate.
@@ -193,9 +198,10 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates that no other one beats in both bytes and accuracy, smallest first."""
+    """The sound candidates that no other such one beats in both bytes and accuracy, smallest first."""
     front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda one: (one.num_bytes, -one.accuracy)):
+    sound = [candidate for candidate in candidates if not candidate.problems]
+    for candidate in sorted(sound, key=lambda one: (one.num_bytes, -one.accuracy)):
         if not front or candidate.accuracy > front[-1].accuracy:
             front.append(candidate)
     return front

@@ -38,6 +38,8 @@ class Control:
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    problems: tuple[str, ...] = ()
+    """Values of HealthProblem: against a control that is not sound, anything looks good."""
 
 
 class Controls:
@@ -78,6 +80,7 @@ class Controls:
             test_accuracy=test,
             validation_drop=baseline.drop(encoded.accuracy),
             test_drop=100 * (baseline.test.accuracy - test),
+            problems=encoded.problems,
         )
 
     def measure_unpruned(self) -> Control:

@@ -67,7 +67,9 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imp
             f"the file says {len(unknown)} things of itself that this version does not know: they are not kept"
         )
     context.report(Progress(phase="measuring", percent=30))
-    saved = save_float_model(context, "imported", model, placed.architecture, data, None, title=spec.name)
+    saved = save_float_model(
+        context, "imported", model, placed.architecture, data, None, title=spec.name, is_foreign=True
+    )
     origin |= {
         "format": "checkpoint",
         "weight_types": list(header.dtypes),

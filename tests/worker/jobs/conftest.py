@@ -15,6 +15,7 @@ from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint, save_checkpoint
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import DatasetLocation, FinishedStep, JobOutcome, ModelRecord, Progress, Step
+from worker.jobs.baseline_comparison import BUSY_MACHINE
 
 
 class FakeContext:
@@ -29,6 +30,8 @@ class FakeContext:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.reports: list[Progress] = []
         self.warnings: list[str] = []
+        self.machine_warnings: list[str] = []
+        """Those about the machine: whether there are any hangs on what else it does."""
         self.artifacts: dict[str, ArtifactKind] = {}
         self.on_report: Callable[[Progress], None] | None = None
 
@@ -61,7 +64,7 @@ class FakeContext:
             self.on_report(progress)
 
     def warn(self, message: str) -> None:
-        self.warnings.append(message)
+        (self.machine_warnings if message.startswith(BUSY_MACHINE) else self.warnings).append(message)
 
     @property
     def epochs(self) -> list[Progress]:
