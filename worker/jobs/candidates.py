@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from worker.core.coding import decode_network, encode_network
-from worker.core.datasets import Dataset
 from worker.core.integer import IntegerNetwork
 from worker.core.measure import look_at_health
 from worker.core.quantization.deploy import build_integer_model
