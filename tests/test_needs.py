@@ -32,8 +32,21 @@ def test_what_did_not_run_is_said_in_the_last_lines(how: tuple[str, str], tmp_pa
     (tmp_path / "test_whole_file.py").write_text(
         "import pytest\npytest.importorskip('none_such', reason='needs a package')"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rs", *how, tmp_path]
-    ended = subprocess.run([*command, "--rootdir", tmp_path], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "-rs",
+        *how,
+        str(tmp_path),
+    ]
+    ended = subprocess.run(
+        [*command, "--rootdir", str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout
     *_, browser, disk, package, _counts = ended.stdout.splitlines()
     assert [line.split(",")[0] for line in (browser, disk, package)] == [
