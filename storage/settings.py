@@ -15,8 +15,9 @@ from sqlalchemy.exc import ArgumentError
 
 from storage.machine import read_memory_bytes
 
-_LEAST_JOB_BYTES = 1_610_612_736
-"""With less by default, a job could not so much as load its libraries and one of the networks that are offered."""
+LEAST_JOB_BYTES = 3 << 30
+"""By default: what every kind may need with the networks as they are offered. Less would refuse them on a small machine
+that may well manage; there the kernel takes a job first."""
 
 
 def is_loopback(host: str) -> bool:
@@ -88,7 +89,8 @@ class Settings(BaseSettings):
         None,
         ge=67_108_864,
         description="Memory that one job may hold: what would need more is answered 422, and what comes to hold more "
-        "is ended. By default four fifths of the machine's, or of the container's, divided by the slots.",
+        "is ended. By default four fifths of the machine's, or of the container's, divided by the slots; 3 GiB at "
+        "least.",
     )
     max_log_bytes: int = Field(
         8_388_608,
@@ -173,7 +175,7 @@ class Settings(BaseSettings):
         if self.max_job_bytes is not None:
             return self.max_job_bytes
         available = read_memory_bytes()
-        return None if available is None else max(_LEAST_JOB_BYTES, available * 4 // 5 // self.slots)
+        return None if available is None else max(LEAST_JOB_BYTES, available * 4 // 5 // self.slots)
 
     @property
     def resolved_threads_per_slot(self) -> int:

@@ -1,7 +1,7 @@
 """How much memory work on a network takes, from its shapes alone: no tensor, no torch.
 
-An estimate, not a promise: measured peaks lay between two thirds and twice of it (tests/benchmarks/bench_memory.py).
-What it is for are the orders of magnitude between: a width or a batch size that no machine has the memory for.
+An estimate, not a promise: beyond the base it is right within a factor of three (docs/decisions/memory.md). What it is
+for are the orders of magnitude between: a width or a batch size that no machine has the memory for.
 """
 
 from __future__ import annotations

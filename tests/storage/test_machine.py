@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.machine import read_memory_bytes
-from storage.settings import Settings
+from storage.settings import LEAST_JOB_BYTES, Settings
 
 GIB = 1 << 30
 MACHINE = {"proc/meminfo": "MemTotal:       16777216 kB\nMemFree: 1 kB\n"}
@@ -61,4 +61,4 @@ def test_a_job_may_hold_what_is_set_and_by_default_a_share_of_what_there_is() ->
     if there is not None:
         assert one is not None
         assert four is not None
-        assert four <= one <= max(there, 3 * GIB // 2)
+        assert LEAST_JOB_BYTES <= four <= one <= max(there, LEAST_JOB_BYTES)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from storage.errors import TooMuchMemory
-from storage.settings import Settings
+from storage.settings import LEAST_JOB_BYTES, Settings
 from worker.catalog import Architecture, DatasetName, Optimizer
 from worker.core.graph import list_layers
 from worker.core.models import build_model
@@ -187,11 +187,13 @@ def test_what_does_not_fit_is_refused_by_the_field_that_it_goes_back_to(spec: di
     assert check_memory(parsed, lambda _id: large, 1 << 50) is not None
 
 
-def test_what_is_offered_by_default_fits_in_what_every_machine_is_taken_to_have() -> None:
-    least = Settings.model_validate({"max_job_bytes": 1536 << 20}).resolved_max_job_bytes
-    for architecture in Architecture:
-        for kind in ("train", "study"):
-            check_memory(parse_spec({"kind": kind, "architecture": architecture}), lambda _id: {}, least)
+@pytest.mark.parametrize("architecture", Architecture)
+def test_what_is_offered_fits_in_the_least_that_a_job_may_hold_by_default(architecture: Architecture) -> None:
+    for kind in ("train", "study"):
+        check_memory(parse_spec({"kind": kind, "architecture": architecture}), lambda _id: {}, LEAST_JOB_BYTES)
+    for kind in ("prune", "quantize", "compress"):
+        spec = parse_spec({"kind": kind, "model_id": "mdl_0"})
+        check_memory(spec, lambda _id: describe(architecture), LEAST_JOB_BYTES)
 
 
 # --- how near it is: the peak of a real training, without what its process held before

@@ -16,7 +16,7 @@ def bound_log(path: Path, max_bytes: int) -> bool:
     """Shortens a log that has grown beyond so many bytes, and says so in it; returns whether it had.
 
     The process may go on writing meanwhile: it has opened the file for appending, and continues at the new end. What it
-    writes in the very moment is left out with the rest.
+    writes in the very moment stands before the note, or is left out with the rest.
     """
     with suppress(OSError):  # there is none; or no room, not even for what is left
         if path.stat().st_size <= max_bytes:
