@@ -229,9 +229,7 @@ def test_a_name_that_nobody_can_read_is_refused_at_every_door(name: str, client:
     assert client.post("/v1/jobs/train", json={"name": "نیم\u200cفاصله"}).status_code == 202
 
 
-def test_a_model_that_a_waiting_prediction_compares_to_is_kept(
-    client: TestClient, workshop: Workshop, database: Database
-) -> None:
+def test_a_model_that_a_waiting_prediction_compares_to_is_kept(client: TestClient, workshop: Workshop) -> None:
     asked, compared = workshop.train(), workshop.train()
     job = client.post(
         f"/v1/models/{asked}/predict?wait_s=0&compare_to={compared}", content=b"\x89PNG", headers=PNG
