@@ -25,6 +25,9 @@ MAX_TONOK_BYTES = 1 << 28
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8
+MAX_TENSORS = 4096
+_MOST_BRACKETS = 3 * MAX_TENSORS + 64
+"""Three to a tensor. Counted before the header is parsed: a mebibyte of empty lists holds everybody else up."""
 ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 """Types of weights that a checkpoint may have; all become float32."""
 COUNTER = "num_batches_tracked"
@@ -97,8 +100,11 @@ def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
         if size.startswith(_PICKLES):  # asked here alone: the length of a header may begin with the same bytes
             raise InvalidModel("the file is a pickle, as torch.save writes it, and those are never opened here")
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
+    text = stream.read(header_bytes)
+    if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:
+        raise InvalidModel(f"the file's header describes more than {MAX_TENSORS} tensors", field="tensors")
     try:
-        header = json.loads(stream.read(header_bytes))
+        header = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint") from None
     if not isinstance(header, dict):
