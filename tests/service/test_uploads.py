@@ -18,6 +18,7 @@ from storage.settings import Settings
 from storage.workers import record_heartbeat
 from tests.service.conftest import HOLDER, Workshop, check_problem
 from tests.service.model_files import frame
+from worker.names import NAME
 
 PNG = {"Content-Type": "image/png"}
 BINARY = {"Content-Type": "application/octet-stream"}
@@ -224,6 +225,7 @@ def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:
 def test_a_name_that_nobody_can_read_is_refused_at_every_door(name: str, client: TestClient) -> None:
     answer = client.post("/v1/models", params={"name": name}, content=frame(b"model"), headers=BINARY)
     check_problem(answer, 422, "validation_error", "name")
+    assert NAME not in answer.json()["detail"]
     check_problem(client.post("/v1/jobs/train", json={"name": name}), 422, "validation_error", "/name")
     check_problem(client.post("/v1/jobs/train", json={"labels": {"a": name}}), 422, "validation_error", "/labels/a")
     assert client.post("/v1/jobs/train", json={"name": "نیم\u200cفاصله"}).status_code == 202
