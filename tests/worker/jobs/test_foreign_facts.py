@@ -26,9 +26,9 @@ from worker.jobs.base import JobOutcome
 
 DIGITS = tuple("0123456789")
 TURNED = tuple("7301984625")
-RAW = {"mean": 0.0, "std": 1 / 255}
+RAW: dict[str, Any] = {"mean": 0.0, "std": 1 / 255}
 """As a network has them that reads pixels as they are, from 0 to 255."""
-STRANGERS = {
+STRANGERS: dict[str, dict[str, Any]] = {
     "raw pixels": RAW,
     "classes in another order": {"class_names": TURNED},
     "both": RAW | {"class_names": TURNED},
