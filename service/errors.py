@@ -27,6 +27,7 @@ from storage.errors import (
     QueueFull,
     TooMuchMemory,
 )
+from worker.names import NAME
 
 _log = logging.getLogger(__name__)
 
@@ -175,8 +176,10 @@ def _translate_validation_error(request: Request, error: RequestValidationError)
             pointer = build_pointer([] if fault["type"] == "json_invalid" else rest)
         else:
             pointer = "/".join(str(part) for part in rest)
-        # pydantic's word before ours.
-        items.append(_item(pointer, str(fault["type"]), str(fault["msg"]).removeprefix("Value error, ")))
+        told = str(fault["msg"])
+        # A name's pattern is a list of characters that nobody sees; else pydantic's word, without the one before ours.
+        words = "Give a line of text that people can read." if NAME in told else told.removeprefix("Value error, ")
+        items.append(_item(pointer, str(fault["type"]), words))
     if len(found) == 1:
         where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
         detail = where + items[0]["detail"]

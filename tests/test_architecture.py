@@ -42,6 +42,17 @@ def test_only_transaction_commits() -> None:
     assert committing <= {"storage/database.py", "tests/test_architecture.py"}
 
 
+def test_the_data_of_a_model_come_by_way_of_what_its_file_says() -> None:
+    # A job that is given a model and loads the data set by itself forgets the file's normalisation, classes and split.
+    loading = {
+        file.relative_to(CHECKOUT).as_posix()
+        for file in SOURCES
+        if re.search(r"\bload_dataset\(", file.read_text("utf-8")) and "tests" not in file.relative_to(CHECKOUT).parts
+    }
+    from_scratch = {"worker/jobs/train.py", "worker/jobs/study.py"}
+    assert loading == {"worker/core/datasets/__init__.py", "worker/core/lineage.py"} | from_scratch
+
+
 def test_a_file_can_be_read_in_one_sitting() -> None:
     long = {file.name: lines for file in SOURCES if (lines := len(file.read_text("utf-8").splitlines())) > 420}
     assert long == {}

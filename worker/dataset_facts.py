@@ -84,6 +84,12 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> ClassMatch:
     return ClassMatch(NameMatch.BY_POSITION, tuple(range(len(labels))))
 
 
+def is_same_class(names: Sequence[str], index: int, others: Sequence[str], other: int) -> bool | None:
+    """Whether class `index` of `names` is class `other` of `others`; None where they do not name the same classes."""
+    folded, rest = [_fold(name) for name in names], [_fold(name) for name in others]
+    return folded[index] == rest[other] if sorted(folded) == sorted(rest) else None
+
+
 def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
     """The data set that has just these classes, in whatever order, or None."""
     wanted = sorted(map(_fold, class_names))

@@ -24,6 +24,10 @@ TONOK_HEAD_BYTES = len(TONOK_MAGIC) + 4
 MAX_TONOK_BYTES = 1 << 28
 
 MAX_HEADER_BYTES = 1 << 20
+MAX_DIMENSIONS = 8
+MAX_TENSORS = 4096
+_MOST_BRACKETS = 3 * MAX_TENSORS + 64
+"""Three to a tensor. Counted before the header is parsed: a mebibyte of empty lists holds everybody else up."""
 ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 """Types of weights that a checkpoint may have; all become float32."""
 COUNTER = "num_batches_tracked"
@@ -96,8 +100,11 @@ def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
         if size.startswith(_PICKLES):  # asked here alone: the length of a header may begin with the same bytes
             raise InvalidModel("the file is a pickle, as torch.save writes it, and those are never opened here")
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
+    text = stream.read(header_bytes)
+    if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:
+        raise InvalidModel(f"the file's header describes more than {MAX_TENSORS} tensors", field="tensors")
     try:
-        header = json.loads(stream.read(header_bytes))
+        header = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint") from None
     if not isinstance(header, dict):
@@ -145,20 +152,18 @@ def _read_outlines(header: Mapping[str, Any], num_data_bytes: int) -> dict[str, 
 
 def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
     """A tensor's line of the header, and where its bytes lie."""
-    dtype, shape, span = (
-        (said.get("dtype"), said.get("shape"), said.get("data_offsets")) if isinstance(said, dict) else (None,) * 3
-    )
-    is_outline = (
+    said = said if isinstance(said, dict) else {}
+    dtype, shape, span = said.get("dtype"), said.get("shape"), said.get("data_offsets")
+    if (
         isinstance(dtype, str)
         and isinstance(shape, list)
-        and len(shape) <= 8
+        and len(shape) <= MAX_DIMENSIONS
         and isinstance(span, list)
         and len(span) == 2
         and all(type(number) is int and 0 <= number < 2**48 for number in (*shape, *span))
-    )
-    if not is_outline:
-        raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
-    return TensorOutline(str(dtype), tuple(shape)), (span[0], span[1])
+    ):
+        return TensorOutline(dtype, tuple(shape)), (span[0], span[1])
+    raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
 
 
 def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:

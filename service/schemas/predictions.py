@@ -89,5 +89,7 @@ class Prediction(Answer):
 
     job_id: str
     predictions: list[ModelPrediction] = Field(description="The model asked, and the one to compare it to.")
-    agree: bool | None = Field(description="Whether both name the same class first; null where one was asked.")
+    agree: bool | None = Field(
+        description="Whether both name the same class first; null where one was asked, or their classes differ."
+    )
     warnings: list[str] = Field(description="The job's warnings: all that the models' own say, each once.")

@@ -18,6 +18,7 @@ from storage.settings import Settings
 from storage.workers import record_heartbeat
 from tests.service.conftest import HOLDER, Workshop, check_problem
 from tests.service.model_files import frame
+from worker.names import NAME
 
 PNG = {"Content-Type": "image/png"}
 BINARY = {"Content-Type": "application/octet-stream"}
@@ -218,6 +219,30 @@ def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:
     answer = client.post("/v1/models?dataset=cifar10", content=b"m", headers=BINARY)
     check_problem(answer, 422, "validation_error", "dataset")
     check_problem(client.post("/v1/models", content=b"m", headers=PNG), 415, "unsupported_media_type", "Content-Type")
+
+
+@pytest.mark.parametrize("name", [" ", "a\u200bb", "a\u202eb"], ids=ascii)
+def test_a_name_that_nobody_can_read_is_refused_at_every_door(name: str, client: TestClient) -> None:
+    answer = client.post("/v1/models", params={"name": name}, content=frame(b"model"), headers=BINARY)
+    check_problem(answer, 422, "validation_error", "name")
+    assert NAME not in answer.json()["detail"]
+    check_problem(client.post("/v1/jobs/train", json={"name": name}), 422, "validation_error", "/name")
+    check_problem(client.post("/v1/jobs/train", json={"labels": {"a": name}}), 422, "validation_error", "/labels/a")
+    assert client.post("/v1/jobs/train", json={"name": "نیم\u200cفاصله"}).status_code == 202
+
+
+def test_a_model_that_a_waiting_prediction_compares_to_is_kept(client: TestClient, workshop: Workshop) -> None:
+    asked, compared = workshop.train(), workshop.train()
+    job = client.post(
+        f"/v1/models/{asked}/predict?wait_s=0&compare_to={compared}", content=b"\x89PNG", headers=PNG
+    ).json()
+    maker = client.get(f"/v1/models/{compared}").json()["job_id"]
+    refused = client.delete(f"/v1/jobs/{maker}")
+    check_problem(refused, 409, "conflict")
+    assert job["id"] in refused.json()["detail"]
+    client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert client.delete(f"/v1/jobs/{maker}").status_code == 204
+    check_problem(client.post(f"/v1/jobs/{job['id']}/retry"), 404, "not_found", "compare_to")
 
 
 def test_an_empty_body_is_called_that(client: TestClient, workshop: Workshop) -> None:

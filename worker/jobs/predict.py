@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from worker.catalog import PredictionWarning
+from worker.dataset_facts import is_same_class
 from worker.jobs.base import JobContext, JobOutcome, ModelId, UploadSpec
 
 
@@ -32,14 +34,23 @@ def run(spec: PredictSpec, context: JobContext) -> JobOutcome:
     torch.set_num_threads(1)  # one picture: more threads would only take them from a training
     picture = context.upload_file()
     asked = [spec.model_id] if spec.compare_to is None else [spec.model_id, spec.compare_to]
-    predictions = [_predict(spec, context, model_id, picture) for model_id in asked]
+    answers = [_predict(spec, context, model_id, picture) for model_id in asked]
+    predictions = [prediction for prediction, _ in answers]
     for detail in dict.fromkeys(warning["detail"] for prediction in predictions for warning in prediction["warnings"]):
         context.warn(detail)
-    first = [prediction["top"][0]["class_index"] for prediction in predictions]
-    return JobOutcome({"predictions": predictions, "agree": len(set(first)) == 1 if len(first) > 1 else None})
+    agree = None
+    if len(answers) > 1:
+        (first, names), (second, others) = answers
+        agree = is_same_class(names, first["top"][0]["class_index"], others, second["top"][0]["class_index"])
+        if agree is None:
+            context.warn("the two models do not name the same classes: whether they agree cannot be told")
+    return JobOutcome({"predictions": predictions, "agree": agree})
 
 
-def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any) -> dict[str, Any]:
+def _predict(
+    spec: PredictSpec, context: JobContext, model_id: str, picture: Path
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What one model says, as JSON, and all its class names."""
     import torch
 
     from worker.core.checkpoint import load_network
@@ -55,7 +66,7 @@ def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any
         notices.append(Notice(PredictionWarning.NOT_FINITE, f"{model_id} answers numbers that are not finite"))
     probabilities = logits.double().softmax(0).nan_to_num(0.0)
     best = probabilities.argsort(descending=True, stable=True)[: spec.top_k]
-    return {
+    said = {
         "model_id": model_id,
         "top": [
             {
@@ -75,3 +86,4 @@ def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any
         },
         "warnings": [{"code": str(notice.code), "detail": notice.detail} for notice in notices],
     }
+    return said, network.class_names

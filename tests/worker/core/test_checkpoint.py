@@ -54,7 +54,7 @@ def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidModel):
         load_checkpoint(path)
     save_file({"a": torch.zeros(2)}, path)
-    with pytest.raises(InvalidModel, match="not one of Tonok's"):
+    with pytest.raises(InvalidModel, match="without the metadata"):
         load_checkpoint(path)
 
 

@@ -72,7 +72,10 @@ def test_fewer_training_examples_leave_validation_and_test_alone(digits: Dataset
 
 
 @pytest.mark.slow
-def test_a_folder_as_mirror_fills_the_dataset_folder_once(archives: Path, tmp_path: Path) -> None:
+def test_a_folder_as_mirror_fills_the_dataset_folder_once(
+    archives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")  # where nothing is downloaded, torchvision says nothing: no empty line of it
     data = load_dataset("fashion_mnist", tmp_path, str(archives), split_seed=0)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [55_000, 5000, 10_000]
     assert torch.bincount(data.validation.labels).tolist() == [500] * 10
@@ -80,6 +83,7 @@ def test_a_folder_as_mirror_fills_the_dataset_folder_once(archives: Path, tmp_pa
     assert data.input_shape == (1, 28, 28)
     assert data.class_names[9] == "Ankle boot"
     assert [path.name for path in tmp_path.iterdir()] == ["FashionMNIST"]
+    assert all(record.getMessage().strip() for record in caplog.records)
     again = load_dataset("fashion_mnist", tmp_path, None, split_seed=0)
     assert torch.equal(again.validation.images, data.validation.images)
 

@@ -20,14 +20,15 @@ from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
 from worker.core.coding import encode_network
 from worker.core.datasets import Dataset, load_dataset
+from worker.dataset_facts import is_same_class
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobOutcome
 
 DIGITS = tuple("0123456789")
 TURNED = tuple("7301984625")
-RAW = {"mean": 0.0, "std": 1 / 255}
+RAW: dict[str, Any] = {"mean": 0.0, "std": 1 / 255}
 """As a network has them that reads pixels as they are, from 0 to 255."""
-STRANGERS = {
+STRANGERS: dict[str, dict[str, Any]] = {
     "raw pixels": RAW,
     "classes in another order": {"class_names": TURNED},
     "both": RAW | {"class_names": TURNED},
@@ -221,7 +222,14 @@ def test_a_prediction_calls_classes_as_the_file_does(shop: Shop, digits: Dataset
     said, _ = shop.run("predict", kind="predict", model_id=outcome.output_model_id, compare_to="mdl_0")
     names = [prediction["top"][0]["class_name"] for prediction in said.result["predictions"]]
     assert names == [DIGITS[int(logits[surest].argmax())]] * 2
-    assert said.result["agree"] is True
+    assert said.result["agree"] is True  # by name: as numbers the two differ
+
+
+def test_models_that_name_other_classes_neither_agree_nor_disagree() -> None:
+    assert is_same_class(["a", "b"], 0, ["b", "A "], 1) is True
+    assert is_same_class(["a", "b"], 0, ["b", "a"], 0) is False
+    assert is_same_class(["a", "b"], 0, ["a", "c"], 0) is None
+    assert is_same_class(["a"], 0, ["a", "b"], 0) is None
 
 
 def test_names_that_are_not_the_data_sets_are_kept_and_told(shop: Shop) -> None:
