@@ -96,5 +96,7 @@ def test_fine_tuning_that_only_harms_leaves_what_it_began_with(digits: Dataset) 
     history, _ = train(model, digits, Spoiler(9, 0.0))
     assert history.outcome is not None
     assert (history.outcome.kept, history.outcome.learned, history.best_epoch) == (None, False, 0)
-    assert {attempt.reason for attempt in history.outcome.attempts} == {Trouble.FORGOT}
+    reasons = [attempt.reason for attempt in history.outcome.attempts]
+    # The last attempt is run to its end.
+    assert reasons == [Trouble.FORGOT, Trouble.FORGOT, Trouble.FORGOT, Trouble.AT_CHANCE]
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
