@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 NOTHING = "–"
+UNSOUND = "(!)"
 MEASURES = ("formula", "float32", "packed", "entropy", "file")
 
 
@@ -79,6 +80,11 @@ class Row:
         return accuracy
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with the model; empty for a sound one."""
+        return list((self.model.get("health") or {}).get("problems") or [])
+
+    @property
     def test_drop(self) -> float | None:
         """Percentage points below its baseline, on the test split."""
         drop: float | None = (self.model.get("accuracy_drop") or {}).get("test")
@@ -95,7 +101,7 @@ def build_table(rows: Sequence[Row]) -> str:
         file = sizes.get("file")
         cells.append(
             [
-                row.name,
+                f"{row.name} {UNSOUND}" if row.problems else row.name,
                 _number(row.test_accuracy, 100, "{:.2f}"),
                 _number(row.test_drop, 1, "{:.2f}"),
                 _number(row.model.get("sparsity"), 100, "{:.2f}"),
@@ -111,9 +117,11 @@ def build_table(rows: Sequence[Row]) -> str:
         for line in cells
     ]  # fmt: skip
     lines.insert(1, "─" * max(len(line) for line in lines))
+    unsound = [f"{UNSOUND} {row.name} is not sound: {', '.join(row.problems)}" for row in rows if row.problems]
     return "\n".join(
         [
             *lines,
+            *unsound,
             "",
             "test %: accuracy on the test split. drop: percentage points below the baseline. KB: of 1024 bytes;",
             "formula: weights × bits alone, float32: a plain checkpoint, packed: integers at their width with scales,",

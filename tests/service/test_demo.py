@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from service.demo.client import Event, parse_events
-from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.display import UNSOUND, LiveLine, Row, build_table, format_seconds
 from service.demo.server import CHECKOUT, build_environment
 from storage.settings import Settings
 
@@ -71,6 +71,17 @@ def test_the_table_has_one_line_per_model_and_measures_every_file_against_the_ba
 def test_a_model_of_which_nothing_was_measured_still_has_a_line() -> None:
     empty = {"evaluation": None, "accuracy_drop": None, "sparsity": None, "macs": None, "size": None}
     assert build_table([Row("odd", empty)]).splitlines()[2].split() == ["odd", *["–"] * 10]
+
+
+def test_a_model_that_is_not_sound_is_marked_and_told_of() -> None:
+    sound, sick = build_row("baseline", 0.93, None, None), build_row("compressed file", 0.1, 0.0, 199)
+    sick = Row(sick.name, {**sick.model, "health": {"problems": ["one_class", "chance"]}})
+    lines = build_table([sound, sick]).splitlines()
+    marked = [line for line in lines if UNSOUND in line]
+    assert len(marked) == 2
+    assert lines.index(marked[0]) == 3
+    assert all(problem in marked[1] for problem in ("one_class", "chance"))
+    assert UNSOUND not in build_table([sound])
 
 
 def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:

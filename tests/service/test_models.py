@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -48,7 +49,7 @@ def test_sparsity_size_and_layers_have_views_of_their_own(client: TestClient, wo
 
 def test_what_was_not_measured_is_null(client: TestClient, workshop: Workshop) -> None:
     job_id = workshop.submit("train")
-    facts = {"name": "bare", "architecture": "mlp", "dataset": "fashion_mnist"}
+    facts: dict[str, Any] = {"name": "bare", "architecture": "mlp", "dataset": "fashion_mnist"}
     bare = Model(id="mdl_bare", job_id=job_id, created_at=utc_now(), **facts)
     with workshop.database.transaction() as session:
         session.add(bare)

@@ -69,6 +69,10 @@ class Controls:
         encoded = shrinker.gallery.encode(f"control {name}", functools.partial(shrinker.extract, quantized))
         network = decode_network(encoded.file)
         integers = build_integer_model(network).to(get_device(baseline.model))
+        if encoded.problems:
+            shrinker.context.warn(
+                f"control {name}: it is not sound ({', '.join(encoded.problems)}): beside it anything looks good"
+            )
         test = evaluate(integers, baseline.data, baseline.data.test).accuracy
         return Control(
             name=name,

@@ -228,6 +228,10 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
     findings = _write_report(spec, context, steps)
+    for name, step in steps.items():
+        problems = (step.result.get("health") or {}).get("problems") or []
+        if problems:
+            context.warn(f"{name}: its model is not sound ({', '.join(problems)}): its numbers say nothing good of it")
     final = steps["compress"]
     (compressed,) = [artifact for artifact in final.artifacts if artifact.kind == ArtifactKind.COMPRESSED]
     shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
@@ -235,6 +239,7 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
         {
             "model_id": final.output_model_id,
             **{name: final.result[name] for name in ("evaluation", "accuracy_drop", "sparsity", "size")},
+            **{name: final.result.get(name) for name in ("accuracy_drop_interval", "health")},
             "file_bytes": final.result["file_bytes"],
             "compression_ratio": final.result["compression_ratio"],
             "steps": {name: _describe_step(step) for name, step in steps.items()},
@@ -325,6 +330,8 @@ def _describe_step(step: FinishedStep) -> dict[str, Any]:
         "is_reused": step.is_reused,
         "evaluation": step.result["evaluation"],
         "accuracy_drop": step.result["accuracy_drop"],
+        "accuracy_drop_interval": step.result.get("accuracy_drop_interval"),
+        "health": step.result.get("health"),
         "sparsity": step.result["sparsity"]["total"],
         "size": step.result["size"],
         "macs": step.result["macs"],

@@ -11,10 +11,12 @@ const NARROW = { width: 350, height: 330, numTicks: 4 };
 
 export const narrowPage = matchMedia("(max-width: 40rem)");
 
-const describe = ({ name, accuracy, bytes, measure, on_front: isOnFront }, split) =>
-  `${name}: ${formatPercent(accuracy)} on ${split}, ${formatKb(bytes)} ${measure}${isOnFront ? ", on the front" : ""}`;
+const describe = ({ name, accuracy, bytes, measure, problems, on_front: isOnFront }, split) => {
+  const place = isOnFront ? ", on the front" : problems.length > 0 ? `, not sound (${problems.join(", ")})` : "";
+  return `${name}: ${formatPercent(accuracy)} on ${split}, ${formatKb(bytes)} ${measure}${place}`;
+};
 
-/** points: those of one data set, smallest first, as /v1/pareto answers them. */
+/** points: those of one group, smallest first, as /v1/pareto answers them. */
 export function buildFront(points, split) {
   const { width, height, numTicks } = narrowPage.matches ? NARROW : WIDE;
   const plot = { left: 46, right: width - 14, top: 14, bottom: height - 46 };
@@ -35,7 +37,7 @@ export function buildFront(points, split) {
     const read = () => setText(reading, text);
     const shape = point.on_front
       ? s("path", { class: "mark front", d: `M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z` })
-      : s("circle", { class: "mark", cx: x, cy: y, r: 5 });
+      : s("circle", { class: point.problems.length > 0 ? "mark sick" : "mark", cx: x, cy: y, r: 5 });
     return s(
       "a",
       {
@@ -93,6 +95,8 @@ export function buildFront(points, split) {
       "on the front: no other model is as small and as accurate",
     ),
     h("span", {}, h("b", { class: "mark-key", "aria-hidden": "true" }, "● "), "another model"),
+    points.some(({ problems }) => problems.length > 0) &&
+      h("span", {}, h("b", { class: "sick-key", "aria-hidden": "true" }, "○ "), "not sound, on no front"),
   );
   return h("div", {}, key, picture, reading);
 }

@@ -4,7 +4,7 @@ import { getJson } from "./api.js";
 import { buildDownload } from "./artifacts.js";
 import { facts, h, table } from "./dom.js";
 import { formatCount, formatPercent, formatTime, shortenId } from "./format.js";
-import { buildFigures, buildLedger, buildSizes, formatAccuracy } from "./numbers.js";
+import { buildFigures, buildHealth, buildLedger, buildSizes, formatAccuracy } from "./numbers.js";
 import { jobAddress, modelAddress } from "./status.js";
 
 const MAKERS = ["prune", "quantize", "compress"];
@@ -25,7 +25,7 @@ export async function show(main, { id, signal }) {
       h("h1", { tabindex: -1 }, model.name),
       h("div", { class: "actions" }, buildMakers(model)),
     ),
-    h("section", { "aria-label": "Numbers" }, buildFigures(model)),
+    h("section", { "aria-label": "Numbers" }, buildHealth(model), buildFigures(model)),
     h("section", { "aria-label": "Size" }, h("h2", {}, "Size by every measure"), buildLedger(model)),
     lineage,
     zeros,

@@ -53,12 +53,12 @@ export async function show(main, { query, signal, go }) {
 function showPlane(plane, pareto, query, go, signal) {
   plane.hidden = pareto.points.length === 0;
   if (plane.hidden) return;
-  const datasets = [...new Set(pareto.points.map(({ dataset }) => dataset))];
-  const dataset = datasets.includes(query.get("dataset")) ? query.get("dataset") : countMost(pareto.points, datasets);
-  const choose = () => go("models", { split: splits.value, dataset: sets.value });
-  const sets = buildSelect(datasets, dataset, choose);
+  const groups = [...new Set(pareto.points.map(({ group }) => group))];
+  const group = groups.includes(query.get("group")) ? query.get("group") : countMost(pareto.points, groups);
+  const choose = () => go("models", { split: splits.value, group: sets.value });
+  const sets = buildSelect(groups, group, choose);
   const splits = buildSelect(["validation", "test"], pareto.split, choose);
-  const points = pareto.points.filter((point) => point.dataset === dataset);
+  const points = pareto.points.filter((point) => point.group === group);
   const place = h("div");
   const draw = () => place.replaceChildren(buildFront(points, pareto.split));
   draw();
@@ -68,7 +68,7 @@ function showPlane(plane, pareto, query, go, signal) {
     h(
       "div",
       { class: "filters" },
-      h("label", {}, "Data set ", sets),
+      h("label", {}, "Measured on ", sets),
       h("label", {}, "Accuracy on ", splits),
       pareto.split === "test" && h("span", { class: "quiet" }, "Test is for reports: choose by validation."),
     ),
@@ -76,9 +76,9 @@ function showPlane(plane, pareto, query, go, signal) {
   );
 }
 
-const countMost = (points, datasets) =>
-  datasets.reduce((best, name) => (count(points, name) > count(points, best) ? name : best), datasets[0]);
-const count = (points, dataset) => points.filter((point) => point.dataset === dataset).length;
+const countMost = (points, groups) =>
+  groups.reduce((best, name) => (count(points, name) > count(points, best) ? name : best), groups[0]);
+const count = (points, group) => points.filter((point) => point.group === group).length;
 
 function buildSelect(names, value, change) {
   return h(

@@ -36,6 +36,41 @@ export function describeAccuracy(model, split) {
 
 export const formatDrop = (model, split) => formatPoints(model.accuracy_drop?.[split]);
 
+/** What is wrong with a model that is not sound: /v1/models tells it by these names. */
+const PROBLEMS = {
+  one_class: "it gives nearly all answers to one class",
+  chance: "it is not distinguishably better than always answering the most frequent class",
+  dead_layer: "nothing passes one of its layers",
+  not_finite: "it answers numbers that are not finite",
+};
+
+const describeProblems = (problems) => problems.map((problem) => PROBLEMS[problem] ?? problem).join("; ");
+
+/** One line that cannot be overlooked, for a model or for the one that its drop is counted from. */
+export function buildHealth(model) {
+  const own = model.health?.problems ?? [];
+  const before = model.accuracy_drop?.baseline_problems ?? [];
+  return [
+    own.length > 0 && `Not sound: ${describeProblems(own)}. Its size and its drop say nothing good of it.`,
+    before.length > 0 && `The model that its drop is counted from is not sound: ${describeProblems(before)}.`,
+  ]
+    .filter(Boolean)
+    .map((text) => h("p", { class: "warning" }, text));
+}
+
+/** "0.40 on validation; 95 % interval on test 0.10–0.70" */
+function describeDrop(model) {
+  const interval = model.accuracy_drop_interval?.test;
+  const validation = `${formatDrop(model, "validation")} on validation`;
+  if (!interval) return validation;
+  const how = interval.basis === "paired" ? "" : ", not paired";
+  return `${validation}; 95 % interval ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}${how}`;
+}
+
+function describeLatency({ batch_size: batch, device, load }) {
+  return `batch of ${batch}, ${device}${load?.is_busy ? "; the machine was busy: it may be less" : ""}`;
+}
+
 function buildFigure(value, label, note) {
   return h(
     "div",
@@ -55,17 +90,13 @@ export function buildFigures(model) {
     buildFigure(formatAccuracy(model, "test"), "Test accuracy", describeAccuracy(model, "test")),
     buildFigure(formatAccuracy(model, "validation"), "Validation accuracy", describeAccuracy(model, "validation")),
     model.accuracy_drop &&
-      buildFigure(formatDrop(model, "test"), "Accuracy drop, test", `${formatDrop(model, "validation")} on validation`),
+      buildFigure(formatDrop(model, "test"), "Accuracy drop, test", describeDrop(model)),
     stored &&
       buildFigure(formatKb(stored.bytes), `Size, ${stored.measure}`, `${formatRatio(stored.ratio)} against float32`),
     buildFigure(formatPercent(model.sparsity), "Sparsity", "weights that are zero"),
     model.macs && buildFigure(`${(model.macs / 1e6).toFixed(2)} M`, "MACs", "multiply-accumulates for a picture"),
     latency &&
-      buildFigure(
-        `${latency.median_ms.toFixed(2)} ms`,
-        "Latency, median",
-        `batch of ${latency.batch_size}, ${latency.device}`,
-      ),
+      buildFigure(`${latency.median_ms.toFixed(2)} ms`, "Latency, median", describeLatency(latency)),
   );
 }
 

@@ -61,7 +61,7 @@ def test_a_layer_wholly_zero_is_dead_and_so_is_all_behind_it() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
     x = torch.randn(32, 4)
     assert find_dead_layers(model, x) == ()
-    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model.get_parameter("2.weight"))
     assert find_dead_layers(model, x) == ("2", "4")
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -69,7 +69,7 @@ def test_a_layer_wholly_zero_is_dead_and_so_is_all_behind_it() -> None:
 def test_channels_that_never_fire_let_nothing_pass() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    nn.init.constant_(model[0].bias, -1000.0)
+    nn.init.constant_(model.get_parameter("0.bias"), -1000.0)
     # The first layer's output differs from picture to picture, but no picture makes it fire.
     assert find_dead_layers(model, torch.randn(32, 4)) == ("2",)
 

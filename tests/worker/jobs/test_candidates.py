@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from worker.jobs.candidates import WORTH_THE_RESERVE, Candidate, choose_candidate
+from worker.jobs.candidates import WORTH_THE_RESERVE, Candidate, choose_candidate, find_front
 
 
 def make(num_bytes: int, drop: float) -> Candidate:
@@ -39,3 +41,11 @@ def make(num_bytes: int, drop: float) -> Candidate:
 )
 def test_the_file_that_is_chosen(files: list[tuple[int, float]], chosen: int) -> None:
     assert choose_candidate([make(*file) for file in files]).num_bytes == chosen
+
+
+def test_a_file_that_is_not_sound_is_on_no_front_and_keeps_none_from_it() -> None:
+    small, middle, large = make(199, 0.0), make(5000, 0.9), make(9000, 0.1)
+    assert find_front([large, small, middle]) == [small]
+    sick = replace(small, problems=("one_class", "chance"))
+    assert find_front([large, sick, middle]) == [middle, large]
+    assert find_front([sick]) == []

@@ -17,7 +17,7 @@ from worker.core.checkpoint import load_compressed
 from worker.core.coding import encode_network
 from worker.jobs.base import JobOutcome
 
-POST_TRAINING = {"kind": "quantize", "model_id": "mdl_0", "mode": "post_training"}
+POST_TRAINING: dict[str, Any] = {"kind": "quantize", "model_id": "mdl_0", "mode": "post_training"}
 
 
 def blind(shop: Shop) -> str:
@@ -39,10 +39,11 @@ def test_a_network_that_answers_one_class_is_called_that_by_every_job(shop: Shop
     problems = ["one_class", "chance", "dead_layer"]
     assert shop.models[model_id][1]["health"]["problems"] == problems
     assert shop.models[model_id][1]["health"]["most_answered_class"] == 3
-    for name, spec in {
+    specs: dict[str, dict[str, Any]] = {
         "quantize": POST_TRAINING | {"bit_widths": [8, 4]},
         "prune": {"kind": "prune", "sparsity": 0.5},
-    }.items():
+    }
+    for name, spec in specs.items():
         outcome, context = shop.run(name, **spec | {"model_id": model_id})
         result: dict[str, Any] = json.loads(json.dumps(outcome.result))
         # The drop is none, and what it is held against is named beside it.
