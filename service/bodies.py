@@ -73,9 +73,9 @@ def read_body(body_type: type[Body], body: bytes, most_values: int = MOST_VALUES
         holders = {fault["loc"][:depth] for fault in found for depth in range(len(fault["loc"]))}
         # A list counts as too short for pydantic when its items are wrong: that is no error of its own.
         wrong = [fault for fault in found if not (fault["type"] == "too_short" and fault["loc"] in holders)]
-        told = [{**fault, "msg": _explain(fault, body_type)} for fault in wrong[:MOST_ERRORS]]
+        told: list[Any] = [{**fault, "msg": _explain(fault, body_type)} for fault in wrong[:MOST_ERRORS]]
         raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in (*told, *wrong[MOST_ERRORS:])]
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in [*told, *wrong[MOST_ERRORS:]]]
         ) from None
     # Behind the other checks, which bound how deep a body goes. A name comes twice only where two names come.
     if body.count(b":") > 1 and (repeated := _find_repeated(json.loads(body, object_pairs_hook=_Object))):
@@ -116,7 +116,8 @@ def _check_number_of_values(body: bytes, most_values: int) -> None:
 
 def _find_longest(content: Any) -> tuple[int | str, ...]:
     """Where the list or object is that holds most."""
-    longest, length = (), -1
+    longest: tuple[int | str, ...] = ()
+    length = -1
     waiting: list[tuple[tuple[int | str, ...], Any]] = [((), content)]
     while waiting:
         place, value = waiting.pop()

@@ -18,7 +18,15 @@ from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 
-__all__ = ["LIGHT_KINDS", "PRELOAD", "build_content", "build_step_seed", "check_memory", "parse_stored_spec", "run_spec"]
+__all__ = [
+    "LIGHT_KINDS",
+    "PRELOAD",
+    "build_content",
+    "build_step_seed",
+    "check_memory",
+    "parse_stored_spec",
+    "run_spec",
+]
 
 PRELOAD = ()
 LIGHT_KINDS: tuple[str, ...] = ()

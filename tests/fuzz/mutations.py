@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from storage.errors import InvalidModel
-from worker.core.coding.container import ARCHITECTURES, HEAD_BYTES, MAGIC, _code_network, encode_network
+from worker.core.coding.container import ARCHITECTURES, _code_network, encode_network
 from worker.core.coding.fields import Fields
 from worker.core.coding.ranges import RangeWriter
 from worker.core.coding.scan import choose_scans, compute_natural_scan
 from worker.core.coding.weights import Scan
 from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC
 
 ODD_VALUES = (0, 1, 127, 128, 254, 255)
 FREE_WEIGHTS = 1 << 9
@@ -27,7 +28,7 @@ Mutate = Callable[[random.Random, bytes], bytes]
 
 def seal(body: bytes) -> bytes:
     """A file of this body, with the checksum that belongs to it."""
-    return MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+    return TONOK_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def build_layer(rng: random.Random, shape: tuple[int, ...], bit_width: int) -> IntegerLayer:
@@ -168,7 +169,7 @@ class Mutator:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._networks = [(network, count_decisions(network)) for network in build_networks(seed)]
-        self._bodies = [encode_network(network)[HEAD_BYTES:] for network, _ in self._networks]
+        self._bodies = [encode_network(network)[TONOK_HEAD_BYTES:] for network, _ in self._networks]
         self._mutations: tuple[Mutate, ...] = (flip_bits, change_bytes, truncate, move_point)
 
     def make(self, number: int) -> tuple[str, bytes]:
@@ -193,5 +194,5 @@ class Mutator:
             body[rng.randrange(min(8, len(body)))] = rng.choice((*ODD_VALUES, rng.randrange(256)))
         data = bytearray(seal(bytes(body)))
         if rng.random() < 0.1:
-            data[rng.randrange(HEAD_BYTES)] = rng.randrange(256)
+            data[rng.randrange(TONOK_HEAD_BYTES)] = rng.randrange(256)
         return bytes(data)

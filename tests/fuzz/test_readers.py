@@ -7,7 +7,7 @@ import random
 from tests.fuzz.mutations import Mutator, build_networks, flip_bits, seal
 from tests.fuzz.readers import are_same, check_inputs, compare_readers, read_with_service
 from worker.core.coding import encode_network
-from worker.core.coding.container import HEAD_BYTES
+from worker.model_heads import TONOK_HEAD_BYTES
 
 NUM_INPUTS = 2000
 
@@ -33,7 +33,7 @@ def test_what_is_read_of_a_changed_file_can_be_written_and_read_again() -> None:
 
 
 def test_every_bit_of_a_file_flipped_under_a_right_checksum() -> None:
-    body = encode_network(build_networks(seed=0)[12])[HEAD_BYTES:]
+    body = encode_network(build_networks(seed=0)[12])[TONOK_HEAD_BYTES:]
     for place in range(8 * len(body)):
         flipped = bytearray(body)
         flipped[place // 8] ^= 1 << place % 8

@@ -28,7 +28,7 @@ from worker.jobs import SPECS, check_memory, parse_spec
 from worker.jobs.base import JobSpec
 from worker.jobs.efforts import PLANS
 from worker.jobs.memory import NARROWED_SHARE, estimate_memory
-from worker.jobs.quantize import CALIBRATION_EXAMPLES as CALIBRATED
+from worker.jobs.quantizing import CALIBRATION_EXAMPLES as CALIBRATED
 from worker.jobs.rounding import REFIT_EXAMPLES as REFITTED
 from worker.jobs.shrinking import SMALL_NETWORK_SPARSITY
 from worker.memory_estimate import (

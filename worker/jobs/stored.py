@@ -53,13 +53,14 @@ class StoredSpec:
 
 def adapt_spec(spec_type: type[JobSpec], stored: Mapping[str, Any]) -> StoredSpec:
     """The stored JSON as a spec of this type. Raises InvalidSpec."""
-    content, changes = dict(stored), []
+    content, changes = dict(stored), list[SpecChange]()
+    problems: list[Any] = []
     # Most specs were written by the code that reads them.
     for number in range(_MAX_ROUNDS):
         try:
             return StoredSpec(spec_type.model_validate(content), tuple(changes))
         except ValidationError as error:
-            problems: list[Any] = error.errors(include_url=False, include_input=False)
+            problems = error.errors(include_url=False, include_input=False)
         found = [] if number else [change for rule in _TIGHTENED.get(spec_type, ()) for change in rule(content)]
         found += [change for problem in problems if (change := _adapt_field(content, problem)) is not None]
         if not found:
@@ -123,7 +124,6 @@ def _leave_out_steps(content: Content) -> list[SpecChange]:
         return []
     stored = [name for name in ("steps", "epochs_per_step") if content.get(name) is not None]
     return [SpecChange(name, content.pop(name), None, "a one_shot schedule has no steps") for name in stored]
-
 
 
 _TIGHTENED: dict[type[JobSpec], tuple[Callable[[Content], list[SpecChange]], ...]] = {PruneSpec: (_leave_out_steps,)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -19,6 +20,10 @@ from tests.worker.engine.conftest import Bench, is_alive
 def settings(tmp_path: Path) -> Settings:
     """A lease so short that a test can wait for its end."""
     return Settings(data_dir=tmp_path / "data", lease_ttl_s=2.0, cancel_grace_s=0.6, threads_per_slot=1)
+
+
+def _is_gone(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 def _children(pid: int) -> list[int]:
@@ -91,7 +96,7 @@ def test_killed_workers_cost_a_job_none_of_its_attempts(bench: Bench) -> None:
         worker = bench.start_worker()
         run = bench.wait_for_run(job_id, number)
         worker.kill()
-        bench.wait_for(lambda run=run: not is_alive(run))
+        bench.wait_for(functools.partial(_is_gone, run))
     (bench.witness / "go").touch()
     bench.drain()
     job = bench.get(job_id)

@@ -19,7 +19,8 @@ from storage.files import FileStore
 from storage.jobs import get_job, submit_job
 from storage.settings import Settings
 from storage.tables import Job
-from worker.core.checkpoint import CheckpointInfo, save_checkpoint
+from worker.checkpoint_facts import CheckpointInfo
+from worker.core.checkpoint import save_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.jobs import LIGHT_KINDS, SPECS
@@ -49,9 +50,13 @@ def _submit(database: Database, upload: str | None = None, **spec: Any) -> str:
             session.flush()
             session.add(
                 build_artifact(
-                    job_id=job.id, kind="upload", name="upload", media_type="application/octet-stream", sha256=upload,
+                    job_id=job.id,
+                    kind="upload",
+                    name="upload",
+                    media_type="application/octet-stream",
+                    sha256=upload,
                     num_bytes=1,
-                )  # fmt: skip
+                )
             )
     return job.id
 
@@ -80,7 +85,7 @@ def _store_checkpoint(files: FileStore, path: Path) -> str:
 
 
 def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
-    settings: Settings, database: Database, files: FileStore, tmp_path: Path, worker: subprocess.Popen[bytes]
+    database: Database, files: FileStore, tmp_path: Path, worker: subprocess.Popen[bytes]
 ) -> None:
     heavy = _submit(
         database, kind="train", dataset="digits", architecture="lenet5", epochs=500, patience=500, batch_size=1
@@ -95,4 +100,4 @@ def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
 
 
 def test_the_light_kinds_are_those_about_a_file_that_came_with_the_request() -> None:
-    assert LIGHT_KINDS == {"import", "predict"}
+    assert {"import", "predict"} == set(LIGHT_KINDS)

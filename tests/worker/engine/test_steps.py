@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from typing import Any
@@ -25,6 +26,10 @@ def _children(bench: Bench, job_id: str) -> dict[str, Job]:
 def _events(bench: Bench, job_id: str) -> list[tuple[str, dict[str, Any]]]:
     with bench.database.read() as session:
         return [(event.type, event.data) for event in list_events(session, job_id, limit=1000)]
+
+
+def _has_phase(bench: Bench, job_id: str, phase: str) -> bool:
+    return bench.get(job_id).phase == phase
 
 
 def _go(bench: Bench) -> None:
@@ -83,7 +88,7 @@ def test_two_parents_at_once_share_the_steps_that_they_both_want(bench: Bench) -
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
     for job_id in (first, second):
-        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+        bench.wait_for(functools.partial(_has_phase, bench, job_id, "waiting for second, third"))
     _go(bench)
     results = [bench.wait_for_status(job_id, "succeeded").result or {} for job_id in (first, second)]
     ids = [{name: step["job_id"] for name, step in result.items()} for result in results]
@@ -98,7 +103,7 @@ def test_cancelling_one_parent_leaves_the_step_that_another_waits_for(bench: Ben
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
     for job_id in (first, second):
-        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+        bench.wait_for(functools.partial(_has_phase, bench, job_id, "waiting for second, third"))
     step = _children(bench, first)["wait_for_go"].id
     bench.wait_for_run(step)
     with bench.database.transaction() as session:
