@@ -11,7 +11,7 @@ import functools
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress import CompressSpec
 from worker.jobs.compress_timetable import ASKING, CALIBRATING, NARROWING, TEACHER, name_rung, plan_time
 from worker.jobs.efforts import PLANS, Rung
+from worker.jobs.ladder import Climb, find_next
 from worker.jobs.plain import PlainQuantizer
 from worker.jobs.products import Baseline
 from worker.jobs.quantizing import take_sample
@@ -54,8 +55,6 @@ CALIBRATED_BIT_WIDTH = 8
 CALIBRATED = f"{CALIBRATED_BIT_WIDTH} bit, calibrated"
 HOPELESS = 2.0
 """A rung so many points beyond the drop is the last: more training will not bring it back."""
-PATIENCE = 2
-"""Nor will it after so many rungs on plain pictures of which none kept the reserve."""
 
 
 @dataclass(frozen=True)
@@ -159,41 +158,21 @@ class Shrinker:
         return Rounder(self.baseline, self.start.model, self.spec.seed)
 
     def climb_while_safe(self, model: nn.Module) -> None:
-        """The rungs of the plan until one goes too far, then those between.
-
-        One on changed pictures goes too far only where it is hopeless: what it misses, plain pictures may bring back.
-        """
-        best: Trained | None = None
-        num_misses = 0
-        for rung in self.plan.rungs:
-            ancestor = copy.deepcopy(model.state_dict())
-            trained = self.climb(model, rung)
-            if not trained.learned:
-                # What has forgotten everything is nobody's ancestor.
-                model.load_state_dict(ancestor)
-            elif self.gallery.is_good(trained.candidate):
-                best = trained
-            elif rung.is_plain and best is not None:
-                self.refine(model, best, rung)
-                break
-            elif trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS:
-                break
-            elif rung.is_plain:
-                num_misses += 1
-                if num_misses == PATIENCE:
-                    break
-
-    def refine(self, model: nn.Module, best: Trained, beyond: Rung) -> None:
-        """Rungs between one within the drop and one beyond it, from the former's weights."""
-        for _ in range(self.plan.refinements):
-            # Half-way in density, by its logarithm.
-            middle = replace(beyond, sparsity=1 - math.sqrt((1 - best.sparsity) * (1 - beyond.sparsity)))
-            model.load_state_dict(best.model.state_dict())
-            trained = self.climb(model, middle)
-            if trained.learned and self.gallery.is_good(trained.candidate):
-                best = trained
-            else:
-                beyond = middle
+        """The rungs that `find_next` asks for, each trained in place and measured where it ends."""
+        states = [copy.deepcopy(model.state_dict())]
+        climbs: list[Climb] = []
+        while (step := find_next(self.plan, climbs)) is not None:
+            model.load_state_dict(states[step.start + 1])
+            trained = self.climb(model, step.rung)
+            states.append(trained.model.state_dict())
+            climbs.append(
+                Climb(
+                    step.rung,
+                    learned=trained.learned,
+                    is_good=self.leaves_room(trained),
+                    is_hopeless=trained.candidate.drop > self.spec.max_accuracy_drop + HOPELESS,
+                )
+            )
 
     def climb(self, model: nn.Module, rung: Rung) -> Trained:
         """Trains the next rung in place and measures where it ends."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -240,11 +239,9 @@ def read_times(context: FakeContext) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in context.scratch.glob("*/*.step")}
 
 
-FAR = 0.9995
-"""Leaves three weights or so: whoever has one weight for ten classes knows two of them, and a third by chance."""
 TINY = Plan(
     2,
-    (Rung(0.5, 2, 0.04), Rung(FAR, 2, 0.03, is_plain=True)),
+    (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03, is_plain=True)),
     refinements=2,
     teacher_epochs=3,
     max_shift=1,
@@ -252,7 +249,7 @@ TINY = Plan(
 )
 
 
-def test_a_longer_plan_has_a_better_teacher_and_goes_back(modest: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_plan_trains_its_teacher_on_and_says_so(modest: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLANS, Effort.STANDARD, TINY)
     spec = COMPRESS | {"effort": "standard"}
     kill_at(modest, spec, lambda progress: is_epoch(progress, "teacher_") and progress.metrics_step == 2)
@@ -260,13 +257,6 @@ def test_a_longer_plan_has_a_better_teacher_and_goes_back(modest: Shop, monkeypa
     assert second.count_epochs("teacher_") == [3]
     percents = [progress.percent for progress in second.reports if progress.percent is not None]
     assert percents == sorted(percents)
-    names = [candidate["name"] for candidate in outcome.result["candidates"] if candidate["trade_off"] is None]
-    # Half-way between the two by the logarithm of density, and half-way once more.
-    between = 1 - math.sqrt((1 - 0.5) * (1 - FAR))
-    assert all(
-        f"{100 * sparsity:.1f} %" in name for sparsity, name in zip((0.5, FAR, between), names[1:], strict=False)
-    )
-    assert len(names) == 5
     rows = outcome.result["ablation"]
     assert all(row["bytes_after"] == after["bytes_before"] for row, after in pairwise(rows))
     taught = "teacher trained" in " ".join(outcome.result["techniques"])
