@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.core.report.analysis import cite, describe_difference, say_drop
+from worker.core.report.analysis_reserve import analyse_reserve
 from worker.core.report.evidence import SAME_SPARSITY, Evidence, Model
 from worker.core.report.findings import Finding
 from worker.core.report.intervals import Order, compare
@@ -16,7 +17,6 @@ from worker.core.report.values import (
     limit,
     magnitude,
     percent,
-    plain,
     points,
     ratio,
     times_smaller,
@@ -151,7 +151,7 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
     difference = describe_difference(final, evidence.baseline)
     values = {name: difference[name] for name in ("difference", "low", "high", "basis")}
     findings.append(Finding(f"final.{order}", values, f"{cite(final)}; {cite(evidence.baseline)}"))
-    findings += _explain_reserve(evidence, final)
+    findings += analyse_reserve(evidence, final)
     best = evidence.best_width
     if best is not None:
         narrow = evidence.widths[best]
@@ -163,29 +163,6 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
         way = "calibrated_than_width" if is_calibrated(final.result) else "than_width"
         findings.append(Finding(f"final.{way}_{key}", values, f"{cite(final, 'size')}; {cite(narrow, 'size')}"))
     return findings
-
-
-def _explain_reserve(evidence: Evidence, final: Model) -> list[Finding]:
-    """Why a smaller candidate that was within the drop was not taken: it had not the reserve to spare."""
-    if not evidence.reserves or not final.result["chosen"]["safe"]:
-        return []
-    smaller = [
-        one
-        for one in final.result["candidates"]
-        if one["within"] and not one["safe"] and one["num_bytes"] < final.result["chosen"]["num_bytes"]
-    ]
-    smallest = min(smaller, key=lambda one: one["num_bytes"], default=None)
-    reserve = None if smallest is None else evidence.find_reserve(smallest)
-    if smallest is None or reserve is None:
-        return []
-    values = {
-        "kilobytes": kilobytes(smallest["num_bytes"]),
-        "drop": points(smallest["drop"]),
-        "limit": limit(evidence.max_drop),
-        "share": plain(100 * reserve.share),
-        "safe": points(reserve.max_drop),
-    }
-    return [Finding("final.reserve", values, f"{cite(final, 'candidates')}; {cite(final, 'chosen')}")]
 
 
 def analyse_sizes(evidence: Evidence) -> list[Finding]:

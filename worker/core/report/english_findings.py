@@ -301,10 +301,6 @@ SENTENCES = {
     "final.higher": (
         "On test it is distinguishably better than the baseline (<difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
-    "final.reserve": (
-        "A smaller candidate of <kilobytes> KB was within the allowed <limit> points as well, with a validation drop of <drop> "
-        "points. It was not taken: for a file of its kind <share> % of the drop is a reserve, which leaves <safe> points."
-    ),
     "final.calibrated_than_width_smaller": (
         "With training, quantization at its best width of <bits> bits ends at <kilobytes> KB: the file that went without training "
         "is <factor> times smaller."

@@ -84,13 +84,6 @@ SENTENCES = {
         "versions, the counts are taken as independent (Newcombe, 1998, method 10), which the text then says; such an "
         "interval is rather too wide."
     ),
-    "protocol.reserve": (
-        "Two decisions use the drop differently. Sparsities and bit widths are chosen right up to the limit. When compression "
-        "chooses the smallest of its candidates, it keeps <share> % of the allowed drop in reserve, so that at most "
-        "<safe> points are accepted, and <rounded_share> % for files that are rounded for fewer bits after training (at most "
-        "<rounded> points): the smallest of several tends to be one that was lucky on validation. Only where no candidate is "
-        "that good, or the smallest that is would be several times as large, the smallest within the whole drop is taken."
-    ),
     "apply_pruning.idea": (
         "`apply_pruning(model, method, sparsity)` sets the least important weights of all convolutions and linear layers to "
         "zero. The importance of a weight $w$ is its *score*; with magnitude pruning, used here, it is $\\left|w\\right|$. With the "

@@ -99,7 +99,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Reserve:
-    """Part of the allowed drop that the choice of the final file keeps back.
+    """Part of the allowed drop that the choice of the final file kept back, in results of earlier versions.
 
     share: of the drop, 0..1. max_drop: what is left of it, in points.
     """

@@ -210,7 +210,8 @@ def draw_front(
 ) -> None:
     """(bytes, validation accuracy) of everything tried, its front, the lowest accuracy allowed, the point chosen.
 
-    safe: the lowest accuracy with the reserve that the chosen one had to keep, where there is one.
+    safe: the lowest accuracy with the share of the drop that the chosen one had to keep, in results of earlier
+    versions. A reserve that is counted in pictures is no line: two files of one accuracy may differ in what they lost.
     """
     ordered = sorted(front)
     sizes = [size for size, _ in (*tried, *front)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from worker.core.report import (
     english_findings,
     english_health,
+    english_reserve,
     english_terms,
     english_text,
+    english_trainings,
     persian_findings,
     persian_health,
+    persian_reserve,
     persian_terms,
     persian_text,
+    persian_trainings,
 )
 from worker.core.report.values import Numerals
 from worker.core.report.wording import Wording
@@ -18,15 +22,23 @@ from worker.core.report.wording import Wording
 ENGLISH = Wording(
     "en",
     Numerals(persian=False),
-    english_text.SENTENCES | english_findings.SENTENCES | english_health.SENTENCES,
-    english_terms.TERMS,
+    english_text.SENTENCES
+    | english_findings.SENTENCES
+    | english_health.SENTENCES
+    | english_reserve.SENTENCES
+    | english_trainings.SENTENCES,
+    english_terms.TERMS | english_trainings.TERMS,
     english_terms.CLASSES,
 )
 PERSIAN = Wording(
     "fa",
     Numerals(persian=True),
-    persian_text.SENTENCES | persian_findings.SENTENCES | persian_health.SENTENCES,
-    persian_terms.TERMS,
+    persian_text.SENTENCES
+    | persian_findings.SENTENCES
+    | persian_health.SENTENCES
+    | persian_reserve.SENTENCES
+    | persian_trainings.SENTENCES,
+    persian_terms.TERMS | persian_trainings.TERMS,
     persian_terms.CLASSES,
 )
 WORDINGS = {wording.language: wording for wording in (ENGLISH, PERSIAN)}

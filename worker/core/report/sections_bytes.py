@@ -12,6 +12,7 @@ from worker.core.report.analysis import (
 )
 from worker.core.report.analysis_classes import analyse_confusions, analyse_final_classes
 from worker.core.report.analysis_pruning import analyse_final, analyse_sizes
+from worker.core.report.analysis_trainings import analyse_trainings
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
 from worker.core.report.evidence import MODEL_FILES, Evidence, Model
@@ -104,7 +105,7 @@ def build_widths(desk: Builder) -> Section | None:
     }
     draw_marks = partial(draw_bit_widths, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy)
     blocks.append(desk.figure("widths", draw_marks, source=source))
-    blocks += desk.list_findings(analyse_quantization(evidence))
+    blocks += desk.list_findings([*analyse_quantization(evidence), *analyse_trainings(evidence, names.QUANTIZE)])
     return desk.section("widths", blocks)
 
 
@@ -155,6 +156,7 @@ def build_final(desk: Builder) -> Section | None:
     figure = "front" if len(candidates) > 1 else None
     blocks: list[Block] = [
         *desk.argue(analyse_final(evidence), figure=figure, table="final"),
+        *desk.list_findings(analyse_trainings(evidence, names.COMPRESS)),
         _describe_final(desk, final),
     ]
     if len(candidates) > 1:

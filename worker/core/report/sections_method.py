@@ -9,12 +9,13 @@ from worker.core.graph import list_layers
 from worker.core.measure import count_macs
 from worker.core.report import examples
 from worker.core.report.analysis import cite
+from worker.core.report.analysis_reserve import describe_protocol
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.core.report.evidence import MODEL_FILES, find_file
 from worker.core.report.figures_compression import draw_quantizer
 from worker.core.report.figures_training import draw_samples
-from worker.core.report.values import Value, class_name, code, count, decimals, limit, percent, plain, points, text
+from worker.core.report.values import Value, class_name, code, count, decimals, limit, percent, plain, text
 
 SPLITS = ("train", "validation", "test")
 
@@ -166,7 +167,7 @@ def build_method(desk: Builder) -> Section:
                     r"+\frac{z^2}{4n^2}}\right),\qquad \hat p=\frac{k}{n},\quad z=1.96"
                 ),
                 desk.paragraph("protocol.intervals"),
-                *_explain_reserve(desk),
+                *desk.argue(describe_protocol(evidence)),
             ],
         ),
         desk.section("apply_pruning", _explain_pruning(desk)),
@@ -196,22 +197,6 @@ def build_method(desk: Builder) -> Section:
     if evidence.controls:
         parts.append(desk.section("control_method", [desk.paragraph("control_method.idea")]))
     return desk.section("method", [desk.paragraph("method.opening")], *parts)
-
-
-def _explain_reserve(desk: Builder) -> list[Block]:
-    reserves = desk.evidence.reserves
-    if not reserves:
-        return []
-    trained, rounded = reserves["trained"], reserves["rounded"]
-    return [
-        desk.paragraph(
-            "protocol.reserve",
-            share=plain(100 * trained.share),
-            safe=points(trained.max_drop),
-            rounded_share=plain(100 * rounded.share),
-            rounded=points(rounded.max_drop),
-        )
-    ]
 
 
 def _explain_pruning(desk: Builder) -> list[Block]:

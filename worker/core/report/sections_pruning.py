@@ -13,10 +13,11 @@ from worker.core.report.analysis import (
 )
 from worker.core.report.analysis_classes import analyse_classes
 from worker.core.report.analysis_pruning import analyse_plain_files, analyse_search, compare_pruning
+from worker.core.report.analysis_trainings import analyse_trainings
 from worker.core.report.builder import Builder, Cells
 from worker.core.report.confusions import count_errors, rank_pairs
 from worker.core.report.content import Block, Section, Table
-from worker.core.report.evidence import Measured, Model
+from worker.core.report.evidence import CONTROLS, Measured, Model
 from worker.core.report.figures_compression import Mark, draw_intervals, draw_layers, draw_sparsity
 from worker.core.report.figures_training import draw_confusion, draw_training
 from worker.core.report.values import Value, class_name, code, count, decimals, kilobytes, percent, points, significant
@@ -31,7 +32,8 @@ def build_training(desk: Builder) -> Section:
     baseline = desk.evidence.baseline
     history = baseline.result.get("history") or []
     blocks: list[Block] = [
-        *desk.argue(analyse_fit(desk.evidence), figure="training" if history else None, table="baseline")
+        *desk.argue(analyse_fit(desk.evidence), figure="training" if history else None, table="baseline"),
+        *desk.list_findings(analyse_trainings(desk.evidence, names.TRAIN)),
     ]
     if history:
         best = baseline.result["best_epoch"]
@@ -111,6 +113,7 @@ def build_search(desk: Builder, key: str, model: Model) -> Section:
     """One search: its curve as picture and numbers, what it ended with, zeros by layer. key: a step's name."""
     blocks: list[Block] = [
         *desk.argue(analyse_search(desk.evidence, model, key), figure=f"curve_{key}", table=f"probes_{key}"),
+        *desk.list_findings(analyse_trainings(desk.evidence, key)),
         draw_curves(desk, key, {key: model}),
         list_probes(desk, key, model),
     ]
@@ -232,7 +235,7 @@ def build_controls(desk: Builder) -> Section | None:
                 "controls", partial(draw_intervals, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy),
                 source=source,
             ),
-            *desk.list_findings(analyse_controls(evidence)),
+            *desk.list_findings([*analyse_controls(evidence), *analyse_trainings(evidence, *CONTROLS)]),
         ],
     )  # fmt: skip
 
@@ -262,6 +265,7 @@ def build_channels(desk: Builder) -> Section | None:
         "channels",
         [
             *desk.argue(analyse_channels(evidence)),
+            *desk.list_findings(analyse_trainings(evidence, names.CHANNELS)),
             desk.table("channels", desk.columns("quantity", "#before", "#after"), rows, source=cite(model)),
             *([draw_curves(desk, "channels", {names.CHANNELS: model})] if len(places) >= SHORTEST_CURVE else []),
         ],
