@@ -15,10 +15,10 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test check format lint types contracts backup restore storm bench rivals fuzz lock clean
+.PHONY: help setup demo study serve test test-elsewhere check format lint types contracts backup restore storm bench rivals fuzz lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## the environment in .venv, from requirements.lock
 
@@ -43,8 +43,13 @@ study: $(STAMP) ## a whole study with a written report; EFFORT=quick|standard RE
 serve: $(STAMP) ## the API and a worker; a dashboard at http://127.0.0.1:8000/, Swagger at /docs
 	@$(PY) -m service.supervisor
 
-test: $(STAMP) ## all tests
+test: $(STAMP) ## all tests; on Debian as root it installs Chromium first, which two of them need
+	@$(PY) -m tests.needs
 	$(PY) -m pytest -n 2 --dist worksteal
+
+test-elsewhere: $(STAMP) ## all tests as on other machines, one after the other; VARIANTS="sse41 avx2 threads seed busy"
+	@$(PY) -m tests.needs
+	@$(PY) -m tests.variants $(VARIANTS)
 
 check: format lint types contracts test ## what CI runs
 

@@ -8,9 +8,10 @@ import socket
 import uvicorn
 
 from service.app import create_app
-from service.listen import MAX_WAITING, adopt_socket, format_url, load_settings, open_socket
+from service.listen import MAX_WAITING, adopt_socket, format_url, open_socket
 from service.protocol import MAX_ACCEPTED_AT_ONCE, ProblemProtocol
 from storage.logs import configure_logging
+from storage.settings import load_settings
 
 _GRACE_S = 3
 """How long open streams may go on after the order to stop: they never end by themselves."""

@@ -2,6 +2,9 @@
 
 pydantic reads the bytes itself: its strict mode for JSON takes an array for a tuple and a string for an enum but
 neither `"3"` nor `true` for an integer, and its parser refuses the lone surrogates that `json.loads` lets through.
+
+All of this runs in the event loop, so that it is bounded by what a sensible body holds and not by what a mebibyte can
+hold: values are counted before they are made, and no more faults are put into words than are told.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import islice
 from typing import Any, TypeVar
 
 import anyio
@@ -19,7 +24,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from service.errors import FORM_TAGS, MOST_ERRORS, RequestRefused
+from service.errors import MOST_ERRORS, RequestRefused
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -32,47 +37,50 @@ MAX_JSON_S = 60.0
 _MAX_UNUSED_BYTES = 64 * 1024
 """Of a body that no path has asked for: room for the `{}` that some clients send with everything."""
 
+MOST_VALUES = 10_000
+"""Numbers and strings of a body, its lists and objects, its names: several times what the longest sensible one holds.
+Each can be wrong, and takes its time."""
 
-def parse_body(body_type: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """A dependency that answers the request's body as a `body_type`; raises what becomes 408, 413, 415 or 422."""
+_LONGEST_NAME = 64
+"""Of an unknown field for which a near one is looked for."""
+
+
+def parse_body(body_type: type[Body], most_values: int = MOST_VALUES) -> Callable[[Request], Awaitable[Body]]:
+    """A dependency that answers the request's body as a `body_type`; raises what becomes 408, 413, 415 or 422.
+
+    most_values: numbers and strings. A type that may hold more than MOST_VALUES must stop at its first faults.
+    """
 
     async def parse(request: Request) -> Body:
         _check_media_type(request)
         check_encoding(request)
         max_bytes = request.app.state.settings.max_body_bytes
         body = b"".join([chunk async for chunk in read_chunks(request, max_bytes, "body", max_seconds=MAX_JSON_S)])
-        try:
-            parsed = _validate(body_type, body)
-        except ValidationError as error:
-            if not body:
-                raise RequestRefused(
-                    422, "empty_body", "The body is empty: send JSON, {} at least.", pointer=""
-                ) from None
-            found = error.errors(include_url=False, include_context=False, include_input=False)
-            wrong = [item for item in found if not _is_consequence(item, found)]
-            # Only what will be told is explained: a body may have tens of thousands of wrong fields, and to look for
-            # the nearest name to each takes seconds in which nobody else is answered.
-            raise RequestValidationError(
-                [
-                    {
-                        **item,
-                        "loc": ("body", *item["loc"]),
-                        "msg": _explain(item, body_type) if place < MOST_ERRORS else item["msg"],
-                    }
-                    for place, item in enumerate(wrong)
-                ]
-            ) from None
-        # Behind the other checks, which bound how deep a body goes.
-        if repeated := _find_repeated(json.loads(body, object_pairs_hook=_Object)):
-            fault = {
-                "type": "repeated_field",
-                "loc": ("body", *repeated),
-                "msg": "This field comes twice: send it once.",
-            }
-            raise RequestValidationError([fault])
-        return parsed
+        return read_body(body_type, body, most_values)
 
     return parse
+
+
+def read_body(body_type: type[Body], body: bytes, most_values: int = MOST_VALUES) -> Body:
+    """JSON as a `body_type`. Raises RequestRefused, RequestValidationError."""
+    _check_number_of_values(body, most_values)
+    try:
+        parsed = _validate(body_type, body)
+    except ValidationError as error:
+        if not body:
+            raise RequestRefused(422, "empty_body", "The body is empty: send JSON, {} at least.", pointer="") from None
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        holders = {fault["loc"][:depth] for fault in found for depth in range(len(fault["loc"]))}
+        # A list counts as too short for pydantic when its items are wrong: that is no error of its own.
+        wrong = [fault for fault in found if not (fault["type"] == "too_short" and fault["loc"] in holders)]
+        told = [{**fault, "msg": _explain(fault, body_type)} for fault in wrong[:MOST_ERRORS]]
+        raise RequestValidationError(
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in (*told, *wrong[MOST_ERRORS:])]
+        ) from None
+    # Behind the other checks, which bound how deep a body goes. A name comes twice only where two names come.
+    if body.count(b":") > 1 and (repeated := _find_repeated(json.loads(body, object_pairs_hook=_Object))):
+        raise _build_fault("repeated_field", repeated, "This field comes twice: send it once.")
+    return parsed
 
 
 def describe_body(body_type: type[BaseModel], *names: str) -> dict[str, Any]:
@@ -89,25 +97,68 @@ def describe_body(body_type: type[BaseModel], *names: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def _check_number_of_values(body: bytes, most_values: int) -> None:
+    """Raises RequestValidationError. What strings hold counts too: none of ours is long enough for that to matter.
+
+    Counted in the bytes, which takes a millisecond: to make the values takes seconds in which nobody else is answered.
+    """
+    for signs, most in ((b",", most_values), (b"[{", MOST_VALUES), (b":", MOST_VALUES)):
+        if sum(map(body.count, signs)) <= most:
+            continue
+        first_too_many = next(islice(re.finditer(b"[" + re.escape(signs) + b"]", body), most, None))
+        try:
+            seen = from_json(body[: first_too_many.start()], allow_partial=True)
+        except ValueError:
+            raise _build_fault("json_invalid", (), "The body is not valid JSON.") from None
+        sentence = f"The body holds more than {most} values, and most of them here."
+        raise _build_fault("too_many_values", _find_longest(seen), sentence)
+
+
+def _find_longest(content: Any) -> tuple[int | str, ...]:
+    """Where the list or object is that holds most."""
+    longest, length = (), -1
+    waiting: list[tuple[tuple[int | str, ...], Any]] = [((), content)]
+    while waiting:
+        place, value = waiting.pop()
+        if not isinstance(value, dict | list):
+            continue
+        if len(value) > length:
+            longest, length = place, len(value)
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        waiting += [((*place, part), item) for part, item in inner if isinstance(item, dict | list)]
+    return longest
+
+
+def _build_fault(kind: str, place: tuple[int | str, ...], sentence: str) -> RequestValidationError:
+    return RequestValidationError([{"type": kind, "loc": ("body", *place), "msg": sentence}])
+
+
 def _validate(body_type: type[Body], body: bytes) -> Body:
     """Raises ValidationError. JSON has one kind of number, and 3.0 is a whole one: its schemas say so."""
     try:
         return body_type.model_validate_json(body, strict=True)
     except ValidationError as error:
-        places = [
-            [part for part in fault["loc"] if part not in FORM_TAGS]
-            for fault in error.errors(include_url=False, include_context=False)
-            if fault["type"] == "int_type" and isinstance(fault["input"], float) and fault["input"].is_integer()
-        ]
-        if not places:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        if all(fault["type"] != "int_type" for fault in faults):
             raise
-    content = from_json(body)
-    for *path, last in places:
-        holder = content
-        for part in path:
-            holder = holder[part]
-        holder[last] = int(holder[last])
+    content = _make_whole(from_json(body))
     return body_type.model_validate_json(to_json(content, inf_nan_mode="constants"), strict=True)
+
+
+def _make_whole(content: Any) -> Any:
+    """The same JSON with 3 for every 3.0: where a fraction is meant, pydantic takes the one for the other."""
+    if isinstance(content, float):
+        return int(content) if content.is_integer() else content
+    if isinstance(content, dict):
+        return {name: _make_whole(value) for name, value in content.items()}
+    if isinstance(content, list):
+        # One call less for each of what may be hundreds of thousands of pixels.
+        return [
+            int(value) if type(value) is float and value.is_integer() else _make_whole(value)
+            if isinstance(value, dict | list) else value
+            for value in content
+        ]  # fmt: skip
+    return content
 
 
 class _Object(dict[str, Any]):
@@ -125,7 +176,7 @@ def _find_repeated(content: Any) -> tuple[int | str, ...] | None:
         return (content.repeated,)
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for part, value in inner:
-        if (rest := _find_repeated(value)) is not None:
+        if isinstance(value, dict | list) and (rest := _find_repeated(value)) is not None:
             return (part, *rest)
     return None
 
@@ -205,14 +256,6 @@ async def drop_unused_body(request: Request) -> None:
         """Nobody wants it."""
 
 
-def _is_consequence(item: Any, found: Sequence[Any]) -> bool:
-    """A list counts as too short for pydantic when its items are wrong: that is no error of its own."""
-    depth = len(item["loc"])
-    return item["type"] == "too_short" and any(
-        len(other["loc"]) > depth and other["loc"][:depth] == item["loc"] for other in found
-    )
-
-
 def _explain(item: Any, body_type: type[BaseModel]) -> str:
     """pydantic's sentence, or a better one."""
     if item["type"] == "json_invalid":
@@ -220,6 +263,7 @@ def _explain(item: Any, body_type: type[BaseModel]) -> str:
     if item["type"] == "extra_forbidden":
         # The names are those of the body itself, not of what is inside it.
         name, *deeper = item["loc"]
-        near = [] if deeper else difflib.get_close_matches(str(name), body_type.model_fields, n=1)
+        is_own = not deeper and len(str(name)) <= _LONGEST_NAME
+        near = difflib.get_close_matches(str(name), body_type.model_fields, n=1) if is_own else []
         return "There is no such field." + (f" Did you mean `{near[0]}`?" if near else "")
     return str(item["msg"]).replace("Tuple should", "List should")

@@ -1,13 +1,51 @@
-"""Models beside one another: pure functions on their summaries (`Model.summary`), any part of which may be missing."""
+"""Models beside one another: pure functions on their summaries (`Model.summary`), any part of which may be missing.
+
+What cannot be compared is left out, and `find_gaps` says why: networks of other data sets, accuracies on other
+pictures, times taken at different moments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+
+from worker.paired import Basis, Correctness, Difference, compute_difference, read_correctness
 
 # What a model costs to store, best known first: the bytes on disk, else what they would be.
 _STORED_MEASURES = ("file", "packed", "float32")
+
+
+class Gap(StrEnum):
+    """Why two models are not compared in something."""
+
+    OTHER_DATASET = "other_dataset"
+    OTHER_PICTURES = "other_pictures"
+    """Of one data set, but the split was drawn by another seed, or holds other pictures."""
+    MEASURED_APART = "measured_apart"
+    """Times of different moments, machines or settings: not taken in turns in one run."""
+    NOT_MEASURED = "not_measured"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A model as comparisons see it."""
+
+    id: str
+    name: str
+    dataset: str
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one model scored on one split, as it is paired with another's."""
+
+    num_correct: int
+    num_examples: int
+    interval: tuple[float, float]
+    correctness: Correctness | None
 
 
 @dataclass(frozen=True)
@@ -41,9 +79,110 @@ def get_layer_sparsity(summary: Mapping[str, Any]) -> dict[str, float]:
     return {layer["name"]: layer["sparsity"] for layer in (summary.get("sparsity") or {}).get("layers") or []}
 
 
+def get_problems(summary: Mapping[str, Any]) -> list[str]:
+    """Values of HealthProblem; empty for a sound model, and for one stored before its health was looked at."""
+    return list((summary.get("health") or {}).get("problems") or [])
+
+
+def get_pictures(summary: Mapping[str, Any], split: str) -> str | None:
+    """The digest of the pictures that a split was measured on; None where it was not kept."""
+    recorded: str | None = ((summary.get("correctness") or {}).get(split) or {}).get("pictures")
+    return recorded
+
+
 def compute_drop(accuracy: float | None, reference: float | None) -> float | None:
     """Percentage points lost against the reference; negative where it is better."""
     return None if accuracy is None or reference is None else round((reference - accuracy) * 100, 6)
+
+
+def shares_pictures(one: Compared, other: Compared, split: str) -> bool:
+    """Whether both were measured on the same pictures of that split.
+
+    By their digests where both have one; else by the data set and, for validation, the seed that drew it.
+    """
+    first, second = get_pictures(one.summary, split), get_pictures(other.summary, split)
+    if one.dataset != other.dataset:
+        return False
+    if first is not None and second is not None:
+        return first == second
+    return split == "test" or one.summary.get("split_seed") == other.summary.get("split_seed")
+
+
+def find_drop_gap(one: Compared, reference: Compared, split: str) -> Gap | None:
+    """Why no drop on that split is given; None where it is."""
+    if one.dataset != reference.dataset:
+        return Gap.OTHER_DATASET
+    if not shares_pictures(one, reference, split):
+        return Gap.OTHER_PICTURES
+    measured = (get_accuracy(one.summary, split), get_accuracy(reference.summary, split))
+    return Gap.NOT_MEASURED if None in measured else None
+
+
+def find_size_gap(one: Compared, reference: Compared) -> Gap | None:
+    """Why no ratio of sizes is given. A network for other pictures is no smaller form of this one."""
+    if one.dataset != reference.dataset:
+        return Gap.OTHER_DATASET
+    sizes = [get_stored_size(model.summary) for model in (one, reference)]
+    return None if all(size is not None and size[1] > 0 for size in sizes) else Gap.NOT_MEASURED
+
+
+def find_speed_gap(one: Compared, reference: Compared) -> Gap | None:
+    """Why no factor of times is given."""
+    if one.dataset != reference.dataset:
+        return Gap.OTHER_DATASET
+    if not one.summary.get("latency") or not reference.summary.get("latency"):
+        return Gap.NOT_MEASURED
+    return Gap.MEASURED_APART if find_times(one, reference) is None else None
+
+
+def find_times(one: Compared, reference: Compared) -> tuple[float, float] | None:
+    """Median milliseconds of both where one was made from the other and they were timed in turns, in one run."""
+    own, other = _find_turns(one, reference.id), _find_turns(reference, one.id)
+    return own if own is not None else None if other is None else (other[1], other[0])
+
+
+def _find_turns(model: Compared, baseline_id: str) -> tuple[float, float] | None:
+    """A model's time and that of the baseline it was timed in turns with, if that is this one."""
+    summary = model.summary
+    latency, baseline_latency = summary.get("latency") or {}, summary.get("baseline_latency") or {}
+    time, baseline_time = latency.get("median_ms"), baseline_latency.get("median_ms")
+    made_from = (summary.get("accuracy_drop") or {}).get("baseline_model_id")
+    is_one_run = latency.get("run_id") == baseline_latency.get("run_id")
+    return (
+        (float(time), float(baseline_time))
+        if made_from == baseline_id and is_one_run and time and baseline_time
+        else None
+    )
+
+
+def compute_drop_difference(one: Compared, reference: Compared, split: str) -> Difference | None:
+    """accuracy(reference) - accuracy(one), tested; None where it is not given or no interval was recorded."""
+    if find_drop_gap(one, reference, split) is not None:
+        return None
+    scores = [_read_score(model.summary, split) for model in (reference, one)]
+    if scores[0] is None or scores[1] is None:
+        return None
+    return compute_difference(scores[0], scores[1])
+
+
+def _read_score(summary: Mapping[str, Any], split: str) -> Score | None:
+    measured = summary["evaluation"][split]
+    if measured.get("interval") is None:
+        return None
+    low, high = measured["interval"]
+    correctness = read_correctness(summary.get("correctness"), split)
+    return Score(measured["num_correct"], measured["num_examples"], (low, high), correctness)
+
+
+def find_gaps(one: Compared, reference: Compared) -> dict[str, Gap]:
+    """Field of the comparison that is left out → why."""
+    gaps = {
+        "accuracy_drop.validation": find_drop_gap(one, reference, "validation"),
+        "accuracy_drop.test": find_drop_gap(one, reference, "test"),
+        "size_ratio": find_size_gap(one, reference),
+        "speedup": find_speed_gap(one, reference),
+    }
+    return {field: gap for field, gap in gaps.items() if gap is not None}
 
 
 def align_layers(columns: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
@@ -66,19 +205,52 @@ def compute_front(points: Sequence[Point]) -> list[bool]:
     return on_front
 
 
-def describe_difference(name: str, summary: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    """One sentence about a model against the first of a comparison, from the numbers that both have."""
+def group_by_pictures(models: Sequence[Compared], split: str) -> list[str]:
+    """For each model the name of the pictures that it was measured on: only models of one name have a common front.
+
+    The data set; for validation with the seed that drew it; with a digest where one name has several sets of pictures.
+    """
+    names = [_name_pictures(model, split) for model in models]
+    digests: dict[Hashable, dict[str, None]] = {}
+    for name, model in zip(names, models, strict=True):
+        pictures = get_pictures(model.summary, split)
+        if pictures is not None:
+            digests.setdefault(name, {})[pictures] = None
+    groups = []
+    for name, model in zip(names, models, strict=True):
+        known = list(digests.get(name, {}))
+        # A model stored before pictures were recorded was measured on those that its data set had first.
+        pictures = get_pictures(model.summary, split) or (known[-1] if known else None)
+        groups.append(f"{name}, pictures {pictures}" if len(known) > 1 else name)
+    return groups
+
+
+def _name_pictures(model: Compared, split: str) -> str:
+    seed = model.summary.get("split_seed")
+    return model.dataset if split == "test" or seed is None else f"{model.dataset}, seed {seed}"
+
+
+def describe_difference(one: Compared, reference: Compared) -> str:
+    """One sentence about a model against the first of a comparison, from the numbers that may be compared."""
+    if one.dataset != reference.dataset:
+        return f"{one.name}: not compared, as it is for {one.dataset} and the first model for {reference.dataset}."
     parts = []
-    size, reference_size = get_stored_size(summary), get_stored_size(reference)
+    size, reference_size = get_stored_size(one.summary), get_stored_size(reference.summary)
     if size and reference_size and size[1] > 0 and reference_size[1] > 0:
         parts.append(_describe_size(size, reference_size))
-    drop = compute_drop(get_accuracy(summary, "test"), get_accuracy(reference, "test"))
-    if drop is not None:
-        parts.append(_describe_drop(drop))
-    latency, reference_latency = (_get_comparable_latency(one, summary, reference) for one in (summary, reference))
-    if latency and reference_latency:
-        parts.append(_describe_speed(latency, reference_latency))
-    return f"{name}: {', '.join(parts)}." if parts else f"{name}: nothing was measured that both models have."
+    drop = compute_drop(get_accuracy(one.summary, "test"), get_accuracy(reference.summary, "test"))
+    if drop is not None and find_drop_gap(one, reference, "test") is None:
+        parts.append(_describe_drop(drop, compute_drop_difference(one, reference, "test")))
+    times = find_times(one, reference)
+    if times is not None:
+        parts.append(_describe_speed(*times))
+    said = ", ".join(parts) if parts else "nothing was measured that both models have"
+    problems = [_describe_problems(model) for model in (one, reference) if get_problems(model.summary)]
+    return f"{one.name}: {said}.{''.join(problems)}"
+
+
+def _describe_problems(model: Compared) -> str:
+    return f" {model.name} is not sound ({', '.join(get_problems(model.summary))}): its numbers say nothing good of it."
 
 
 def _describe_size(size: tuple[str, int], reference: tuple[str, int]) -> str:
@@ -87,21 +259,19 @@ def _describe_size(size: tuple[str, int], reference: tuple[str, int]) -> str:
     return f"{word} ({size[1] / 1024:.1f} KB {size[0]} against {reference[1] / 1024:.1f} KB {reference[0]})"
 
 
-def _describe_drop(drop: float) -> str:
-    if drop == 0:
-        return "the same test accuracy"
-    return f"{abs(drop):.2f} points of test accuracy {'lost' if drop > 0 else 'gained'}"
-
-
-def _get_comparable_latency(one: Mapping[str, Any], *both: Mapping[str, Any]) -> float | None:
-    """Median milliseconds, if all were measured on the same device with the same batch and threads."""
-    measured = [summary.get("latency") or {} for summary in both]
-    setups = {tuple(str(latency.get(key)) for key in ("device", "batch_size", "threads")) for latency in measured}
-    median = (one.get("latency") or {}).get("median_ms")
-    return float(median) if median and len(setups) == 1 else None
+def _describe_drop(drop: float, difference: Difference | None) -> str:
+    said = "the same test accuracy"
+    if drop != 0:
+        said = f"{abs(drop):.2f} points of test accuracy {'lost' if drop > 0 else 'gained'}"
+    if difference is None:
+        return said
+    bounds = f"95 % interval of the drop {100 * difference.low:.2f} to {100 * difference.high:.2f}"
+    basis = "paired" if difference.basis is Basis.PAIRED else "not paired: answers were not kept picture by picture"
+    verdict = "distinguishable" if difference.is_distinguishable else "not distinguishable"
+    return f"{said} ({bounds}, {basis}; {verdict})"
 
 
 def _describe_speed(latency: float, reference: float) -> str:
     ratio = reference / latency
     word = f"{ratio:.2f}x faster" if ratio >= 1 else f"{1 / ratio:.2f}x slower"
-    return f"{word} ({latency:.2f} ms against {reference:.2f} ms)"
+    return f"{word} ({latency:.2f} ms against {reference:.2f} ms, timed in turns)"

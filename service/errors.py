@@ -25,6 +25,7 @@ from storage.errors import (
     LeaseLost,
     NotFound,
     QueueFull,
+    TooMuchMemory,
 )
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ STATUS: Mapping[type[DomainError], int] = {
     LeaseLost: 409,
     IdempotencyMismatch: 422,
     InvalidPageToken: 422,
+    TooMuchMemory: 422,
     QueueFull: 429,
     CorruptFile: 500,
     # Execution errors live in a job's `error`; one that escapes into a request is a fault of ours.
@@ -144,9 +146,8 @@ def translate_error(request: Request, error: Exception) -> Response:
         case HTTPException():
             return _translate_http_exception(request, error)
         case OperationalError():
-            # One of many that failed for one reason: service/intake.py has logged it.
-            is_logged = isinstance(error.__cause__, OperationalError)
-            _log.error("the database did not answer", exc_info=None if is_logged else error)
+            # In one line, as it comes with every request for as long as it lasts; the place tells nothing.
+            _log.error("the database did not answer: %s", error.orig)
             detail = "The database is busy or cannot be reached; nothing was changed."
             return build_problem(request, 503, "database_unavailable", detail)
     # The server logs the traceback; the client learns only which request it was. This answer alone passes no middleware
@@ -180,7 +181,8 @@ def _translate_validation_error(request: Request, error: RequestValidationError)
         where = f"{items[0]['pointer']}: " if items[0]["pointer"] else ""
         detail = where + items[0]["detail"]
     else:
-        detail = f"{len(found)} fields are wrong; `errors` names them."
+        named = "them" if len(found) <= MOST_ERRORS else f"the first {MOST_ERRORS}"
+        detail = f"{len(found)} fields are wrong; `errors` names {named}."
     return build_problem(request, 422, "validation_error", detail, items)
 
 

@@ -6,10 +6,10 @@ import argparse
 import logging
 import sys
 
-from service.listen import load_settings
 from storage.database import Database
 from storage.errors import NotFound
 from storage.keys import OWNER, create_key, list_keys, revoke_key
+from storage.settings import load_settings
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from storage.database import Database
@@ -20,16 +19,6 @@ MAX_WAITING = 2048
 MAX_UNREAD_S = 120.0
 """How long a client may take in nothing of what is sent to it. Else who reads no more holds its connection for ever,
 and who has lost the network for a quarter of an hour. No pace: a slow reader has buffers that it empties meanwhile."""
-
-
-def load_settings() -> Settings:
-    """The settings of this process. Leaves with one line for each wrong variable."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        for item in error.errors(include_input=False, include_url=False):
-            print(f"TONOK_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def open_socket(settings: Settings) -> socket.socket:

@@ -115,7 +115,9 @@ class _SnapshotCollector(Collector):
             duration.add_metric(labels, list(zip(durations.num_jobs, cumulated, strict=True)), durations.total_s)
         yield from (jobs, attempts, requeues, duration)
         yield _gauge("tonok_queue_age_seconds", "How long the longest-waiting job has waited.", statistics.queue_age_s)
-        yield _gauge("tonok_stored_bytes", "Bytes of stored files, equal ones counted once.", statistics.stored_bytes)
+        yield _gauge(
+            "tonok_stored_bytes", "Bytes of stored files, as often as they are named.", statistics.stored_bytes
+        )
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

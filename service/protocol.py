@@ -13,6 +13,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import PROBLEM_MEDIA_TYPE, encode_problem
+from service.framing import StrictBuffer
 from service.lingering import MAX_SILENCE_S
 from service.middleware import SECURITY_HEADERS
 from storage.logs import bind_log_fields
@@ -42,6 +43,7 @@ class ProblemProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Called once. Whoever comes while there is no room is told so, as nobody could be let in any more later."""
         super().connection_made(transport)
+        self.conn._receive_buffer = StrictBuffer(self.conn)  # noqa: SLF001 - h11 offers no other way
         if len(self.connections) > count_allowed_connections():
             self._refuse(503, "too_many_connections", "Too many connections are open here.", (b"retry-after", b"2"))
             transport.close()

@@ -2,6 +2,9 @@
 
 A stream reads what is there already by itself. What comes then, one poller reads for all streams of the process: two
 statements per round, however many clients listen, and each event is put into words once.
+
+Where the poller cannot read, it looks more and more seldom, and the streams are ended with a last frame that says so:
+who listens must not take a broken service for a job in which nothing happens.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import anyio.to_thread
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import encode_problem
 from service.schemas.jobs import build_event, build_job
+from storage.backoff import Backoff
 from storage.database import Database
 from storage.errors import NotFound
 from storage.events import find_newest_seq, list_news
@@ -28,6 +33,10 @@ from storage.tables import TERMINAL, Job, JobEvent
 _POLL_INTERVAL_S = 0.2
 _KEEP_ALIVE_S = 15.0
 _BATCH = 500
+_LONGEST_WAIT_S = 5.0
+_PATIENCE = 4
+"""Rounds in a row that may fail, within some three seconds, before the streams are ended."""
+_RECONNECT_MS = 5000
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +45,22 @@ def format_event(name: str, data: str, seq: int | None = None) -> bytes:
     """One frame. data: JSON on one line."""
     number = "" if seq is None else f"id: {seq}\n"
     return f"{number}event: {name}\ndata: {data}\n\n".encode()
+
+
+class FeedBroken(Exception):
+    """Raised in a stream that the poller can tell nothing more."""
+
+
+async def tell_failure(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A job's frames. One more says so where they cannot be read on; a client then comes again, and later."""
+    try:
+        async for frame in frames:
+            yield frame
+    except (FeedBroken, SQLAlchemyError) as error:
+        log.info("a stream is ended: %s", type(error).__name__)
+        detail = "Events cannot be read at the moment. Come again, with Last-Event-ID."
+        problem = encode_problem(status=503, code="events_unavailable", detail=detail, instance="", request_id=None)
+        yield f"retry: {_RECONNECT_MS}\n".encode() + format_event("unavailable", problem.decode())
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,7 @@ class _Channel:
     frames: deque[_Frame] = field(default_factory=partial(deque, maxlen=_BATCH))
     done: bytes | None = None
     is_gone: bool = False
+    is_broken: bool = False
     num_streams: int = 0
     bell: anyio.Event = field(default_factory=anyio.Event)
 
@@ -95,6 +121,9 @@ class EventFeed:
         self._open_streams = open_streams
         self._channels: dict[str, _Channel] = {}
         self._has_channels = anyio.Event()
+        self._backoff = Backoff(
+            log, "read what the open streams wait for", first_s=_POLL_INTERVAL_S, longest_s=_LONGEST_WAIT_S
+        )
 
     async def run(self) -> None:
         """Polls while anybody listens, until it is cancelled."""
@@ -102,15 +131,19 @@ class EventFeed:
             await self._has_channels.wait()
             try:
                 await self._poll()
-            except SQLAlchemyError:
-                log.warning("the database does not answer; the open streams wait", exc_info=True)
-            except Exception:
-                # A row that cannot be read, say: without its poller every stream would be silent for ever.
-                log.exception("the open streams wait")
-            await anyio.sleep(_POLL_INTERVAL_S)
+            except Exception as error:  # noqa: BLE001 - without its poller every stream would be silent for ever
+                wait_s = self._backoff.fail(error)
+                if self._backoff.num_failures >= _PATIENCE:
+                    self._end_streams()
+                await anyio.sleep(wait_s)
+            else:
+                await anyio.sleep(_POLL_INTERVAL_S)
 
     async def follow(self, owner: str, job_id: str, after: int) -> AsyncIterator[bytes]:
-        """Frames of every event whose seq is above `after`, as they come, and `done` with the job at its end."""
+        """Frames of every event whose seq is above `after`, as they come, and `done` with the job at its end.
+
+        Raises FeedBroken, OperationalError.
+        """
         with self._join(job_id) as channel:
             while True:
                 try:
@@ -138,6 +171,8 @@ class EventFeed:
                         yield done
                     if done is not None or is_gone:
                         return
+                    if channel.is_broken:
+                        raise FeedBroken
                     with anyio.move_on_after(_KEEP_ALIVE_S) as silence:
                         await bell.wait()
                     if silence.cancelled_caught:
@@ -166,6 +201,7 @@ class EventFeed:
         if not positions:
             return
         news = await anyio.to_thread.run_sync(partial(_read_news, self._database, positions))
+        self._backoff.succeed()
         touched = {job_id for job_id, _ in news.frames} | news.done.keys() | news.gone
         for job_id, frame in news.frames:
             if (channel := self._channels.get(job_id)) is not None:
@@ -176,6 +212,14 @@ class EventFeed:
                 channel.done = news.done.get(job_id)
                 channel.is_gone = job_id in news.gone
                 channel.ring()
+
+    def _end_streams(self) -> None:
+        # Out of the table at once: who comes again meanwhile gets a channel that has not failed yet.
+        channels, self._channels = self._channels, {}
+        self._has_channels = anyio.Event()
+        for channel in channels.values():
+            channel.is_broken = True
+            channel.ring()
 
 
 def _build_frame(event: JobEvent) -> _Frame:

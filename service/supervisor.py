@@ -1,4 +1,4 @@
-"""`python -m service.supervisor`: the API and a worker, kept alive, and stopped together.
+"""`python -m service.supervisor`: the API and a worker, kept alive and at work, and stopped together.
 
 The listening socket belongs to the supervisor: a port in use is known before anything starts, and while a dead
 API is started again its clients wait in the queue of the socket instead of being refused.
@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from service.listen import format_url, load_settings, open_socket
+from service.listen import format_url, open_socket
+from service.liveness import HealthProbe, Patience, Pulse, Sign
+from storage.settings import load_settings
 
 _POLL_S = 0.1
 _FIRST_DELAY_S = 0.5
@@ -28,12 +30,31 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Child:
-    """A process that is started again, later and later, whenever it ends."""
+    """A process that is started again, later and later, whenever it ends; and ended where it gives no sign of life.
 
-    def __init__(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+    sign: where those come in. longest_silence_s: how long there may be none. grace_s: how long it then has to end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        pass_fds: Sequence[int] = (),
+        *,
+        sign: Sign,
+        longest_silence_s: float,
+        grace_s: float,
+    ) -> None:
         self.name = name
         self._command = command
         self._pass_fds = pass_fds
+        self._sign = sign
+        self._longest_silence_s = longest_silence_s
+        self._grace_s = grace_s
+        self._patience = Patience(longest_silence_s)
+        self._looked_at = 0.0
+        self._kill_at: float | None = None
+        """When it is killed, once it has been told to end because it hung."""
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._start_again_at = 0.0
@@ -47,23 +68,43 @@ class Child:
             start_new_session=True,
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
         )
-        self._started_at = time.monotonic()
+        self._started_at = self._looked_at = time.monotonic()
+        self._patience = Patience(self._longest_silence_s)
+        self._kill_at = None
+        self._sign.restart()
 
     def keep_alive(self) -> None:
-        """To be called again and again: starts the process anew when its time has come."""
+        """To be called again and again: starts the process anew when its time has come, and ends one that hangs."""
         if self._process is None:
             if time.monotonic() >= self._start_again_at:
                 self.start()
             return
         code = self._process.poll()
         if code is None:
+            self._watch(time.monotonic())
             return
-        if time.monotonic() - self._started_at > _HEALTHY_S:
+        # One that hangs has lived for long, and may do so every time.
+        if self._kill_at is None and time.monotonic() - self._started_at > _HEALTHY_S:
             self._delay_s = _FIRST_DELAY_S
         print(f"tonok: the {self.name} ended ({describe_exit(code)}); again in {self._delay_s:g} s", file=sys.stderr)
         self._process = None
         self._start_again_at = time.monotonic() + self._delay_s
         self._delay_s = min(self._delay_s * 2, _LONGEST_DELAY_S)
+
+    def _watch(self, now: float) -> None:
+        elapsed, self._looked_at = now - self._looked_at, now
+        if self._kill_at is not None:
+            if now >= self._kill_at:
+                self._kill_group()
+            return
+        if self._sign.look(now):
+            self._patience.hear()
+        else:
+            self._patience.wait(elapsed)
+        if self._patience.is_over:
+            print(f"tonok: the {self.name} gives no sign of life (TONOK_HANG_TIMEOUT_S); ending it", file=sys.stderr)
+            self._kill_at = now + self._grace_s
+            self.ask_to_stop()
 
     def has_ended(self) -> bool:
         """Whether the process has ended and was not started again yet."""
@@ -80,9 +121,13 @@ class Child:
             return
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, deadline - time.monotonic()))
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill_group()
         self._process.wait()
+
+    def _kill_group(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def describe_exit(code: int) -> str:
@@ -130,9 +175,25 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.give)
     descriptor = listening.fileno()
-    api = Child("API", [sys.executable, "-m", "service", "--fd", str(descriptor)], pass_fds=[descriptor])
-    worker = Child("worker", [sys.executable, "-m", "worker"])
     grace_s = settings.cancel_grace_s + _STOP_MARGIN_S
+    silence_s = settings.hang_timeout_s
+    api = Child(
+        "API",
+        [sys.executable, "-m", "service", "--fd", str(descriptor)],
+        [descriptor],
+        sign=HealthProbe(format_url(listening), silence_s),
+        longest_silence_s=silence_s,
+        grace_s=min(grace_s, silence_s),
+    )
+    pulse = Pulse()
+    worker = Child(
+        "worker",
+        [sys.executable, "-m", "worker", "--pulse-fd", str(pulse.writer)],
+        [pulse.writer],
+        sign=pulse,
+        longest_silence_s=silence_s,
+        grace_s=min(grace_s, silence_s),
+    )
     children = [api]
     api.start()
     healthy = _wait_until_healthy(listening, api, stop)

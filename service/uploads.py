@@ -35,21 +35,22 @@ MAX_PICTURE_BYTES = 8 * 1024**2
 class Upload:
     """A received file, still nameless on the disk: it is gone as soon as it is closed, however that comes about.
 
-    held_bytes: of it that the store's room knows of. open_until: what ends with it.
+    held: the room in the store that it has been given. open_until: what ends with it.
     """
 
     stream: BinaryIO
     sha256: str
     name: str
     media_type: str
-    held_bytes: int = 0
+    held: Held | None = None
     open_until: ExitStack = field(default_factory=ExitStack)
 
     def store(self, files: FileStore) -> StoredFile:
         """Puts it into the store. Raises DiskFull, also where only this file would be too much."""
-        files.room.check(self.stream.seek(0, io.SEEK_END), held_bytes=self.held_bytes)
+        held_bytes = 0 if self.held is None else self.held.num_bytes
+        files.room.check(self.stream.seek(0, io.SEEK_END), held_bytes=held_bytes)
         self.stream.seek(0)
-        return files.put_stream(self.stream)
+        return files.put_stream(self.stream, self.held)
 
     def close(self) -> None:
         """Once it is stored: an answer that is waited for does not hold it open."""
@@ -79,12 +80,18 @@ async def receive(request: Request, max_bytes: int, names: Mapping[str, str]) ->
         held = open_until.enter_context(files.room.hold())
         stream = cast("BinaryIO", await anyio.to_thread.run_sync(lambda: tempfile.TemporaryFile(dir=folder)))  # noqa: SIM115
         open_until.enter_context(stream)
+        announced = int(request.headers.get("content-length", 0))
+        if 0 < announced <= max_bytes:
+            # All at once: of many that come together the first to ask are taken, and none gives up half-way.
+            await anyio.to_thread.run_sync(held.grow, announced)
+        num_bytes = 0
         async for chunk in read_chunks(request, max_bytes, "file"):
             digest.update(chunk)
-            await anyio.to_thread.run_sync(_write, stream, chunk, held)
-        if held.num_bytes == 0:  # what curl sends in place of a file that is not there
+            num_bytes += len(chunk)
+            await anyio.to_thread.run_sync(_write, stream, chunk, held, num_bytes - held.num_bytes)
+        if num_bytes == 0:  # what curl sends in place of a file that is not there
             raise RequestRefused(422, "empty_body", "The body is empty: send the file itself.", pointer="")
-        yield Upload(stream, digest.hexdigest(), names[media_type], media_type, held.num_bytes, open_until)
+        yield Upload(stream, digest.hexdigest(), names[media_type], media_type, held, open_until)
 
 
 def pack(content: bytes, name: str, media_type: str) -> Upload:
@@ -109,8 +116,9 @@ def attach(session: Session, files: FileStore, job: Job, upload: Upload, stored:
     )
 
 
-def _write(stream: BinaryIO, chunk: bytes, held: Held) -> None:
-    held.grow(len(chunk))
+def _write(stream: BinaryIO, chunk: bytes, held: Held, unheld_bytes: int) -> None:
+    if unheld_bytes > 0:
+        held.grow(unheld_bytes)
     try:
         stream.write(chunk)
     except OSError as error:

@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -15,7 +14,7 @@ from storage.database import Database, load_sqlite
 from storage.errors import DiskFull, SchemaTooNew
 from storage.files import FileStore
 from storage.inventory import ORPHAN_GRACE_S, check_database, find_broken, find_orphans
-from storage.settings import Settings
+from storage.settings import Settings, load_settings
 
 
 def main() -> int:
@@ -31,8 +30,8 @@ def main() -> int:
         "--read", action="store_true", help="also read every file and compare its SHA-256"
     )
     arguments = parser.parse_args()
+    settings = load_settings()
     try:
-        settings = Settings()
         if arguments.command == "check":
             return _check(settings, read_all=arguments.read)
         folder = arguments.folder.absolute()
@@ -42,7 +41,7 @@ def main() -> int:
             manifest = verify_backup(folder)
         else:
             manifest = restore_backup(settings, folder)
-    except (BackupFailed, DiskFull, SchemaTooNew, ValidationError, OSError) as error:
+    except (BackupFailed, DiskFull, SchemaTooNew, OSError) as error:
         print(f"tonok: {error}", file=sys.stderr)
         return 1
     except (DBAPIError, load_sqlite().Error) as error:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, update
 from sqlmodel import Session, col, select
 
 from storage.database import clock
@@ -18,7 +18,8 @@ from storage.errors import LeaseLost
 from storage.events import add_event
 from storage.ids import new_id
 from storage.jobs import MetricPoint, get_job
-from storage.steps import announce_start, conclude, list_children, reflect_progress
+from storage.losses import LONGEST_WAIT_S, MAX_LOST_WORKERS, wait_after_loss
+from storage.steps import announce_start, conclude, find_unfinished, list_children, reflect_progress
 from storage.tables import TERMINAL, Artifact, Job, JobMetric, JobStatus, Model, utc_now
 
 _MAX_WARNINGS = 100
@@ -60,14 +61,18 @@ class KindChoice:
 ANY_KIND = KindChoice()
 
 
-def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = ANY_KIND) -> Job | None:
-    """Takes the oldest queued job of the chosen kinds for `ttl` seconds, or None.
+def _is_claimable(session: Session, choice: KindChoice) -> ColumnElement[bool]:
+    moment, now = col(Job.claimable_at), clock(session)
+    # Further ahead than any wait is long: the clock was set back meanwhile.
+    has_waited = or_(moment.is_(None), moment <= now, moment > now + LONGEST_WAIT_S)
+    return and_(col(Job.status) == JobStatus.QUEUED, choice.matches(), has_waited)
 
-    The attempt is counted here and not at its end: a job that kills its worker must still use up an attempt.
-    """
+
+def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = ANY_KIND) -> Job | None:
+    """Takes the oldest queued job of the chosen kinds for `ttl` seconds, or None. The start's number is the fence."""
     oldest = (
         select(Job.id)
-        .where(col(Job.status) == JobStatus.QUEUED, choice.matches())
+        .where(_is_claimable(session, choice))
         .order_by(col(Job.created_at), col(Job.id))
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has no such clause and leaves it out; its writers are alone
@@ -79,6 +84,7 @@ def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = AN
         .values(
             status=JobStatus.RUNNING,
             attempt=Job.attempt + 1,
+            claimable_at=None,
             lease_holder=holder,
             lease_expires_at=clock(session) + ttl,
             started_at=func.coalesce(col(Job.started_at), now),
@@ -92,14 +98,14 @@ def claim_job(session: Session, holder: str, ttl: float, choice: KindChoice = AN
     if claimed is None:
         return None
     job = get_job(session, claimed)
-    add_event(session, job.id, job.attempt, "started", {})
+    add_event(session, job.id, job.attempt, "started", {"counted_attempt": job.counted_attempt})
     announce_start(session, job)
     return job
 
 
 def has_queued(session: Session, choice: KindChoice = ANY_KIND) -> bool:
     """Whether a job waits: a look that takes no lock, before `claim_job` takes one."""
-    return session.exec(select(exists().where(col(Job.status) == JobStatus.QUEUED, choice.matches()))).one()
+    return session.exec(select(exists().where(_is_claimable(session, choice)))).one()
 
 
 def list_cancelling(session: Session, holder: str) -> list[str]:
@@ -144,14 +150,14 @@ def record_progress(
         session.add(row)
 
 
-def add_warning(session: Session, lease: Lease, message: str) -> None:
-    """Appends to the job's warnings, once per wording. Raises LeaseLost."""
+def add_warning(session: Session, lease: Lease, message: str, data: Mapping[str, Any] | None = None) -> None:
+    """Appends to the job's warnings, once per wording. data: for programs, in its event. Raises LeaseLost."""
     _write_held(session, lease, updated_at=utc_now())  # guards, and locks the row for the read that follows
     job = get_job(session, lease.job_id)
     if message in job.warnings or len(job.warnings) >= _MAX_WARNINGS:
         return
     session.exec(update(Job).where(col(Job.id) == lease.job_id).values(warnings=[*job.warnings, message]))
-    add_event(session, lease.job_id, lease.attempt, "warning", {"message": message})
+    add_event(session, lease.job_id, lease.attempt, "warning", {"message": message, **(data or {})})
 
 
 def finish_succeeded(
@@ -186,19 +192,46 @@ def finish_cancelled(session: Session, lease: Lease, *, artifacts: Sequence[Arti
 def retry_or_fail(
     session: Session, lease: Lease, *, error: Mapping[str, Any], artifacts: Sequence[Artifact] = ()
 ) -> JobStatus:
-    """After a crash: queued while attempts are left, else failed; cancelled if that was asked.
+    """After a crash of the job's own process, which is held against it: queued while attempts are left, else failed.
 
-    artifacts: the attempt's log, kept either way. Raises LeaseLost.
+    Cancelled if that was asked. artifacts: the attempt's log, kept either way. Raises LeaseLost.
     """
-    cancel_requested = _write_held(session, lease, updated_at=utc_now())
+    _write_held(session, lease, failed_attempts=Job.failed_attempts + 1, updated_at=utc_now())
     job = get_job(session, lease.job_id)
-    if cancel_requested:
+    is_last = job.failed_attempts >= job.max_attempts
+    return _try_again(session, lease, error, artifacts, is_last=is_last, is_counted=True)
+
+
+def requeue_lost(
+    session: Session, lease: Lease, *, error: Mapping[str, Any], artifacts: Sequence[Artifact] = ()
+) -> JobStatus:
+    """After the loss of a worker, which is no fault of the job's: queued, and failed after MAX_LOST_WORKERS of them.
+
+    Cancelled if that was asked. artifacts: the attempt's log, kept either way. Raises LeaseLost.
+    """
+    _write_held(session, lease, lost_workers=Job.lost_workers + 1, updated_at=utc_now())
+    is_last = get_job(session, lease.job_id).lost_workers >= MAX_LOST_WORKERS
+    return _try_again(session, lease, error, artifacts, is_last=is_last, is_counted=False)
+
+
+def _try_again(
+    session: Session,
+    lease: Lease,
+    error: Mapping[str, Any],
+    artifacts: Sequence[Artifact],
+    *,
+    is_last: bool,
+    is_counted: bool,
+) -> JobStatus:
+    job = get_job(session, lease.job_id)
+    if job.cancel_requested:
         finish_cancelled(session, lease, artifacts=artifacts)
         return JobStatus.CANCELLED
-    if job.attempt >= job.max_attempts:
+    if is_last:
         finish_failed(session, lease, error=error, artifacts=artifacts)
         return JobStatus.FAILED
-    _requeue(session, lease, {"reason": error["code"]})
+    wait_s = 0.0 if is_counted else wait_after_loss(job.lost_workers)
+    _requeue(session, lease, {"reason": error["code"], "is_counted": is_counted}, wait_s=wait_s)
     session.add_all(artifacts)
     return JobStatus.QUEUED
 
@@ -206,12 +239,12 @@ def retry_or_fail(
 def release_job(session: Session, lease: Lease, *, artifacts: Sequence[Artifact] = ()) -> JobStatus:
     """A worker that stops in good order gives its job back: cancelled if that was asked, else queued.
 
-    The attempt stays counted, because it is the fencing token; in its place one more is allowed. Raises LeaseLost.
+    It costs the job none of its attempts. Raises LeaseLost.
     """
-    if _write_held(session, lease, max_attempts=Job.max_attempts + 1, updated_at=utc_now()):
+    if _write_held(session, lease, updated_at=utc_now()):
         finish_cancelled(session, lease, artifacts=artifacts)
         return JobStatus.CANCELLED
-    _requeue(session, lease, {"reason": "worker_stopped"})
+    _requeue(session, lease, {"reason": "worker_stopped", "is_counted": False})
     session.add_all(artifacts)
     return JobStatus.QUEUED
 
@@ -221,19 +254,23 @@ def suspend_job(
 ) -> JobStatus:
     """The attempt ends to wait for its steps; those that do not exist yet are queued with it as their parent.
 
-    done_s, later_s: what the steps before and after these are expected to cost. The attempt stays counted, because it
-    is the fencing token; in its place one more is allowed. Returns the job's status: `running` while it waits, `queued`
-    where the steps have ended meanwhile, `cancelled` where that was asked. Raises LeaseLost.
+    A step that another job of the owner's has queued or runs already is waited for and not repeated. done_s, later_s:
+    what the steps before and after these are expected to cost. Waiting costs the job none of its attempts. Returns the
+    job's status: `running` while it waits, `queued` where the steps have ended meanwhile, `cancelled` where that was
+    asked. Raises LeaseLost.
     """
-    if _write_held(session, lease, max_attempts=Job.max_attempts + 1, updated_at=utc_now()):
+    if _write_held(session, lease, updated_at=utc_now()):
         finish_cancelled(session, lease)
         return JobStatus.CANCELLED
+    parent = get_job(session, lease.job_id)
     children = {child.step_hash: child for child in list_children(session, lease.job_id)}
     for step in steps:
         if step.step_hash not in children:
-            children[step.step_hash] = _queue_step(session, get_job(session, lease.job_id), step)
+            children[step.step_hash] = find_unfinished(session, parent, step.step_hash) or _queue_step(
+                session, parent, step
+            )
     if all(children[step.step_hash].status in TERMINAL for step in steps):
-        _requeue(session, lease, {"reason": "steps_ended"})
+        _requeue(session, lease, {"reason": "steps_ended", "is_counted": False})
         return JobStatus.QUEUED
     waits_for = {
         "done_s": done_s,
@@ -292,7 +329,7 @@ def list_leases(session: Session) -> dict[Lease, float]:
 
 
 def requeue_silent(session: Session, lease: Lease, stamp: float) -> JobStatus | None:
-    """Ends an attempt whose holder has fallen silent: queued again while attempts are left.
+    """Ends an attempt whose holder has fallen silent: `requeue_lost`.
 
     Returns the status that the job has now, or None where the lease was renewed or lost meanwhile.
     """
@@ -302,20 +339,21 @@ def requeue_silent(session: Session, lease: Lease, stamp: float) -> JobStatus | 
     error = {
         "code": "worker_lost",
         "title": "The worker was lost",
-        "detail": f"the worker of attempt {lease.attempt} fell silent",
+        "detail": f"the worker fell silent, as {MAX_LOST_WORKERS - 1} before it did under this job",
         "retryable": True,
     }
     try:
-        return retry_or_fail(session, lease, error=error)
+        return requeue_lost(session, lease, error=error)
     except LeaseLost:
         return None
 
 
-def _requeue(session: Session, lease: Lease, data: Mapping[str, Any]) -> None:
+def _requeue(session: Session, lease: Lease, data: Mapping[str, Any], *, wait_s: float = 0.0) -> None:
     _write_held(
         session,
         lease,
         status=JobStatus.QUEUED,
+        claimable_at=clock(session) + wait_s if wait_s else None,
         lease_holder=None,
         lease_expires_at=None,
         phase=None,

@@ -33,8 +33,6 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"json_serializer": json.JSONEncoder(allow_nan=False).encode}
         if self.is_sqlite:
-            if url.database in (None, "", ":memory:"):
-                raise ValueError("TONOK_DATABASE_URL: API and worker cannot share an SQLite database in memory")
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
             options["module"] = load_sqlite()
         else:

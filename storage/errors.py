@@ -90,6 +90,13 @@ class JobError(DomainError):
     retryable = False
 
 
+class InvalidSpec(JobError):
+    """A spec that was stored once and that this version cannot run, not even with changes."""
+
+    code = "invalid_spec"
+    title = "The job's spec cannot be run any more"
+
+
 class DatasetUnavailable(JobError):
     """No source of the data set works."""
 
@@ -114,6 +121,13 @@ class StepFailed(JobError):
         super().__init__(detail)
         self.code = code
         self.retryable = retryable
+
+
+class TooMuchMemory(JobError):
+    """A job that would need more memory than one may hold, told before it is started."""
+
+    code = "out_of_memory"
+    title = "Out of memory"
 
 
 class InvalidPicture(JobError):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from storage.errors import CorruptFile, DiskFull, NotFound, is_disk_full
-from storage.room import Room
+from storage.room import UNNAMED, Held, Room
 from storage.settings import Settings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,7 +35,7 @@ class FileStore:
 
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data_dir / "files"
-        self._temporary = self._root / "tmp"
+        self._temporary = settings.data_dir / UNNAMED
         self.room = Room(settings)
 
     def put(self, source: Path) -> StoredFile:
@@ -43,9 +43,9 @@ class FileStore:
         with source.open("rb") as stream:
             return self.put_stream(stream)
 
-    def put_stream(self, stream: BinaryIO) -> StoredFile:
-        """Stores what a stream holds from where it stands. Raises DiskFull."""
-        return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""))
+    def put_stream(self, stream: BinaryIO, held: Held | None = None) -> StoredFile:
+        """Stores what a stream holds from where it stands. held: room that is its own from now on. Raises DiskFull."""
+        return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""), held)
 
     def put_bytes(self, content: bytes) -> StoredFile:
         """Stores bytes. Raises DiskFull."""
@@ -99,7 +99,7 @@ class FileStore:
                     if time.time() - leftover.stat().st_mtime > _TEMPORARY_KEPT_S:
                         leftover.unlink()
 
-    def _store(self, chunks: Iterable[bytes]) -> StoredFile:
+    def _store(self, chunks: Iterable[bytes], held: Held | None = None) -> StoredFile:
         with _disk_full_translated():
             self._temporary.mkdir(parents=True, exist_ok=True)
             temporary = self._temporary / secrets.token_hex(16)
@@ -115,10 +115,10 @@ class FileStore:
                 if not target.parent.is_dir():
                     target.parent.mkdir(exist_ok=True)
                     fsync_folder(self._root)
-                # Also where the file exists: a copy that has rotted on the disk is healed this way.
-                temporary.replace(target)
+                with self.room.note(num_bytes, held):
+                    # Also where the file exists: a copy that has rotted on the disk is healed this way.
+                    temporary.replace(target)
                 fsync_folder(target.parent)
-                self.room.note(num_bytes)
             finally:
                 temporary.unlink(missing_ok=True)
         return StoredFile(digest.hexdigest(), num_bytes)

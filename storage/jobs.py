@@ -23,6 +23,7 @@ from storage.files import FileStore
 from storage.ids import new_id
 from storage.owners import find_owner, is_visible, only_visible
 from storage.paging import Page, fetch_page
+from storage.references import find_waiting_job
 from storage.statistics import count_queued
 from storage.steps import list_children, stop_job
 from storage.tables import (
@@ -211,8 +212,8 @@ def delete_job(database: Database, files: FileStore, job_id: str, owner: str | N
         if job.status not in TERMINAL:
             raise Conflict(f"the job is {job.status}: cancel it, or wait for its end, before deleting it")
         children = list_children(session, job_id)
-        if any(child.status not in TERMINAL for child in children):
-            raise Conflict("a step of the job has not come to its end yet: try again in a moment")
+        if (child := next((child for child in children if child.status not in TERMINAL), None)) is not None:
+            raise Conflict(f"step {child.id} of the job has not come to its end yet: try again in a moment")
         doomed = [job_id, *(child.id for child in children)]
         _check_unused(session, job, doomed)
         hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id).in_(doomed))).all())
@@ -230,16 +231,18 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
     models = select(Model.id).where(col(Model.job_id).in_(doomed))
     others = col(Job.id).not_in(doomed)
     descends = and_(col(Model.job_id).not_in(doomed), col(Model.parent_model_id).in_(models))
-    if session.exec(select(exists().where(descends))).one():
-        raise Conflict("a model of another job descends from a model of this one: delete that job first")
-    if session.exec(select(exists().where(others, col(Job.output_model_id).in_(models)))).one():
-        raise Conflict("a model of this job is the result of another one: delete that job first")
-    waits = and_(others, col(Job.model_id).in_(models), col(Job.status).not_in(TERMINAL))
-    if session.exec(select(exists().where(waits))).one():
-        raise Conflict("a job that has not finished builds on a model of this one")
+    if (child := session.exec(select(Model).where(descends).order_by(col(Model.id))).first()) is not None:
+        raise Conflict(f"model {child.id} descends from a model of this job: delete job {child.job_id} first")
+    shares = select(Job.id).where(others, col(Job.output_model_id).in_(models)).order_by(col(Job.id))
+    if (child_id := session.exec(shares).first()) is not None:
+        raise Conflict(f"a model of this job is the result of another one: delete job {child_id} first")
+    model_ids = session.exec(models).all()
+    waiting = find_waiting_job(session, job.owner, model_ids, ignored=doomed) if model_ids else None
+    if waiting is not None:
+        raise Conflict(f"job {waiting} has not finished and needs a model of this one")
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
-        raise Conflict("the job is a step of one that has not finished")
+        raise Conflict(f"the job is a step of job {job.parent_job_id}, which has not finished")
     succeeded = and_(col(Job.id) == job.parent_job_id, col(Job.status) == JobStatus.SUCCEEDED)
     if session.exec(select(exists().where(succeeded))).one():
         raise Conflict(

@@ -13,6 +13,9 @@ from threading import Lock
 from storage.errors import DiskFull
 from storage.settings import Settings
 
+UNNAMED = "files/tmp"
+"""Below the data directory: copies that are being written, for which room is held elsewhere."""
+
 _REMEASURE_S = 10.0
 """The directory's size is found by looking at every file: not with every request."""
 
@@ -36,12 +39,28 @@ class Room:
             raise DiskFull(f"the disk must keep {_in_mib(self._min_free_bytes)} MiB free: delete jobs, or make room")
         if self._max_data_bytes is None:
             return
-        if self._get_size() + self._held_bytes + num_bytes - held_bytes > self._max_data_bytes:
+        with self._lock:
+            self._check_quota(num_bytes - held_bytes)
+
+    def _check_quota(self, num_bytes: int) -> None:
+        if self._max_data_bytes is not None and (
+            self._get_size() + self._held_bytes + num_bytes > self._max_data_bytes
+        ):
             raise DiskFull(f"the service may store {_in_mib(self._max_data_bytes)} MiB, all of it taken: delete jobs")
 
-    def note(self, num_bytes: int) -> None:
-        """So many bytes were just written: they count before the folder is measured again."""
-        self._num_bytes += num_bytes
+    @contextmanager
+    def note(self, num_bytes: int, held: Held | None = None) -> Iterator[None]:
+        """So many bytes get their name inside the block: they count before the folder is measured again.
+
+        held: what was held for them and is held no longer, at the same moment. Counted twice for an instant, they would
+        keep out who has room.
+        """
+        with self._lock:
+            yield
+            self._num_bytes += num_bytes
+            if held is not None:
+                self._held_bytes -= held.num_bytes
+                held.num_bytes = 0
 
     @contextmanager
     def hold(self) -> Iterator[Held]:
@@ -50,17 +69,20 @@ class Room:
         try:
             yield held
         finally:
-            self.change_held(-held.num_bytes)
+            with self._lock:
+                self._held_bytes -= held.num_bytes
 
-    def change_held(self, num_bytes: int) -> None:
-        """So many bytes more, or fewer, are held."""
+    def take(self, num_bytes: int) -> None:
+        """Holds so many bytes more. Raises DiskFull."""
+        self.check(num_bytes)
         with self._lock:
+            self._check_quota(num_bytes)
             self._held_bytes += num_bytes
 
     def _get_size(self) -> int:
         now = time.monotonic()
         if self._measured_at is None or now - self._measured_at > _REMEASURE_S:
-            self._num_bytes, self._measured_at = measure_folder(self._folder), now
+            self._num_bytes, self._measured_at = measure_folder(self._folder, self._folder / UNNAMED), now
         return self._num_bytes
 
 
@@ -73,16 +95,15 @@ class Held:
 
     def grow(self, num_bytes: int) -> None:
         """Before so many bytes more are written. Raises DiskFull."""
-        self._room.check(num_bytes)
-        self._room.change_held(num_bytes)
+        self._room.take(num_bytes)
         self.num_bytes += num_bytes
 
 
-def measure_folder(folder: Path) -> int:
-    """Bytes of all files below the folder. Some may come and go meanwhile."""
+def measure_folder(folder: Path, but: Path | None = None) -> int:
+    """Bytes of all files below the folder, `but` left out. Some may come and go meanwhile."""
     total = 0
     for parent, _, names in os.walk(folder):
-        for name in names:
+        for name in names if but is None or parent != str(but) else ():
             with suppress(OSError):
                 total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - for thousands of them
     return total

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.machine import read_memory_bytes
+
+_LEAST_JOB_BYTES = 1_610_612_736
+"""With less by default, a job could not so much as load its libraries and one of the networks that are offered."""
 
 
 def is_loopback(host: str) -> bool:
@@ -24,7 +32,8 @@ def is_loopback(host: str) -> bool:
 class Settings(BaseSettings):
     """Environment variables with the prefix `TONOK_`; every one has a default that needs no server."""
 
-    model_config = SettingsConfigDict(env_prefix="TONOK_", frozen=True, extra="ignore")
+    # An empty variable is one that is not set: `TONOK_DATA_DIR=` must not mean the current folder.
+    model_config = SettingsConfigDict(env_prefix="TONOK_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the API listens on.")
@@ -44,7 +53,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path(".tonok"), description="Folder of the database, the file store and the logs.")
     database_url: SecretStr | None = Field(
-        None, description="SQLAlchemy URL; by default SQLite at `<data_dir>/tonok.db`."
+        None, description="SQLAlchemy URL of an SQLite file; by default `<data_dir>/tonok.db`."
     )
     dataset_dir: Path | None = Field(None, description="Folder where data sets live; by default `<data_dir>/datasets`.")
     dataset_mirror: str | None = Field(
@@ -75,8 +84,30 @@ class Settings(BaseSettings):
     max_data_bytes: int | None = Field(
         None, ge=0, description="Size that the data directory may reach; by default what the disk has."
     )
-    lease_ttl_s: float = Field(30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
-    cancel_grace_s: float = Field(5.0, ge=0, description="Seconds between asking a job to stop and killing it.")
+    max_job_bytes: int | None = Field(
+        None,
+        ge=67_108_864,
+        description="Memory that one job may hold: what would need more is answered 422, and what comes to hold more "
+        "is ended. By default four fifths of the machine's, or of the container's, divided by the slots.",
+    )
+    max_log_bytes: int = Field(
+        8_388_608,
+        ge=65_536,
+        description="Size that the log of an attempt may reach; beyond it, its middle is left out.",
+    )
+    hang_timeout_s: float = Field(
+        120.0,
+        ge=10,
+        allow_inf_nan=False,
+        description="Seconds without a sign of life after which `make serve` ends the API or the worker, and starts it "
+        "again.",
+    )
+    lease_ttl_s: float = Field(
+        30.0, gt=0, allow_inf_nan=False, description="Seconds after which a silent worker's job is taken over."
+    )
+    cancel_grace_s: float = Field(
+        5.0, ge=0, allow_inf_nan=False, description="Seconds between asking a job to stop and killing it."
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="`text` for people, or `json`: one object per line, with request and job in fields."
     )
@@ -87,7 +118,32 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "dataset_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()
+        if value is None:
+            return None
+        try:
+            folder = value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("there is no home directory of that user") from None
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if not nearest.is_dir():
+            raise ValueError(f"{nearest} is a file and not a folder")
+        return folder
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: SecretStr | None) -> SecretStr | None:
+        """Raises ValueError, without the URL: it may hold a password."""
+        if value is None:
+            return None
+        try:
+            url = make_url(value.get_secret_value())
+        except (ArgumentError, ValueError):
+            raise ValueError("this is no SQLAlchemy URL") from None
+        if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+            raise ValueError("only SQLite is supported: write sqlite:////path/to/file.db, or leave it out")
+        if url.database in (None, "", ":memory:"):
+            raise ValueError("API and worker cannot share an SQLite database in memory: name a file")
+        return value
 
     @property
     def key_required(self) -> bool:
@@ -112,9 +168,28 @@ class Settings(BaseSettings):
         return self.dataset_dir if self.dataset_dir is not None else self.data_dir / "datasets"
 
     @property
+    def resolved_max_job_bytes(self) -> int | None:
+        """Memory that one job may hold; None where neither the setting nor the system says."""
+        if self.max_job_bytes is not None:
+            return self.max_job_bytes
+        available = read_memory_bytes()
+        return None if available is None else max(_LEAST_JOB_BYTES, available * 4 // 5 // self.slots)
+
+    @property
     def resolved_threads_per_slot(self) -> int:
         """Threads that one job may use, so that all slots together do not exceed the cores."""
         if self.threads_per_slot is not None:
             return self.threads_per_slot
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, available // self.slots)
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Leaves with one line for each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            variable = f"TONOK_{'_'.join(str(part) for part in item['loc']).upper()}"
+            print(f"{variable}: {item['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,9 +1,12 @@
 """Jobs that are steps of another one. A parent waits for them without a lease, a process or a slot.
 
 `Job.waits_for` of a waiting parent, NULL otherwise:
-`{"done_s", "later_s", "steps": {child id: {"name", "expected_s"}}}`, what each part of the whole is expected to cost.
-Its status stays `running`: for its client it is at work. Whoever writes a child's row in a way that concerns the
-parent calls a function of this module in the same transaction.
+`{"done_s", "later_s", "steps": {step's id: {"name", "expected_s"}}}`, what each part of the whole is expected to cost.
+Its status stays `running`: for its client it is at work. Whoever writes a step's row in a way that concerns those who
+wait for it calls a function of this module in the same transaction.
+
+A step is its parent's child, or was queued for another job of the same owner and is shared: it belongs to one parent
+and others wait for it too. A parent that has no use for it any more leaves it to one of them.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import String, cast, update
 from sqlmodel import Session, col, select
 
 from storage.artifacts import get_artifact, list_artifacts
@@ -64,6 +67,17 @@ def find_step(session: Session, files: FileStore, parent: Job, step_hash: str, m
     # Equal in bytes; the one that names the same model tells the lineage more truly.
     by_lineage = sorted(candidates, key=lambda job: job.model_id != model_id)
     return next((job for job in by_lineage if _is_whole(session, files, job)), None)
+
+
+def find_unfinished(session: Session, parent: Job, step_hash: str) -> Job | None:
+    """The job of the parent's owner that is this step and waits or runs, for whomever."""
+    same = select(Job).where(col(Job.step_hash) == step_hash, col(Job.owner) == parent.owner)
+    live = same.where(
+        col(Job.status).in_((JobStatus.QUEUED, JobStatus.RUNNING)),
+        col(Job.cancel_requested).is_(False),
+        col(Job.id) != parent.id,
+    )
+    return session.exec(live.order_by(col(Job.created_at), col(Job.id)).limit(1)).first()
 
 
 def _is_whole(session: Session, files: FileStore, job: Job) -> bool:
@@ -118,30 +132,33 @@ def conclude(session: Session, job_id: str) -> None:
     """To be called for every job that has just ended: stops what it leaves behind, and tells its parent."""
     _stop_children(session, job_id)
     job = _get(session, job_id)
-    if job.parent_job_id is not None and _tell(session, job, "step_ended", {"status": job.status}):
-        _go_on(session, job.parent_job_id, is_in_vain=job.status != JobStatus.SUCCEEDED)
+    for waiting_id in _list_concerned(session, job):
+        if _tell(session, waiting_id, job, "step_ended", {"status": job.status}):
+            _go_on(session, waiting_id, is_in_vain=job.status != JobStatus.SUCCEEDED)
 
 
 def announce_start(session: Session, job: Job) -> None:
-    """To be called for a job whose attempt starts: its parent's log tells so."""
-    if job.parent_job_id is not None:
-        _tell(session, job, "step_started", {"attempt": job.attempt})
+    """To be called for a job whose attempt starts: the log of its parent, and of who else waits for it, tells so."""
+    for waiting_id in _list_concerned(session, job):
+        _tell(session, waiting_id, job, "step_started", {"attempt": job.counted_attempt})
 
 
 def reflect_progress(session: Session, job_id: str, data: Mapping[str, Any] | None) -> None:
-    """To be called after a job's progress was written: moves its waiting parent's bar too.
+    """To be called after a job's progress was written: moves the bar of its parent, and of who else waits for it.
 
-    data: of the job's own `progress` event, where it has one; the parent gets the same under the step's name.
+    data: of the job's own `progress` event, where it has one; who waits gets the same under the step's name.
     """
-    parent_id = session.exec(select(Job.parent_job_id).where(col(Job.id) == job_id)).one()
-    if parent_id is None:
-        return
-    parent = _get(session, parent_id)
-    if parent.waits_for is None or job_id not in parent.waits_for["steps"]:
-        return
-    name = parent.waits_for["steps"][job_id]["name"]
     job = _get(session, job_id)
-    progress = _measure_progress(parent.waits_for, list_children(session, parent_id), utc_now())
+    for waiting_id in _list_waiting(session, job):
+        _reflect_progress(session, waiting_id, job, data)
+
+
+def _reflect_progress(session: Session, parent_id: str, job: Job, data: Mapping[str, Any] | None) -> None:
+    parent = _get(session, parent_id)
+    if parent.waits_for is None:
+        return
+    name = parent.waits_for["steps"][job.id]["name"]
+    progress = _measure_progress(parent.waits_for, _list_steps(session, parent), utc_now())
     phase = f"{name}: {job.phase}" if job.phase else name
     reflected = session.exec(
         update(Job)
@@ -153,22 +170,21 @@ def reflect_progress(session: Session, job_id: str, data: Mapping[str, Any] | No
         told = {key: data[key] for key in ("epoch", "total_epochs", "metrics") if key in data}
         if "message" in data:
             told["message"] = f"{name}: {data['message']}"
-        _add_event(session, parent_id, "progress", {**progress, "phase": phase, **told, "step_job_id": job_id})
+        _add_event(session, parent_id, "progress", {**progress, "phase": phase, **told, "step_job_id": job.id})
 
 
-def _measure_progress(waits_for: Mapping[str, Any], children: list[Job], now: datetime) -> dict[str, Any]:
+def _measure_progress(waits_for: Mapping[str, Any], steps: list[Job], now: datetime) -> dict[str, Any]:
     """The parent's `progress`: its steps' shares of what the whole is expected to cost."""
     done_s, left_s = waits_for["done_s"], waits_for["later_s"]
     expected_s = spent_s = _PACE_PRIOR_S
-    for child in children:
-        step = waits_for["steps"].get(child.id)
-        if step is not None:
-            share = 1.0 if child.status in TERMINAL else (child.progress.get("percent") or 0.0) / 100
-            done_s += share * step["expected_s"]
-            left_s += (1 - share) * step["expected_s"]
-            if child.started_at is not None:
-                expected_s += share * step["expected_s"]
-                spent_s += max(0.0, ((child.finished_at or now) - child.started_at).total_seconds())
+    for job in steps:
+        step = waits_for["steps"][job.id]
+        share = 1.0 if job.status in TERMINAL else (job.progress.get("percent") or 0.0) / 100
+        done_s += share * step["expected_s"]
+        left_s += (1 - share) * step["expected_s"]
+        if job.started_at is not None:
+            expected_s += share * step["expected_s"]
+            spent_s += max(0.0, ((job.finished_at or now) - job.started_at).total_seconds())
     percent = 100 * done_s / (done_s + left_s) if done_s + left_s else None
     return {
         "percent": None if percent is None else round(percent, 1),
@@ -187,8 +203,11 @@ def _go_on(session: Session, job_id: str, *, is_in_vain: bool) -> None:
     parent = _get(session, job_id)
     if parent.waits_for is None:
         return
-    steps = parent.waits_for["steps"]
-    waiting = any(child.status not in TERMINAL for child in list_children(session, job_id) if child.id in steps)
+    steps = _list_steps(session, parent)
+    if parent.cancel_requested:
+        # What runs for others goes on without it.
+        steps = [step for step in steps if step.parent_job_id == job_id]
+    waiting = any(step.status not in TERMINAL for step in steps)
     if waiting and (parent.cancel_requested or not is_in_vain):
         return
     now = utc_now()
@@ -209,20 +228,47 @@ def _go_on(session: Session, job_id: str, *, is_in_vain: bool) -> None:
 
 def _stop_children(session: Session, job_id: str) -> None:
     for child in list_children(session, job_id):
-        if child.status not in TERMINAL:
+        if child.status in TERMINAL:
+            continue
+        heir = next((waiting_id for waiting_id in _list_waiting(session, child) if waiting_id != job_id), None)
+        if heir is None:
             stop_job(session, child.id)
+        else:
+            session.exec(update(Job).where(col(Job.id) == child.id).values(parent_job_id=heir, updated_at=utc_now()))
 
 
-def _tell(session: Session, job: Job, event: str, data: Mapping[str, Any]) -> bool:
-    """An event of a child in its parent's log; False where the parent is gone or has ended."""
+def _list_waiting(session: Session, job: Job) -> list[str]:
+    """Ids of the jobs that wait for this one and still want it, the oldest first."""
+    waiting = select(Job.id).where(
+        col(Job.status) == JobStatus.RUNNING,
+        col(Job.owner) == job.owner,
+        col(Job.waits_for).is_not(None),
+        cast(col(Job.waits_for), String).contains(job.id),
+    )
+    return list(session.exec(waiting.order_by(col(Job.created_at), col(Job.id))).all())
+
+
+def _list_concerned(session: Session, job: Job) -> list[str]:
+    """Ids of the job's parent, whatever that does now, and of the others that wait for it."""
+    parent = [] if job.parent_job_id is None else [job.parent_job_id]
+    return parent + [waiting_id for waiting_id in _list_waiting(session, job) if waiting_id not in parent]
+
+
+def _list_steps(session: Session, parent: Job) -> list[Job]:
+    """What a waiting parent waits for, the oldest first."""
+    query = select(Job).where(col(Job.id).in_((parent.waits_for or {"steps": {}})["steps"]))
+    ordered = query.order_by(col(Job.created_at), col(Job.id))
+    return list(session.exec(ordered.execution_options(populate_existing=True)).all())
+
+
+def _tell(session: Session, waiting_id: str, job: Job, event: str, data: Mapping[str, Any]) -> bool:
+    """An event of a step in the log of one that it concerns; False where that is gone or has ended."""
     # An update, for its lock: steps that end at the same moment must see one another.
     told = session.exec(
-        update(Job)
-        .where(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
-        .values(updated_at=utc_now())
+        update(Job).where(col(Job.id) == waiting_id, col(Job.status).not_in(TERMINAL)).values(updated_at=utc_now())
     ).rowcount
     if told:
-        parent = _get(session, str(job.parent_job_id))
+        parent = _get(session, waiting_id)
         step = ((parent.waits_for or {}).get("steps") or {}).get(job.id, {}).get("name") or job.name
         _add_event(session, parent.id, event, {"step": step, "job_id": job.id, "kind": job.kind, **data})
     return bool(told)

@@ -106,6 +106,13 @@ class Job(SQLModel, table=True):
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     warnings: list[str] = _json(list)
     attempt: int = 0
+    """Counts every start, and is the fencing token: never used twice. Not what `max_attempts` bounds."""
+    failed_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Starts that ended with the job's own process: only these are held against `max_attempts`."""
+    lost_workers: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Starts that ended with their worker, which has a bound of its own (storage/attempts.py)."""
+    claimable_at: float | None = None
+    """Of a queued job: not before this moment, by the database's clock."""
     max_attempts: int = 2
     max_runtime_s: int = 7200
     cancel_requested: bool = False
@@ -118,6 +125,11 @@ class Job(SQLModel, table=True):
     updated_at: datetime = _time(nullable=False)
     request_id: str | None = None
     """The HTTP request that submitted it: what its logs are found by."""
+
+    @property
+    def counted_attempt(self) -> int:
+        """Which of `max_attempts` the job is at; 0 before its first start."""
+        return min(self.failed_attempts + 1, self.max_attempts) if self.attempt else 0
 
 
 class JobLabel(SQLModel, table=True):
@@ -227,7 +239,7 @@ class Tally(SQLModel, table=True):
     """A number kept up to date by triggers (storage/migrations), so that nobody counts rows to know it.
 
     name: `jobs` (by owner, kind and status), `attempts` (by kind), `requeues` (by kind and, as status, the reason),
-    `stored_bytes`.
+    `stored_bytes` (of every row that names a file: equal files count as often as they are named).
     """
 
     name: str = Field(primary_key=True)

@@ -1,8 +1,10 @@
-"""Every test gets a data directory and a database of its own."""
+"""Every test gets a data directory and a database of its own; what did not run is said at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,28 @@ import pytest
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
+
+
+def pytest_configure() -> None:
+    """One thread for each process that computes, unless told otherwise: as many run at once as pytest has workers.
+
+    Read by torch when it is first imported, and by the workers that tests start.
+    """
+    threads = os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", threads)
+    os.environ.setdefault("TONOK_THREADS_PER_SLOT", threads)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Below all that pytest says itself: a line for each thing that some tests were skipped for want of."""
+    yield
+    reports = terminalreporter.stats.get("skipped", [])
+    # (file, line, "Skipped: reason"), also of what came from another process.
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+    for reason, count in sorted(reasons.items()):
+        tests = "test" if count == 1 else "tests"
+        terminalreporter.write_line(f"!!! NOT RUN: {count} {tests}, {reason}", yellow=True, bold=True)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_the_commands_of_the_api_section_all_succeed(tmp_path: Path, tmp_path_fa
         shell = ["bash", "-euo", "pipefail", "-c", script]
         # A folder of the reader's own: what the commands download must not stay in the checkout.
         finished = subprocess.run(
-            shell, check=False, capture_output=True, text=True, timeout=900, cwd=tmp_path_factory.mktemp("reader")
+            shell, check=False, capture_output=True, text=True, timeout=3600, cwd=tmp_path_factory.mktemp("reader")
         )
     assert finished.returncode == 0, finished.stderr + finished.stdout[-4000:]
     assert "event: done" in finished.stdout

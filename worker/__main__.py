@@ -1,7 +1,7 @@
 """The worker: `python -m worker [--drain]`.
 
-SIGTERM and SIGINT stop it in good order: running jobs are stopped and queued again, and the attempt that this cost
-them is given back.
+SIGTERM and SIGINT stop it in good order: running jobs are stopped and queued again, and it costs them none of their
+attempts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import signal
 
 from storage.database import Database
 from storage.logs import configure_logging
-from storage.settings import Settings
+from storage.settings import load_settings
 from worker.engine.dispatcher import Dispatcher
 from worker.engine.local import LocalEngine
 from worker.engine.port import Lane
+from worker.pulse import Pulse
 
 
 def main() -> None:
@@ -24,8 +25,9 @@ def main() -> None:
     parser.add_argument("--drain", action="store_true", help="stop once every job that it may run has ended")
     parser.add_argument("--jobs-module", default="worker.jobs", help="module that holds the job kinds")
     parser.add_argument("--light", action="store_true", help="run light jobs alone, such as predictions")
+    parser.add_argument("--pulse-fd", type=int, help="file descriptor of a pipe that takes signs of life")
     arguments = parser.parse_args()
-    settings = Settings()
+    settings = load_settings()
     configure_logging(settings)
     database = Database(settings)
     database.create()
@@ -35,6 +37,7 @@ def main() -> None:
         LocalEngine(settings, jobs_module=arguments.jobs_module),
         light_kinds=importlib.import_module(arguments.jobs_module).LIGHT_KINDS,
         lanes=(Lane.LIGHT,) if arguments.light else tuple(Lane),
+        on_round=Pulse(arguments.pulse_fd).beat,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: dispatcher.stop())

@@ -103,6 +103,19 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class HealthProblem(StrEnum):
+    """Why a model's accuracy, size or drop says nothing good of it, however good the number looks."""
+
+    ONE_CLASS = "one_class"
+    """One class takes all answers, or nearly all."""
+    CHANCE = "chance"
+    """It is not right more often than who always answers the most frequent class."""
+    DEAD_LAYER = "dead_layer"
+    """A layer answers the same to every picture: nothing passes."""
+    NOT_FINITE = "not_finite"
+    """It answers numbers that are none."""
+
+
 class ArtifactKind(StrEnum):
     """What a job's file is for."""
 
@@ -112,3 +125,15 @@ class ArtifactKind(StrEnum):
     REPORT = "report"
     UPLOAD = "upload"
     LOG = "log"
+
+
+class PredictionWarning(StrEnum):
+    """Why a prediction may say little about the picture that was sent."""
+
+    NEARLY_BLANK = "nearly_blank"
+    ENLARGED = "enlarged"
+    REDUCED = "reduced"
+    OTHER_PROPORTIONS = "other_proportions"
+    FIRST_FRAME = "first_frame"
+    BRIGHT_BORDER = "bright_border"
+    NOT_FINITE = "not_finite"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from storage.artifacts import list_artifacts
 from storage.attempts import Lease, add_warning, record_progress
+from storage.backoff import Backoff
 from storage.database import Database
 from storage.errors import CorruptFile, DiskFull, InvalidModel, NotFound
 from storage.files import FileStore
@@ -39,6 +40,7 @@ from worker.jobs.base import (
 )
 
 _WRITE_INTERVAL_S = 0.25
+_LONGEST_WAIT_S = 10.0
 _PATIENCE = 20
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _COUNTERS = ("percent", "step", "total_steps", "epoch", "total_epochs", "eta_s")
@@ -87,13 +89,15 @@ class Context:
         self.wait: Wait | None = None
         """What the run waits for, once it has raised StepsPending."""
         self._warned: set[str] = set()
-        self._warnings: list[str] = []
+        self._warnings: list[tuple[str, Mapping[str, Any]]] = []
         self._phase: str | None = None
         self._progress: dict[str, Any] = {}
         self._moments: list[_Moment] = []
         self._logged: tuple[str | None, int] = (None, -1)
         self._written_at = -math.inf
         self._unwritten = False
+        self._backoff = Backoff(log, "write progress", first_s=_WRITE_INTERVAL_S, longest_s=_LONGEST_WAIT_S)
+        self._try_again_at = -math.inf
 
     def model_file(self, model_id: str) -> Path:
         model = self._models.get(model_id)
@@ -153,7 +157,7 @@ class Context:
             raise JobCancelled
         with self._database.read(self._owner) as session:
             parent = get_job(session, self.job_id)
-            staged = {name: stage_step(session, name, step) for name, step in steps.items()}
+            staged = {name: stage_step(session, parent, name, step) for name, step in steps.items()}
             found = {name: look_up_step(session, self._files, parent, step) for name, step in staged.items()}
             done = {
                 name: read_step(session, self._files, parent, job) for name, job in found.items() if job is not None
@@ -190,22 +194,16 @@ class Context:
         due = time.monotonic() - self._written_at >= _WRITE_INTERVAL_S
         if self._moments or self._phase != self._logged[0] or due:
             self._files.room.check()
-            try:
-                self._write()
-            except (OperationalError, DiskFull):
-                # A busy database, or a full disk, must not end hours of training: what is unwritten waits.
-                log.warning("progress could not be written; will try again", exc_info=True)
+            self._write_if_possible(self._write)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        """data: what the warning's event tells programs."""
         if message in self._warned:
             return
         self._warned.add(message)
-        self._warnings.append(message)
-        try:
-            self._write_warnings()
-        except (OperationalError, DiskFull):
+        self._warnings.append((message, data or {}))
+        if not self._write_if_possible(self._write_warnings):
             self._unwritten = True
-            log.warning("a warning could not be written; will try again", exc_info=True)
 
     def build_outcome(self, outcome: JobOutcome) -> Outcome:
         """What a run that returned leaves to be published; the last progress is written first."""
@@ -230,20 +228,32 @@ class Context:
         if self._unwritten:
             self._write()
 
+    def _write_if_possible(self, write: Callable[[], None]) -> bool:
+        """Whether it was written. A busy database, or a full disk, must not end hours of training."""
+        if time.monotonic() < self._try_again_at:
+            return False
+        try:
+            write()
+        except (OperationalError, DiskFull) as error:
+            self._try_again_at = time.monotonic() + self._backoff.fail(error)
+            return False
+        self._backoff.succeed()
+        return True
+
     def _write_patiently(self) -> None:
         """The work is done: a database that is busy for minutes must not cost it."""
         for _ in range(_PATIENCE):
             try:
                 return self._write()
-            except OperationalError:
-                log.warning("the last progress could not be written; will try again", exc_info=True)
+            except OperationalError as error:
+                self._backoff.fail(error)
                 time.sleep(1)
         return self._write()
 
     def _write_warnings(self) -> None:
         with self._database.transaction() as session:
-            for message in self._warnings:
-                add_warning(session, self._lease, message)
+            for message, data in self._warnings:
+                add_warning(session, self._lease, message, data)
         self._warnings = []
 
     def _write(self) -> None:

@@ -6,13 +6,13 @@ import socket
 import sys
 
 from storage.database import Database
-from storage.settings import Settings
+from storage.settings import load_settings
 from storage.workers import list_live_workers
 
 
 def main() -> int:
     """0 when a worker of this host has sent a heartbeat within the lease's time, else 1 and a line why."""
-    settings = Settings()
+    settings = load_settings()
     database = Database(settings)
     try:
         with database.read() as session:

@@ -16,7 +16,7 @@ from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, read_tail, run_service, stop_on_sigterm
 from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
-from service.listen import load_settings
+from storage.settings import load_settings
 
 UNAVAILABLE = """
   FashionMNIST could not be had, so everything below runs on scikit-learn's DIGITS instead, with lenet5.

@@ -96,12 +96,16 @@ class ApiClient:
                     "GET", f"/v1/jobs/{job_id}/stream", headers=headers, timeout_s=STREAM_TIMEOUT_S
                 ) as body:
                     for event in parse_events(body):
+                        if event.name == "unavailable":
+                            break
                         failures, newest = 0, event.event_id or newest
                         yield event
                         if event.name == "done":
                             return
                 raise ConnectionError("the stream of events ended before its job did")
-            except (OSError, HTTPException):
+            except (OSError, HTTPException, ApiProblem) as error:
+                if isinstance(error, ApiProblem) and error.status < 500:
+                    raise
                 failures += 1
                 if failures > _RECONNECTS:
                     raise

@@ -15,7 +15,7 @@ from typing import Any
 from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, run_service, stop_on_sigterm
-from service.listen import load_settings
+from storage.settings import load_settings
 
 STEP_ROWS = {
     "train": "baseline",

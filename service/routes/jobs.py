@@ -49,7 +49,7 @@ from service.schemas.jobs import (
     build_job,
     build_job_summary,
 )
-from service.stream import EventFeed
+from service.stream import EventFeed, tell_failure
 from storage.artifacts import list_artifacts
 from storage.database import Database
 from storage.errors import Conflict
@@ -247,7 +247,7 @@ async def _count_stream(request: Request, caller: CallerDep) -> AsyncIterator[No
     responses={
         200: {
             "description": "Server-sent events named by their type, `id` is the event's `seq`; the last is `done` "
-            "and carries the job.",
+            "and carries the job, or `unavailable` and carries a problem: come again with `Last-Event-ID`.",
             "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/StreamedEvent"}}},
         },
         **problems(404, 422, 429),
@@ -268,7 +268,7 @@ async def stream_events(
         return _answer_stream(iter(()))
     feed: EventFeed = request.app.state.feed
     frames = feed.follow(caller.owner, job_id, after if last_event_id is None else last_event_id)
-    return _answer_stream(end_with_key(frames, database, caller))
+    return _answer_stream(tell_failure(end_with_key(frames, database, caller)))
 
 
 def _answer_stream(frames: AsyncIterator[bytes] | Iterator[bytes]) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
@@ -12,15 +12,23 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from service.comparison import (
+    Compared,
     Point,
     align_layers,
     compute_drop,
+    compute_drop_difference,
     compute_front,
     describe_difference,
+    find_drop_gap,
+    find_gaps,
+    find_size_gap,
+    find_times,
     get_accuracy,
     get_layer_sparsity,
     get_ledger,
+    get_problems,
     get_stored_size,
+    group_by_pictures,
 )
 from service.dependencies import (
     LARGEST_PAGE,
@@ -40,11 +48,13 @@ from service.schemas.models import (
     ComparedLayer,
     ComparedModel,
     Comparison,
+    DropInterval,
     ModelDetail,
     ModelLayers,
     ModelList,
     ModelSize,
     ModelSparsity,
+    NotCompared,
     ParetoFront,
     ParetoPoint,
     build_model,
@@ -184,16 +194,24 @@ def compare_models(
         ),
     ],
 ) -> Comparison:
-    """Accuracy, drop, sparsity per layer, sizes and latency side by side, and what they say in words."""
+    """Accuracy, drop, sparsity per layer, sizes and latency side by side, and what they say in words.
+
+    What cannot be compared (networks of other data sets, accuracies on other splits, times taken apart) is null, and
+    `not_compared` says why.
+    """
     model_ids = models.split(",")
     rows = [_get_named_model(session, model_id) for model_id in model_ids]
-    reference = rows[0].summary
+    columns = [_read(row) for row in rows]
     layers = align_layers([get_layer_sparsity(row.summary) for row in rows])
     return Comparison(
-        models=[_compare(row, reference) for row in rows],
+        models=[_compare(row, column, columns[0]) for row, column in zip(rows, columns, strict=True)],
         layers=[ComparedLayer(name=name, sparsity=values) for name, values in layers.items()],
-        verdict=[describe_difference(row.name, row.summary, reference) for row in rows[1:]],
+        verdict=[describe_difference(column, columns[0]) for column in columns[1:]],
     )
+
+
+def _read(model: Model) -> Compared:
+    return Compared(model.id, model.name, model.dataset, model.summary)
 
 
 def _get_named_model(session: Session, model_id: str) -> Model:
@@ -205,24 +223,39 @@ def _get_named_model(session: Session, model_id: str) -> Model:
         raise NotFound(f"models: {error.detail}", field="models") from None
 
 
-def _compare(model: Model, reference: dict[str, Any]) -> ComparedModel:
+def _compare(model: Model, column: Compared, reference: Compared) -> ComparedModel:
     summary = model.summary
-    size, reference_size = get_stored_size(summary), get_stored_size(reference)
+    size, reference_size = get_stored_size(summary), get_stored_size(reference.summary)
+    times = find_times(column, reference)
+    has_ratio = size is not None and reference_size is not None and find_size_gap(column, reference) is None
     return ComparedModel(
         model_id=model.id,
         name=model.name,
         dataset=model.dataset,
         architecture=model.architecture,
         accuracy={split: get_accuracy(summary, split) for split in Split},
-        accuracy_drop={
-            split: compute_drop(get_accuracy(summary, split), get_accuracy(reference, split)) for split in Split
-        },
+        accuracy_drop={split: _compute_drop(column, reference, split) for split in Split},
+        accuracy_drop_interval={split: _describe_drop(column, reference, split) for split in Split},
+        health=summary.get("health"),
         sparsity=(summary.get("sparsity") or {}).get("total"),
         size_bytes=get_ledger(summary),
-        size_ratio=reference_size[1] / size[1] if size and reference_size and size[1] else None,
+        size_ratio=reference_size[1] / size[1] if has_ratio and size and reference_size else None,
         macs=summary.get("macs"),
         latency=summary.get("latency"),
+        speedup=None if times is None else times[1] / times[0],
+        not_compared=[NotCompared(field=field, reason=gap) for field, gap in find_gaps(column, reference).items()],
     )
+
+
+def _compute_drop(column: Compared, reference: Compared, split: Split) -> float | None:
+    if find_drop_gap(column, reference, split) is not None:
+        return None
+    return compute_drop(get_accuracy(column.summary, split), get_accuracy(reference.summary, split))
+
+
+def _describe_drop(column: Compared, reference: Compared, split: Split) -> DropInterval | None:
+    difference = compute_drop_difference(column, reference, split)
+    return None if difference is None else DropInterval.model_validate(difference.to_json())
 
 
 @router.get(
@@ -235,11 +268,17 @@ def get_pareto(
     ] = Split.VALIDATION,
     dataset: Annotated[DatasetName | None, Query(description="Only models of this data set.")] = None,
 ) -> ParetoFront:
-    """A point for each of the newest 1000 models whose size and accuracy are known; a front for each data set."""
+    """A point for each of the newest 1000 models whose size and accuracy are known; a front for each `group`.
+
+    Models of other data sets, or measured on another validation split, have a front of their own. A model that is not
+    sound, such as one that answers the same class to every picture, has a point and is on none.
+    """
+    models = [model for model in _list_newest_models(session) if dataset in (None, model.dataset)]
+    groups = group_by_pictures([_read(model) for model in models], split)
     points = []
-    for model in _list_newest_models(session):
+    for model, group in zip(models, groups, strict=True):
         size, accuracy = get_stored_size(model.summary), get_accuracy(model.summary, split)
-        if size is None or accuracy is None or dataset not in (None, model.dataset):
+        if size is None or accuracy is None:
             continue
         points.append(
             ParetoPoint(
@@ -250,11 +289,13 @@ def get_pareto(
                 bytes=size[1],
                 kb=size[1] / 1024,
                 accuracy=accuracy,
+                group=group,
+                problems=get_problems(model.summary),
                 on_front=False,
             )
         )
-    for name in {point.dataset for point in points}:
-        rivals = [point for point in points if point.dataset == name]
+    for group in {point.group for point in points}:
+        rivals = [point for point in points if point.group == group and not point.problems]
         front = compute_front([Point(point.bytes, point.accuracy) for point in rivals])
         for point, on_front in zip(rivals, front, strict=True):
             point.on_front = on_front

@@ -31,13 +31,16 @@ from service.documents import problems
 from service.intake import Write
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, InvalidSpec, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
+from storage.references import check_models
+from storage.settings import Settings
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
-from worker.jobs import POSTED_SPECS, SPECS
+from worker.jobs import POSTED_SPECS, check_memory, parse_stored_spec
 from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
+from worker.memory_estimate import MemoryEstimate
 
 _log = logging.getLogger(__name__)
 
@@ -64,13 +67,14 @@ def _resolve_model(session: Session, model_id: str) -> str:
     return get_latest_model(session, "/model_id").id
 
 
-def _plan(spec: JobSpec, key: str | None, request_id: str, max_queued: int) -> Write:
-    """What puts the job into the queue."""
+def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -> Write:
+    """What puts the job into the queue. Raises TooMuchMemory when it is called."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     dumped = spec.model_dump(mode="json")
 
     def write(session: Session) -> tuple[Job, bool]:
         resolved = _resolve(session, dumped)
+        _check_memory(session, spec, resolved, settings)
         return submit_job(
             session,
             spec=sent,
@@ -81,7 +85,7 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, max_queued: int) -> W
             model_id=resolved.get("model_id"),
             max_attempts=spec.max_attempts,
             max_runtime_s=spec.max_runtime_s,
-            max_queued=max_queued,
+            max_queued=settings.max_queued_jobs,
             step_hash=compute_step_hash(session, resolved, spec.version),
             idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
             request_id=request_id,
@@ -97,13 +101,30 @@ def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
     return {**dumped, "model_id": _resolve_model(session, dumped["model_id"])}
 
 
+def _check_memory(
+    session: Session, spec: JobSpec, resolved: Mapping[str, Any], settings: Settings
+) -> MemoryEstimate | None:
+    """What the job will hold, as far as can be told. Raises TooMuchMemory."""
+
+    def describe_model(_name: str) -> Mapping[str, Any]:
+        return get_model(session, resolved["model_id"]).summary
+
+    return check_memory(spec, describe_model, settings.resolved_max_job_bytes)
+
+
 def _validate_only(request: Request, spec: JobSpec) -> Response:
-    """What the job would be. Raises DiskFull, as submitting it would."""
+    """What the job would be. Raises DiskFull and TooMuchMemory, as submitting it would."""
     request.app.state.files.room.check()
     caller: Caller = request.state.caller
     with request.app.state.database.read(caller.owner) as session:
         resolved = _resolve(session, spec.model_dump(mode="json"))
-    return JSONResponse(ResolvedSpec(kind=spec.kind, resolved_spec=resolved).model_dump(mode="json"))
+        estimate = _check_memory(session, spec, resolved, request.app.state.settings)
+    answer = ResolvedSpec(
+        kind=spec.kind,
+        resolved_spec=resolved,
+        estimated_memory_bytes=None if estimate is None else estimate.num_bytes,
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 def hash_request(operation: str, body: Any) -> str:
@@ -141,7 +162,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
         if validate_only:
             return await anyio.to_thread.run_sync(_validate_only, request, spec)
         state, caller = request.app.state, request.state.caller
-        write = _plan(spec, idempotency_key, caller.request_id, state.settings.max_queued_jobs)
+        write = _plan(spec, idempotency_key, caller.request_id, state.settings)
         return accept_job(*await state.intake.submit(caller.owner, write))
 
     # Without this a GET would look for a job of this name.
@@ -192,9 +213,12 @@ def retry_job(
     job = get_job(session, job_id)
     if job.status not in TERMINAL:
         raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
-    if job.model_id is not None:
-        get_model(session, job.model_id)
-    spec_type = SPECS[job.kind]
+    check_models(session, job.resolved_spec)
+    try:
+        # Of an older version's spec the hash is that of what will run; the spec itself stays as it was accepted.
+        spec = parse_stored_spec(job.resolved_spec).spec
+    except InvalidSpec as error:
+        raise Conflict(f"the job cannot be run again: {error.detail}", field=error.field) from error
     again, is_new = submit_job(
         session,
         spec=job.spec,
@@ -203,13 +227,13 @@ def retry_job(
         name=job.name,
         labels=job.labels,
         model_id=job.model_id,
-        max_attempts=job.resolved_spec["max_attempts"],
+        max_attempts=spec.max_attempts,
         max_runtime_s=job.max_runtime_s,
         max_queued=settings.max_queued_jobs,
         # What came with a file says too little about itself to be reused.
         step_hash=None
-        if issubclass(spec_type, UploadSpec)
-        else compute_step_hash(session, job.resolved_spec, spec_type.version),
+        if isinstance(spec, UploadSpec)
+        else compute_step_hash(session, spec.model_dump(mode="json"), spec.version),
         idempotency=None if idempotency_key is None else (idempotency_key, hash_request("retry", job_id)),
         request_id=caller.request_id,
     )

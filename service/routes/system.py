@@ -29,6 +29,7 @@ def _show_settings(settings: Settings) -> dict[str, Any]:
     shown = settings.model_dump(mode="json", exclude={"database_url"})
     shown["dataset_dir"] = str(settings.resolved_dataset_dir)
     shown["threads_per_slot"] = settings.resolved_threads_per_slot
+    shown["max_job_bytes"] = settings.resolved_max_job_bytes
     shown["database"] = urlsplit(settings.resolved_database_url).scheme.split("+")[0]
     if settings.dataset_mirror is not None:
         parts = urlsplit(settings.dataset_mirror)

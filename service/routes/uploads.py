@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import anyio
 import anyio.to_thread
@@ -32,21 +33,24 @@ from service.documents import problems
 from service.errors import RequestRefused
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
 from service.schemas.jobs import JobAnswer
-from service.schemas.predictions import PixelPicture, Prediction
+from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
 from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
 from storage.artifacts import remove_unreferenced
 from storage.database import Database
-from storage.errors import NotFound
+from storage.errors import InvalidModel, NotFound
 from storage.files import FileStore
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
+from storage.references import check_models
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
 from worker.catalog import DatasetName
-from worker.jobs.base import LINE_OF_TEXT, UploadSpec
+from worker.jobs.base import UploadSpec
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
+from worker.model_heads import check_model_file
+from worker.names import NAME
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(check_room)])
 
@@ -55,7 +59,7 @@ _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
 _MODELS = {"application/octet-stream": "model.bin"}
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 
-_parse_pixels = parse_body(PixelPicture)
+_parse_pixels = parse_body(PixelPicture, most_values=MOST_PIXELS + 2 * LONGEST_SIDE)
 
 
 async def _receive_picture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
@@ -74,9 +78,33 @@ def _draw(picture: PixelPicture) -> bytes:
     return f"P5 {width} {len(picture.pixels)} 255\n".encode() + rows
 
 
-async def _receive_model(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
+@dataclass(frozen=True)
+class _ModelUpload:
+    """A model's file whose head makes sense, and what to measure it on."""
+
+    upload: Upload
+    dataset: DatasetName | None
+
+
+async def _receive_model(
+    request: Request,
+    settings: SettingsDep,
+    dataset: Annotated[
+        DatasetName | None,
+        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
+    ] = None,
+) -> AsyncIterator[_ModelUpload]:
     async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
-        yield upload
+        await anyio.to_thread.run_sync(_check_model, upload.stream, dataset)
+        yield _ModelUpload(upload, dataset)
+
+
+def _check_model(stream: BinaryIO, dataset: DatasetName | None) -> None:
+    """Raises RequestRefused, before there is a job that could only fail."""
+    try:
+        check_model_file(stream, dataset)
+    except InvalidModel as error:
+        raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
 
 
 def _submit(
@@ -89,15 +117,16 @@ def _submit(
     key: str | None,
 ) -> tuple[Job, bool]:
     """Stores the file, then queues the job that it is for; returns it and whether it is new. Closes the upload."""
-    sent = spec.model_dump(mode="json", exclude_unset=True)
+    sent, resolved = spec.model_dump(mode="json", exclude_unset=True), spec.model_dump(mode="json")
     stored = upload.store(files)
     is_needless = True
     try:
         with database.transaction(caller.owner) as session:
+            check_models(session, resolved)  # one may have been deleted since it was found
             job, is_new = submit_job(
                 session,
                 spec=sent,
-                resolved_spec=spec.model_dump(mode="json"),
+                resolved_spec=resolved,
                 kind=spec.kind,
                 name=spec.name,
                 labels=spec.labels,
@@ -268,22 +297,17 @@ def upload_model(
     files: FilesDep,
     settings: SettingsDep,
     caller: CallerDep,
-    upload: Annotated[Upload, Depends(_receive_model)],
+    model: Annotated[_ModelUpload, Depends(_receive_model)],
     _turn: WriterTurn,  # behind the upload: it is not held while that comes
-    name: Annotated[
-        str | None, Query(pattern=LINE_OF_TEXT, max_length=100, description="What people call the model.")
-    ] = None,
-    dataset: Annotated[
-        DatasetName | None,
-        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
-    ] = None,
+    name: Annotated[str | None, Query(pattern=NAME, max_length=100, description="What people call the model.")] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """A `.tonok` file, or a safetensors checkpoint that Tonok wrote; never a pickle.
+    """A `.tonok` file, or a safetensors checkpoint with Tonok's metadata; never a pickle.
 
-    A job reads it, measures it like any other model and stores it anew; what cannot be read ends as the job's
-    `invalid_model`.
+    What its head tells is answered at once: 422 with the code `invalid_model`, and `errors` names what is wrong of what
+    it says of itself. Then a job reads it, measures it like any other model and stores it anew, with its own
+    normalisation and its own class names in their order; what its weights reveal ends as the job's `invalid_model`.
     """
-    given = {"name": name, "dataset": dataset}
+    given = {"name": name, "dataset": model.dataset}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
-    return accept_job(*_submit(database, files, settings, caller, spec, upload, idempotency_key))
+    return accept_job(*_submit(database, files, settings, caller, spec, model.upload, idempotency_key))

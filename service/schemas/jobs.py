@@ -62,8 +62,12 @@ class JobSummary(Answer):
     output_model_id: str | None = Field(description="The model that it made.")
     error: JobFailure | None
     warnings: list[str]
-    attempt: int
+    attempt: int = Field(
+        description="Which of `max_attempts` it is at: only the failures of its own process count, no lost or stopped "
+        "worker and no waiting for steps."
+    )
     max_attempts: int
+    num_starts: int = Field(description="Times it was started, for whatever reason.")
     max_runtime_s: int
     request_id: str | None = Field(description="`X-Request-ID` of the request that submitted it.")
     created_at: datetime
@@ -93,13 +97,17 @@ class ResolvedSpec(Answer):
     valid: Literal[True] = True
     kind: str
     resolved_spec: dict[str, Any]
+    estimated_memory_bytes: int | None = Field(
+        description="What the job will hold at its peak, more or less; null where only its run can tell. A job that "
+        "would need more than `TONOK_MAX_JOB_BYTES` is refused."
+    )
 
 
 class EventAnswer(Answer):
     """One line of a job's log."""
 
     seq: int = Field(description="Counts from 1 within the job.")
-    attempt: int
+    attempt: int = Field(description="The start of the job that wrote it, as `num_starts` counts them.")
     type: str
     data: dict[str, Any]
     created_at: datetime
@@ -108,9 +116,12 @@ class EventAnswer(Answer):
 class StreamedEvent(Answer):
     """One server-sent event."""
 
-    id: str = Field("", description="The event's `seq`, for `Last-Event-ID`; `done` has none.")
-    event: str = Field(description="The event's type, or `done`: the last one, which carries the job.")
-    data: str = Field(description="The event as JSON, as `events` answers it.")
+    id: str = Field("", description="The event's `seq`, for `Last-Event-ID`; `done` and `unavailable` have none.")
+    event: str = Field(
+        description="The event's type; the last one's is `done`, which carries the job, or `unavailable`, where events "
+        "cannot be read on."
+    )
+    data: str = Field(description="The event as JSON, as `events` answers it; of `unavailable` a problem.")
 
 
 class EventList(Answer):
@@ -125,7 +136,7 @@ class MetricPoint(Answer):
 
     step: float
     value: float | None
-    attempt: int = Field(description="The attempt that measured it.")
+    attempt: int = Field(description="The start of the job that measured it, as `num_starts` counts them.")
 
 
 class MetricSeries(Answer):
@@ -187,7 +198,9 @@ def build_job_summary(job: Job) -> JobSummary:
 
 def _read_fields(job: Job, shown: type[JobSummary]) -> dict[str, Any]:
     """What is shown and no more: the rest of a row may not have been read."""
-    return {name: getattr(job, name) for name in shown.model_fields if name != "links"}
+    columns = shown.model_fields.keys() - {"links", "attempt", "num_starts"}
+    counts = {"attempt": job.counted_attempt, "num_starts": job.attempt}
+    return counts | {name: getattr(job, name) for name in columns}
 
 
 def build_event(event: JobEvent) -> EventAnswer:

@@ -7,8 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
+from service.comparison import Gap
 from service.schemas.base import Answer
 from storage.tables import Model
+from worker.catalog import HealthProblem
+from worker.paired import Basis
 
 
 class ModelFile(Answer):
@@ -16,6 +19,37 @@ class ModelFile(Answer):
 
     artifact_id: str
     url: str
+
+
+class ModelHealth(Answer):
+    """Whether the network answers at all, looked at on validation. With a problem it is on no front."""
+
+    problems: list[HealthProblem] = Field(
+        description="`one_class`: one class takes nearly all answers. `chance`: it is not distinguishably more often "
+        "right than who always answers the most frequent class. `dead_layer`: nothing passes a layer. `not_finite`: it "
+        "answers numbers that are none."
+    )
+    most_answered_class: int = Field(description="Index of the class that is answered most.")
+    most_answered_share: float = Field(description="Its share of the answers, 0–1.")
+    largest_class_share: float = Field(description="Share of the pictures that are of the most frequent class, 0–1.")
+    accuracy: float
+    dead_layers: list[str]
+    num_not_finite: int = Field(description="Pictures to which it answers numbers that are not finite.")
+
+
+class DropInterval(Answer):
+    """How sure a drop is: its 95 % interval, and what that rests on."""
+
+    low: float = Field(description="Percentage points.")
+    high: float = Field(description="Percentage points.")
+    basis: Basis = Field(
+        description="`paired`: both were asked about the same pictures, and which each answers rightly is known. "
+        "`not_recorded`: it is not known of one, and the counts are taken as independent: the interval is rather too "
+        "wide. `other_pictures`: the pictures are not the same."
+    )
+    only_baseline_right: int | None = Field(description="Pictures that the baseline alone answers rightly.")
+    only_model_right: int | None = Field(description="Pictures that this model alone answers rightly.")
+    p_value: float | None = Field(description="McNemar's, exact and two-sided; null where nothing is paired.")
 
 
 class ModelAnswer(Answer):
@@ -30,12 +64,18 @@ class ModelAnswer(Answer):
     files: dict[str, ModelFile]
     evaluation: dict[str, Any] | None = Field(description="Per split: counts, accuracy and its 95 % Wilson interval.")
     accuracy_drop: dict[str, Any] | None = Field(
-        description="Percentage points below its starting baseline, per split."
+        description="Percentage points below its starting baseline, per split; `baseline_problems` says what is wrong "
+        "with that one."
     )
+    accuracy_drop_interval: dict[str, DropInterval] | None = Field(description="Of that drop, per split.")
+    health: ModelHealth | None = Field(description="Null for a model stored before it was looked at.")
     sparsity: float | None = Field(description="Fraction of zero weights, 0–1.")
     size: dict[str, Any] | None = Field(description="The size ledger; 1 KB is 1024 bytes.")
     macs: int | None
-    latency: dict[str, Any] | None
+    latency: dict[str, Any] | None = Field(
+        description="Milliseconds for a batch, with what measured them. `load.is_busy`: others computed meanwhile. "
+        "Only times of one `run_id` can be held against each other."
+    )
     created_at: datetime
 
 
@@ -92,6 +132,16 @@ class ModelLayers(Answer):
     layers: list[dict[str, Any]]
 
 
+class NotCompared(Answer):
+    """A field of a comparison that is left out."""
+
+    field: str = Field(description="`accuracy_drop.validation`, `accuracy_drop.test`, `size_ratio` or `speedup`.")
+    reason: Gap = Field(
+        description="`other_dataset`; `other_pictures`: another split of the same data set; `measured_apart`: the "
+        "times were not taken in turns in one run; `not_measured`."
+    )
+
+
 class ComparedModel(Answer):
     """One column of a comparison."""
 
@@ -100,12 +150,24 @@ class ComparedModel(Answer):
     dataset: str
     architecture: str
     accuracy: dict[str, float | None] = Field(description="Per split, 0–1.")
-    accuracy_drop: dict[str, float | None] = Field(description="Percentage points below the first model, per split.")
+    accuracy_drop: dict[str, float | None] = Field(
+        description="Percentage points below the first model, per split; null where the pictures are not the same."
+    )
+    accuracy_drop_interval: dict[str, DropInterval | None] = Field(
+        description="Of that drop, per split; the baseline is the first model."
+    )
+    health: ModelHealth | None
     sparsity: float | None
     size_bytes: dict[str, int] = Field(description="Measure → bytes.")
-    size_ratio: float | None = Field(description="Stored bytes of the first model ÷ stored bytes of this one.")
+    size_ratio: float | None = Field(
+        description="Stored bytes of the first model ÷ stored bytes of this one; null for networks of other data sets."
+    )
     macs: int | None
     latency: dict[str, Any] | None
+    speedup: float | None = Field(
+        description="Milliseconds of the first model ÷ those of this one; null unless both were timed in turns."
+    )
+    not_compared: list[NotCompared] = Field(description="What is left out beside the first model, and why.")
 
 
 class ComparedLayer(Answer):
@@ -133,7 +195,14 @@ class ParetoPoint(Answer):
     bytes: int
     kb: float
     accuracy: float
-    on_front: bool = Field(description="No other model of its data set is both as small and as accurate.")
+    group: str = Field(
+        description="What it was measured on: the data set and, for validation, the seed of its split. Only models of "
+        "one group have a common front."
+    )
+    problems: list[HealthProblem] = Field(description="What is wrong with it; with anything, it is on no front.")
+    on_front: bool = Field(
+        description="It is sound, and no other sound model of its group is as small and as accurate."
+    )
 
 
 class ParetoFront(Answer):
@@ -163,6 +232,8 @@ def _model_fields(model: Model) -> dict[str, Any]:
         },
         "evaluation": summary.get("evaluation"),
         "accuracy_drop": summary.get("accuracy_drop"),
+        "accuracy_drop_interval": summary.get("accuracy_drop_interval"),
+        "health": summary.get("health"),
         "sparsity": (summary.get("sparsity") or {}).get("total"),
         "size": summary.get("size"),
         "macs": summary.get("macs"),

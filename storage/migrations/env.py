@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlmodel import AutoString, SQLModel
 
 from storage.database import Database
-from storage.settings import Settings
+from storage.settings import load_settings
 from storage.tables import UtcDateTime
 
 
@@ -36,7 +36,7 @@ def _migrate(connection: Connection) -> None:
 
 connection = context.config.attributes.get("connection")
 if connection is None:
-    with Database(Settings()).open_for_migration() as connection:
+    with Database(load_settings()).open_for_migration() as connection:
         _migrate(connection)
 else:
     _migrate(connection)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tests.acceptance.conftest import Service
+from tests.variants import SEED
 from worker.core.coding import decode_network
 from worker.core.datasets import load_dataset
 from worker.core.quantization.deploy import build_integer_model
@@ -14,12 +15,19 @@ from worker.core.quantization.deploy import build_integer_model
 
 def test_train_prune_quantize_and_compress_from_request_to_decoded_file(service: Service) -> None:
     trained = service.run(
-        "train", dataset="digits", architecture="fashion_cnn", widths=[4, 8, 16], epochs=4, batch_size=64, flip=False
+        "train",
+        dataset="digits",
+        architecture="fashion_cnn",
+        widths=[4, 8, 16],
+        epochs=4,
+        batch_size=64,
+        flip=False,
+        seed=SEED,
     )
     model_id = trained["output_model_id"]
     pruned = service.run("prune", model_id="latest", sparsity=0.5)
-    quantized = service.run("quantize", model_id=model_id, bit_widths=[8, 4], epochs=1, max_accuracy_drop=10)
-    compressed = service.run("compress", model_id=model_id, max_accuracy_drop=10)
+    quantized = service.run("quantize", model_id=model_id, bit_widths=[8, 4], epochs=1, max_accuracy_drop=10, seed=SEED)
+    compressed = service.run("compress", model_id=model_id, max_accuracy_drop=10, seed=SEED)
 
     # Half of 36 + 288 + 6272 + 160 weights.
     sparsity = service.get(f"/v1/models/{pruned['output_model_id']}/sparsity")
@@ -39,7 +47,7 @@ def test_train_prune_quantize_and_compress_from_request_to_decoded_file(service:
     assert sizes["float32"] == reference
 
     # What was downloaded, decoded and run on its integers, is as accurate as reported.
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
     with torch.no_grad():
         predicted = build_integer_model(decode_network(content))(data.normalize(data.test.images)).argmax(1)
     test = result["evaluation"]["test"]

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Service
+from tests.acceptance.conftest import PATIENCE_S, Service
+from tests.variants import SEED
 
 STUDY = {
-    "dataset": "digits", "architecture": "fashion_cnn", "widths": [4, 8, 16], "epochs": 4, "max_accuracy_drop": 10.0,
+    "dataset": "digits", "architecture": "fashion_cnn", "widths": [4, 8, 16], "epochs": 4,
+    # So much that a pruned step is certain to be within it: without one there would be no controls.
+    "max_accuracy_drop": 50.0, "seed": SEED,
 }  # fmt: skip
 STEPS = {
     "train", "one_shot", "step_by_step", "quantize", "channels", "compress", "control_unpruned", "control_random",
@@ -31,7 +34,7 @@ def kill_after_steps(service: Service, job_id: str, num_steps: int) -> set[str]:
     }
     worker = subprocess.Popen([sys.executable, "-m", "worker"], env=environment)
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE_S
         while len(done := list_steps(service, job_id, "succeeded")) < num_steps:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -19,7 +19,7 @@ from typing import Any
 from service.demo.client import ApiClient
 from service.demo.display import LiveLine
 from service.demo.server import run_service, stop_on_sigterm
-from service.listen import load_settings
+from storage.settings import load_settings
 from tests.benchmarks.record import RESULTS, describe_commit, describe_machine, write_result
 from worker.jobs.compress import CompressSpec
 

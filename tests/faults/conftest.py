@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import NO_MOUNT
 from tests.storage.conftest import claim, submit, submit_as
 from tests.worker.engine.conftest import bench
 
@@ -45,7 +46,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tonok-test", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("mounting a file system of a fixed size needs root")
+        pytest.skip(NO_MOUNT)
     yield SmallDisk(folder)
     # Lazily, for a worker that is just being killed may still have a file open there.
     subprocess.run(["umount", "--lazy", str(folder)], check=True)

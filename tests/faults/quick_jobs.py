@@ -12,13 +12,13 @@ import time
 
 from tests.faults.points import FOLDER_VARIABLE, install
 from worker.catalog import ArtifactKind
-from worker.jobs import parse_spec
+from worker.jobs import parse_stored_spec
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 
-__all__ = ["LIGHT_KINDS", "PRELOAD", "build_content", "build_step_seed", "parse_spec", "run_spec"]
+__all__ = ["LIGHT_KINDS", "PRELOAD", "build_content", "build_step_seed", "parse_stored_spec", "run_spec"]
 
 PRELOAD = ()
 LIGHT_KINDS: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from storage import database as storage_database
 from storage.database import load_sqlite
 from storage.settings import Settings
 from tests.service.conftest import check_problem
+from tests.service.model_files import frame
 from tests.worker.engine.conftest import Bench
 
 
@@ -98,9 +99,11 @@ def test_an_upload_into_a_locked_database_waits_once(settings: Settings, monkeyp
         event.listen(app.state.database.engine, "before_cursor_execute", lambda *call: begun.append(call[2]))
         with hold_lock(settings):
             headers = {"Content-Type": "application/octet-stream"}
-            check_problem(client.post("/v1/models", content=b"a model", headers=headers), 503, "database_unavailable")
+            check_problem(
+                client.post("/v1/models", content=frame(b"a model"), headers=headers), 503, "database_unavailable"
+            )
             assert begun.count("BEGIN IMMEDIATE") == 1
-        assert client.post("/v1/models", content=b"a model", headers=headers).status_code == 202
+        assert client.post("/v1/models", content=frame(b"a model"), headers=headers).status_code == 202
 
 
 def test_a_job_that_ends_while_the_database_is_locked_succeeds_once_it_is_free(bench: Bench) -> None:

@@ -76,6 +76,8 @@ def run_service(folder: Path, *, with_key: bool = False) -> Iterator[Service]:
         "TONOK_PORT": str(port),
         "TONOK_THREADS_PER_SLOT": "1",
         "TONOK_LOG_LEVEL": "WARNING",
+        # What is too large for this machine is no matter of the document; and nothing of it is run.
+        "TONOK_MAX_JOB_BYTES": str(1 << 60),
     }
     if with_key:
         # Who asks thousands of things within a minute is what this is about.

@@ -23,8 +23,10 @@ from storage.workers import record_heartbeat
 HOLDER = "wrk_test"
 
 
-def build_summary(*, test: float, file_bytes: int | None = None, latency_ms: float = 2.0) -> dict[str, Any]:
-    """A model's summary as jobs write it."""
+def build_summary(
+    *, test: float, file_bytes: int | None = None, latency_ms: float = 2.0, **other: Any
+) -> dict[str, Any]:
+    """A model's summary as jobs write it. other: further fields, or others than these."""
     entries = [{"measure": "float32", "bytes": 1_692_672, "kb": 1653.0, "ratio": 1.0}]
     if file_bytes is not None:
         entries.append(
@@ -44,7 +46,7 @@ def build_summary(*, test: float, file_bytes: int | None = None, latency_ms: flo
         "layers": [{"name": "conv1", "type": "Conv2d", "shape": [32, 1, 3, 3], "parameters": 288, "macs": 225_792}],
         "macs": 4_241_152,
         "latency": {"median_ms": latency_ms, "p95_ms": 3.0, "batch_size": 1, "threads": 1, "device": "cpu"},
-    }
+    } | other
 
 
 class Workshop:
@@ -88,6 +90,7 @@ class Workshop:
         content: bytes = b"weights",
         file_format: str = "checkpoint",
         file_name: str = "model.safetensors",
+        dataset: str = "fashion_mnist",
     ) -> str:
         """Ends the job with one model and one file; returns the model's id."""
         stored = self.files.put_bytes(content)
@@ -108,7 +111,7 @@ class Workshop:
                 parent_model_id=job.model_id,
                 name=f"{job.kind}-{file_format}",
                 architecture="fashion_cnn",
-                dataset="fashion_mnist",
+                dataset=dataset,
                 files={file_format: artifact.id},
                 summary=dict(summary),
                 created_at=utc_now(),
@@ -134,15 +137,17 @@ class Workshop:
         with self.database.transaction() as session:
             finish_failed(session, lease, error=error)
 
-    def train(self, test: float = 0.93) -> str:
-        """Id of the model of a finished train job."""
+    def train(self, test: float = 0.93, dataset: str = "fashion_mnist", **other: Any) -> str:
+        """Id of the model of a finished train job. other: fields of its summary."""
         self.submit("train", epochs=3)
-        return self.succeed(self.claim(), build_summary(test=test))
+        return self.succeed(self.claim(), build_summary(test=test, **other), dataset=dataset)
 
-    def compress(self, model_id: str, test: float = 0.925, file_bytes: int = 16_927, latency_ms: float = 1.0) -> str:
-        """Id of the model of a finished compress job."""
+    def compress(
+        self, model_id: str, test: float = 0.925, file_bytes: int = 16_927, latency_ms: float = 1.0, **other: Any
+    ) -> str:
+        """Id of the model of a finished compress job. other: fields of its summary."""
         self.submit("compress", model_id=model_id)
-        summary = build_summary(test=test, file_bytes=file_bytes, latency_ms=latency_ms)
+        summary = build_summary(test=test, file_bytes=file_bytes, latency_ms=latency_ms, **other)
         return self.succeed(self.claim(), summary, b"0123456789", "compressed", "تُنُک model.tonok")
 
 

@@ -23,6 +23,7 @@ from storage.files import FileStore
 from storage.keys import create_key, revoke_key
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
+from tests.service.model_files import frame
 
 
 @pytest.fixture
@@ -374,7 +375,7 @@ def test_uploads_that_come_one_right_after_the_other_do_not_pass_the_ceiling_tog
 
     def send(client: TestClient, letter: bytes, num_bytes: int) -> Response:
         headers = {"Content-Type": "application/octet-stream"}
-        return client.post("/v1/models", content=letter * num_bytes, headers=headers)
+        return client.post("/v1/models", content=frame(letter * (num_bytes - 7)), headers=headers)
 
     with TestClient(create_app(small)) as client:
         check_problem(send(client, b"a", 9 * mib), 507, "disk_full")

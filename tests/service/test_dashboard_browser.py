@@ -20,21 +20,17 @@ from storage.database import Database
 from storage.jobs import MetricPoint
 from storage.keys import create_key
 from storage.settings import Settings
+from tests.needs import NO_CHROMIUM, find_chromium
 from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
 
 pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # after the question whether it is there
 
-CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
+CHROMIUM = find_chromium()
 PATIENCE_MS = PATIENCE_S * 1000
 HOSTILE = """<img src=x onerror="window.broken=1"><script>window.broken=1</script>&amp;"""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="needs Debian's Chromium (apt install chromium): none at /usr/bin/chromium"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)]
 
 
 class Visit:
@@ -67,8 +63,9 @@ class Visit:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        # No sandbox: as root, which CI often is, Chromium starts in no other way.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # No sandbox: as root, which CI often is, Chromium starts in no other way. And it asks nobody for anything.
+        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 

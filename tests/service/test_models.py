@@ -48,7 +48,8 @@ def test_sparsity_size_and_layers_have_views_of_their_own(client: TestClient, wo
 
 def test_what_was_not_measured_is_null(client: TestClient, workshop: Workshop) -> None:
     job_id = workshop.submit("train")
-    bare = Model(id="mdl_bare", job_id=job_id, name="bare", architecture="mlp", dataset="digits", created_at=utc_now())
+    facts = {"name": "bare", "architecture": "mlp", "dataset": "fashion_mnist"}
+    bare = Model(id="mdl_bare", job_id=job_id, created_at=utc_now(), **facts)
     with workshop.database.transaction() as session:
         session.add(bare)
     model = client.get("/v1/models/mdl_bare").json()
@@ -218,7 +219,8 @@ def test_a_model_is_downloaded_in_the_format_asked_for(client: TestClient, works
 
 def test_a_comparison_is_aligned_and_put_into_words(client: TestClient, workshop: Workshop) -> None:
     baseline = workshop.train(test=0.93)
-    small = workshop.compress(baseline, test=0.925, file_bytes=16_926, latency_ms=1.0)
+    turns = {"accuracy_drop": {"baseline_model_id": baseline}, "baseline_latency": {"median_ms": 2.0}}
+    small = workshop.compress(baseline, test=0.925, file_bytes=16_926, latency_ms=1.0, **turns)
     answer = client.get(f"/v1/compare?models={baseline},{small}").json()
     first, second = answer["models"]
     assert first["accuracy_drop"] == {"validation": 0.0, "test": 0.0}
@@ -229,8 +231,9 @@ def test_a_comparison_is_aligned_and_put_into_words(client: TestClient, workshop
     (verdict,) = answer["verdict"]
     assert verdict == (
         "compress-compressed: 100.0x smaller (16.5 KB file against 1653.0 KB float32), "
-        "0.50 points of test accuracy lost, 2.00x faster (1.00 ms against 2.00 ms)."
+        "0.50 points of test accuracy lost, 2.00x faster (1.00 ms against 2.00 ms, timed in turns)."
     )
+    assert (second["speedup"], second["not_compared"]) == (2.0, [])
 
 
 @pytest.mark.parametrize("models", ["mdl_1", "", "mdl_1,", "mdl_1;mdl_2", ",".join(f"mdl_{n}" for n in range(9))])

@@ -199,7 +199,8 @@ def test_who_waits_when_the_api_stops_is_told_so(
         job = json.load(answer)["links"]["self"]
     waiting = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     waiting.request("GET", f"{job}?wait_s=30")
-    time.sleep(0.5)
+    for _ in range(3):  # who came later is answered: the one before is being served by now
+        assert answers(port, "/healthz")
     api.send_signal(signal.SIGTERM)
     told = waiting.getresponse()
     assert (told.status, told.headers["content-type"]) == (503, "application/problem+json")
@@ -264,6 +265,45 @@ def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("module", ["service", "worker"])
+def test_the_supervisor_ends_what_hangs_and_starts_it_again(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path, module: str
+) -> None:
+    port = int(environment["TONOK_PORT"])
+    environment["TONOK_HANG_TIMEOUT_S"] = "10"
+    log = tmp_path / "supervisor.log"
+    with log.open("w") as output:
+        supervisor = start("service.supervisor", output)
+    wait_for(lambda: answers(port, "/readyz"))
+    frozen = list_children(supervisor.pid)[module]
+    os.kill(frozen, signal.SIGSTOP)
+    wait_for(lambda: list_children(supervisor.pid).get(module) not in (None, frozen))
+    assert not is_running(frozen)
+    wait_for(lambda: answers(port, "/readyz"))
+    assert "gives no sign of life" in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_was_frozen_itself_ends_nobody(
+    start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """As when the machine sleeps: all are stopped, for longer than anybody may be silent, and go on together."""
+    port = int(environment["TONOK_PORT"])
+    environment["TONOK_HANG_TIMEOUT_S"] = "30"
+    with (tmp_path / "supervisor.log").open("w") as output:
+        supervisor = start("service.supervisor", output)
+    wait_for(lambda: answers(port, "/readyz"))
+    before = list_children(supervisor.pid)
+    for pid in (supervisor.pid, *before.values()):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(35)
+    for pid in (*before.values(), supervisor.pid):
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: answers(port, "/readyz"))
+    time.sleep(3)
+    assert list_children(supervisor.pid) == before
 
 
 def test_the_supervisor_stops_however_often_it_is_told_to(

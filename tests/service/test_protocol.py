@@ -21,6 +21,7 @@ from service.app import create_app
 from service.protocol import ProblemProtocol
 from storage.logs import TextFormatter
 from storage.settings import Settings
+from tests.service.model_files import frame
 from tests.service.processes import PATIENCE_S, answers, wait_for
 
 _HEAD_S = 1.0
@@ -189,7 +190,7 @@ def test_who_piles_up_requests_behind_one_that_waits_is_dropped(port: int) -> No
 
 def test_a_line_end_behind_the_last_request_does_not_cost_its_answer(port: int) -> None:
     job = _submit(port)
-    poll = f"GET {job}?wait_s=0.5 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
+    poll = f"GET {job}?wait_s=3 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
     with _connect(port, poll) as connection:
         time.sleep(0.1)
         connection.sendall(b"\r\n")
@@ -249,13 +250,14 @@ def test_json_that_comes_bit_by_bit_has_its_time_and_a_file_has_as_long_as_it_co
         _connect(port, head % (b"/v1/jobs/train", b"application/json", 1000)) as json_comes,
         _connect(port, head % (b"/v1/models", b"application/octet-stream", 11)) as file_comes,
     ):
+        model = frame(b"....")
         with contextlib.suppress(OSError):
-            for _ in range(10):
-                for connection in (file_comes, json_comes):
-                    connection.sendall(b" ")
+            for place in range(10):
+                file_comes.sendall(model[place : place + 1])
+                json_comes.sendall(b" ")
                 time.sleep(0.12)
         answer = _read_to_the_end(json_comes)
-        file_comes.sendall(b" " * 11)
+        file_comes.sendall(model[place + 1 :])
         assert file_comes.recv(65536).startswith(b"HTTP/1.1 202 ")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in answer

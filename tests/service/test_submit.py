@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from storage.database import Database
+from storage.files import FileStore
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
 from worker.jobs import POSTED_SPECS
@@ -45,6 +47,45 @@ def test_validate_only_answers_the_resolved_spec_and_starts_nothing(client: Test
     assert answer.json()["valid"] is True
     assert answer.json()["resolved_spec"]["optimizer"] == "sgd"
     assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointer"),
+    [
+        ({"architecture": "fashion_cnn", "widths": [4096, 4096, 4096]}, "/widths"),
+        ({"architecture": "fashion_cnn", "batch_size": 8192}, "/batch_size"),
+    ],
+)
+def test_what_no_process_has_the_memory_for_is_refused_by_its_field_and_told_beforehand(
+    settings: Settings, database: Database, spec: dict[str, Any], pointer: str
+) -> None:
+    del database  # there, with its tables
+    with TestClient(create_app(settings.model_copy(update={"max_job_bytes": 4 << 30}))) as client:
+        for query in ("", "?validate_only=true"):
+            answer = client.post(f"/v1/jobs/train{query}", json=spec)
+            check_problem(answer, 422, "out_of_memory", pointer)
+        assert client.get("/v1/jobs").json()["jobs"] == []
+        small = client.post("/v1/jobs/train?validate_only=true", json={"dataset": "digits"}).json()
+        large = client.post("/v1/jobs/train?validate_only=true", json={"batch_size": 1024}).json()
+        assert 0 < small["estimated_memory_bytes"] < large["estimated_memory_bytes"] < 4 << 30
+        assert client.post("/v1/jobs/train", json={"dataset": "digits"}).status_code == 202
+
+
+def test_a_job_on_a_stored_model_is_estimated_by_the_model_s_shape(settings: Settings, database: Database) -> None:
+    with TestClient(create_app(settings.model_copy(update={"max_job_bytes": 4 << 30}))) as client:
+        workshop = Workshop(client, database, FileStore(settings))
+        shape = {"input_shape": [1, 28, 28], "class_names": list("0123456789"), "architecture": "fashion_cnn"}
+        for widths, status in (([32, 64, 128], 202), ([2048, 2048, 2048], 422)):
+            workshop.submit()
+            model_id = workshop.succeed(workshop.claim(), {**shape, "widths": widths})
+            answer = client.post("/v1/jobs/prune", json={"model_id": model_id})
+            assert answer.status_code == status, answer.text
+        check_problem(answer, 422, "out_of_memory", "/model_id")
+        # Of a model that an older version has stored too little may be known.
+        workshop.submit()
+        model_id = workshop.succeed(workshop.claim(), {})
+        told = client.post("/v1/jobs/prune?validate_only=true", json={"model_id": model_id}).json()
+        assert told["estimated_memory_bytes"] is None
 
 
 def test_steps_belong_to_a_step_by_step_schedule_alone(client: TestClient, workshop: Workshop) -> None:

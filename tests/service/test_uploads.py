@@ -17,6 +17,7 @@ from storage.database import Database
 from storage.settings import Settings
 from storage.workers import record_heartbeat
 from tests.service.conftest import HOLDER, Workshop, check_problem
+from tests.service.model_files import frame
 
 PNG = {"Content-Type": "image/png"}
 BINARY = {"Content-Type": "application/octet-stream"}
@@ -98,7 +99,14 @@ def test_the_answer_is_that_of_the_job(client: TestClient, workshop: Workshop, d
         finish_succeeded(session, lease, result=RESULT, output_model_id=None, artifacts=[], models=[])
     answer = ask(client, key="once")
     assert (answer.status_code, answer.headers["idempotency-replayed"]) == (200, "true")
-    assert answer.json() == {**RESULT, "job_id": job_id, "warnings": []}
+    # As a version before wrote it: what it did not tell is filled in.
+    answered = answer.json()
+    (prediction,) = answered.pop("predictions")
+    assert answered == {"agree": None, "job_id": job_id, "warnings": []}
+    assert prediction.pop("warnings") == []
+    assert prediction["preprocessing"].pop("original_bits") == 8
+    assert prediction["preprocessing"].pop("num_frames") == 1
+    assert [prediction] == RESULT["predictions"]
     check_problem(ask(client, b"another picture", key="once"), 422, "idempotency_key_reused")
 
 
@@ -172,7 +180,7 @@ def test_without_a_worker_nobody_waits(client: TestClient, workshop: Workshop, d
 def test_a_file_that_found_no_job_is_not_kept(settings: Settings) -> None:
     with TestClient(create_app(settings.model_copy(update={"max_queued_jobs": 1}))) as client:
         assert client.post("/v1/jobs/train", json={}).status_code == 202
-        check_problem(client.post("/v1/models", content=b"a model", headers=BINARY), 429, "queue_full")
+        check_problem(client.post("/v1/models", content=frame(b"a model"), headers=BINARY), 429, "queue_full")
     assert [path for path in (settings.data_dir / "files").rglob("*") if path.is_file()] == []
 
 
@@ -180,28 +188,30 @@ def test_a_file_that_found_no_job_is_not_kept(settings: Settings) -> None:
 def test_a_file_over_the_limit_is_413(chunked: bool, settings: Settings) -> None:
     with TestClient(create_app(settings.model_copy(update={"max_upload_bytes": 2048}))) as client:
         content = iter([bytes(1500), bytes(1500)]) if chunked else bytes(3000)
+        largest = frame(bytes(2048 - 7))
         check_problem(client.post("/v1/models", content=content, headers=BINARY), 413, "body_too_large")
-        assert client.post("/v1/models", content=bytes(2048), headers=BINARY).status_code == 202
+        assert client.post("/v1/models", content=largest, headers=BINARY).status_code == 202
     assert list(settings.data_dir.glob("tmp*")) == []
 
 
 def test_a_model_of_ones_own_becomes_an_import_that_can_be_tried_again(client: TestClient, workshop: Workshop) -> None:
-    answer = client.post("/v1/models?name=mine&dataset=digits", content=b"TK\x01...", headers=BINARY)
+    content = frame(b"...")
+    answer = client.post("/v1/models?name=mine&dataset=digits", content=content, headers=BINARY)
     job = answer.json()
     assert (answer.status_code, job["kind"], job["name"]) == (202, "import", "mine")
     assert job["spec"] == {"name": "mine", "dataset": "digits"}
     workshop.fail(workshop.claim())
     again = client.post(f"/v1/jobs/{job['id']}/retry").json()
-    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == b"TK\x01..."
+    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == content
     assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
-    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == b"TK\x01..."
+    assert client.get(f"/v1/jobs/{again['id']}/artifacts/model.bin").content == content
 
 
 def test_an_import_with_a_key_happens_once(client: TestClient) -> None:
     headers = BINARY | {"Idempotency-Key": "mine"}
-    ids = {client.post("/v1/models", content=b"model", headers=headers).json()["id"] for _ in range(2)}
+    ids = {client.post("/v1/models", content=frame(b"model"), headers=headers).json()["id"] for _ in range(2)}
     assert len(ids) == 1
-    check_problem(client.post("/v1/models", content=b"other", headers=headers), 422, "idempotency_key_reused")
+    check_problem(client.post("/v1/models", content=frame(b"other"), headers=headers), 422, "idempotency_key_reused")
 
 
 def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import Session
 
 from storage import attempts
 from storage.artifacts import build_artifact, list_artifacts
 from storage.attempts import Lease
-from storage.database import Database
+from storage.database import Database, clock
 from storage.errors import LeaseLost
 from storage.jobs import get_job, list_events, request_cancel
+from storage.losses import LONGEST_WAIT_S, MAX_LOST_WORKERS, wait_after_loss
+from storage.tables import Job
 from tests.storage.conftest import Claim, Submit, lose_workers
 
 ERROR = {"code": "worker_lost", "title": "t", "detail": "d", "retryable": True}
@@ -81,6 +84,7 @@ WRITES: dict[str, Callable[[Session, Lease], object]] = {
     ),
     "fail": lambda session, lease: attempts.finish_failed(session, lease, error=ERROR),
     "cancel": attempts.finish_cancelled,
+    "lose": lambda session, lease: attempts.requeue_lost(session, lease, error=ERROR),
     "retry": lambda session, lease: attempts.retry_or_fail(session, lease, error=ERROR),
     "release": attempts.release_job,
 }
@@ -146,19 +150,81 @@ def test_a_lease_that_was_renewed_in_the_last_moment_is_left_alone(
         assert get_job(session, job.id).status == "running"
 
 
-def test_a_job_whose_attempts_are_used_up_fails_as_worker_lost(
-    database: Database, submit: Submit, claim: Claim
-) -> None:
+def test_a_job_whose_own_process_uses_up_its_attempts_fails(database: Database, submit: Submit, claim: Claim) -> None:
     job = submit(max_attempts=2)
-    for _ in range(2):
-        claim()
+    for expected in ("queued", "failed"):
         with database.transaction() as session:
-            lose_workers(session)
+            assert attempts.retry_or_fail(session, claim_in(session), error=ERROR) == expected
     with database.read() as session:
         failed = get_job(session, job.id)
-    assert (failed.status, failed.attempt) == ("failed", 2)
-    assert (failed.error or {})["code"] == "worker_lost"
+    assert (failed.status, failed.counted_attempt, failed.error) == ("failed", 2, ERROR)
     assert failed.finished_at is not None
+
+
+def end_waits(database: Database) -> None:
+    """The moment has come until which jobs were left in the queue."""
+    with database.transaction() as session:
+        session.exec(update(Job).values(claimable_at=None))
+
+
+def test_lost_workers_use_up_none_of_a_jobs_attempts(database: Database, submit: Submit, claim: Claim) -> None:
+    job = submit(max_attempts=1)
+    for number in range(1, 6):
+        assert claim().attempt == number  # the fence goes up all the same
+        with database.transaction() as session:
+            assert list(lose_workers(session).values()) == ["queued"]
+            assert get_job(session, job.id).counted_attempt == 1
+        end_waits(database)
+    with database.transaction() as session:
+        assert attempts.retry_or_fail(session, claim_in(session), error=ERROR) == "failed"
+
+
+def test_a_job_that_takes_its_worker_along_again_and_again_fails_as_worker_lost(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    job = submit(max_attempts=1)
+    ends = []
+    for _ in range(MAX_LOST_WORKERS):
+        claim()
+        with database.transaction() as session:
+            ends += list(lose_workers(session).values())
+        end_waits(database)
+    assert ends == ["queued"] * (MAX_LOST_WORKERS - 1) + ["failed"]
+    with database.read() as session:
+        failed = get_job(session, job.id)
+    assert ((failed.error or {})["code"], failed.counted_attempt, failed.max_attempts) == ("worker_lost", 1, 1)
+
+
+def test_the_more_workers_a_job_has_lost_the_longer_it_lets_others_go_first() -> None:
+    waits = [wait_after_loss(number) for number in range(1, MAX_LOST_WORKERS)]
+    assert waits[:2] == [0.0, 0.0]  # a machine that is restarted twice
+    assert waits == sorted(waits)
+    assert 0 < waits[2] < waits[-1] == LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "is_claimable"), [(-1.0, True), (0.5 * LONGEST_WAIT_S, False), (2 * LONGEST_WAIT_S, True)]
+)
+def test_a_job_waits_until_its_moment_but_not_for_a_clock_that_was_set_back(
+    database: Database, submit: Submit, ahead_s: float, is_claimable: bool
+) -> None:
+    job = submit()
+    with database.transaction() as session:
+        session.exec(update(Job).values(claimable_at=clock(session) + ahead_s))
+        assert attempts.has_queued(session) is is_claimable
+        claimed = attempts.claim_job(session, "worker", 30)
+    assert (None if claimed is None else claimed.id) == (job.id if is_claimable else None)
+
+
+def test_a_lost_job_lets_a_later_one_go_first_once_it_is_suspect(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    suspect, later = submit(), submit()
+    for _ in range(3):
+        assert claim().job_id == suspect.id
+        with database.transaction() as session:
+            lose_workers(session)
+    assert claim().job_id == later.id
 
 
 def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(database: Database, submit: Submit, claim: Claim) -> None:
@@ -182,7 +248,8 @@ def test_an_attempt_given_back_in_good_order_does_not_count_against_the_job(
     with database.transaction() as session:
         assert attempts.retry_or_fail(session, lease, error=ERROR) == "failed"
     with database.read() as session:
-        assert get_job(session, job.id).max_attempts == 2
+        found = get_job(session, job.id)
+        assert (found.counted_attempt, found.max_attempts) == (1, 1)
 
 
 def claim_in(session: Session) -> Lease:

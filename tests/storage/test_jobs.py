@@ -213,6 +213,23 @@ def test_a_job_is_kept_while_another_job_builds_on_its_model(
         assert session.exec(select(Job)).all() == []
 
 
+@pytest.mark.parametrize("field", ["compare_to", "teachers", "controls"])
+def test_a_job_is_kept_while_any_field_of_a_waiting_job_names_its_model(
+    field: str, database: Database, files: FileStore, submit: Submit, claim: Claim
+) -> None:
+    named = submit()
+    model_id = _succeed(database, files, claim(), b"a")
+    value = {"compare_to": model_id, "teachers": [model_id], "controls": [{"model": model_id}]}[field]
+    waiting = submit(kind="predict", resolved_spec={"kind": "predict", "model_id": "mdl_other", field: value})
+    with pytest.raises(Conflict, match=waiting.id):
+        jobs.delete_job(database, files, named.id)
+    with database.transaction() as session:
+        jobs.request_cancel(session, waiting.id)
+    # What people write is no reference.
+    submit(name=model_id, resolved_spec={"kind": "train", "name": model_id, "labels": {"of": model_id}})
+    jobs.delete_job(database, files, named.id)
+
+
 def test_events_are_read_from_where_the_reader_left_off(database: Database, submit: Submit, claim: Claim) -> None:
     job = submit()
     lease = claim()

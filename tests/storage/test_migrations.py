@@ -149,6 +149,38 @@ def test_a_parent_that_waits_is_queued_or_cancelled_where_the_code_before_knows_
         assert [(job.status, job.finished_at is None) for job in jobs] == [("queued", True), ("cancelled", False)]
 
 
+def test_starts_that_were_not_to_count_are_counted_apart_and_given_back_on_the_way_down(
+    database: Database, submit: Submit
+) -> None:
+    _downgrade(database, "0004")
+    # As the code before had them: sent with 2 attempts, each start that was not to count allowed one more.
+    cases = {
+        "study that waits": ("running", 3, 5, '{"steps": {}}', 0), "study that runs": ("running", 4, 5, None, 0),
+        "second attempt": ("running", 2, 2, None, 1), "queued after a crash": ("queued", 1, 2, None, 1),
+        "queued after a release": ("queued", 1, 3, None, 0), "succeeded study": ("succeeded", 4, 5, None, 0),
+        "never started": ("queued", 0, 2, None, 0), "used up": ("failed", 2, 2, None, 2),
+    }  # fmt: skip
+    insert = (
+        "INSERT INTO job (id, owner, kind, labels, status, progress, spec, resolved_spec, warnings, attempt, "
+        "max_attempts, max_runtime_s, cancel_requested, waits_for, created_at, updated_at) "
+        """VALUES (?, 'local', 'train', '{}', ?, '{}', '{}', '{"max_attempts": 2}', '[]', ?, ?, 60, 0, ?, ?, ?)"""
+    )
+    moment = "2026-01-01 00:00:00.000000"
+    with database.engine.begin() as connection:
+        for name, (status, attempt, max_attempts, waits_for, _) in cases.items():
+            row = (name, status, attempt, max_attempts, waits_for, moment, moment)
+            connection.exec_driver_sql(insert, row)
+    _upgrade(database, "head")
+    with database.read() as session:
+        found = {job.id: (job.failed_attempts, job.max_attempts) for job in session.exec(select(Job)).all()}
+        assert all(job.counted_attempt <= job.max_attempts for job in session.exec(select(Job)).all())
+    assert found == {name: (failed, 2) for name, (*_, failed) in cases.items()}
+    _downgrade(database, "0004")
+    with database.engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT id, max_attempts FROM job").all()
+    assert {row[0]: row[1] for row in rows} == {name: max_attempts for name, (_, _, max_attempts, *_) in cases.items()}
+
+
 def test_the_revisions_are_one_chain_numbered_from_the_first() -> None:
     assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
 

@@ -19,7 +19,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from sqlmodel import Session, select
+from sqlalchemy import update
+from sqlmodel import Session, col, select
 
 from storage import attempts
 from storage.artifacts import build_artifact
@@ -213,13 +214,12 @@ class StatusMachine(RuleBasedStateMachine):
     def crash(self, lease: Lease) -> None:
         done = self._write(lease, lambda session: attempts.retry_or_fail(session, lease, error=ERROR))
         if done is not None:
-            self.known.lose(lease.job_id)
+            self.known.crash(lease.job_id)
 
     @rule(lease=leases)
     def release(self, lease: Lease) -> None:
         done = self._write(lease, lambda session: attempts.release_job(session, lease))
         if done is not None:
-            done.max_attempts += 1
             if done.cancel_requested:
                 self.known.end(lease.job_id, "cancelled")
             else:
@@ -227,28 +227,31 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(target=jobs, lease=leases, num_steps=st.integers(1, 2))
     def wait(self, lease: Lease, num_steps: int) -> Any:
-        """The attempt asks for steps that are jobs of their own; asked again, it means the same ones."""
+        """The attempt asks for steps that are jobs of their own; asked again, it means the same ones. Others ask for
+        the same: what somebody else has queued or runs is shared.
+        """
         known = self.known.get(lease.job_id)
         if known is not None and known.parent_id is not None:
             return multiple()  # a step has no steps
         spec: dict[str, Any] = {"kind": "train", "name": None, "labels": {}, "max_attempts": 2, "max_runtime_s": 60}
         steps = [attempts.PlannedStep(f"step {number}", spec, f"{number}", 1.0) for number in range(num_steps)]
-        was_cancelled = known is not None and known.cancel_requested
+        found = {step.step_hash: self.known.find_step(lease.job_id, step.step_hash) for step in steps}
         waiting = self._write(
             lease, lambda session: attempts.suspend_job(session, lease, steps=steps, done_s=0.0, later_s=1.0)
         )
         if waiting is None:
             return multiple()
-        asked, added = set(), []
-        with self.database.read() as session:
-            for step in list_children(session, lease.job_id):
-                if step.step_hash in {planned.step_hash for planned in steps}:
-                    asked.add(step.id)
-                if step.id not in self.known:
-                    self.known[step.id] = Known(2, None, lease.job_id)
-                    added.append(step.id)
-        assert was_cancelled or len(asked) == num_steps
-        self.known.wait(lease.job_id, asked)
+        asked = {step for step in found.values() if step is not None}
+        added = []
+        if not waiting.cancel_requested:
+            with self.database.read() as session:
+                for step in list_children(session, lease.job_id):
+                    if step.id not in self.known:
+                        assert found[str(step.step_hash)] is None
+                        self.known[step.id] = Known(2, None, lease.job_id, step.step_hash)
+                        added.append(step.id)
+            assert len(asked) + len(added) == num_steps
+        self.known.wait(lease.job_id, asked | set(added))
         return multiple(*added)
 
     @rule(lease=leases, is_stale=st.booleans())
@@ -261,6 +264,8 @@ class StatusMachine(RuleBasedStateMachine):
             assert status is None
         else:
             self.known.lose(lease.job_id)
+            with self.database.transaction() as session:  # how long it is left waiting is told in test_attempts.py
+                session.exec(update(Job).where(col(Job.id) == lease.job_id).values(claimable_at=None))
             assert status == self.known[lease.job_id].status
 
     def _write(self, lease: Lease, write: Callable[[Session], object]) -> Known | None:
@@ -290,13 +295,21 @@ class StatusMachine(RuleBasedStateMachine):
             rows = {job.id: job for job in session.exec(select(Job)).all()}
             held = attempts.list_leases(session).keys()
         found = {
-            job_id: (job.status, job.attempt, job.max_attempts, job.cancel_requested, job.lease_holder)
+            job_id: (
+                job.status, job.attempt, job.counted_attempt, job.lost_workers, job.max_attempts,
+                job.cancel_requested, job.lease_holder, job.parent_job_id,
+                None if job.waits_for is None else set(job.waits_for["steps"]),
+            )
             for job_id, job in rows.items()
-        }
+        }  # fmt: skip
         assert found == {
-            job_id: (known.status, known.attempt, known.max_attempts, known.cancel_requested, known.holder)
+            job_id: (
+                known.status, known.attempt, known.counted_attempt, known.lost_workers, known.max_attempts,
+                known.cancel_requested, known.holder, known.parent_id, known.waits_for,
+            )
             for job_id, known in self.known.items()
-        }
+        }  # fmt: skip
+        assert all(0 <= job.counted_attempt <= job.max_attempts for job in rows.values())
         assert {lease.job_id for lease in held} == {job_id for job_id, known in self.known.items() if known.holder}
         assert all((job.finished_at is not None) == (job.status in TERMINAL) for job in rows.values())
 

@@ -15,7 +15,7 @@ from storage.errors import Conflict
 from storage.files import FileStore
 from storage.steps import compute_step_hash, find_step, list_children
 from storage.tables import Job, Model, utc_now
-from tests.storage.conftest import Claim, Submit
+from tests.storage.conftest import Claim, Submit, SubmitAs
 
 STEPS = [
     PlannedStep(
@@ -170,6 +170,97 @@ def claim_in(session: Session) -> Lease:
     job = attempts.claim_job(session, "worker", 30)
     assert job is not None
     return Lease(job.id, job.attempt, "worker")
+
+
+def suspend_two(database: Database, submit: Submit, claim: Claim) -> tuple[str, str, dict[str, str]]:
+    """Two parents that wait for the same two steps; the ids of both and of the steps by name."""
+    first, second = submit(), submit()
+    leases = [claim(), claim()]
+    for lease in leases:
+        assert suspend(database, lease) == "running"
+    return first.id, second.id, {str(child.name): child.id for child in get_children(database, first.id)}
+
+
+def test_a_step_that_is_queued_for_one_parent_is_awaited_by_the_other(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    first, second, steps = suspend_two(database, submit, claim)
+    assert get_children(database, second) == []
+    assert set((get(database, second).waits_for or {})["steps"]) == set(steps.values())
+    short = claim()
+    with database.transaction() as session:
+        attempts.record_progress(session, short, progress={"percent": 50.0}, phase="training", message="epoch 1")
+    for parent in (first, second):
+        assert (get(database, parent).phase, get(database, parent).progress["percent"]) == ("short: training", 25.0)
+    succeed(database, short)
+    succeed(database, claim())
+    with database.read() as session:
+        stories = [[event.type for event in jobs.list_events(session, parent)] for parent in (first, second)]
+    assert stories[0] == stories[1]
+    assert stories[0][-4:] == ["step_ended", "step_started", "step_ended", "resumed"]
+    assert {claim().job_id, claim().job_id} == {first, second}
+
+
+def test_a_cancelled_parent_leaves_its_steps_to_who_waits_for_them(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    first, second, steps = suspend_two(database, submit, claim)
+    running = claim()
+    with database.transaction() as session:
+        assert jobs.request_cancel(session, first).status == "cancelled"
+    assert {child.id: child.status for child in get_children(database, second)} == {
+        steps["short"]: "running", steps["long"]: "queued",
+    }  # fmt: skip
+    succeed(database, running)
+    with database.transaction() as session:
+        assert jobs.request_cancel(session, second).status == "cancelled"
+    assert get(database, steps["long"]).status == "cancelled"
+
+
+def test_a_parent_that_only_shares_is_cancelled_at_once_and_stops_nothing(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    first, second, steps = suspend_two(database, submit, claim)
+    with database.transaction() as session:
+        assert jobs.request_cancel(session, second).status == "cancelled"
+    assert get(database, first).status == "running"
+    assert {get(database, step).status for step in steps.values()} == {"queued"}
+
+
+def test_a_parent_that_fails_leaves_what_still_runs_to_who_waits_for_it(
+    database: Database, submit: Submit, claim: Claim
+) -> None:
+    first, second, steps = suspend_two(database, submit, claim)
+    doomed = claim()
+    with database.transaction() as session:
+        attempts.finish_failed(session, doomed, error={"code": "diverged"})
+    resumed = [claim(), claim()]
+    assert {lease.job_id for lease in resumed} == {first, second}
+    # The second one tries by itself what has failed for the first, and goes on sharing the rest.
+    assert suspend(database, resumed[1]) == "running"
+    waited_for = set((get(database, second).waits_for or {})["steps"])
+    assert steps["long"] in waited_for
+    assert steps["short"] not in waited_for
+    with database.transaction() as session:
+        attempts.finish_failed(session, resumed[0], error={"code": "diverged"})
+    assert get(database, steps["long"]).status == "queued"
+    assert get(database, steps["long"]).parent_job_id == second
+
+
+def test_nobody_shares_with_another_owner_or_what_is_being_stopped(
+    database: Database, submit: Submit, submit_as: SubmitAs, claim: Claim
+) -> None:
+    first, other = submit(), submit_as("another")
+    leases = [claim(), claim()]
+    for lease in leases:
+        suspend(database, lease)
+    assert len(get_children(database, other.id)) == 2
+    with database.transaction() as session:
+        jobs.request_cancel(session, get_children(database, first.id)[1].id)
+    third = submit()
+    lease = next(lease for lease in iter(claim, None) if lease.job_id == third.id)
+    suspend(database, lease)
+    assert [child.name for child in get_children(database, third.id)] == ["long"]
 
 
 def test_what_cannot_change_a_result_is_no_part_of_the_hash(database: Database) -> None:

@@ -9,15 +9,17 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from storage.errors import Diverged
+from storage.errors import Diverged, TooMuchMemory
 from worker.catalog import ArtifactKind
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
+from worker.jobs.stored import StoredSpec, adapt_spec
 
 PRELOAD = ()
-LIGHT_KINDS = ("light_sample",)
+LIGHT_KINDS = ("light_sample", "lighter_sample")
 
 
 class SampleSpec(JobSpec):
@@ -28,8 +30,14 @@ class SampleSpec(JobSpec):
     witness: Path
 
 
-def parse_spec(resolved_spec: dict[str, Any]) -> SampleSpec:
-    return SampleSpec.model_validate(resolved_spec)
+def parse_stored_spec(resolved_spec: Mapping[str, Any]) -> StoredSpec:
+    return adapt_spec(SampleSpec, resolved_spec)
+
+
+def check_memory(spec: JobSpec, _describe_model: object, max_bytes: int | None) -> None:
+    assert isinstance(spec, SampleSpec)
+    if spec.action == "too_large" and max_bytes is not None:
+        raise TooMuchMemory("too large for any machine")
 
 
 def run_spec(spec: JobSpec, context: JobContext) -> JobOutcome:
@@ -115,6 +123,12 @@ def _ignore_everything(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
         time.sleep(0.05)
 
 
+def _freeze(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """As something stops it that has nothing to do with us."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    raise AssertionError
+
+
 def _with_grandchild(spec: SampleSpec, context: JobContext) -> JobOutcome:
     pid = os.fork()
     if pid == 0:
@@ -176,6 +190,43 @@ def _exhaust_memory(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
         kept.append(bytearray(1 << 26))
 
 
+def _grow() -> None:
+    """Fills memory step by step, up to four gigabytes."""
+    kept = []
+    for _ in range(512):
+        kept.append(b"\1" * (1 << 23))
+        time.sleep(0.05)
+
+
+def _hoard(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    _grow()
+    return JobOutcome({})
+
+
+def _hoard_in_grandchild(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    if os.fork() == 0:
+        _grow()
+        os._exit(0)
+    os.wait()
+    return JobOutcome({})
+
+
+def _jump(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """Wants two gigabytes in one go."""
+    return JobOutcome({"held": len(bytearray(1 << 31))})
+
+
+def _chatter(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
+    """Writes to its log until somebody has shortened that."""
+    print("the first line", flush=True)
+    size = 0
+    while (grown := os.fstat(1).st_size) >= size:
+        size = grown
+        os.write(1, b"all that there is to say, and once more\n" * 100)
+    print("the last line", flush=True)
+    return JobOutcome({})
+
+
 def _imports(_spec: SampleSpec, _context: JobContext) -> JobOutcome:
     return JobOutcome({"torch": "torch" in sys.modules, "group": os.getpgid(0) == os.getpid()})
 
@@ -191,10 +242,16 @@ _ACTIONS = {
     "wait": _wait,
     "wait_for_go": _wait_for_go,
     "ignore_everything": _ignore_everything,
+    "freeze": _freeze,
     "with_grandchild": _with_grandchild,
     "fill_disk": _fill_disk,
     "write_large": _write_large,
     "exhaust_memory": _exhaust_memory,
+    "too_large": _succeed,
+    "hoard": _hoard,
+    "hoard_in_grandchild": _hoard_in_grandchild,
+    "jump": _jump,
+    "chatter": _chatter,
     "imports": _imports,
     "parent": _parent,
     "parent_of_failing": _parent_of_failing,

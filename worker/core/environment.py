@@ -27,14 +27,14 @@ def describe_environment(threads: int) -> dict[str, str]:
         "python": platform.python_version(),
         **versions,
         "os": f"{platform.system()} {platform.release()}",
-        "processor": _find_processor(),
+        "processor": find_processor(),
         "cores": str(os.cpu_count()),
         "threads": str(threads),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
 
 
-def _find_processor() -> str:
+def find_processor() -> str:
     """The processor's own name where the system tells it."""
     information = Path("/proc/cpuinfo")
     if information.is_file():

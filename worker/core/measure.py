@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,23 @@ import torch
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
-from worker.core.datasets import Dataset, lay_channels_last
+from worker.catalog import HealthProblem
+from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device
+from worker.core.environment import find_processor
 from worker.core.graph import list_layers
+from worker.core.health import Health, find_dead_layers, judge_health
+from worker.core.machine_load import measure_load, read_moment
 from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
-from worker.core.training import Evaluation, compute_logits, evaluate_logits, get_device
+from worker.core.training import Evaluation, compute_logits, evaluate_logits, find_right, get_device
+from worker.paired import Correctness
 
 KB = 1024
 FLOAT_BITS = 32
+LEAST_TIMED_S = 0.3
+"""A shorter time is too short for the system's own clock to tell what else ran meanwhile."""
+WATCHED_EXAMPLES = 256
+"""Pictures on which layers are watched for being dead."""
 
 
 def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, Any]:
@@ -98,30 +110,45 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str,
 def measure_latencies(
     models: Sequence[nn.Module], input_shape: tuple[int, int, int], *, batch_size: int = 64, repeats: int = 40
 ) -> list[dict[str, Any]]:
-    """Milliseconds of one forward pass of a batch in float32, median and 95th percentile of `repeats`, for each model.
+    """Milliseconds of one forward pass of a batch in float32, for each model: the median with its 95 % interval, and
+    the 95th percentile, of `repeats` passes or more.
 
-    The models take turns, pass by pass, so that a machine that gets slower meanwhile is slower for all of them.
+    The models take turns, pass by pass, so that a machine that gets slower meanwhile is slower for all of them. Only
+    times of one `run_id` can be held against each other; `load` says what else the machine did.
     """
     device = get_device(models[0])
     x = lay_channels_last(torch.randn(batch_size, *input_shape, device=device))
     times: list[list[float]] = [[] for _ in models]
-    for _ in range(repeats + 5):
+    before = read_moment()
+    while len(times[0]) < repeats + 5 or time.perf_counter() - before.wall_s < LEAST_TIMED_S:
         for model, taken in zip(models, times, strict=True):
             started = time.perf_counter()
             model.eval()(x)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             taken.append((time.perf_counter() - started) * 1000)
-    return [
-        {
-            "median_ms": round(float(np.median(taken[5:])), 3),
-            "p95_ms": round(float(np.percentile(taken[5:], 95)), 3),
-            "batch_size": batch_size,
-            "threads": torch.get_num_threads(),
-            "device": describe_device(device),
-        }
-        for taken in times
-    ]
+    common = {
+        "batch_size": batch_size,
+        "threads": torch.get_num_threads(),
+        "device": describe_device(device),
+        "processor": find_processor(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run_id": uuid.uuid4().hex[:12],
+        "load": measure_load(before).to_json(),
+    }
+    return [describe_times(taken[5:]) | common for taken in times]
+
+
+def describe_times(times: Sequence[float]) -> dict[str, Any]:
+    """Milliseconds of single passes → the median, its 95 % interval (by order statistics), the 95th percentile."""
+    ordered, reach = sorted(times), 0.98 * math.sqrt(len(times))
+    low, high = math.floor(len(times) / 2 - reach), math.ceil(len(times) / 2 + reach)
+    return {
+        "median_ms": round(float(np.median(ordered)), 3),
+        "median_interval_ms": [round(ordered[max(0, low - 1)], 3), round(ordered[min(high, len(times) - 1)], 3)],
+        "p95_ms": round(float(np.percentile(ordered, 95)), 3),
+        "passes": len(times),
+    }
 
 
 def compute_wilson_interval(num_correct: int, num_examples: int) -> tuple[float, float]:
@@ -140,7 +167,7 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "num_correct": evaluation.num_correct,
         "num_examples": evaluation.num_examples,
         "accuracy": evaluation.accuracy,
-        "loss": evaluation.loss,
+        "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
         "interval": list(compute_wilson_interval(evaluation.num_correct, evaluation.num_examples)),
     }
 
@@ -153,6 +180,10 @@ class Metrics:
     test: Evaluation
     report: dict[str, Any]
     matrix: np.ndarray[Any, np.dtype[np.int64]]
+    correctness: Mapping[str, Correctness]
+    """Split → which of its pictures are answered rightly."""
+    health: Health
+    """On validation, which decides; answers that are not finite are counted on both."""
 
     def to_json(self) -> dict[str, Any]:
         """`evaluation` of a model's summary."""
@@ -170,16 +201,51 @@ class Metrics:
 
 def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     """Evaluates in float32 (or, for an integer network, in its integers) on validation and test."""
-    validation = evaluate_logits(compute_logits(model, data, data.validation), data.validation)
-    logits = compute_logits(model, data, data.test)
-    predicted, labels = logits.argmax(1).cpu().numpy(), data.test.labels.numpy()
+    splits = {"validation": data.validation, "test": data.test}
+    logits = {name: compute_logits(model, data, split) for name, split in splits.items()}
+    predicted, labels = logits["test"].argmax(1).cpu().numpy(), data.test.labels.numpy()
     classes = list(range(len(data.class_names)))
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
+    health = look_at_health(model, data, data.validation, logits["validation"])
+    not_finite = count_not_finite(logits["test"])
+    if not_finite:
+        problems = (*(one for one in health.problems if one is not HealthProblem.NOT_FINITE), HealthProblem.NOT_FINITE)
+        health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
     return Metrics(
-        validation, evaluate_logits(logits, data.test), report, confusion_matrix(labels, predicted, labels=classes)
+        evaluate_logits(logits["validation"], data.validation),
+        evaluate_logits(logits["test"], data.test),
+        report,
+        confusion_matrix(labels, predicted, labels=classes),
+        {name: record_correctness(logits[name], split) for name, split in splits.items()},
+        health,
     )
+
+
+def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:
+    """logits: (N, num_classes) of `split`, in its order; the layers are watched on some of its pictures."""
+    num_classes = len(data.class_names)
+    watched = data.normalize(split.images[:WATCHED_EXAMPLES].to(get_device(model)))
+    return judge_health(
+        logits.argmax(1).bincount(minlength=num_classes).tolist(),
+        split.labels.bincount(minlength=num_classes).tolist(),
+        int(find_right(logits, split).sum()),
+        find_dead_layers(model, watched),
+        count_not_finite(logits),
+    )
+
+
+def count_not_finite(logits: torch.Tensor) -> int:
+    """Pictures to which an answer is no finite number. logits: (N, num_classes)."""
+    return int((~logits.isfinite().all(1)).sum())
+
+
+def record_correctness(logits: torch.Tensor, split: Split) -> Correctness:
+    """Which pictures are answered rightly. logits: (N, num_classes) of `split`, in its order."""
+    right = np.packbits(find_right(logits, split).cpu().numpy(), bitorder="little")
+    pictures = hashlib.sha256(split.images.contiguous().numpy().tobytes()).hexdigest()[:16]
+    return Correctness(pictures, len(split), int.from_bytes(right.tobytes(), "little"))
 
 
 def compute_drop(baseline: Evaluation, result: Evaluation) -> float:

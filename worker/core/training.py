@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from storage.errors import Diverged
 from worker.catalog import Optimizer, Precision
 from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast
+from worker.core.fit_state import FitState
+from worker.core.learning import (
+    Attempt,
+    EpochRecord,
+    History,
+    Terms,
+    Trouble,
+    choose_next_rate,
+    is_last_attempt,
+    is_rate_to_blame,
+    judge_attempt,
+    judge_epoch,
+)
 
 
 @dataclass(frozen=True)
@@ -78,39 +89,20 @@ class SoftTargets:
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """train_* are running means over the epoch's (augmented) batches; accuracies are fractions 0..1."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
-
-
-@dataclass
-class History:
-    """What `fit` returns: one record per epoch, and which epoch's weights the model holds now."""
-
-    epochs: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = 0
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """The records as dicts."""
-        return [asdict(record) for record in self.epochs]
-
-
-@dataclass(frozen=True)
 class BatchProgress:
-    """Where `fit` is: step counts all batches of all epochs."""
+    """Where `fit` is: step counts all batches of all epochs of the present attempt.
+
+    share: how much of the whole fit is done, 0..1; it never falls, though an attempt may begin anew. epochs_before: of
+    attempts that were given up. eta_s: seconds until the present attempt ends.
+    """
 
     epoch: int
     total_epochs: int
     step: int
     total_steps: int
     eta_s: float
+    share: float
+    epochs_before: int = 0
 
 
 def get_device(model: nn.Module) -> torch.device:
@@ -166,9 +158,14 @@ def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision
 
 def evaluate_logits(logits: torch.Tensor, split: Split) -> Evaluation:
     """logits: (N, num_classes) of `split`, in its order."""
-    labels = split.labels.to(logits.device)
-    loss = F.cross_entropy(logits, labels).item()
-    return Evaluation(loss, int((logits.argmax(1) == labels).sum()), len(labels))
+    loss = F.cross_entropy(logits, split.labels.to(logits.device)).item()
+    return Evaluation(loss, int(find_right(logits, split).sum()), len(split))
+
+
+def find_right(logits: torch.Tensor, split: Split) -> torch.Tensor:
+    """bool (N,): which pictures are answered rightly. An answer that is no number is never right."""
+    # `argmax` takes the first NaN for the largest, and class 0 would be answered by who answers nothing.
+    return (logits.argmax(1) == split.labels.to(logits.device)) & logits.isfinite().all(1)
 
 
 def fit(
@@ -180,87 +177,160 @@ def fit(
     after_step: Callable[[nn.Module], None] | None = None,
     on_batch: Callable[[BatchProgress], None] | None = None,
     on_epoch: Callable[[EpochRecord, BatchProgress], None] | None = None,
+    on_retry: Callable[[Attempt, float], None] | None = None,
     resume_file: Path | None = None,
 ) -> History:
     """Trains `model` in place and leaves it in evaluation mode with the weights of `History.best_epoch`.
 
+    Where it does not learn for a rate that is too high, it begins anew from the weights given at a gentler one; which
+    rates were tried and what came of each is `History.outcome`.
+
     after_step: called after every optimizer step; how masks survive without `fit` knowing what a mask is.
+    on_retry: called with what was given up and the next learning rate, before the training begins anew.
     resume_file: written after every epoch and continued from when it exists.
     soft_targets: a teacher to learn from too, with the share `distillation_weight`.
-    Raises Diverged when a loss is not finite.
+    Raises Diverged when the loss is not finite at the gentlest rate either.
     """
     if soft_targets is not None and soft_targets.max_shift != settings.max_shift:
         raise ValueError("soft targets were computed for pictures that are shifted otherwise")
-    device = get_device(model)
-    train = data.train.to(device)
-    generator = torch.Generator().manual_seed(settings.seed)
-    optimizer = _build_optimizer(model, settings)
-    steps_per_epoch = math.ceil(len(train) / settings.batch_size)
-    total_steps = settings.epochs * steps_per_epoch
-    run = _Run(model, optimizer, generator)
-    if resume_file is not None and resume_file.exists():
-        run.load(resume_file)
-    started, step_at_start = time.perf_counter(), run.step
+    state = FitState(model, resume_file)
+    terms = _set_terms(model, data, settings, state, is_distilled=soft_targets is not None)
+    rate: float | None = settings.learning_rate if state.rate is None else state.rate
+    while rate is not None:
+        state.rate = rate
+        attempt = _Attempt(model, data, replace(settings, learning_rate=rate), state, terms)
+        trouble = attempt.run(soft_targets, after_step, on_batch, on_epoch)
+        given_up = state.close_attempt(rate, trouble, ended=attempt.ended, keep_best=settings.keep_best)
+        rate = None
+        if trouble is not None and is_rate_to_blame(given_up.records, trouble, terms):
+            rate = choose_next_rate(state.attempts)
+        if rate is not None:
+            state.begin_anew(attempt.share)
+            if on_retry is not None:
+                on_retry(given_up.attempt, rate)
+    return state.finish(terms)
 
-    def progress(epoch: int) -> BatchProgress:
-        done = max(1, run.step - step_at_start)
-        eta = (time.perf_counter() - started) / done * (total_steps - run.step)
-        return BatchProgress(epoch, settings.epochs, run.step, total_steps, eta)
 
-    for epoch in range(len(run.history.epochs) + 1, settings.epochs + 1):
-        if epoch - run.history.best_epoch > settings.patience:
-            break
-        epoch_started = time.perf_counter()
+def _set_terms(
+    model: nn.Module, data: Dataset, settings: TrainingSettings, state: FitState, *, is_distilled: bool
+) -> Terms:
+    labels = data.validation.labels
+    if state.start_accuracy is None:
+        state.start_accuracy = evaluate(model, data, data.validation, settings.precision).accuracy
+    return Terms(
+        num_examples=len(labels),
+        chance=int(labels.bincount().max()) / len(labels),
+        start=state.start_accuracy,
+        guess_loss=None if is_distilled else math.log(len(data.class_names)),
+        keeps_best=settings.keep_best,
+    )
+
+
+class _Attempt:
+    """One try of a fit, at one learning rate."""
+
+    def __init__(
+        self, model: nn.Module, data: Dataset, settings: TrainingSettings, state: FitState, terms: Terms
+    ) -> None:
+        self.model, self.data, self.settings, self.state, self.terms = model, data, settings, state, terms
+        self.device = get_device(model)
+        self.train = data.train.to(self.device)
+        self.total_steps = settings.epochs * math.ceil(len(self.train) / settings.batch_size)
+        state.prepare(_build_optimizer(model, settings), torch.Generator().manual_seed(settings.seed))
+        self.started, self.step_at_start = time.perf_counter(), state.step
+        self.ended = False
+        """Whether `run` came to its end instead of giving up."""
+
+    @property
+    def share(self) -> float:
+        """How much of the whole fit is done: of what the attempts before have left, what this one has done."""
+        before = self.state.share_before
+        return before + (1 - before) * self.state.step / self.total_steps
+
+    def run(
+        self,
+        soft_targets: SoftTargets | None,
+        after_step: Callable[[nn.Module], None] | None,
+        on_batch: Callable[[BatchProgress], None] | None,
+        on_epoch: Callable[[EpochRecord, BatchProgress], None] | None,
+    ) -> Trouble | None:
+        """Trains until the last epoch, the end of patience, or an epoch that ends the attempt."""
+        state, settings, records = self.state, self.settings, self.state.history.epochs
+
+        def after_batch(epoch: int) -> None:
+            if after_step is not None:
+                after_step(self.model)
+            state.step += 1
+            if on_batch is not None:
+                on_batch(self.describe_progress(epoch))
+
+        # What is wrong with the last epoch of an attempt that was killed is found here again.
+        trouble = judge_epoch(records[-1], self.terms) if records else None
+        for epoch in range(len(records) + 1, settings.epochs + 1):
+            if trouble is not None and not is_last_attempt(state.attempts):
+                return trouble
+            if epoch - state.history.best_epoch > settings.patience:
+                break
+            record = self.train_epoch(epoch, soft_targets, after_batch)
+            trouble = judge_epoch(record, self.terms)
+            if trouble is Trouble.NOT_FINITE:
+                return trouble
+            state.add(record, keep=settings.keep_best)
+            state.save()
+            if on_epoch is not None:
+                on_epoch(record, self.describe_progress(epoch))
+        self.ended = True
+        return judge_attempt(records, state.history.kept_accuracy or 0.0, self.terms)
+
+    def train_epoch(
+        self, epoch: int, soft_targets: SoftTargets | None, after_batch: Callable[[int], None]
+    ) -> EpochRecord:
+        """One pass over the training pictures, then over those of validation."""
+        started = time.perf_counter()
+        model, data, settings, state, train = self.model, self.data, self.settings, self.state, self.train
         model.train()
-        loss_sum = torch.zeros((), device=device)
-        num_correct = torch.zeros((), dtype=torch.long, device=device)
+        loss_sum = torch.zeros((), device=self.device)
+        num_correct = torch.zeros((), dtype=torch.long, device=self.device)
         rate = 0.0
-        order = torch.randperm(len(train), generator=generator).to(device)
+        order = torch.randperm(len(train), generator=state.generator).to(self.device)
         for rows in torch.split(order, settings.batch_size):
             batch = Split(train.images[rows], train.labels[rows])
-            rate = compute_learning_rate(settings, run.step, total_steps)
-            for group in optimizer.param_groups:
+            rate = compute_learning_rate(settings, state.step, self.total_steps)
+            for group in state.optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1.0)
             images, views = augment_batch(
-                batch.images, generator, flip=settings.flip and data.is_mirrorable, max_shift=settings.max_shift
+                batch.images, state.generator, flip=settings.flip and data.is_mirrorable, max_shift=settings.max_shift
             )
             x = data.normalize(images)
-            with autocast(settings.precision, device):
+            with autocast(settings.precision, self.device):
                 logits = model(x).float()
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=settings.label_smoothing)
             if soft_targets is not None:
                 loss = _distill(loss, logits, soft_targets.logits[views, rows], settings)
-            optimizer.zero_grad(set_to_none=True)
+            state.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            optimizer.step()
-            if after_step is not None:
-                after_step(model)
+            state.optimizer.step()
             loss_sum += loss.detach() * len(batch)
             num_correct += (logits.detach().argmax(1) == batch.labels).sum()
-            run.step += 1
-            if on_batch is not None:
-                on_batch(progress(epoch))
-        if not math.isfinite(loss_sum.item()):
-            raise Diverged(f"the training loss of epoch {epoch} is not finite; try a lower learning rate")
+            after_batch(epoch)
         validation = evaluate(model, data, data.validation, settings.precision)
-        record = EpochRecord(
+        return EpochRecord(
             epoch=epoch,
             train_loss=loss_sum.item() / len(train),
             train_accuracy=num_correct.item() / len(train),
             validation_loss=validation.loss,
             validation_accuracy=validation.accuracy,
             learning_rate=rate,
-            seconds=time.perf_counter() - epoch_started,
+            seconds=time.perf_counter() - started,
         )
-        run.add(record, keep=settings.keep_best)
-        if resume_file is not None:
-            run.save(resume_file)
-        if on_epoch is not None:
-            on_epoch(record, progress(epoch))
-    if settings.keep_best:
-        model.load_state_dict(run.best_state)
-    model.eval()
-    return run.history
+
+    def describe_progress(self, epoch: int) -> BatchProgress:
+        """Where the attempt is."""
+        state = self.state
+        done = max(1, state.step - self.step_at_start)
+        eta = (time.perf_counter() - self.started) / done * (self.total_steps - state.step)
+        before = sum(attempt.epochs for attempt in state.attempts)
+        return BatchProgress(epoch, self.settings.epochs, state.step, self.total_steps, eta, self.share, before)
 
 
 def compute_learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:
@@ -302,50 +372,3 @@ def _build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.opti
     if settings.optimizer is Optimizer.SGD:
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-class _Run:
-    """The state of a fit that has to survive an epoch, in memory and in `resume_file`."""
-
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
-        self.model, self.optimizer, self.generator = model, optimizer, generator
-        self.history = History()
-        self.step = 0
-        self.best_accuracy = -1.0
-        self.best_state: dict[str, torch.Tensor] = {}
-
-    def add(self, record: EpochRecord, *, keep: bool) -> None:
-        self.history.epochs.append(record)
-        if not keep:
-            self.history.best_epoch = record.epoch
-        elif record.validation_accuracy > self.best_accuracy:
-            self.best_accuracy = record.validation_accuracy
-            self.best_state = copy.deepcopy(self.model.state_dict())
-            self.history.best_epoch = record.epoch
-
-    def save(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
-                "torch_generator": torch.get_rng_state(),
-                "step": self.step,
-                "best_accuracy": self.best_accuracy,
-                "best_state": self.best_state,
-                "best_epoch": self.history.best_epoch,
-                "epochs": self.history.to_json(),
-            },
-            temporary,
-        )
-        temporary.replace(path)
-
-    def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["torch_generator"])
-        self.step, self.best_accuracy, self.best_state = state["step"], state["best_accuracy"], state["best_state"]
-        self.history = History([EpochRecord(**record) for record in state["epochs"]], state["best_epoch"])

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -29,10 +29,12 @@ from storage.attempts import Lease
 from storage.database import Database
 from storage.errors import DiskFull, JobError, LeaseLost, is_disk_full
 from storage.logs import bind_log_fields, configure_logging
-from storage.settings import Settings
+from storage.settings import load_settings
 from worker.context import Context
+from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending
+from worker.jobs.stored import StoredSpec
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,8 +50,13 @@ class JobsModule(Protocol):
     LIGHT_KINDS: Collection[str]
     """Kinds that run beside the slots."""
 
-    def parse_spec(self, resolved_spec: dict[str, Any]) -> JobSpec:
-        """Stored JSON to a spec."""
+    def parse_stored_spec(self, resolved_spec: Mapping[str, Any]) -> StoredSpec:
+        """Stored JSON to a spec, whichever version stored it. Raises InvalidSpec."""
+
+    def check_memory(
+        self, spec: JobSpec, describe_model: Callable[[str], Mapping[str, Any]], max_bytes: int | None
+    ) -> object:
+        """Raises TooMuchMemory for a job that would need more than one may hold."""
 
     def run_spec(self, spec: JobSpec, context: JobContext) -> JobOutcome:
         """Runs the spec."""
@@ -100,6 +107,8 @@ class Watch(threading.Thread):
                 last_sign = time.monotonic()
             elif message["type"] == "cancel":
                 self.cancelled.set()
+            elif message["type"] == "trim":
+                return_free_memory()
 
 
 def _end_group(reason: str) -> NoReturn:
@@ -133,7 +142,8 @@ def _describe_error(error: Exception) -> dict[str, Any]:
     if is_disk_full(error):
         return DISK_FULL
     if _is_out_of_memory(error):
-        return _error("out_of_memory", "Out of memory", "the job needed more memory than there is", retryable=True)
+        detail = "the job needed more memory than there is, or than one job may hold (TONOK_MAX_JOB_BYTES)"
+        return _error("out_of_memory", "Out of memory", detail, retryable=True)
     detail = f"the job ended with an unexpected {type(error).__name__}; its log tells more"
     return _error("internal_error", "The job failed", detail, retryable=False)
 
@@ -144,6 +154,7 @@ def _is_out_of_memory(error: Exception) -> bool:
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
+        or "bad_alloc" in str(error)
     )
 
 
@@ -151,9 +162,14 @@ def _error(code: str, title: str, detail: str, *, retryable: bool) -> dict[str, 
     return {"code": code, "title": title, "detail": detail, "retryable": retryable}
 
 
-def _run(jobs: JobsModule, spec: dict[str, Any], context: Context) -> Outcome:
+def _run(jobs: JobsModule, resolved_spec: dict[str, Any], context: Context, max_bytes: int | None) -> Outcome:
     try:
-        return context.build_outcome(jobs.run_spec(jobs.parse_spec(spec), context))
+        stored = jobs.parse_stored_spec(resolved_spec)
+        for change in stored.changes:
+            context.warn(change.describe(), change.build_data())
+        # Asked when it was submitted, too; but the setting may be another by now, and a step was submitted by nobody.
+        jobs.check_memory(stored.spec, context.model_summary, max_bytes)
+        return context.build_outcome(jobs.run_spec(stored.spec, context))
     except JobCancelled:
         log.info("cancelled")
         _write_pending(context)
@@ -194,7 +210,8 @@ def main() -> None:
     parser.add_argument("--jobs-module", required=True)
     arguments = parser.parse_args()
     _die_with(arguments.parent)
-    settings = Settings()
+    offer_to_kernel()
+    settings = load_settings()
     jobs: Any = importlib.import_module(arguments.jobs_module)
     for module in jobs.PRELOAD:
         importlib.import_module(module)
@@ -208,13 +225,16 @@ def main() -> None:
     configure_logging(settings)
     watch = Watch(channel, silence_s=0.8 * settings.lease_ttl_s)
     watch.start()
+    if settings.resolved_max_job_bytes is not None:
+        limit_growth(settings.resolved_max_job_bytes)
     attempt = json.loads((staging / ATTEMPT_NAME).read_bytes())
     lease = Lease(**attempt["lease"])
     with bind_log_fields(job_id=lease.job_id, attempt=lease.attempt, request_id=attempt["request_id"]):
         log.info("the attempt starts")
         context = Context(settings, Database(settings), lease, staging, watch.cancelled.is_set, attempt["owner"])
-        _leave(staging, _run(jobs, attempt["resolved_spec"], context))
-        log.info("the attempt ends")
+        _leave(staging, _run(jobs, attempt["resolved_spec"], context, settings.resolved_max_job_bytes))
+        peak_bytes = read_peak_bytes()
+        log.info("the attempt ends; it held %s MiB at most", "?" if peak_bytes is None else peak_bytes >> 20)
     logging.shutdown()
     with suppress(OSError):  # a log that cannot grow must not turn a finished job into a lost one
         sys.stdout.flush()

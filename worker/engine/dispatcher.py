@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from storage import attempts, statistics, workers
 from storage.attempts import KindChoice, Lease
+from storage.backoff import Backoff
 from storage.database import Database
 from storage.errors import DiskFull, LeaseLost, is_disk_full
 from storage.files import FileStore
@@ -46,6 +47,7 @@ class _Running:
     """An attempt that this worker holds; times are of the monotonic clock."""
 
     attempt: Attempt
+    kind: str
     max_runtime_s: int
     started_at: float
     renewed_at: float
@@ -64,6 +66,7 @@ class Dispatcher:
         *,
         light_kinds: Collection[str] = (),
         lanes: Collection[Lane] = tuple(Lane),
+        on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self.worker_id = new_id("wrk")
         self._settings = settings
@@ -72,9 +75,13 @@ class Dispatcher:
         self._engine = engine
         self._light_kinds = light_kinds
         self._lanes = lanes
+        self._on_round = on_round
         # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
         self._running: dict[Lease, _Running] = {}
         self._silence = SilenceWatch(settings.lease_ttl_s)
+        # Never so long that a lease runs out before it is given up.
+        longest_s = max(_TROUBLE_S, settings.lease_ttl_s / 10)
+        self._backoff = Backoff(log, "use the database", first_s=_TROUBLE_S, longest_s=longest_s)
         self._is_stopping = False
         self._beat_at = 0.0
         self._sweep_at = 0.0
@@ -89,6 +96,7 @@ class Dispatcher:
         log.info("worker %s starts with %d slot(s)", self.worker_id, self._settings.slots)
         try:
             while not (self._is_stopping and not self._running) and not (drain and self._is_drained()):
+                self._on_round()
                 if not self.tick():
                     time.sleep(_POLL_S)
         finally:
@@ -103,14 +111,16 @@ class Dispatcher:
             if time.monotonic() >= self._beat_at:
                 self._beat()
             self._watch()
-            if self._is_stopping:
-                return False
-            return any(self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes)
-        except (OperationalError, DiskFull):
-            log.warning("the database does not answer, or has no room; will try again", exc_info=True)
+            is_started = not self._is_stopping and any(
+                self._engine.count_free(lane) > 0 and self._start_next(lane) for lane in self._lanes
+            )
+        except (OperationalError, DiskFull) as error:
+            wait_s = self._backoff.fail(error)
             self._give_up_unrenewed()
-            time.sleep(_TROUBLE_S)
+            time.sleep(wait_s)
             return False
+        self._backoff.succeed()
+        return is_started
 
     def _is_drained(self) -> bool:
         if self._running:
@@ -179,8 +189,15 @@ class Dispatcher:
 
     # --- the life of an attempt
 
+    def _choose_kinds(self, lane: Lane) -> KindChoice:
+        if lane is Lane.HEAVY:
+            return KindChoice(self._light_kinds)
+        # One of each kind at a time: a prediction, of a second, must not wait behind many imports.
+        taken = {running.kind for running in self._running.values()}
+        return KindChoice([kind for kind in self._light_kinds if kind not in taken], is_excluded=False)
+
     def _start_next(self, lane: Lane) -> bool:
-        choice = KindChoice(self._light_kinds, is_excluded=lane is Lane.HEAVY)
+        choice = self._choose_kinds(lane)
         with self._database.read() as session:
             if not attempts.has_queued(session, choice):
                 return False
@@ -192,7 +209,7 @@ class Dispatcher:
         now = time.monotonic()
         staging = staging_folder(self._settings, lease)
         attempt = Attempt(lease, job.resolved_spec, staging, job.owner, job.request_id, lane)
-        self._running[lease] = _Running(attempt, job.max_runtime_s, now, now)
+        self._running[lease] = _Running(attempt, job.kind, job.max_runtime_s, now, now)
         with _name_in_log(attempt):
             log.info("an attempt at a %s job starts", job.kind)
             try:

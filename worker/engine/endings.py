@@ -32,6 +32,9 @@ class Verdict(StrEnum):
     RELEASED = "released"
     WAITING = "waiting"
     CRASHED = "crashed"
+    """Held against the job."""
+    LOST = "lost"
+    """Not held against it."""
     DISCARDED = "discarded"
 
 
@@ -61,6 +64,12 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
         return Judgement(Verdict.CANCELLED)
     if ending.disk_full:
         return Judgement(Verdict.FAILED, DISK_FULL)
+    if ending.exceeded_bytes is not None:
+        # Not tried again: the same run would come to hold as much.
+        return Judgement(Verdict.FAILED, _describe_excess(ending.exceeded_bytes))
+    if ending.exit_code is None and ending.signal is None:
+        # The machine's fault, not the job's: as where the worker itself is lost.
+        return Judgement(Verdict.LOST, _describe_crash(ending))
     return Judgement(Verdict.CRASHED, _describe_crash(ending))
 
 
@@ -69,6 +78,15 @@ def _describe_deadline(max_runtime_s: int) -> dict[str, Any]:
         "code": "deadline_exceeded",
         "title": "The job took too long",
         "detail": f"the job was stopped after max_runtime_s = {max_runtime_s} seconds",
+        "retryable": False,
+    }
+
+
+def _describe_excess(max_bytes: int) -> dict[str, Any]:
+    return {
+        "code": "out_of_memory",
+        "title": "Out of memory",
+        "detail": f"the job came to hold more than the {max_bytes >> 20} MiB that one may hold (TONOK_MAX_JOB_BYTES)",
         "retryable": False,
     }
 

@@ -18,10 +18,12 @@ from pydantic import SecretStr
 
 from storage.attempts import Lease
 from storage.settings import Settings
-from worker.engine.outcome import ATTEMPT_NAME
+from worker.engine.log_bound import bound_log
+from worker.engine.memory import measure_groups
+from worker.engine.outcome import ATTEMPT_NAME, LOG_NAME
 from worker.engine.port import Attempt, Ending, Lane
 
-_LIGHT_SLOTS = 1
+_LIGHT_SLOTS = 2
 _PROJECT = Path(__file__).resolve().parents[2]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # A network's activations are megabytes each. By default glibc fetches such blocks from the kernel and gives them back
@@ -32,6 +34,10 @@ _GLIBC_TUNABLES = {
     "glibc.malloc.top_pad": 64 << 20,
     "glibc.malloc.hugetlb": 1,
 }
+_LOOK_S = 1.0
+_MOST_LOOKS = 3
+"""So often in a row a job may be seen to hold too much: after the first look its allocator gives back what it only
+keeps, and what two processes share between a fork and what follows it counts twice for no longer."""
 _MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
 
@@ -46,6 +52,8 @@ class LocalEngine:
         self._settings = settings
         self._command = [sys.executable, "-m", "worker.engine.child", "--jobs-module", jobs_module]
         self._running: dict[Lease, _Child] = {}
+        self._max_job_bytes = settings.resolved_max_job_bytes
+        self._look_at = 0.0
         self._standby = self._spawn()
 
     def count_free(self, lane: Lane) -> int:
@@ -62,6 +70,7 @@ class LocalEngine:
         child, self._standby = self._standby, self._spawn()
         self._running[attempt.lease] = child
         child.lane = attempt.lane
+        child.log = attempt.staging / LOG_NAME
         child.num_oom_kills = _count_oom_kills()
         child.send(type="run", staging=str(attempt.staging))
 
@@ -84,12 +93,20 @@ class LocalEngine:
         child = self._running[lease]
         code = child.find_ending()
         if code is None:
+            self._look()
             return None
         del self._running[lease]
+        if child.log is not None:
+            bound_log(child.log, self._settings.max_log_bytes)
         if code >= 0:
             return Ending(code, None)
         killed = -code == signal.SIGKILL and child.asked_at is None
-        return Ending(None, -code, out_of_memory=killed and _count_oom_kills() > child.num_oom_kills)
+        return Ending(
+            None,
+            -code,
+            out_of_memory=killed and _count_oom_kills() > child.num_oom_kills,
+            exceeded_bytes=self._max_job_bytes if child.num_looks >= _MOST_LOOKS else None,
+        )
 
     def reconcile(self, held: Collection[Lease]) -> None:
         for lease, child in self._running.items():
@@ -102,6 +119,25 @@ class LocalEngine:
         for child in (*self._running.values(), self._standby):
             child.end()
         self._running.clear()
+
+    def _look(self) -> None:
+        """Every now and then: ends what holds more memory than a job may, and shortens what has grown too long."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        held = measure_groups({child.process.pid for child in self._running.values()})
+        for child in self._running.values():
+            if child.log is not None:
+                bound_log(child.log, self._settings.max_log_bytes)
+            if self._max_job_bytes is None or held[child.process.pid] <= self._max_job_bytes:
+                child.num_looks = 0
+                continue
+            child.num_looks += 1
+            if child.num_looks < _MOST_LOOKS:
+                child.send(type="trim")
+            else:
+                child.signal_group(signal.SIGKILL)
 
     def _spawn(self) -> _Child:
         reader, writer = os.pipe()
@@ -131,6 +167,9 @@ class _Child:
     asked_at: float | None = None
     is_terminated: bool = False
     num_oom_kills: int = 0
+    num_looks: int = 0
+    """How often in a row it was seen to hold too much memory."""
+    log: Path | None = None
     lane: Lane = Lane.HEAVY
 
     def send(self, **message: Any) -> None:

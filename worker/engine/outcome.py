@@ -27,6 +27,8 @@ DISK_FULL = {
 
 # Only the built-in table: what a machine has in /etc/mime.types must not change an answer.
 _media_types = mimetypes.MimeTypes()
+# Not in every Python's table.
+_media_types.add_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx")
 
 
 class _Record(BaseModel):

@@ -41,6 +41,8 @@ class Ending:
     signal: int | None
     out_of_memory: bool = False
     """The kernel killed a process for want of memory while this one ran."""
+    exceeded_bytes: int | None = None
+    """The engine killed it because it held more memory than this, which is what a job may hold."""
     disk_full: bool = False
     """No room was left for so much as the attempt's folder."""
 

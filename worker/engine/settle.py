@@ -15,6 +15,7 @@ from storage.attempts import (
     finish_failed,
     finish_succeeded,
     release_job,
+    requeue_lost,
     retry_or_fail,
     suspend_job,
 )
@@ -102,4 +103,6 @@ def _write(
         return JobStatus.CANCELLED
     if judgement.verdict is Verdict.RELEASED:
         return release_job(session, lease, artifacts=artifacts)
+    if judgement.verdict is Verdict.LOST:
+        return requeue_lost(session, lease, error=error, artifacts=artifacts)
     return retry_or_fail(session, lease, error=error, artifacts=artifacts)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter
 
+from storage.errors import InvalidSpec
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, UploadSpec
 from worker.jobs.compress import CompressSpec
 from worker.jobs.import_model import ImportSpec
+from worker.jobs.memory import check_memory as check_memory
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
+from worker.jobs.stored import StoredSpec, adapt_spec
 from worker.jobs.study import StudySpec
 from worker.jobs.train import TrainSpec
 
@@ -32,8 +36,16 @@ _parser: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminat
 
 
 def parse_spec(resolved_spec: dict[str, Any]) -> AnySpec:
-    """The stored JSON of a job back to its spec. Raises pydantic's ValidationError."""
+    """JSON that somebody sends to its spec, by today's rules. Raises pydantic's ValidationError."""
     return _parser.validate_python(resolved_spec)
+
+
+def parse_stored_spec(resolved_spec: Mapping[str, Any]) -> StoredSpec:
+    """The stored JSON of a job back to its spec, whichever version stored it. Raises InvalidSpec."""
+    kind = resolved_spec.get("kind")
+    if not isinstance(kind, str) or kind not in SPECS:
+        raise InvalidSpec(f"kind: this version knows no job of the kind {kind}", field="kind")
+    return adapt_spec(SPECS[kind], resolved_spec)
 
 
 def run_spec(spec: JobSpec, context: JobContext) -> JobOutcome:

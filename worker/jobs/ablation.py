@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from worker.core.coding import compute_packed_bytes
 from worker.core.integer import IntegerNetwork
 from worker.jobs.candidates import Candidate
-from worker.jobs.rounding import MANTISSA_BITS
+from worker.jobs.compress_timetable import ABLATION
 from worker.jobs.shrinking import CALIBRATED_BIT_WIDTH, Shrinker
-from worker.jobs.steps import extract_network
+from worker.jobs.steps import MANTISSA_BITS, extract_network
+from worker.jobs.timetable import FILE_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Ablation:
 
     def encode(self, technique: str, build: Callable[[], IntegerNetwork]) -> None:
         """The next row: a network whose scales and biases are still in full, encoded and evaluated."""
+        part = self.gallery.timetable.parts[ABLATION]
+        share = min(1.0, len(self.rows) * FILE_WEIGHT / part.weight)
+        self.gallery.report(ABLATION, share, phase="measuring what each technique bought")
         encoded = self.gallery.encode(f"ablation {technique}", build)
         self.add(technique, len(encoded.file), encoded.accuracy)
 
@@ -70,6 +74,12 @@ def measure_ablation(shrinker: Shrinker, chosen: Candidate) -> list[AblationRow]
     )
     ablation.add("context-modelled entropy coding", len(encoded.file), encoded.accuracy)
     extract = functools.partial(extract_network, shrinker.baseline)
+    plain = shrinker.plain.get(chosen)
+    if plain is not None:
+        learned = "learned step sizes" if plain.is_trained else "calibrated"
+        ablation.encode(
+            f"{plain.bit_width} bit weights and activations, {learned}", functools.partial(extract, plain.model)
+        )
     ancestry = shrinker.find_ancestry(chosen)
     if ancestry and shrinker.is_teacher_trained:
         teacher = shrinker.quantize(shrinker.teacher, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from worker.catalog import ArtifactKind
+from worker.names import NAME
 
 LATEST_MODEL = "latest"
 """In a spec that is sent: the newest model of a succeeded train job. A resolved spec holds that model's id."""
@@ -22,9 +23,7 @@ ModelId = Annotated[
     ),
 ]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,40}$")]
-# No control characters: PostgreSQL refuses NUL, and the rest has no place in a line of a log.
-LINE_OF_TEXT = r"^[^\x00-\x1f\x7f]+$"
-LabelValue = Annotated[str, StringConstraints(pattern=LINE_OF_TEXT, max_length=100)]
+LabelValue = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
 
 
 def describe_rules(field: str, values: Sequence[str], default: str, **then: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,13 +49,13 @@ class JobSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     """Counts up when results of the kind change their meaning: what was computed before is then not reused."""
     is_light: ClassVar[bool] = False
-    """Takes a second and little memory: it need not wait for a slot."""
+    """Takes no training and little memory: it need not wait for a slot."""
 
     kind: str
-    name: str | None = Field(None, pattern=LINE_OF_TEXT, max_length=100, description="A name for people.")
+    name: str | None = Field(None, pattern=NAME, max_length=100, description="A name for people.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
         max_length=16,

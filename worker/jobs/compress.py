@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from worker.catalog import ArtifactKind, Effort
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 
 
 class CompressSpec(JobSpec):
@@ -16,7 +16,7 @@ class CompressSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     kind: Literal["compress"] = "compress"
     model_id: ModelId
@@ -35,25 +35,35 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.core import plots
     from worker.core.plots_ablation import AblationStep, plot_ablation
     from worker.jobs.ablation import measure_ablation
-    from worker.jobs.candidates import ROUNDED_SAFETY, SAFETY, choose_candidate, find_front
+    from worker.jobs.candidates import choose_candidate, find_front
+    from worker.jobs.compress_timetable import FINISHING
     from worker.jobs.controls import measure_controls
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
+    from worker.jobs.reserve import CONFIDENCE
     from worker.jobs.shrinking import Shrinker
 
     baseline = open_baseline(context, spec.model_id)
     shrinker = Shrinker(spec, context, baseline)
     candidates = shrinker.run()
-    chosen = choose_candidate(candidates)
+    chosen, reserve = choose_candidate(candidates), shrinker.gallery.reserve
     if not chosen.within:
         context.warn(
             f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
         )
+    elif not reserve.is_decidable:
+        context.warn(
+            f"{reserve.num_pictures} validation pictures are too few to say that the drop on others stays within "
+            f"{spec.max_accuracy_drop} points: what can be said with {100 * CONFIDENCE:.0f} % confidence is "
+            f"{chosen.drop_bound:.2f}"
+        )
     elif not chosen.safe:
-        context.warn("the chosen file is within the drop, but without a reserve: on other pictures it may be beyond it")
+        context.warn(
+            "the chosen file is within the drop, but without a reserve: on other pictures it may be up to "
+            f"{chosen.drop_bound:.2f} points"
+        )
     controls = measure_controls(shrinker, chosen) if spec.controls else None
-    context.report(Progress(phase="measuring what each technique bought", percent=94))
     ablation = measure_ablation(shrinker, chosen)
-    context.report(Progress(phase="measuring", percent=96))
+    shrinker.gallery.report(FINISHING, 0.0, phase="measuring")
     name = f"compressed-{spec.effort}"
     saved = save_integer_model(context, name, shrinker.gallery.load(chosen), baseline, title=spec.name)
     front = find_front(candidates)
@@ -76,12 +86,13 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "file_bytes": saved.num_bytes,
         "compression_ratio": baseline.reference_bytes / saved.num_bytes,
         "within_max_accuracy_drop": chosen.within,
-        "reserve_shares": {"trained": SAFETY, "rounded": ROUNDED_SAFETY},
+        "reserve": reserve.to_json(chosen.lost, chosen.gained),
         "chosen": asdict(chosen),
         "candidates": [asdict(candidate) for candidate in candidates],
         "front": [asdict(candidate) for candidate in front],
         "ablation": [asdict(row) for row in ablation],
         "controls": None if controls is None else [asdict(control) for control in controls],
         "techniques": shrinker.describe_techniques(chosen),
+        "trainings": shrinker.trainings.to_json(),
     }
     return JobOutcome(result, saved.model_id)

@@ -19,12 +19,10 @@ from worker.core.models import build_model
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.training import evaluate, get_device
 from worker.jobs.candidates import Candidate
+from worker.jobs.compress_timetable import name_control
 from worker.jobs.efforts import Rung
 from worker.jobs.shrinking import DENSE_RATE, Shrinker
-from worker.jobs.stages import Stage
 from worker.jobs.steps import keep_step, rebuild_model
-
-LAST_PERCENT = 93.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Control:
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    problems: tuple[str, ...] = ()
+    """Values of HealthProblem: against a control that is not sound, anything looks good."""
 
 
 class Controls:
@@ -50,18 +50,20 @@ class Controls:
         rungs = [trained.rung for trained in shrinker.find_ancestry(chosen) if trained.rung is not None]
         self.rungs = rungs or list(shrinker.plan.rungs)
         self.quantized_epochs = sum(rung.epochs for rung in self.rungs)
-        self.stretch = (LAST_PERCENT - shrinker.ceiling) / 3
 
-    def measure(self, name: str, position: int, model: nn.Module, rungs: list[Rung], **how: Any) -> Control:
-        """Trains a float network quantized along `rungs`; position: among the controls."""
+    def measure(
+        self, name: str, position: int, model: nn.Module, rungs: list[Rung], *, begun: float = 0.0, **how: Any
+    ) -> Control:
+        """Trains a float network quantized along `rungs`; position: among the controls. begun: share of the control's
+        training that is done already.
+        """
         shrinker, baseline = self.shrinker, self.baseline
         quantized = self.quantize(model)
-        first = shrinker.ceiling + self.stretch * position
         for number, rung in enumerate(rungs):
             step = f"control-{position}-{number}"
-            marks = [first + self.stretch * share / len(rungs) for share in (number, number + 1)]
-            stage = Stage(
-                shrinker.context, f"control: {name}", marks[0], marks[1], series=f"control{position}_{number}_"
+            shares = [begun + (1 - begun) * done / len(rungs) for done in (number, number + 1)]
+            stage = shrinker.open_stage(
+                f"control: {name}", name_control(position), f"control{position}_{number}_", *shares
             )
             shrinker.train(quantized, rung, stage, step, **how)
         encoded = shrinker.gallery.encode(f"control {name}", functools.partial(shrinker.extract, quantized))
@@ -78,6 +80,7 @@ class Controls:
             test_accuracy=test,
             validation_drop=baseline.drop(encoded.accuracy),
             test_drop=100 * (baseline.test.accuracy - test),
+            problems=encoded.problems,
         )
 
     def measure_unpruned(self) -> Control:
@@ -98,15 +101,18 @@ class Controls:
         shrinker = self.shrinker
         epochs = shrinker.plan.narrow_epochs + self.quantized_epochs
         small = self.build(self.small_widths)
-        first = shrinker.ceiling + 2 * self.stretch
-        stage = Stage(shrinker.context, "control: small dense, from scratch", first, first, series="control2_")
+        begun = epochs / (epochs + self.quantized_epochs)
+        stage = shrinker.open_stage("control: small dense, from scratch", name_control(2), "control2_", 0.0, begun)
 
         def compute() -> dict[str, Any]:
-            shrinker.fit(small, epochs, DENSE_RATE, stage, soft_targets=shrinker.soft_targets)
-            return {"widths": list(self.small_widths), "state": snapshot(small)}
+            outcome = shrinker.fit(small, epochs, DENSE_RATE, stage, soft_targets=shrinker.soft_targets)
+            return {"widths": list(self.small_widths), "state": snapshot(small), "training": outcome}
 
-        trained = rebuild_model(self.baseline, keep_step(shrinker.folder, "control-2", compute))
-        control = self.measure("small dense", 2, trained, [replace(rung, sparsity=0.0) for rung in self.rungs])
+        kept = keep_step(shrinker.folder, "control-2", compute)
+        shrinker.trainings.add(stage.phase, kept["training"])
+        trained = rebuild_model(self.baseline, kept)
+        rungs = [replace(rung, sparsity=0.0) for rung in self.rungs]
+        control = self.measure("small dense", 2, trained, rungs, begun=begun)
         return replace(control, epochs=epochs + self.quantized_epochs)
 
     @functools.cached_property

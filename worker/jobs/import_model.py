@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from storage.errors import InvalidModel
 from worker.catalog import DatasetName
+from worker.checkpoint_facts import CheckpointInfo
+from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
 from worker.jobs.base import JobContext, JobOutcome, Progress, UploadSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 class ImportSpec(UploadSpec):
     """Reads a `.tonok` file or one of Tonok's safetensors checkpoints, and measures it like any other model."""
 
+    is_light: ClassVar[bool] = True
+
     kind: Literal["import"] = "import"
     dataset: DatasetName | None = Field(
         None,
@@ -28,39 +31,62 @@ class ImportSpec(UploadSpec):
 
 
 def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
-    """Loads the file, whatever it says of itself is checked, and stores it anew."""
+    """Loads the file, holds what it says of itself against the data set, and stores it anew."""
     from worker.core.checkpoint import is_compressed
     from worker.jobs.products import describe_result, plot_results
 
     path = context.upload_file()
     context.report(Progress(phase="reading", percent=0))
-    saved, data = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
-    plot_results(context, saved, data, "imported")
-    return JobOutcome(describe_result(saved, None), saved.model_id)
+    imported = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
+    plot_results(context, imported.saved, imported.data, "imported")
+    return JobOutcome(
+        describe_result(imported.saved, None) | {"imported_from": imported.origin}, imported.saved.model_id
+    )
 
 
-def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tuple[SavedModel, Dataset]:
-    from worker.core.checkpoint import load_checkpoint
+@dataclass(frozen=True)
+class Imported:
+    """The model as it was stored. origin: what its file said, and what was made of that, as JSON."""
+
+    saved: SavedModel
+    data: Dataset
+    origin: dict[str, Any]
+
+
+def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
+    from worker.core.checkpoint import load_checkpoint, read_header
     from worker.jobs.products import save_float_model
 
+    header = read_header(path)
     model, info = load_checkpoint(path)
-    data = _load_data(spec, context, info.dataset, info.class_names, info.input_shape, info.split_seed)
-    data = replace(data.limit_train(info.num_train_examples), mean=info.mean, std=info.std)
+    placed, data, origin = _place(spec, context, info)
+    if header.dtypes != ("F32",):
+        context.warn(f"the file's weights are {' and '.join(header.dtypes)}: they are stored as 32-bit floats")
+    if unknown := header.declaration.unknown:
+        context.warn(
+            f"the file says {len(unknown)} things of itself that this version does not know: they are not kept"
+        )
     context.report(Progress(phase="measuring", percent=30))
-    return save_float_model(context, "imported", model, info.architecture, data, None, title=spec.name), data
+    saved = save_float_model(
+        context, "imported", model, placed.architecture, data, None, title=spec.name, is_foreign=True
+    )
+    origin |= {
+        "format": "checkpoint",
+        "weight_types": list(header.dtypes),
+        "dataset": info.dataset,
+        "split_seed": info.split_seed,
+        "num_train_examples": info.num_train_examples,
+        "num_unknown_facts": len(unknown),
+    }
+    return Imported(saved, data, origin)
 
 
-def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[SavedModel, Dataset]:
-    from worker.core.checkpoint import CheckpointInfo, load_compressed, save_checkpoint
+def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
+    from worker.core.checkpoint import load_compressed, save_checkpoint
     from worker.core.models import build_model
     from worker.jobs.products import Source, save_integer_model
 
     _, network = load_compressed(path)
-    data = _load_data(spec, context, None, network.class_names, network.input_shape, split_seed=0)
-    data = replace(data, mean=network.mean, std=network.std)
-    context.warn(
-        "the file does not say which pictures it was trained on: some of the validation split may be among them"
-    )
     info = CheckpointInfo(
         architecture=network.architecture,
         widths=network.widths,
@@ -68,35 +94,56 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
         class_names=network.class_names,
         mean=network.mean,
         std=network.std,
-        dataset=data.name,
+        dataset=choose_dataset(spec.dataset, None, network.class_names),
         split_seed=0,
+    )
+    info, data, origin = _place(spec, context, info)
+    context.warn(
+        "the file does not say which pictures it was trained on: some of the validation split may be among them"
     )
     # What ratios are against: the same network as a plain checkpoint.
     twin = build_model(info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names))
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
     context.report(Progress(phase="measuring", percent=30))
-    source = Source(info, data, reference_bytes)
-    return save_integer_model(context, "imported", network, source, title=spec.name), data
+    saved = save_integer_model(context, "imported", network, Source(info, data, reference_bytes), title=spec.name)
+    origin |= {
+        "format": "compressed",
+        "weight_types": [],
+        "dataset": None,
+        "split_seed": None,
+        "num_train_examples": None,
+        "num_unknown_facts": 0,
+    }
+    return Imported(saved, data, origin)
 
 
-def _load_data(
-    spec: ImportSpec,
-    context: JobContext,
-    named: str | None,
-    class_names: tuple[str, ...],
-    input_shape: tuple[int, int, int],
-    split_seed: int,
-) -> Dataset:
-    from worker.core.datasets import find_dataset, load_dataset
+def _place(
+    spec: ImportSpec, context: JobContext, info: CheckpointInfo
+) -> tuple[CheckpointInfo, Dataset, dict[str, Any]]:
+    """The facts with the data set that the network is measured on, that data set as the network reads and names it,
+    and how its classes were found there. Warns of whatever does not stay as the file says.
+    """
+    from worker.core.lineage import load_lineage_data
 
-    name = spec.dataset or named or find_dataset(class_names)
-    if name not in list(DatasetName):
-        raise InvalidModel("no data set here has its classes; name the one to measure on", field="dataset")
-    data = load_dataset(name, context.datasets.root, context.datasets.mirror, split_seed)
-    if data.input_shape != input_shape or len(data.class_names) != len(class_names):
-        raise InvalidModel(
-            f"the network reads {'x'.join(map(str, input_shape))} pictures of {len(class_names)} classes, "
-            f"{name} has {'x'.join(map(str, data.input_shape))} ones of {len(data.class_names)}",
-            field="dataset",
+    name = choose_dataset(spec.dataset, info.dataset, info.class_names)
+    match = check_dataset(name, info.input_shape, info.class_names)
+    if name != info.dataset:
+        context.warn(
+            f"the file says that it was trained on another data set than {name}, which it is measured on: which "
+            "pictures it has seen is not known, and later jobs train on all of the training split"
         )
-    return data
+        info = replace(info, dataset=name, num_train_examples=None)
+    if match.how is NameMatch.BY_POSITION:
+        context.warn(
+            f"none of the file's class names is one of {name}: they are kept, and its classes are taken for those of "
+            f"{name} by their order alone"
+        )
+    if match.how is NameMatch.PERMUTED:
+        context.warn(f"the file's classes are those of {name} in another order: they are kept in the file's")
+    data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
+    if info.num_train_examples is not None and info.num_train_examples > len(data.train):
+        context.warn(
+            f"the file says that it was trained on more pictures than the {len(data.train)} of the training split: "
+            "some of the validation split may be among them"
+        )
+    return info, data, {"class_match": str(match.how)}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.catalog import PredictionWarning
 from worker.jobs.base import JobContext, JobOutcome, ModelId, UploadSpec
 
 
@@ -32,6 +33,8 @@ def run(spec: PredictSpec, context: JobContext) -> JobOutcome:
     picture = context.upload_file()
     asked = [spec.model_id] if spec.compare_to is None else [spec.model_id, spec.compare_to]
     predictions = [_predict(spec, context, model_id, picture) for model_id in asked]
+    for detail in dict.fromkeys(warning["detail"] for prediction in predictions for warning in prediction["warnings"]):
+        context.warn(detail)
     first = [prediction["top"][0]["class_index"] for prediction in predictions]
     return JobOutcome({"predictions": predictions, "agree": len(set(first)) == 1 if len(first) > 1 else None})
 
@@ -40,17 +43,16 @@ def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any
     import torch
 
     from worker.core.checkpoint import load_network
+    from worker.core.picture_warnings import Notice
     from worker.core.pictures import load_picture
 
     network = load_network(context.model_file(model_id))
     pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert)
-    if preparation.bright_border:
-        advice = "leave out `invert`" if spec.invert else "try `invert`"
-        context.warn(f"the picture's border is bright, and the training pictures are light on dark: {advice}")
+    notices = list(preparation.notices)
     with torch.no_grad():
         logits = network.model((pixels.float() / 255 - network.mean) / network.std)[0]
     if not bool(torch.isfinite(logits).all()):
-        context.warn(f"{model_id} answers numbers that are not finite")
+        notices.append(Notice(PredictionWarning.NOT_FINITE, f"{model_id} answers numbers that are not finite"))
     probabilities = logits.double().softmax(0).nan_to_num(0.0)
     best = probabilities.argsort(descending=True, stable=True)[: spec.top_k]
     return {
@@ -64,11 +66,12 @@ def _predict(spec: PredictSpec, context: JobContext, model_id: str, picture: Any
             for index in best
         ],
         "preprocessing": {
-            **{name: value for name, value in asdict(preparation).items() if name != "bright_border"},
+            **{name: value for name, value in asdict(preparation).items() if name != "notices"},
             "steps": list(preparation.steps),
             "width": network.input_shape[2],
             "height": network.input_shape[1],
             "mean": network.mean,
             "std": network.std,
         },
+        "warnings": [{"code": str(notice.code), "detail": notice.detail} for notice in notices],
     }

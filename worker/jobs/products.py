@@ -16,22 +16,23 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import ArtifactKind
+from worker.checkpoint_facts import CheckpointInfo
 from worker.core import plots
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
-    CheckpointInfo,
     describe_checkpoint,
     load_checkpoint,
     load_compressed,
     save_checkpoint,
 )
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
-from worker.core.datasets import Dataset, load_dataset
+from worker.core.datasets import Dataset
 from worker.core.device import find_device
 from worker.core.environment import describe_environment
 from worker.core.graph import list_layers
 from worker.core.integer import IntegerNetwork
+from worker.core.lineage import load_lineage_data
 from worker.core.measure import (
     Metrics,
     build_ledger,
@@ -44,6 +45,13 @@ from worker.core.measure import (
 from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
 from worker.jobs.base import JobContext, ModelRecord, Progress
+from worker.jobs.baseline_comparison import (
+    describe_drop_intervals,
+    is_answering,
+    list_problems,
+    warn_of_health,
+    warn_of_load,
+)
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")
@@ -94,7 +102,8 @@ class SavedModel:
 
 
 def open_baseline(context: JobContext, model_id: str) -> Baseline:
-    """Loads a stored float model with the split it was trained on. How good it is was measured when it was stored.
+    """Loads a stored float model with the data of its lineage, as its file reads and names them. How good it is was
+    measured when it was stored.
 
     Raises InvalidModel for a model that is quantized already.
     """
@@ -107,8 +116,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
         )
     model, info = load_checkpoint(path)
     model.to(find_device())
-    data = load_dataset(info.dataset, context.datasets.root, context.datasets.mirror, info.split_seed)
-    data = data.limit_train(info.num_train_examples)
+    data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
     return Baseline(
         model_id=model_id,
         model=model,
@@ -123,7 +131,8 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
 
 def _read_evaluation(summary: Mapping[str, Any], split: str) -> Evaluation:
     measured = summary["evaluation"][split]
-    return Evaluation(measured["loss"], measured["num_correct"], measured["num_examples"])
+    loss = math.nan if measured["loss"] is None else measured["loss"]
+    return Evaluation(loss, measured["num_correct"], measured["num_examples"])
 
 
 def save_float_model(
@@ -135,17 +144,22 @@ def save_float_model(
     baseline: Baseline | None,
     *,
     title: str | None = None,
+    is_foreign: bool = False,
 ) -> SavedModel:
     """Writes `<name>.safetensors`, reads it back, measures what was read and registers it.
 
     baseline: the model it came from; None for one trained from scratch, whose own file is then the reference.
-    title: what people call the model; by default `name`, which names its files.
+    title: what people call the model; by default `name`, which names its files. is_foreign: it was made elsewhere, and
+    is refused with InvalidModel where it answers what is no number.
     """
     path = context.artifact_path(name + SUFFIX, ArtifactKind.CHECKPOINT)
     num_bytes = save_checkpoint(path, model, describe_checkpoint(model, architecture, data))
     stored, info = load_checkpoint(path)
     stored.to(find_device())
     metrics = measure_metrics(stored, data)
+    if is_foreign:
+        _check_answers(metrics)
+    before = None if baseline is None else context.model_summary(baseline.model_id)
     reference = baseline.reference_bytes if baseline is not None else num_bytes
     sizes = {"float32": reference, **compute_float_sizes(stored), "file": num_bytes}
     layers = {layer: tuple(module.weight.shape) for layer, module in list_layers(stored).items()}
@@ -154,6 +168,7 @@ def save_float_model(
         info=info,
         metrics=metrics,
         baseline=baseline,
+        before=before,
         sizes=sizes,
         reference_bytes=reference,
         zeros={layer.name: layer.num_zeros for layer in check_sparsity(stored).layers},
@@ -166,6 +181,7 @@ def save_float_model(
         "latency": latency,
         "baseline_latency": baseline_latency[0] if baseline_latency else None,
     }
+    warn_of_load(context, title or name, latency)
     return _register(context, title or name, path, "checkpoint", info, baseline, metrics, summary)
 
 
@@ -179,6 +195,9 @@ def save_integer_model(
     model, decoded = load_compressed(path)
     model.to(find_device())
     metrics = measure_metrics(model, origin.data)
+    if isinstance(origin, Source):
+        _check_answers(metrics)
+    before = None if baseline is None else context.model_summary(baseline.model_id)
     weights = {layer.name: layer.weight for layer in decoded.layers}
     bit_widths = {layer.name: layer.bit_width for layer in decoded.layers}
     sizes = {
@@ -193,6 +212,7 @@ def save_integer_model(
         info=origin.info,
         metrics=metrics,
         baseline=baseline,
+        before=before,
         sizes=sizes,
         reference_bytes=origin.reference_bytes,
         zeros={layer: int((weight == 0).sum()) for layer, weight in weights.items()},
@@ -211,6 +231,14 @@ def save_integer_model(
         context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT), sizes, title=f"Size of {name}, each way to count"
     )
     return _register(context, title or name, path, "compressed", origin.info, baseline, metrics, summary)
+
+
+def _check_answers(metrics: Metrics) -> None:
+    """Finite weights are not enough: they may be so large that what they add up to is none."""
+    if not is_answering(metrics):
+        raise InvalidModel(
+            f"the network answers numbers that are not finite to {metrics.health.num_not_finite} pictures"
+        )
 
 
 def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:
@@ -237,7 +265,10 @@ def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, A
         "model_id": saved.model_id,
         **{name: saved.summary[name] for name in _DESCRIBED},
         "evaluation": saved.summary["evaluation"],
+        "correctness": saved.summary["correctness"],
+        "health": saved.summary["health"],
         "accuracy_drop": saved.summary["accuracy_drop"],
+        "accuracy_drop_interval": saved.summary["accuracy_drop_interval"],
         "sparsity": saved.summary["sparsity"],
         "size": saved.summary["size"],
         "macs": saved.summary["macs"],
@@ -251,6 +282,7 @@ def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, A
             "model_id": baseline.model_id,
             "validation_accuracy": baseline.validation.accuracy,
             "test_accuracy": baseline.test.accuracy,
+            "problems": saved.summary["accuracy_drop"]["baseline_problems"],
         }
     return result
 
@@ -260,6 +292,7 @@ def _summarize(
     info: CheckpointInfo,
     metrics: Metrics,
     baseline: Baseline | None,
+    before: Mapping[str, Any] | None,
     sizes: Mapping[str, int],
     reference_bytes: int,
     zeros: Mapping[str, int],
@@ -268,8 +301,8 @@ def _summarize(
     macs: Mapping[str, int],
 ) -> dict[str, Any]:
     counts = {name: _product(shape) for name, shape in shapes.items()}
-    drop = origin = None
-    if baseline is not None:
+    drop = origin = intervals = None
+    if baseline is not None and before is not None:
         # Ratios are against the first model of the lineage; so the drop from there stands beside the job's own.
         origin = baseline.origin or {"model_id": baseline.model_id, "test_accuracy": baseline.test.accuracy}
         drop = {
@@ -277,7 +310,9 @@ def _summarize(
             "test": compute_drop(baseline.test, metrics.test),
             "test_from_origin": 100 * (origin["test_accuracy"] - metrics.test.accuracy),
             "baseline_model_id": baseline.model_id,
+            "baseline_problems": list_problems(before, baseline.data.validation.labels.bincount().tolist()),
         }
+        intervals = describe_drop_intervals(before, metrics)
     return {
         "architecture": info.architecture,
         "widths": list(info.widths),
@@ -286,7 +321,10 @@ def _summarize(
         "class_names": list(info.class_names),
         "input_shape": list(info.input_shape),
         "evaluation": metrics.to_json(),
+        "correctness": {split: one.to_json() for split, one in metrics.correctness.items()},
+        "health": metrics.health.to_json(),
         "accuracy_drop": drop,
+        "accuracy_drop_interval": intervals,
         "origin": origin,
         "sparsity": {
             "total": sum(zeros.values()) / sum(counts.values()),
@@ -344,6 +382,7 @@ def _register(
     metrics: Metrics,
     summary: Mapping[str, Any],
 ) -> SavedModel:
+    warn_of_health(context, name, summary["health"], info.class_names, summary["accuracy_drop"])
     record = ModelRecord(
         name=name,
         architecture=info.architecture,

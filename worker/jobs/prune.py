@@ -98,7 +98,7 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.searching import run_search
 
     baseline = open_baseline(context, spec.model_id)
-    found = run_search(spec, context, baseline)
+    found, trainings = run_search(spec, context, baseline)
     context.report(Progress(phase="measuring", percent=97))
     name = f"pruned-{spec.pattern}-{spec.schedule}"
     saved = save_float_model(
@@ -122,5 +122,6 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
         "baseline_latency": saved.summary["baseline_latency"],
         "history": found.history_json(),
+        "trainings": trainings.to_json(),
     }
     return JobOutcome(result, saved.model_id)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from worker.core.training import SoftTargets
     from worker.jobs.products import Baseline, SavedModel
 
-CALIBRATION_EXAMPLES = 1024
 DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 """Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
 
@@ -55,25 +54,27 @@ class QuantizeSpec(JobSpec):
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
     from worker.core import plots
-    from worker.core.quantization import calibrate
     from worker.core.training import compute_soft_targets
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
+    from worker.jobs.quantizing import CALIBRATION_EXAMPLES, calibrate_baseline
+    from worker.jobs.trainings import TrainingLog
 
     baseline = open_baseline(context, spec.model_id)
     data = baseline.data
-    sample = data.normalize(data.train.images[:CALIBRATION_EXAMPLES].to(next(baseline.model.parameters()).device))
-    calibration = calibrate(baseline.model, sample)
+    calibration = calibrate_baseline(baseline)
     is_distilled = spec.distillation and spec.mode is QuantizationMode.QUANTIZATION_AWARE
     soft_targets = compute_soft_targets(baseline.model, data) if is_distilled else None
     saved, rows, histories = {}, [], {}
+    trainings = TrainingLog(context)
     for position, bit_width in enumerate(spec.bit_widths):
-        network, history = _quantize(spec, context, baseline, calibration, position, soft_targets)
+        network, step = _quantize(spec, context, baseline, calibration, position, soft_targets)
+        trainings.add(f"{bit_width} bit", step.get("training"))
         model = save_integer_model(
             context, f"quantized-{bit_width}bit", network, baseline, title=spec.name and f"{spec.name} {bit_width} bit"
         )
         saved[bit_width] = model
-        histories[bit_width] = history
-        rows.append(_describe_width(bit_width, model, history))
+        histories[bit_width] = step["history"]
+        rows.append(_describe_width(bit_width, model, step["history"]))
         context.report(
             Progress(
                 message=(
@@ -111,8 +112,9 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     result = describe_result(saved[chosen], baseline) | {
         "bit_width": chosen,
         "widths": rows,
+        "trainings": trainings.to_json(),
         "distillation": is_distilled,
-        "num_calibration_examples": len(sample),
+        "num_calibration_examples": min(CALIBRATION_EXAMPLES, len(data.train)),
         "first_layer_input": "the picture's own 8 bits",
     }
     return JobOutcome(result, saved[chosen].model_id)
@@ -125,26 +127,15 @@ def _quantize(
     calibration: Mapping[str, Calibration],
     position: int,
     soft_targets: SoftTargets | None,
-) -> tuple[IntegerNetwork, list[dict[str, Any]]]:
-    from worker.core.pruning import apply_masks_, get_masks
-    from worker.core.quantization import quantize_model
-    from worker.core.training import TrainingSettings, fit
+) -> tuple[IntegerNetwork, dict[str, Any]]:
+    """The integers of one width, and the kept step with its `history` and how its `training` went."""
+    from worker.jobs.quantizing import quantize_calibrated, train_quantized
     from worker.jobs.stages import Stage
     from worker.jobs.steps import extract_network, keep_step
 
     bit_width = spec.bit_widths[position]
     share = 95 / len(spec.bit_widths)
-    data = baseline.data
-    model = quantize_model(
-        baseline.model,
-        bit_width,
-        calibration,
-        mean=data.mean,
-        std=data.std,
-        activation_bit_width=spec.activation_bit_width,
-        per_channel=spec.per_channel,
-    )
-    masks = get_masks(baseline.model)
+    model = quantize_calibrated(spec, baseline, calibration, bit_width)
 
     def train() -> dict[str, Any]:
         if spec.mode is QuantizationMode.POST_TRAINING:
@@ -153,26 +144,12 @@ def _quantize(
             context, f"quantizing to {bit_width} bit", 2 + share * position, 2 + share * (position + 1),
             series=f"{bit_width}bit_",
         )  # fmt: skip
-        history = fit(
-            model,
-            data,
-            TrainingSettings(
-                epochs=spec.epochs or DEFAULT_EPOCHS[bit_width],
-                learning_rate=spec.learning_rate,
-                warmup=0.1,
-                distillation_weight=0.7 if spec.distillation else 0.0,
-                seed=spec.seed,
-            ),
-            soft_targets=soft_targets,
-            after_step=lambda trained: apply_masks_(trained, masks),
-            on_batch=stage.on_batch,
-            on_epoch=stage.on_epoch,
-        )
-        return {"state": model.state_dict(), "history": history.to_json()}
+        history = train_quantized(spec, baseline, model, bit_width, soft_targets, stage)
+        return {"state": model.state_dict(), "history": history.to_json(), "training": history.describe_outcome()}
 
     step = keep_step(context.scratch, f"{bit_width}bit", train)
     model.load_state_dict(step["state"])
-    return extract_network(baseline, model), step["history"]
+    return extract_network(baseline, model), step
 
 
 def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -183,6 +160,9 @@ def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, A
         "accuracy": saved.metrics.test.accuracy,
         "validation_accuracy": saved.metrics.validation.accuracy,
         "accuracy_drop": summary["accuracy_drop"],
+        "accuracy_drop_interval": summary["accuracy_drop_interval"],
+        "correctness": summary["correctness"],
+        "health": summary["health"],
         "evaluation": summary["evaluation"],
         "sparsity": summary["sparsity"]["total"],
         "layer_sparsity": summary["sparsity"]["layers"],

@@ -16,19 +16,16 @@ from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.quantization.rate_distortion import compute_curvatures, refit_channels_, round_for_rate
 from worker.core.training import get_device
 from worker.jobs.candidates import Candidate, Gallery
+from worker.jobs.compress_timetable import NUM_TRADE_OFFS, ROUNDING
 from worker.jobs.products import Baseline
-from worker.jobs.steps import extract_network
+from worker.jobs.steps import MANTISSA_BITS, extract_network
 
 CURVATURE_EXAMPLES = 4096
 REFIT_EXAMPLES = 2048
-NUM_TRADE_OFFS = 5
-"""Trade-offs tried; each costs an encoding and an evaluation."""
 FIRST_LOSS = 0.03
 """The first trade-off is such that the whole file is worth so much loss, in nats per picture."""
 FIRST_FACTOR = 3.0
 """From one trade-off to the next, until one stays within the drop and one does not; then their geometric mean."""
-MANTISSA_BITS = 5
-"""Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
 
 
 class Rounder:
@@ -54,7 +51,7 @@ class Rounder:
         return extract_network(self.baseline, rounded)
 
 
-def search_trade_off(gallery: Gallery, rounder: Rounder, start: Candidate, percent: float) -> list[Candidate]:
+def search_trade_off(gallery: Gallery, rounder: Rounder, start: Candidate) -> list[Candidate]:
     """Candidates around the highest trade-off that keeps within the drop and its reserve.
 
     start: the candidate that the rounder's network is without rounding.
@@ -62,20 +59,22 @@ def search_trade_off(gallery: Gallery, rounder: Rounder, start: Candidate, perce
     found: list[Candidate] = []
     low = high = None
     trade_off = FIRST_LOSS / (8 * start.num_bytes)
-    for _ in range(NUM_TRADE_OFFS):
+    for number in range(1, NUM_TRADE_OFFS + 1):
         candidate = gallery.measure(
             f"{start.name}, rate-distortion rounding at {trade_off:.2e}",
             functools.partial(_round_all, rounder, trade_off),
-            percent,
+            ROUNDING,
+            number / NUM_TRADE_OFFS,
             trade_off=trade_off,
         )
         found.append(candidate)
-        if candidate.safe:
+        is_good = gallery.is_good(candidate)
+        if is_good:
             low = trade_off
         else:
             high = trade_off
         if low is None or high is None:
-            trade_off *= FIRST_FACTOR if candidate.safe else 1 / FIRST_FACTOR
+            trade_off *= FIRST_FACTOR if is_good else 1 / FIRST_FACTOR
         else:
             trade_off = math.sqrt(low * high)
     return found

@@ -26,6 +26,7 @@ from worker.jobs.products import Baseline
 from worker.jobs.prune import PruneSpec
 from worker.jobs.stages import Stage
 from worker.jobs.steps import keep_step, rebuild_model
+from worker.jobs.trainings import TrainingLog
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -82,6 +83,7 @@ class Pruner:
         self.spec, self.context, self.baseline = spec, context, baseline
         self.architecture = baseline.info.architecture
         self.num_channels = count_channels(baseline.model)
+        self.trainings = TrainingLog(context)
 
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
@@ -137,10 +139,10 @@ class Pruner:
             )
         )
 
-    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> list[dict[str, Any]]:
-        """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON."""
+    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> dict[str, Any]:
+        """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON, and how they went."""
         if epochs == 0:
-            return []
+            return {"history": [], "training": None}
         spec = self.spec
         masks = {}
         if spec.pattern is PruningPattern.WEIGHTS:
@@ -163,8 +165,9 @@ class Pruner:
             after_step=(lambda trained: apply_masks_(trained, masks)) if masks else None,
             on_batch=stage.on_batch,
             on_epoch=stage.on_epoch,
+            on_retry=stage.on_retry,
         )
-        return history.to_json()
+        return {"history": history.to_json(), "training": history.describe_outcome()}
 
 
 def search_one_shot(pruner: Pruner) -> Found:
@@ -225,11 +228,12 @@ def search_step_by_step(pruner: Pruner) -> Found:
         pruned = pruner.prune(model, sparsity)
 
         def compute() -> dict[str, Any]:
-            history = pruner.retrain(pruned, epochs_per_step, stage)
+            retrained = pruner.retrain(pruned, epochs_per_step, stage)
             widths = list(get_widths(pruner.architecture, pruned))
-            return {"widths": widths, "state": snapshot(pruned), "history": history}
+            return {"widths": widths, "state": snapshot(pruned), **retrained}
 
         kept = keep_step(context.scratch, f"step-{position}", compute)
+        pruner.trainings.add(stage.phase, kept.get("training"))
         stepped = rebuild_model(pruner.baseline, kept)
         probe = pruner.measure(stepped, epochs_before + epochs_per_step)
         probes.append(probe)
@@ -272,10 +276,11 @@ def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
     tuned = copy_model(found.model, info)
 
     def compute() -> dict[str, Any]:
-        history = pruner.retrain(tuned, epochs, stage)
-        return {"widths": list(info.widths), "state": snapshot(tuned), "history": history}
+        retrained = pruner.retrain(tuned, epochs, stage)
+        return {"widths": list(info.widths), "state": snapshot(tuned), **retrained}
 
     kept = keep_step(pruner.context.scratch, "fine-tune", compute)
+    pruner.trainings.add(stage.phase, kept.get("training"))
     tuned = rebuild_model(pruner.baseline, kept)
     probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
     better = probe.accuracy > found.chosen.accuracy
@@ -294,10 +299,11 @@ def search(pruner: Pruner) -> Found:
     return search_step_by_step(pruner)
 
 
-def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> Found:
-    """The whole of a prune job's search, with its closing fine-tuning."""
+def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> tuple[Found, TrainingLog]:
+    """The whole of a prune job's search, with its closing fine-tuning, and how its trainings went."""
     torch.manual_seed(spec.seed)
     pruner = Pruner(spec, context, baseline)
     found = search(pruner)
     before = max(probe.retrained_epochs for probe in found.probes)
-    return fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97, epochs_before=before))
+    found = fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97, epochs_before=before))
+    return found, pruner.trainings

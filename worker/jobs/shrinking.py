@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,23 +19,29 @@ import torch
 from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
+from worker.core.augmentation import count_views
 from worker.core.checkpoint import copy_model, snapshot
-from worker.core.integer import IntegerNetwork, round_floats
+from worker.core.integer import IntegerNetwork
+from worker.core.learning import Attempt
 from worker.core.models import get_widths, has_batch_norm
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
-from worker.jobs.base import JobContext, Progress
-from worker.jobs.candidates import ROUNDED_SAFETY, Candidate, Gallery
+from worker.jobs.base import JobContext
+from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress import CompressSpec
+from worker.jobs.compress_timetable import ASKING, CALIBRATING, NARROWING, TEACHER, name_rung, plan_time
 from worker.jobs.efforts import PLANS, Rung
+from worker.jobs.plain import PlainQuantizer
 from worker.jobs.products import Baseline
-from worker.jobs.rounding import MANTISSA_BITS, Rounder, search_trade_off
+from worker.jobs.quantizing import take_sample
+from worker.jobs.rounding import Rounder, search_trade_off
 from worker.jobs.stages import Stage
-from worker.jobs.steps import extract_network, keep_step, open_folder, rebuild_model
+from worker.jobs.steps import MANTISSA_BITS, extract_rounded, keep_step, open_folder, rebuild_model
+from worker.jobs.timetable import VIEW_WEIGHT, VIEWS
+from worker.jobs.trainings import TrainingLog
 
-CALIBRATION_EXAMPLES = 1024
 CHANNELS_MULTIPLE = 8
 """Narrowed layers keep a multiple of so many channels where they are wide: it fills vector registers."""
 SMALL_NETWORK = 100_000
@@ -58,6 +65,7 @@ class Trained:
     model: nn.Module
     candidate: Candidate
     rung: Rung | None
+    learned: bool = True
 
     @property
     def sparsity(self) -> float:
@@ -72,27 +80,29 @@ class Shrinker:
         self.spec, self.context, self.baseline = spec, context, baseline
         self.plan = PLANS[spec.effort]
         self.folder = open_folder(context.scratch, f"{type(spec).version} {self.plan}")
-        self.gallery = Gallery(context, self.folder, baseline, spec.max_accuracy_drop)
-        self.device = next(baseline.model.parameters()).device
+        # Mirrored views of pictures that are never mirrored are not asked about.
+        num_views = count_views(self.plan.max_shift) // (1 if baseline.data.is_mirrorable else 2)
+        self.timetable = plan_time(self.plan, num_views=num_views, has_controls=spec.controls)
+        self.trainings = TrainingLog(context)
+        self.gallery = Gallery(context, self.folder, baseline, spec.max_accuracy_drop, self.timetable)
+        self.plain = PlainQuantizer(self.gallery, self.trainings, spec.seed)
         self.trained: list[Trained] = []
         """In the order they were made; the first is the calibrated one."""
-        # The dense model takes about twice as long per epoch as the narrowed one.
-        epochs = [2 * self.plan.teacher_epochs, self.plan.narrow_epochs, *(rung.epochs for rung in self.plan.rungs)]
-        epochs += [self.plan.rungs[-1].epochs] * self.plan.refinements
-        self.ceiling = 30.0 if spec.controls else 89.0
-        """Percent of the job where its training ends."""
-        share = (self.ceiling - 3) / sum(epochs)
-        self.marks = [3 + share * sum(epochs[:count]) for count in range(len(epochs) + 1)]
-        """Percent of the job where the teacher's training begins, and where that, narrowing and each rung end."""
 
     @functools.cached_property
     def soft_targets(self) -> SoftTargets:
         """What the teacher says of every training picture, shifted in every way that training shifts it."""
-        teacher, percent = self.teacher, self.marks[1]
+        teacher, asked = self.teacher, 0
+        began = time.perf_counter()
 
         def on_view(number: int, count: int) -> None:
+            nonlocal asked, began
+            if asked:
+                self.timetable.observe(VIEWS, VIEW_WEIGHT, time.perf_counter() - began)
+                began = time.perf_counter()
+            asked += 1
             message = f"asking the teacher about every picture, view {number} of {count}"
-            self.context.report(Progress(phase="asking the teacher", percent=round(percent, 1), message=message))
+            self.gallery.report(ASKING, (number - 1) / count, phase="asking the teacher", message=message)
 
         return compute_soft_targets(teacher, self.baseline.data, self.plan.max_shift, on_view=on_view)
 
@@ -103,14 +113,16 @@ class Shrinker:
         if epochs == 0:
             return self.baseline.model
         teacher = copy_model(self.baseline.model, info)
-        stage = Stage(self.context, "training the teacher", self.marks[0], self.marks[1], series="teacher_")
+        stage = self.open_stage("training the teacher", TEACHER, "teacher_")
 
         def compute() -> dict[str, Any]:
             resume_file = self.folder / "teacher.state"
-            self.fit(teacher, epochs, DENSE_RATE, stage, soft_targets=None, resume_file=resume_file)
-            return {"widths": list(info.widths), "state": snapshot(teacher)}
+            outcome = self.fit(teacher, epochs, DENSE_RATE, stage, soft_targets=None, resume_file=resume_file)
+            return {"widths": list(info.widths), "state": snapshot(teacher), "training": outcome}
 
-        teacher = rebuild_model(self.baseline, keep_step(self.folder, "teacher", compute))
+        kept = keep_step(self.folder, "teacher", compute)
+        self.trainings.add(stage.phase, kept["training"])
+        teacher = rebuild_model(self.baseline, kept)
         data = self.baseline.data
         has_gained = evaluate(teacher, data, data.validation).accuracy > self.baseline.validation.accuracy
         return teacher if has_gained else self.baseline.model
@@ -124,13 +136,13 @@ class Shrinker:
         """Every candidate, in the order they were made. The first needs no training and is the way out."""
         torch.manual_seed(self.spec.seed)
         width = CALIBRATED_BIT_WIDTH
-        self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, 3)
+        self.keep(CALIBRATED, self.quantize(self.baseline.model, width, width), None, CALIBRATING)
         self.climb_while_safe(self.quantize(self.narrowed, self.plan.bit_width, self.plan.activation_bit_width))
         candidates = [trained.candidate for trained in self.trained]
         is_way_out_needed = not any(trained.candidate.within for trained in self.trained[1:])
         if self.leaves_room(self.start) and (self.start.rung is not None or is_way_out_needed):
-            candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate, self.ceiling)
-        return candidates
+            candidates += search_trade_off(self.gallery, self.rounder, self.start.candidate)
+        return candidates + self.plain.search(candidates)
 
     @property
     def start(self) -> Trained:
@@ -139,7 +151,7 @@ class Shrinker:
 
     def leaves_room(self, trained: Trained) -> bool:
         """Whether rounding may still make it less accurate, and be within the drop and its reserve."""
-        return self.baseline.allows(trained.candidate.accuracy, (1 - ROUNDED_SAFETY) * self.spec.max_accuracy_drop)
+        return trained.learned and self.gallery.is_good(trained.candidate)
 
     @functools.cached_property
     def rounder(self) -> Rounder:
@@ -154,8 +166,12 @@ class Shrinker:
         best: Trained | None = None
         num_misses = 0
         for rung in self.plan.rungs:
+            ancestor = copy.deepcopy(model.state_dict())
             trained = self.climb(model, rung)
-            if trained.candidate.safe:
+            if not trained.learned:
+                # What has forgotten everything is nobody's ancestor.
+                model.load_state_dict(ancestor)
+            elif self.gallery.is_good(trained.candidate):
                 best = trained
             elif rung.is_plain and best is not None:
                 self.refine(model, best, rung)
@@ -174,7 +190,7 @@ class Shrinker:
             middle = replace(beyond, sparsity=1 - math.sqrt((1 - best.sparsity) * (1 - beyond.sparsity)))
             model.load_state_dict(best.model.state_dict())
             trained = self.climb(model, middle)
-            if trained.candidate.safe:
+            if trained.learned and self.gallery.is_good(trained.candidate):
                 best = trained
             else:
                 beyond = middle
@@ -182,24 +198,26 @@ class Shrinker:
     def climb(self, model: nn.Module, rung: Rung) -> Trained:
         """Trains the next rung in place and measures where it ends."""
         position = len(self.trained) - 1
-        first, last = self.marks[position + 2 : position + 4]
-        stage = Stage(
-            self.context, f"pruning to {100 * rung.sparsity:.1f} % while quantized", first, last,
-            series=f"rung{position}_",
-        )  # fmt: skip
-        self.train(model, rung, stage, f"rung-{position}")
+        part = name_rung(position)
+        stage = self.open_stage(f"pruning to {100 * rung.sparsity:.1f} % while quantized", part, f"rung{position}_")
+        learned = self.train(model, rung, stage, part)
         name = f"{self.plan.bit_width} bit, {100 * rung.sparsity:.1f} % pruned"
-        return self.keep(name, copy.deepcopy(model), rung, last)
+        return self.keep(name, copy.deepcopy(model), rung, part, learned=learned)
 
-    def keep(self, name: str, model: nn.Module, rung: Rung | None, percent: float) -> Trained:
-        """Measures a network that is trained as far as it will be."""
-        candidate = self.gallery.measure(name, functools.partial(self.extract, model), percent)
-        self.trained.append(Trained(model, candidate, rung))
+    def open_stage(self, phase: str, part: str, series: str, begin: float = 0.0, end: float = 1.0) -> Stage:
+        """The stage of a fit that is a part of the timetable, from one share of it to another."""
+        return Stage(self.context, phase, series=series, timetable=self.timetable, part=part, begin=begin, end=end)
+
+    def keep(self, name: str, model: nn.Module, rung: Rung | None, part: str, *, learned: bool = True) -> Trained:
+        """Measures a network that is trained as far as it will be. part: of the timetable, which ends here."""
+        build = functools.partial(self.extract, model)
+        candidate = self.gallery.measure(name, build, part, is_plain=rung is None)
+        self.trained.append(Trained(model, candidate, rung, learned))
         return self.trained[-1]
 
     def extract(self, model: nn.Module) -> IntegerNetwork:
         """A quantized network as it is stored."""
-        return round_floats(extract_network(self.baseline, model), MANTISSA_BITS)
+        return extract_rounded(self.baseline, model)
 
     @functools.cached_property
     def narrowed(self) -> nn.Module:
@@ -209,10 +227,10 @@ class Shrinker:
         if sum(parameter.numel() for parameter in self.teacher.parameters()) < SMALL_NETWORK:
             sparsity = min(sparsity, SMALL_NETWORK_SPARSITY)
         narrow = prune_channels(self.teacher, sparsity, info.input_shape, multiple_of=CHANNELS_MULTIPLE)
-        stage = Stage(self.context, "narrowing", self.marks[1], self.marks[2], series="narrow_")
+        stage = self.open_stage("narrowing", NARROWING, "narrow_")
 
         def compute() -> dict[str, Any]:
-            self.fit(
+            outcome = self.fit(
                 narrow,
                 self.plan.narrow_epochs,
                 DENSE_RATE,
@@ -220,18 +238,20 @@ class Shrinker:
                 soft_targets=self.soft_targets,
                 resume_file=self.folder / "narrow.state",
             )
-            return {"widths": list(get_widths(info.architecture, narrow)), "state": snapshot(narrow)}
+            widths = list(get_widths(info.architecture, narrow))
+            return {"widths": widths, "state": snapshot(narrow), "training": outcome}
 
-        return rebuild_model(self.baseline, keep_step(self.folder, "narrow", compute))
+        kept = keep_step(self.folder, "narrow", compute)
+        self.trainings.add(stage.phase, kept["training"])
+        return rebuild_model(self.baseline, kept)
 
     def quantize(self, model: nn.Module, bit_width: int, activation_bit_width: int) -> nn.Module:
         """A calibrated copy whose layers compute on quantized values."""
         data = self.baseline.data
-        sample = data.normalize(data.train.images[:CALIBRATION_EXAMPLES].to(self.device))
         return quantize_model(
             model,
             bit_width,
-            calibrate(model, sample),
+            calibrate(model, take_sample(model, data)),
             mean=data.mean,
             std=data.std,
             activation_bit_width=activation_bit_width,
@@ -239,11 +259,14 @@ class Shrinker:
 
     def find_ancestry(self, candidate: Candidate) -> list[Trained]:
         """Whom a candidate's weights came from, one rung after the other, without the calibrated one."""
+        if candidate.is_plain:
+            return []
         last = self.start
         if candidate.trade_off is None:
             last = next(trained for trained in self.trained if trained.candidate == candidate)
-        # A rung that went too far is no ancestor of a later one between.
-        return [trained for trained in self.trained[1:] if trained.sparsity <= last.sparsity]
+        # A rung that went too far is no ancestor of a later one between, nor is one that has not learned.
+        rungs = [trained for trained in self.trained[1:] if trained.sparsity <= last.sparsity]
+        return [trained for trained in rungs if trained.learned or trained is last]
 
     def train(
         self,
@@ -252,13 +275,13 @@ class Shrinker:
         stage: Stage,
         name: str,
         method: PruningMethod = PruningMethod.MAGNITUDE,
-    ) -> None:
-        """Trains one rung in place. name: of the step that is kept."""
+    ) -> bool:
+        """Trains one rung in place; whether it learned. name: of the step that is kept."""
 
         def compute() -> dict[str, Any]:
             steps = rung.epochs * math.ceil(len(self.baseline.data.train) / BATCH_SIZE)
             pruner = GradualPruner(model, rung.sparsity, int(0.6 * steps), scope=PruningScope.LAMP, method=method)
-            self.fit(
+            outcome = self.fit(
                 model,
                 rung.epochs,
                 rung.learning_rate,
@@ -267,9 +290,12 @@ class Shrinker:
                 pruner=pruner,
                 is_plain=rung.is_plain,
             )
-            return {"state": snapshot(model)}
+            return {"state": snapshot(model), "training": outcome}
 
-        model.load_state_dict(keep_step(self.folder, name, compute)["state"])
+        kept = keep_step(self.folder, name, compute)
+        self.trainings.add(stage.phase, kept["training"])
+        model.load_state_dict(kept["state"])
+        return bool(kept["training"]["learned"])
 
     def fit(
         self,
@@ -282,14 +308,21 @@ class Shrinker:
         pruner: GradualPruner | None = None,
         resume_file: Path | None = None,
         is_plain: bool = False,
-    ) -> None:
+    ) -> dict[str, Any]:
         """Trains towards the labels and, where there are any, the soft targets. is_plain: on pictures as stored.
 
-        Without a pruner the best epoch is kept; with one the last, as only that one is as sparse as it should be.
+        Returns how it went, as a result holds it. Without a pruner the best epoch is kept; with one the last, as only
+        that one is as sparse as it should be.
         """
         if is_plain and soft_targets is not None:
             soft_targets = soft_targets.select_plain()
-        fit(
+
+        def on_retry(given_up: Attempt, next_rate: float) -> None:
+            if pruner is not None:
+                pruner.restart()
+            stage.on_retry(given_up, next_rate)
+
+        history = fit(
             model,
             self.baseline.data,
             TrainingSettings(
@@ -307,8 +340,12 @@ class Shrinker:
             after_step=pruner,
             on_batch=stage.on_batch,
             on_epoch=stage.on_epoch,
+            on_retry=on_retry,
             resume_file=resume_file,
         )
+        outcome = history.describe_outcome()
+        assert outcome is not None  # noqa: S101
+        return outcome
 
     def describe_teaching(self, candidate: Candidate) -> list[str]:
         """Who taught a candidate, and on which pictures."""
@@ -337,6 +374,9 @@ class Shrinker:
                 "scale and bias of each channel fitted anew after rounding",
                 *coding,
             ]
+        plain = self.plain.get(candidate)
+        if plain is not None:
+            return [*plain.describe(), *coding]
         if candidate.bit_width == CALIBRATED_BIT_WIDTH:
             return [f"{CALIBRATED_BIT_WIDTH} bit quantization, calibrated, without training", *coding]
         weights, inputs = self.plan.bit_width, self.plan.activation_bit_width

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.core.training import BatchProgress, EpochRecord
+from worker.core.learning import Attempt, EpochRecord
+from worker.core.training import BatchProgress
 from worker.jobs.base import JobContext, Progress
+from worker.jobs.timetable import TRAINING, Timetable
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a job's progress bar, from `first` to `last` percent, in which one fit runs."""
+    """A stretch of a job in which one fit runs: from `first` to `last` percent, or of a part of a timetable."""
 
     context: JobContext
     phase: str
-    first: float
-    last: float
+    first: float = 0.0
+    last: float = 100.0
     series: str = ""
     """Prefix of the metric series, when a job has several fits."""
     epochs_before: int = 0
     """Epochs of the same series that went before this fit."""
+    timetable: Timetable | None = None
+    """Of the whole job, where its parts go at different paces."""
+    part: str = ""
+    """The timetable's part that the stage is, from the share `begin` to `end`."""
+    begin: float = 0.0
+    end: float = 1.0
 
     def on_batch(self, progress: BatchProgress) -> None:
         """For `fit`: moves the bar; this is where a cancel is noticed."""
@@ -30,6 +38,11 @@ class Stage:
 
     def on_epoch(self, record: EpochRecord, progress: BatchProgress) -> None:
         """For `fit`: one event and one point of every series."""
+        if self.timetable is not None:
+            part = self.timetable.parts[self.part]
+            if part.kind == TRAINING:
+                weight = part.weight * (self.end - self.begin) / progress.total_epochs
+                self.timetable.observe(part.kind, weight, record.seconds)
         place = self._place(progress)
         self.context.report(
             Progress(
@@ -50,16 +63,32 @@ class Stage:
                     f"{self.series}validation_loss": record.validation_loss,
                     f"{self.series}validation_accuracy": record.validation_accuracy,
                 },
-                metrics_step=self.epochs_before + record.epoch,
+                metrics_step=self.epochs_before + progress.epochs_before + record.epoch,
+            )
+        )
+
+    def on_retry(self, given_up: Attempt, learning_rate: float) -> None:
+        """For `fit`: one event where the training begins anew."""
+        self.context.report(
+            Progress(
+                phase=self.phase,
+                message=(
+                    f"{self.phase}: given up at a learning rate of {given_up.learning_rate:g} after "
+                    f"{given_up.epochs} epochs ({given_up.reason}); begins anew at {learning_rate:g}"
+                ),
             )
         )
 
     def _place(self, progress: BatchProgress) -> Progress:
-        share = progress.step / progress.total_steps
-        percent = self.first + (self.last - self.first) * share
-        # The rest of the job at this stage's pace. With a stage's last batch the pace is lost: the last value stays.
-        left_here = self.last - percent
-        eta_s = progress.eta_s * (100 - percent) / left_here if left_here > 0 else None
+        if self.timetable is not None:
+            share = self.begin + (self.end - self.begin) * progress.share
+            percent = self.timetable.compute_percent(self.part, share)
+            eta_s = self.timetable.estimate_remaining(self.part, share, progress.eta_s, self.end)
+        else:
+            percent = self.first + (self.last - self.first) * progress.share
+            # The rest of the job at this stage's pace. With its last batch the pace is lost: the last value stays.
+            left_here = self.last - percent
+            eta_s = progress.eta_s * (100 - percent) / left_here if left_here > 0 else None
         return Progress(
             phase=self.phase,
             percent=round(percent, 1),

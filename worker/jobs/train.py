@@ -84,6 +84,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core.training import TrainingSettings, fit
     from worker.jobs.products import describe_result, plot_results, save_float_model
     from worker.jobs.stages import Stage
+    from worker.jobs.trainings import TrainingLog
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
@@ -112,8 +113,11 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         ),
         on_batch=stage.on_batch,
         on_epoch=stage.on_epoch,
+        on_retry=stage.on_retry,
         resume_file=context.scratch / "training.state",
     )
+    trainings = TrainingLog(context)
+    trainings.add("training", history.describe_outcome())
     context.report(Progress(phase="measuring", percent=97))
     name = str(spec.architecture)
     saved = save_float_model(context, name, model, spec.architecture, data, None, title=spec.name)
@@ -127,6 +131,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     result = describe_result(saved, None) | {
         "history": history.to_json(),
         "best_epoch": history.best_epoch,
+        "trainings": trainings.to_json(),
         "precision": resolve_precision(spec.precision, device),
         "num_train_examples": len(data.train),
     }

@@ -297,7 +297,7 @@ function buildSpecValue(job, name) {
 
 const WORDS = {
   queued: () => "queued",
-  started: (_data, attempt) => `attempt ${attempt} started`,
+  started: ({ counted_attempt: counted }, attempt) => `attempt ${counted ?? attempt} started`,
   requeued: ({ reason }) => `queued again${reason ? `: ${formatName(reason)}` : ""}`,
   step_started: ({ step, kind }) => `step ${step} (${kind}) started`,
   step_ended: ({ step, kind, status }) => `step ${step} (${kind}) ended${status ? `: ${status}` : ""}`,

@@ -79,6 +79,7 @@ export async function followJob(path, onEvent, onLost, signal) {
       tellConnection(null);
       for await (const frame of readEvents(answer)) {
         if (signal.aborted) return;
+        if (frame.event === "unavailable") break; // the service cannot read on: try again, as after any other end
         lastSeq = frame.id ?? lastSeq;
         onEvent(frame);
         if (frame.event === "done") return;

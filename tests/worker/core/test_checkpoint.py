@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from storage.errors import InvalidModel
+from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.core.checkpoint import copy_model, describe_checkpoint, load_checkpoint, save_checkpoint
 from worker.core.datasets import Dataset
@@ -16,7 +17,7 @@ from worker.core.models import build_model
 
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_a_checkpoint_gives_the_same_network_back(architecture: Architecture, digits: Dataset, tmp_path: Path) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     model = build_model(architecture)
     x = digits.normalize(digits.test.images[:20])
     model(x)
@@ -25,8 +26,11 @@ def test_a_checkpoint_gives_the_same_network_back(architecture: Architecture, di
     assert save_checkpoint(path, model, info) == path.stat().st_size
     loaded, loaded_info = load_checkpoint(path)
     assert loaded_info == info
+    kept, given = loaded.state_dict(), model.state_dict()
+    assert kept.keys() == given.keys()
+    assert all(torch.equal(kept[name], given[name]) for name in given)
     with torch.no_grad():
-        assert torch.equal(loaded(x), model.eval()(x))
+        torch.testing.assert_close(loaded(x), model.eval()(x))
 
 
 def test_a_checkpoint_is_float32_and_a_short_header(digits: Dataset, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torchvision.datasets import FashionMNIST
 
 from storage.errors import DatasetUnavailable
-from storage.settings import Settings
+from tests.needs import NO_FASHION_MNIST, find_fashion_mnist
 from worker.core.datasets import Dataset, load_dataset
 
 ARCHIVES = [name for name, _ in FashionMNIST.resources]
@@ -17,15 +17,10 @@ ARCHIVES = [name for name, _ in FashionMNIST.resources]
 @pytest.fixture(scope="module")
 def archives() -> Path:
     """A folder of the four original files."""
-    settings = Settings()
-    places = [Path(__file__).parents[4] / "shared" / "data" / "fashion-mnist"]
-    if settings.dataset_mirror is not None and "://" not in settings.dataset_mirror:
-        places.insert(0, Path(settings.dataset_mirror).expanduser())
-    places.insert(0, settings.resolved_dataset_dir / "FashionMNIST" / "raw")
-    for place in places:
-        if all((place / name).is_file() for name in ARCHIVES):
-            return place
-    pytest.skip("FashionMNIST's files are in neither the dataset folder nor the mirror")
+    place = find_fashion_mnist()
+    if place is None:
+        pytest.skip(NO_FASHION_MNIST)
+    return place
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,14 @@ class Bench:
         self.witness = witness
         self._workers: list[subprocess.Popen[bytes]] = []
 
-    def submit(self, action: str, **options: Any) -> str:
-        spec = {"kind": "sample", "action": action, "witness": str(self.witness)}
+    def submit(self, action: str, *, more: Mapping[str, Any] | None = None, **options: Any) -> str:
+        """more: of the stored spec; options: of the row."""
+        spec: dict[str, Any] = {"kind": "sample", "action": action, "witness": str(self.witness)}
         values: dict[str, Any] = {"kind": "sample", "max_attempts": 2, "max_runtime_s": 300, **options}
         resolved = SampleSpec.model_validate(spec).model_dump(mode="json")
         with self.database.transaction() as session:
             job, _ = submit_job(
-                session, spec=spec, resolved_spec=spec, name=None, labels={}, model_id=None,
+                session, spec=spec, resolved_spec={**spec, **(more or {})}, name=None, labels={}, model_id=None,
                 max_queued=1000, step_hash=compute_step_hash(session, resolved, 1), **values,
             )  # fmt: skip
         return job.id
@@ -52,6 +53,9 @@ class Bench:
             "TONOK_THREADS_PER_SLOT": "1",
             "TONOK_MIN_FREE_BYTES": str(self.settings.min_free_bytes),
         }
+        if self.settings.max_job_bytes is not None:
+            environment["TONOK_MAX_JOB_BYTES"] = str(self.settings.max_job_bytes)
+        environment["TONOK_MAX_LOG_BYTES"] = str(self.settings.max_log_bytes)
         worker = subprocess.Popen(command + ["--drain"] * drain + ["--light"] * light, env=environment)
         self._workers.append(worker)
         return worker

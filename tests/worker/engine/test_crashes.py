@@ -85,17 +85,23 @@ def test_a_killed_worker_takes_its_processes_along_and_another_worker_takes_its_
     assert bench.wait_for_status(job_id, "succeeded").attempt == 2
 
 
-def test_a_job_that_kills_its_worker_uses_up_its_attempts(bench: Bench) -> None:
-    job_id = bench.submit("wait", max_attempts=1)
-    worker = bench.start_worker()
-    bench.wait_for_run(job_id)
-    worker.kill()
+def test_killed_workers_cost_a_job_none_of_its_attempts(bench: Bench) -> None:
+    job_id = bench.submit("wait_for_go", max_attempts=1)
+    for number in (1, 2):
+        worker = bench.start_worker()
+        run = bench.wait_for_run(job_id, number)
+        worker.kill()
+        bench.wait_for(lambda run=run: not is_alive(run))
+    (bench.witness / "go").touch()
     bench.drain()
     job = bench.get(job_id)
-    assert (job.status, job.attempt) == ("failed", 1)
-    assert (job.error or {})["code"] == "worker_lost"
+    assert (job.status, job.attempt, job.counted_attempt, job.max_attempts) == ("succeeded", 3, 1, 1)
     with bench.database.read() as session:
-        assert [artifact.name for artifact in list_artifacts(session, job_id)] == ["log-1.txt"]
+        events = list_events(session, job_id)
+        logs = [artifact.name for artifact in list_artifacts(session, job_id) if artifact.kind == "log"]
+    reasons = [event.data for event in events if event.type == "requeued"]
+    assert reasons == [{"reason": "worker_lost", "is_counted": False}] * 2
+    assert logs == ["log-1.txt", "log-2.txt", "log-3.txt"]
     assert not list((bench.settings.data_dir / "staging").iterdir())
     assert not list((bench.settings.data_dir / "scratch").iterdir())
 
@@ -144,7 +150,7 @@ def test_two_workers_share_the_queue_and_run_every_job_once(bench: Bench) -> Non
     assert {bench.get(job_id).status for job_id in job_ids} == {"succeeded"}
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_job_back_with_the_attempt_it_cost(bench: Bench) -> None:
+def test_a_worker_that_is_told_to_stop_gives_its_job_back_and_costs_it_no_attempt(bench: Bench) -> None:
     job_id = bench.submit("ignore_everything", max_attempts=1)
     worker = bench.start_worker()
     run = bench.wait_for_run(job_id)
@@ -154,6 +160,6 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back_with_the_attempt_it_co
     assert worker.wait(120) == 0
     assert not is_alive(run)
     job = bench.get(job_id)
-    assert (job.status, job.attempt, job.max_attempts) == ("queued", 1, 2)
+    assert (job.status, job.counted_attempt, job.max_attempts) == ("queued", 1, 1)
     with bench.database.read() as session:
         assert list_live_workers(session, 60) == []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from storage.artifacts import list_artifacts
 from storage.files import FileStore
 from storage.jobs import list_events, list_metrics
@@ -52,6 +56,41 @@ def test_a_light_job_does_not_wait_behind_the_one_that_fills_the_slots(bench: Be
     (bench.witness / "go").touch()
     for job_id in heavy:
         bench.wait_for_status(job_id, "succeeded")
+
+
+def test_light_jobs_of_one_kind_wait_for_one_another_and_not_for_those_of_another_kind(bench: Bench) -> None:
+    slow = [bench.submit("wait_for_go", kind="light_sample") for _ in range(3)]
+    bench.start_worker()
+    bench.wait_for_run(slow[0])
+    quick = bench.submit("succeed", kind="lighter_sample")
+    bench.wait_for_status(quick, "succeeded")
+    assert [bench.get(job_id).status for job_id in slow] == ["running", "queued", "queued"]
+    (bench.witness / "go").touch()
+    for job_id in slow:
+        bench.wait_for_status(job_id, "succeeded")
+
+
+def test_a_stored_field_that_is_not_known_any_more_is_left_out_with_a_warning(bench: Bench) -> None:
+    job_id = bench.submit("succeed", more={"forgotten": 3, "seed": 7})
+    bench.drain()
+    job = bench.get(job_id)
+    assert job.status == "succeeded"
+    with bench.database.read() as session:
+        told = [event.data for event in list_events(session, job_id, limit=1000) if event.type == "warning"]
+    changes = [{name: data[name] for name in ("field", "was", "now")} for data in told if "code" in data]
+    assert changes == [{"field": "forgotten", "was": 3, "now": None}]
+    assert [message for message in job.warnings if "forgotten" in message] == [
+        data["message"] for data in told if "code" in data
+    ]
+
+
+@pytest.mark.parametrize("more", [{"action": 5}, {"witness": None}])
+def test_a_stored_spec_that_cannot_be_run_any_more_fails_by_the_fields_name(bench: Bench, more: dict[str, Any]) -> None:
+    job_id = bench.submit("succeed", more=more)
+    bench.drain()
+    job = bench.get(job_id)
+    assert (job.status, (job.error or {})["code"], (job.error or {})["retryable"]) == ("failed", "invalid_spec", False)
+    assert next(iter(more)) in (job.error or {})["detail"]
 
 
 def test_a_worker_that_drains_the_light_jobs_waits_for_no_other(bench: Bench) -> None:

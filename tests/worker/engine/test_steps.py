@@ -46,8 +46,8 @@ def test_a_parent_waits_without_a_slot_and_goes_on_when_its_steps_have_ended(ben
         for name, action in (("first", "succeed"), ("second", "wait_for_go"), ("third", "imports"))
     }
     assert job.output_model_id == children["succeed"].output_model_id
-    # Each run of the parent is counted and given back; each step ran once.
-    assert (len(bench.get_runs(job_id)), job.attempt, job.max_attempts) == (3, 3, 4)
+    # Waiting costs the parent none of its attempts; each step ran once.
+    assert (len(bench.get_runs(job_id)), job.attempt, job.counted_attempt, job.max_attempts) == (3, 3, 1, 2)
     assert [len(bench.get_runs(child.id)) for child in children.values()] == [1, 1, 1]
     story = [(kind, data.get("step")) for kind, data in _events(bench, job_id) if kind != "progress"]
     assert story == [
@@ -77,6 +77,37 @@ def test_steps_that_were_done_before_are_reused_by_a_child_but_never_by_a_client
     assert all(step["is_reused"] for step in again.values())
     assert (len(bench.get_runs(second)), len(bench.get_runs(alone))) == (1, 1)
     assert _children(bench, second) == {}
+
+
+def test_two_parents_at_once_share_the_steps_that_they_both_want(bench: Bench) -> None:
+    first, second = bench.submit("parent"), bench.submit("parent")
+    bench.start_worker()
+    for job_id in (first, second):
+        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+    _go(bench)
+    results = [bench.wait_for_status(job_id, "succeeded").result or {} for job_id in (first, second)]
+    ids = [{name: step["job_id"] for name, step in result.items()} for result in results]
+    assert ids[0] == ids[1]
+    assert [len(bench.get_runs(step)) for step in ids[0].values()] == [1, 1, 1]
+    assert _children(bench, second) == {}
+    told = [(kind, data["step"]) for kind, data in _events(bench, second) if kind == "step_ended"]
+    assert sorted(told) == [("step_ended", "first"), ("step_ended", "second"), ("step_ended", "third")]
+
+
+def test_cancelling_one_parent_leaves_the_step_that_another_waits_for(bench: Bench) -> None:
+    first, second = bench.submit("parent"), bench.submit("parent")
+    bench.start_worker()
+    for job_id in (first, second):
+        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+    step = _children(bench, first)["wait_for_go"].id
+    bench.wait_for_run(step)
+    with bench.database.transaction() as session:
+        assert request_cancel(session, first).status == "cancelled"
+    assert bench.get(step).status == "running"
+    _go(bench)
+    result = bench.wait_for_status(second, "succeeded").result or {}
+    assert result["second"] == {"job_id": step, "is_reused": False}  # it is the second one's own by now
+    assert len(bench.get_runs(step)) == 1
 
 
 def test_a_step_whose_file_is_gone_is_done_again(bench: Bench, files: FileStore) -> None:

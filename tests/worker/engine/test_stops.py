@@ -46,7 +46,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(bench: Bench) -> None:
     assert bench.get_runs(job_id) == []
 
 
-@pytest.mark.parametrize("action", ["wait", "ignore_everything"])
+@pytest.mark.parametrize("action", ["wait", "ignore_everything", "freeze"])
 def test_a_run_past_its_deadline_is_stopped_and_not_tried_again(bench: Bench, action: str) -> None:
     job_id = bench.submit(action, max_runtime_s=1)
     bench.drain()

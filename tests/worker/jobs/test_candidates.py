@@ -18,6 +18,9 @@ def make(num_bytes: int, drop: float) -> Candidate:
         safe=drop <= 0.7,
         sparsity=0.9,
         bit_width=4,
+        lost=0,
+        gained=0,
+        drop_bound=drop,
     )
 
 

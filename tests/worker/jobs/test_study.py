@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from worker.catalog import ArtifactKind
-from worker.core.checkpoint import CheckpointInfo, save_checkpoint
+from worker.checkpoint_facts import CheckpointInfo
+from worker.core.checkpoint import save_checkpoint
 from worker.core.models import build_model, get_widths
 from worker.jobs import parse_spec
 from worker.jobs.base import FinishedStep, StepArtifact

@@ -19,18 +19,13 @@ from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
 from worker.core.coding.scan import choose_scans, compute_natural_scan
 from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC, check_tonok_frame
 
 _T = TypeVar("_T")
-
-MAGIC = b"TK\x01"
-"""The last byte is the version of the format."""
-
-HEAD_BYTES = len(MAGIC) + 4
 
 ARCHITECTURES = ("fashion_cnn", "lenet5", "mlp", "resnet_small", "depthwise_cnn")
 """Architectures written as one number, its place here plus 1; others are spelt. Append only."""
 
-MAX_FILE_BYTES = 1 << 28
 MAX_LAYERS = 1024
 MAX_CLASSES = 4096
 MAX_TEXT_BYTES = 255
@@ -65,21 +60,16 @@ def encode_network(network: IntegerNetwork) -> bytes:
     body = writer.finish()
     # A network of hardly anything but zeros may need fewer bytes than its size must have: a reader takes zeros at the
     # end for nothing.
-    smallest = -(-(num_weights - FREE_WEIGHTS) // WEIGHTS_PER_BYTE) - HEAD_BYTES
+    smallest = -(-(num_weights - FREE_WEIGHTS) // WEIGHTS_PER_BYTE) - TONOK_HEAD_BYTES
     body = body.ljust(smallest, b"\0")
-    return MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+    return TONOK_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def decode_network(data: bytes) -> IntegerNetwork:
     """The network of a `.tonok` file. Raises InvalidModel for anything else."""
-    if len(data) < HEAD_BYTES or data[:2] != MAGIC[:2]:
-        raise InvalidModel("This is not a Tonok file.")
-    if data[:3] != MAGIC:
-        raise InvalidModel(f"The file is of format version {data[2]}; this reader knows version {MAGIC[2]}.")
-    if len(data) > MAX_FILE_BYTES:
-        raise InvalidModel("The file is larger than the format allows.")
-    body = data[HEAD_BYTES:]
-    if zlib.crc32(body) != int.from_bytes(data[3:HEAD_BYTES], "big"):
+    check_tonok_frame(data, len(data))
+    body = data[TONOK_HEAD_BYTES:]
+    if zlib.crc32(body) != int.from_bytes(data[3:TONOK_HEAD_BYTES], "big"):
         raise InvalidModel("The file is damaged: its checksum does not match.")
     max_weights = min(MAX_WEIGHTS, FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
     return _code_network(Fields(RangeReader(body)), _BLANK, (), max_weights)

@@ -87,14 +87,6 @@ class Dataset:
         return replace(self, train=Split(self.train.images[:max_examples], self.train.labels[:max_examples]))
 
 
-def find_dataset(class_names: tuple[str, ...]) -> str | None:
-    """The data set that has just these classes, or None."""
-    for name in DatasetName:
-        if class_names == importlib.import_module(f"{__name__}.{name.value}").CLASS_NAMES:
-            return name.value
-    return None
-
-
 def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> Dataset:
     """Loads a data set and splits its training part, stratified by class.
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from worker.catalog import DatasetName
 from worker.core.datasets import RawDataset, Split
-
-CLASS_NAMES = tuple(str(digit) for digit in range(10))
+from worker.dataset_facts import DATASET_FACTS
 
 
 def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every data set is loaded alike
@@ -27,7 +27,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
     return RawDataset(
         Split(images[train], labels[train]),
         Split(images[test], labels[test]),
-        CLASS_NAMES,
+        DATASET_FACTS[DatasetName.DIGITS].class_names,
         mean=round(round(255 * float(scaled.mean())) / 255, 5),  # a whole pixel value: see fashion_mnist.py
         std=round(float(scaled.std()), 4),
         validation_size=150,

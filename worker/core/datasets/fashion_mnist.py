@@ -13,20 +13,10 @@ from urllib.error import URLError
 from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
 
 from storage.errors import DatasetUnavailable
+from worker.catalog import DatasetName
 from worker.core.datasets import RawDataset, Split
+from worker.dataset_facts import DATASET_FACTS
 
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 FOLDER = "FashionMNIST"
 
 log = logging.getLogger(__name__)
@@ -46,7 +36,13 @@ def load(root: Path, mirror: str | None) -> RawDataset:
     # Mean and deviation of the 60,000 training pictures, each pixel scaled to 0..1. The mean is 72.94 pixel values;
     # as a whole one, 73 / 255, it is an exact zero point of the integer network.
     return RawDataset(
-        parts[0], parts[1], CLASS_NAMES, mean=0.28627, std=0.3530, validation_size=5000, is_mirrorable=True
+        parts[0],
+        parts[1],
+        DATASET_FACTS[DatasetName.FASHION_MNIST].class_names,
+        mean=0.28627,
+        std=0.3530,
+        validation_size=5000,
+        is_mirrorable=True,
     )
 
 
@@ -109,4 +105,6 @@ def _download(root: Path, sources: list[str]) -> None:
         with redirect_stdout(told):
             FashionMNIST(str(root), download=True)
     finally:
-        log.info("%s", told.getvalue().strip())
+        for line in told.getvalue().split("\n"):
+            if line.strip():  # it ends with one that is empty
+                log.info("%s", line.strip())

@@ -14,8 +14,7 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import NUM_WIDTHS, Architecture
-
-LARGEST_WIDTH = 16_384
+from worker.checkpoint_facts import LARGEST_WIDTH
 
 
 def build_model(

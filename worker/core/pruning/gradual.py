@@ -35,6 +35,11 @@ class GradualPruner:
         self.step = 0
         self.masks: Masks = {}
 
+    def restart(self) -> None:
+        """Back to before the first step, for a model that is given the weights it began with."""
+        self.step = 0
+        self.masks = {}
+
     def __call__(self, model: nn.Module) -> None:
         """Advances by one step and zeroes what is masked."""
         self.step += 1

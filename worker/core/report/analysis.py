@@ -1,6 +1,6 @@
 """The analysis: evidence in, findings out. No sentence is chosen anywhere else, and each is chosen by numbers alone.
 
-Differences of accuracy are called differences only where the interval of the difference leaves zero out.
+Differences of accuracy are called differences only where a test on the same pictures tells them from chance.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from worker.core.measure import compute_wilson_interval
 from worker.core.report import facts as names
 from worker.core.report.evidence import Evidence, Measured, Model
 from worker.core.report.findings import Finding
-from worker.core.report.intervals import Order, compare, compute_difference_interval
+from worker.core.report.intervals import Order, compare
 from worker.core.report.values import (
     Value,
+    basis,
     change,
     code,
     count,
@@ -28,6 +29,7 @@ from worker.core.report.values import (
     term,
     times_smaller,
 )
+from worker.paired import compute_difference
 
 SMALL_GAP, LARGE_GAP = 1.0, 4.0
 """Points between train and validation accuracy."""
@@ -47,14 +49,15 @@ def say_drop(key: str, drop: float) -> str:
 
 
 def describe_difference(one: Model, other: Model) -> dict[str, Value]:
-    """accuracy of both on test, and the interval of the difference in points."""
-    low, high = compute_difference_interval(one.test, other.test)
+    """accuracy of both on test, the interval of the difference in points, and what it rests on."""
+    difference = compute_difference(one.test, other.test)
     return {
         "accuracy": percent(one.test.accuracy),
         "other": percent(other.test.accuracy),
-        "difference": points(100 * (one.test.accuracy - other.test.accuracy)),
-        "low": points(100 * low),
-        "high": points(100 * high),
+        "difference": points(100 * difference.value),
+        "low": points(100 * difference.low),
+        "high": points(100 * difference.high),
+        "basis": basis(difference),
     }
 
 
@@ -141,7 +144,7 @@ def analyse_quantization(evidence: Evidence) -> list[Finding]:
         order = compare(model.test, evidence.baseline.test)
         key = {Order.SAME: "free", Order.LOWER: "cost", Order.HIGHER: "gain"}[order]
         difference = describe_difference(model, evidence.baseline)
-        values = {name: difference[name] for name in ("accuracy", "difference", "low", "high")}
+        values = {name: difference[name] for name in ("accuracy", "difference", "low", "high", "basis")}
         findings.append(Finding(f"quantize.{key}", {"bits": count(bits), **values}, cite(model, "evaluation.test")))
     if not evidence.widths:
         return findings
@@ -172,7 +175,7 @@ def _find_lossless(evidence: Evidence) -> Finding:
         return Finding("quantize.no_loss_too", {"bits": count(bits)}, source)
     model = evidence.widths[bits]
     difference = describe_difference(model, baseline)
-    values = {name: difference[name] for name in ("difference", "low", "high")} | {
+    values = {name: difference[name] for name in ("difference", "low", "high", "basis")} | {
         "bits": count(bits),
         "kilobytes": kilobytes(model.file_bytes),
         "ratio": times_smaller(model.ratio),
@@ -240,6 +243,8 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
     if latency and reference and _same_machine(latency, reference):
         speed = reference["median_ms"] / latency["median_ms"]
         verdict = "faster" if speed > 1.05 else "slower" if speed < 0.95 else "as_fast"
+        if _overlap(latency.get("median_interval_ms"), reference.get("median_interval_ms")):
+            verdict = "as_fast"
         values = {
             "before": significant(reference["median_ms"]),
             "after": significant(latency["median_ms"]),
@@ -247,7 +252,23 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
             "factor": decimals(max(speed, 1 / speed), 2),
         }
         findings.append(Finding(f"channels.{verdict}", values, cite(model, "latency")))
+        findings += _describe_load(model, latency.get("load") or {})
     return findings
+
+
+def _overlap(one: list[float] | None, other: list[float] | None) -> bool:
+    """Whether two intervals share a point; jobs of earlier versions recorded none."""
+    return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
+
+
+def _describe_load(model: Model, load: dict[str, object]) -> list[Finding]:
+    """Says so where the machine did something else while times were taken."""
+    if not load.get("is_busy"):
+        return []
+    source, cores = cite(model, "latency.load"), load.get("other_cores")
+    if not isinstance(cores, float):
+        return [Finding("channels.jostled", {}, source)]
+    return [Finding("channels.busy", {"cores": decimals(cores, 1)}, source)]
 
 
 def _drop_values(model: Model, drop: float) -> dict[str, Value]:
@@ -256,7 +277,7 @@ def _drop_values(model: Model, drop: float) -> dict[str, Value]:
 
 
 def _same_machine(one: dict[str, object], other: dict[str, object]) -> bool:
-    return all(one.get(key) == other.get(key) for key in ("device", "batch_size", "threads"))
+    return all(one.get(key) == other.get(key) for key in ("device", "batch_size", "threads", "run_id"))
 
 
 def analyse_controls(evidence: Evidence) -> list[Finding]:

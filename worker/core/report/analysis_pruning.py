@@ -149,7 +149,7 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
     findings.append(_confirm_on_test(evidence, final, was_within=within))
     order = compare(final.test, evidence.baseline.test)
     difference = describe_difference(final, evidence.baseline)
-    values = {name: difference[name] for name in ("difference", "low", "high")}
+    values = {name: difference[name] for name in ("difference", "low", "high", "basis")}
     findings.append(Finding(f"final.{order}", values, f"{cite(final)}; {cite(evidence.baseline)}"))
     findings += _explain_reserve(evidence, final)
     best = evidence.best_width

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_BOTH = "(<accuracy> % against <other> %; difference <difference> points, 95 % interval <low> to <high>)"
+_BOTH = "(<accuracy> % against <other> %; difference <difference> points, 95 % interval <low> to <high>; <basis>)"
 
 SENTENCES = {
     "floor.clear": (
@@ -163,7 +163,7 @@ SENTENCES = {
     "compare.accuracy_one_shot": f"One-shot pruning keeps more accuracy on test {_BOTH}.",
     "compare.accuracy_same": (
         "In accuracy the two are not distinguishable on this test set: <accuracy> % step by step against <other> % in one shot "
-        "(difference <difference> points, 95 % interval <low> to <high>)."
+        "(difference <difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
     "compare.unpruned": (
         "One of the two ended without any zeros, so that there is no accuracy and no file of pruning to compare."
@@ -238,15 +238,15 @@ SENTENCES = {
         "would have done as well, cannot be said from it."
     ),
     "quantize.free": (
-        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): not "
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>; <basis>): not "
         "distinguishable from float32."
     ),
     "quantize.cost": (
-        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): a real loss "
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>; <basis>): a real loss "
         "against float32."
     ),
     "quantize.gain": (
-        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>): distinguishably better than float32. Whether the training that goes along with it did this, no control of this study tells."
+        "At <bits> bits the test accuracy is <accuracy> % (<difference> points, 95 % interval <low> to <high>; <basis>): distinguishably better than float32. Whether the training that goes along with it did this, no control of this study tells."
     ),
     "quantize.cliff": "The largest loss is from <wide> to <narrow> bits: <loss> points.",
     "quantize.no_cliff": "No step from one width to the next costs a distinguishable amount; all lie within <spread> points.",
@@ -255,7 +255,7 @@ SENTENCES = {
     ),
     "quantize.no_loss": (
         "The narrowest width without a distinguishable loss on test has <bits> bits: <kilobytes> KB, <ratio> than float32 "
-        "(<difference> points, 95 % interval <low> to <high>)."
+        "(<difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
     "quantize.no_loss_too": "This is also the narrowest width, <bits> bits, without a distinguishable loss on test.",
     "quantize.all_lose": "On test, every width loses distinguishably.",
@@ -293,13 +293,13 @@ SENTENCES = {
         "The compressed file takes <kilobytes> KB, <ratio> than the float32 checkpoint, but on validation it shows <drop>, more than the <limit> points allowed."
     ),
     "final.same": (
-        "On test it is not distinguishable from the baseline (<difference> points, 95 % interval <low> to <high>)."
+        "On test it is not distinguishable from the baseline (<difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
     "final.lower": (
-        "On test it is distinguishably worse than the baseline (<difference> points, 95 % interval <low> to <high>)."
+        "On test it is distinguishably worse than the baseline (<difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
     "final.higher": (
-        "On test it is distinguishably better than the baseline (<difference> points, 95 % interval <low> to <high>)."
+        "On test it is distinguishably better than the baseline (<difference> points, 95 % interval <low> to <high>; <basis>)."
     ),
     "final.reserve": (
         "A smaller candidate of <kilobytes> KB was within the allowed <limit> points as well, with a validation drop of <drop> "

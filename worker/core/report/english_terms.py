@@ -61,6 +61,7 @@ TERMS = {
     "section.final": "The final model",
     "section.techniques": "Further techniques",
     "section.analysis": "Analysis",
+    "section.question_health": "Which models are not sound?",
     "section.question_network": "Is the network good enough?",
     "section.question_classes": "Which classes are mistaken for which?",
     "section.question_pruning": "Which way of pruning is better?",

@@ -75,10 +75,14 @@ SENTENCES = {
         "validation. Each accuracy carries the 95 % interval of Wilson (1927) for $k$ right answers out of $n$:"
     ),
     "protocol.intervals": (
-        "Two models are called different only where the 95 % interval of the difference of their accuracies (Newcombe, "
-        "1998, method 10, built from Wilson's bounds) leaves zero out; otherwise the text says that they are not "
-        "distinguishable on this test set. The interval treats the two counts as independent. Models of one lineage tend to "
-        "err on the same pictures, which makes it rather too wide than too narrow."
+        "Models are asked about the same pictures, and which of them each answers rightly is kept. Two models are called "
+        "different only where the exact test of McNemar (1947) says so at 5 %: of the pictures that one of the two alone "
+        "answers rightly, $b$ and $c$, too many are one model's for chance. Otherwise the text says that they are not "
+        "distinguishable on this test set. With $d = (b - c)/n$ the interval of the difference is "
+        "$d \\pm 1.96\\,\\sqrt{b + c - (b - c)^2/n}\\,/\\,n$; where few pictures decide it is a little too narrow, and the test "
+        "alone counts. Where answers were not kept picture by picture, as for the epochs of a training or jobs of earlier "
+        "versions, the counts are taken as independent (Newcombe, 1998, method 10), which the text then says; such an "
+        "interval is rather too wide."
     ),
     "protocol.reserve": (
         "Two decisions use the drop differently. Sparsities and bit widths are chosen right up to the limit. When compression "

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.core.report import facts as names
 from worker.core.report.facts import StepFact, StudyFacts
+from worker.paired import Correctness, read_correctness
 
 ACCURACY_FLOOR = 0.9196
 """The test accuracy that the assignment asks of the network on FashionMNIST."""
@@ -26,6 +27,8 @@ class Measured:
     num_examples: int
     loss: float
     interval: tuple[float, float]
+    correctness: Correctness | None = None
+    """Picture by picture; None where a job was run before that was kept."""
 
     @property
     def accuracy(self) -> float:
@@ -64,6 +67,12 @@ class Model:
     reference_bytes: int
     report: Mapping[str, Any]
     result: Mapping[str, Any]
+
+    @property
+    def health(self) -> Mapping[str, Any] | None:
+        """As `worker.core.health` records it; None for a job that was run before it did."""
+        health: Mapping[str, Any] | None = self.result.get("health")
+        return health
 
     @property
     def matrix(self) -> Sequence[Sequence[int]]:
@@ -208,8 +217,8 @@ def read_model(step: StepFact) -> Model:
         step=step,
         model_id=result["model_id"],
         where="result",
-        validation=_read_measured(result["evaluation"]["validation"]),
-        test=_read_measured(result["evaluation"]["test"]),
+        validation=_read_measured(result, "validation"),
+        test=_read_measured(result, "test"),
         sparsity=result["sparsity"]["total"],
         layers=_read_layers(result["sparsity"]["layers"]),
         sizes=_read_sizes(result["size"]),
@@ -224,8 +233,8 @@ def _read_width(step: StepFact, position: int, row: Mapping[str, Any]) -> Model:
         step=step,
         model_id=row["model_id"],
         where=f"result.widths[{position}]",
-        validation=_read_measured(row["evaluation"]["validation"]),
-        test=_read_measured(row["evaluation"]["test"]),
+        validation=_read_measured(row, "validation"),
+        test=_read_measured(row, "test"),
         sparsity=row["sparsity"],
         layers=_read_layers(row.get("layer_sparsity", ())),
         sizes=_read_sizes(row["size"]),
@@ -239,9 +248,16 @@ def _read_layers(rows: Sequence[Mapping[str, Any]]) -> tuple[LayerZeros, ...]:
     return tuple(LayerZeros(row["name"], row["zeros"], row["total"]) for row in rows)
 
 
-def _read_measured(measured: Mapping[str, Any]) -> Measured:
+def _read_measured(result: Mapping[str, Any], split: str) -> Measured:
+    measured = result["evaluation"][split]
     low, high = measured["interval"]
-    return Measured(measured["num_correct"], measured["num_examples"], measured["loss"], (low, high))
+    return Measured(
+        measured["num_correct"],
+        measured["num_examples"],
+        measured["loss"],
+        (low, high),
+        read_correctness(result.get("correctness"), split),
+    )
 
 
 def _read_sizes(size: Mapping[str, Any]) -> dict[str, int]:

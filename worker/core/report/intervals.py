@@ -1,11 +1,11 @@
-"""Whether two accuracies differ by more than chance: the interval of a difference of two counted fractions."""
+"""Whether two accuracies differ by more than chance, as the report calls it."""
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 
 from worker.core.report.evidence import Measured
+from worker.paired import compute_difference
 
 
 class Order(StrEnum):
@@ -14,23 +14,12 @@ class Order(StrEnum):
     HIGHER = "higher"
     LOWER = "lower"
     SAME = "same"
-    """The interval of the difference holds zero: not distinguishable."""
-
-
-def compute_difference_interval(one: Measured, other: Measured) -> tuple[float, float]:
-    """95 % interval of accuracy(one) - accuracy(other), fractions (Newcombe 1998, method 10: from Wilson's bounds).
-
-    Both models saw the same pictures; treating the counts as independent makes the interval wider, never narrower,
-    where the two err on the same pictures.
-    """
-    (low, high), (other_low, other_high) = one.interval, other.interval
-    difference = one.accuracy - other.accuracy
-    below = math.hypot(one.accuracy - low, other_high - other.accuracy)
-    above = math.hypot(high - one.accuracy, other.accuracy - other_low)
-    return difference - below, difference + above
+    """Chance alone may make such a difference: not distinguishable."""
 
 
 def compare(one: Measured, other: Measured) -> Order:
-    """Higher or lower only where the interval of the difference leaves zero out."""
-    low, high = compute_difference_interval(one, other)
-    return Order.HIGHER if low > 0 else Order.LOWER if high < 0 else Order.SAME
+    """Higher or lower only where McNemar's exact test says so; of counts that cannot be paired, their interval."""
+    difference = compute_difference(one, other)
+    if not difference.is_distinguishable:
+        return Order.SAME
+    return Order.HIGHER if difference.value > 0 else Order.LOWER

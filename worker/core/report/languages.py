@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from worker.core.report import (
     english_findings,
+    english_health,
     english_terms,
     english_text,
     persian_findings,
+    persian_health,
     persian_terms,
     persian_text,
 )
@@ -16,14 +18,14 @@ from worker.core.report.wording import Wording
 ENGLISH = Wording(
     "en",
     Numerals(persian=False),
-    english_text.SENTENCES | english_findings.SENTENCES,
+    english_text.SENTENCES | english_findings.SENTENCES | english_health.SENTENCES,
     english_terms.TERMS,
     english_terms.CLASSES,
 )
 PERSIAN = Wording(
     "fa",
     Numerals(persian=True),
-    persian_text.SENTENCES | persian_findings.SENTENCES,
+    persian_text.SENTENCES | persian_findings.SENTENCES | persian_health.SENTENCES,
     persian_terms.TERMS,
     persian_terms.CLASSES,
 )

@@ -71,6 +71,7 @@ TERMS = {
     "section.final": "مدل نهایی",
     "section.techniques": "شگردهای دیگر",
     "section.analysis": "تحلیل",
+    "section.question_health": "کدام مدل‌ها سالم نیستند؟",
     "section.question_network": "آیا شبکه به اندازهٔ کافی خوب است؟",
     "section.question_classes": "کدام رده‌ها با هم اشتباه گرفته می‌شوند؟",
     "section.question_pruning": "کدام شیوهٔ هرس بهتر است؟",

@@ -11,6 +11,7 @@ from worker.core.report.analysis import (
     cite,
 )
 from worker.core.report.analysis_classes import analyse_classes
+from worker.core.report.analysis_health import analyse_health
 from worker.core.report.analysis_pruning import (
     analyse_final,
     analyse_plain_files,
@@ -42,7 +43,7 @@ def build_abstract(desk: Builder) -> Section:
     dataset = desk.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
     opening = desk.say("abstract.opening", architecture=code(evidence.architecture), dataset=Value("text", dataset))
     closing = desk.say("abstract.closing")
-    said = " ".join([opening, *desk.claim(*conclude(evidence)), closing])
+    said = " ".join([opening, *desk.claim(*conclude(evidence), *analyse_health(evidence)), closing])
     blocks: list[Block] = [Paragraph(said), draw_all_models(desk)]
     return Section("abstract", desk.term("section.abstract"), blocks, numbered=False)
 
@@ -51,6 +52,7 @@ def build_analysis(desk: Builder) -> Section:
     """The questions of the assignment, answered from the numbers."""
     evidence = desk.evidence
     questions: list[tuple[str, list[Finding]]] = [
+        ("question_health", analyse_health(evidence)),
         ("question_network", analyse_fit(evidence)),
         ("question_classes", analyse_classes(evidence)),
         (

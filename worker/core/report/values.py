@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from worker.paired import Difference
+
 LEFT_TO_RIGHT, POP = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 """Around what reads from left to right within Persian; `inline` makes spans of them, so none reaches a document."""
 
@@ -62,6 +64,17 @@ def times_smaller(value: float) -> Value:
 def change(drop: float) -> Value:
     """An accuracy drop in points, printed with its word: a drop, or a gain where it is negative."""
     return Value("change", drop)
+
+
+def basis(difference: Difference) -> Value:
+    """What the comparison of two accuracies rests on, printed as words."""
+    counts = {"one": difference.only_one, "other": difference.only_other, "p_value": difference.p_value}
+    return Value("basis", {"kind": str(difference.basis), **counts})
+
+
+def probability(value: float) -> Value:
+    """A p value."""
+    return Value("probability", value)
 
 
 def significant(value: float | None) -> Value:
@@ -150,6 +163,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "points": lambda value: f"{value + 0.0:.2f}" if round(value, 2) else "0.00",
     "kilobytes": _kilobytes,
     "significant": _significant,
+    "probability": lambda value: f"{value:.3f}",
     "ratio": _ratio,
     "count": lambda value: f"{value:,d}",
     "plain": _plain,

@@ -9,8 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from worker.core.report.values import LEFT_TO_RIGHT, NOTHING, POP, Numerals, Value, magnitude, ratio
+from worker.core.report.values import LEFT_TO_RIGHT, NOTHING, POP, Numerals, Value, count, magnitude, probability, ratio
+from worker.paired import Basis
+
+LEAST_PROBABILITY = 0.001
+"""Smaller ones are printed as smaller than this."""
 
 _PLACE = re.compile(r"<([a-z][a-z0-9_]*)>")
 
@@ -49,6 +54,10 @@ class Wording:
         if value.kind == "change":
             is_lost = round(value.raw, 2) >= 0
             return self.say("change.lost" if is_lost else "change.gained", points=magnitude(value.raw))
+        if value.kind == "bits":
+            return self.say("name.bits", bits=count(value.raw))
+        if value.kind == "basis":
+            return self._say_basis(value.raw)
         if value.kind == "class":
             name = self.classes.get(value.raw, value.raw)
             return self.numerals.localize(name) if name.isdigit() else name
@@ -57,6 +66,14 @@ class Wording:
         if value.kind == "code":
             return f"`{value.raw}`"
         return str(value.raw)
+
+    def _say_basis(self, raw: Mapping[str, Any]) -> str:
+        if raw["kind"] != Basis.PAIRED:
+            return self.say(f"basis.{raw['kind']}")
+        is_tiny = raw["p_value"] < LEAST_PROBABILITY
+        shown = probability(LEAST_PROBABILITY if is_tiny else raw["p_value"])
+        key = "basis.paired_tiny" if is_tiny else "basis.paired"
+        return self.say(key, one=count(raw["one"]), other=count(raw["other"]), p_value=shown)
 
     def list_words(self, words: list[str]) -> str:
         """a, b and c."""

@@ -19,12 +19,12 @@ from tests.worker.core.coding.networks import (
     build_weight,
 )
 from worker.core.coding import decode_network, encode_network
-from worker.core.coding.container import HEAD_BYTES
 from worker.core.coding.fields import Fields
 from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
 from worker.core.coding.reader import Bits, Reader, read_file
 from worker.core.coding.weights import Scan, WeightModels, code_weights
 from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.model_heads import TONOK_HEAD_BYTES
 
 FINITE_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -156,7 +156,7 @@ def test_a_file_with_any_one_bit_flipped_is_refused() -> None:
 
 def test_a_flipped_bit_under_a_forged_checksum_gives_a_network_or_the_one_error() -> None:
     data = encode_network(build_small_network())
-    body = data[HEAD_BYTES:]
+    body = data[TONOK_HEAD_BYTES:]
     for position in range(0, 8 * len(body), 11):
         damaged = bytearray(body)
         damaged[position // 8] ^= 1 << position % 8
@@ -187,7 +187,7 @@ def test_a_file_may_not_declare_more_weights_than_its_bytes_allow() -> None:
     # 2^20 weights need (2^20 - 2^16) / 1024 = 960 bytes, padded with zeros where nothing is to be said.
     assert len(data) >= 960
     with pytest.raises(InvalidModel, match="more weights than its size allows"):
-        decode_network(forge(data, data[HEAD_BYTES:900]))
+        decode_network(forge(data, data[TONOK_HEAD_BYTES:900]))
 
 
 def test_a_reader_stops_after_so_many_decisions() -> None:

@@ -16,6 +16,7 @@ from worker.core.coding import container, decode_network
 from worker.core.coding.fields import Fields
 from worker.core.coding.ranges import MAX_DECISIONS, RangeWriter
 from worker.core.coding.weights import Scan
+from worker.model_heads import TONOK_MAGIC
 
 BYTES_PER_DECISION = 600
 """What docs/format.md says, and something for the interpreter's own growth."""
@@ -48,7 +49,7 @@ def forge(num_columns: int, scan: Scan, side: int | None = None) -> bytes:
     body = writer.finish()
     smallest = max(0, -(-(num_columns - container.FREE_WEIGHTS) // 1024))
     body = body.ljust(smallest, b"\0")
-    return container.MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+    return TONOK_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 @pytest.mark.parametrize("scan", [Scan(positions=7, stride=1), Scan(positions=4, stride=5)])

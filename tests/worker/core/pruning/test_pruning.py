@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.variants import SEED
 from worker.catalog import Architecture, PruningMethod, PruningScope
 from worker.core.datasets import Dataset
 from worker.core.measure import count_macs
@@ -96,7 +97,7 @@ def test_random_scores_follow_their_seed() -> None:
 @pytest.mark.parametrize("method", [PruningMethod.MAGNITUDE, PruningMethod.RANDOM])
 @pytest.mark.parametrize("scope", list(PruningScope))
 def test_what_is_pruned_stays_pruned_when_more_is_pruned(method: PruningMethod, scope: PruningScope) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     model = build_model("lenet5")
     before: set[tuple[str, int]] = set()
     for sparsity in (0.2, 0.5, 0.9):
@@ -109,7 +110,7 @@ def test_what_is_pruned_stays_pruned_when_more_is_pruned(method: PruningMethod, 
 
 
 def test_masks_survive_training(digits: Dataset) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     model = build_model("mlp", (16,))
     masks = apply_pruning(model, "magnitude", 0.7)
     before = find_zeros(model)
@@ -136,7 +137,7 @@ def test_gradual_pruning_follows_the_cubic_ramp_by_hand() -> None:
 @pytest.mark.parametrize("method", [PruningMethod.MAGNITUDE, PruningMethod.BATCH_NORM_SCALE, PruningMethod.RANDOM])
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_channel_pruning_narrows_every_architecture(architecture: Architecture, method: PruningMethod) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     model = build_model(architecture)
     widths = get_widths(architecture, model)
     narrow = prune_channels(model, 0.5, SHAPE, method=method)
@@ -148,7 +149,8 @@ def test_channel_pruning_narrows_every_architecture(architecture: Architecture, 
     x = torch.rand(3, *SHAPE)
     with torch.no_grad():
         logits = rebuilt.eval()(x)
-        assert torch.equal(logits, narrow.eval()(x))
+        # The same weights may lie otherwise in memory, and be summed in another order.
+        torch.testing.assert_close(logits, narrow.eval()(x))
     assert logits.shape == (3, 10)
     assert sum(count_macs(narrow, SHAPE).values()) < 0.6 * sum(count_macs(model, SHAPE).values())
 

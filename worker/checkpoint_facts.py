@@ -1,0 +1,141 @@
+"""What a checkpoint says of itself, and within which bounds. Torch-free: the API holds an upload against it too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import Annotated, Protocol
+
+from pydantic import FailFast, TypeAdapter, ValidationError
+
+from storage.errors import InvalidModel
+from worker.catalog import NUM_WIDTHS, Architecture
+from worker.names import is_name
+
+MAX_WIDTHS = 1024
+LARGEST_WIDTH = 16_384
+MAX_CLASSES = 4096
+MAX_NAME_BYTES = 255
+MAX_SIDE = 4096
+LARGEST_MEAN = 256.0
+SMALLEST_STD, LARGEST_STD = 1e-6, 1e6
+FEWEST_EXAMPLES = 10
+"""Of what a file may say about itself: files come from outside too."""
+
+AVERAGES = frozenset({"accuracy", "micro avg", "macro avg", "weighted avg"})
+"""Rows of a classification report beside the classes'; a class of such a name would be lost in it."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What rebuilds a network and reads its input; `dataset` and `split_seed` say what it was trained on."""
+
+    architecture: str
+    # The first wrong item ends the search: a file may hold a hundred thousand of them.
+    widths: Annotated[tuple[int, ...], FailFast()]
+    input_shape: tuple[int, int, int]
+    class_names: Annotated[tuple[str, ...], FailFast()]
+    mean: float
+    std: float
+    dataset: str
+    split_seed: int
+    num_train_examples: int | None = None
+    """So many of the split's training pictures were used; later jobs of the lineage use no more."""
+
+
+class NetworkFacts(Protocol):
+    """What the files of both formats say."""
+
+    @property
+    def architecture(self) -> str:
+        """A name of worker/catalog.py."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the hidden layers."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the network's outputs."""
+
+    @property
+    def mean(self) -> float:
+        """A pixel p enters as (p / 255 - mean) / std."""
+
+    @property
+    def std(self) -> float:
+        """See `mean`."""
+
+
+_FACTS = TypeAdapter(CheckpointInfo)
+_NAMES = frozenset(field.name for field in fields(CheckpointInfo))
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The facts of a file, and the names of those that this version does not know."""
+
+    info: CheckpointInfo
+    unknown: tuple[str, ...]
+
+
+def parse_facts(text: str) -> Declaration:
+    """The facts as a checkpoint's header holds them, within bounds. Raises InvalidModel, which names the field."""
+    try:
+        said = json.loads(text)
+        if not isinstance(said, dict):
+            raise InvalidModel("what the file says of itself is not a JSON object", field="tonok")
+        info = _FACTS.validate_json(text, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = str(next(iter(fault["loc"]), "tonok"))
+        raise InvalidModel(f"{field} in the file is missing or of another type", field=field) from None
+    except (ValueError, RecursionError):
+        raise InvalidModel("what the file says of itself is not JSON", field="tonok") from None
+    check_facts(info)
+    return Declaration(info, tuple(name for name in said if name not in _NAMES))
+
+
+def check_facts(facts: NetworkFacts) -> None:
+    """Raises InvalidModel, which names the field."""
+    names = facts.class_names
+    rules = {
+        "architecture": (facts.architecture in list(Architecture), f"one of {', '.join(Architecture)}"),
+        "widths": (len(facts.widths) <= MAX_WIDTHS, f"at most {MAX_WIDTHS} of them"),
+        "input_shape": (
+            all(1 <= side <= MAX_SIDE for side in facts.input_shape),
+            f"each side from 1 to {MAX_SIDE}",
+        ),
+        "class_names": (
+            1 <= len(names) <= MAX_CLASSES and all(map(_is_class_name, names)),
+            f"1 to {MAX_CLASSES} names, each a line of readable text of 1 to {MAX_NAME_BYTES} bytes",
+        ),
+        "mean": (abs(facts.mean) <= LARGEST_MEAN, f"a number from -{LARGEST_MEAN:g} to {LARGEST_MEAN:g}"),
+        "std": (SMALLEST_STD <= facts.std <= LARGEST_STD, f"a number from {SMALLEST_STD:g} to {LARGEST_STD:g}"),
+    }
+    if isinstance(facts, CheckpointInfo):
+        rules["split_seed"] = (0 <= facts.split_seed < 2**31, "from 0 to 2^31 - 1")
+        rules["num_train_examples"] = (
+            facts.num_train_examples is None or facts.num_train_examples >= FEWEST_EXAMPLES,
+            f"at least {FEWEST_EXAMPLES}",
+        )
+    for field, (is_kept, rule) in rules.items():
+        if not is_kept:
+            raise InvalidModel(f"{field} in the file is out of bounds: {rule}", field=field)
+    if len(set(names)) < len(names):
+        raise InvalidModel("class_names in the file is out of bounds: no name may come twice", field="class_names")
+    if not all(1 <= width <= LARGEST_WIDTH for width in facts.widths):
+        raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
+    wanted = NUM_WIDTHS[Architecture(facts.architecture)]
+    if wanted is not None and len(facts.widths) != wanted:
+        raise InvalidModel(
+            f"{facts.architecture} has {wanted} hidden widths, {len(facts.widths)} were given", field="widths"
+        )
+
+
+def _is_class_name(text: str) -> bool:
+    return 1 <= len(text.encode("utf-8", "replace")) <= MAX_NAME_BYTES and is_name(text) and text not in AVERAGES

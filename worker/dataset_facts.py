@@ -1,0 +1,124 @@
+"""What each data set shows and how its classes are called, and how a network's classes are found among them.
+
+Torch-free: the API holds an upload against it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.errors import InvalidModel
+from worker.catalog import DatasetName
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """input_shape: (channels, height, width) of a picture. class_names: in the order of the labels."""
+
+    input_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+
+
+DATASET_FACTS: Mapping[DatasetName, DatasetFacts] = {
+    DatasetName.FASHION_MNIST: DatasetFacts(
+        (1, 28, 28),
+        (
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+    ),
+    DatasetName.DIGITS: DatasetFacts((1, 28, 28), tuple(str(digit) for digit in range(10))),
+}
+
+
+class NameMatch(StrEnum):
+    """How the classes of a network were found among those of a data set."""
+
+    SAME = "same"
+    PERMUTED = "permuted"
+    BY_POSITION = "by_position"
+
+
+@dataclass(frozen=True)
+class ClassMatch:
+    """order[i]: the label in the data set of what the network has as its class i."""
+
+    how: NameMatch
+    order: tuple[int, ...]
+
+
+def match_classes(names: Sequence[str], labels: Sequence[str]) -> ClassMatch:
+    """Finds a network's classes (`names`) among a data set's (`labels`): by name, else, where none is known, by place.
+
+    Case and spaces do not count. Raises InvalidModel where their numbers differ, and where some of the names are the
+    data set's but at other places, since then neither name nor place can be trusted.
+    """
+    if len(names) != len(labels):
+        raise InvalidModel(
+            f"the network tells {len(names)} classes apart, the data set has {len(labels)}", field="class_names"
+        )
+    places = {_fold(label): place for place, label in enumerate(labels)}
+    found = [places.get(_fold(name)) for name in names]
+    order = tuple(place for place in found if place is not None)
+    if len(set(order)) == len(labels):
+        is_same = order == tuple(range(len(labels)))
+        return ClassMatch(NameMatch.SAME if is_same else NameMatch.PERMUTED, order)
+    moved = sum(place not in (None, index) for index, place in enumerate(found))
+    if moved:
+        raise InvalidModel(
+            f"{moved} of the class names are the data set's, but at other places, and {len(names) - len(order)} are "
+            "none of its: give all classes the data set's names, or none",
+            field="class_names",
+        )
+    return ClassMatch(NameMatch.BY_POSITION, tuple(range(len(labels))))
+
+
+def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
+    """The data set that has just these classes, in whatever order, or None."""
+    wanted = sorted(map(_fold, class_names))
+    return next(
+        (name for name, facts in DATASET_FACTS.items() if sorted(map(_fold, facts.class_names)) == wanted), None
+    )
+
+
+def choose_dataset(asked: DatasetName | None, declared: str | None, class_names: Sequence[str]) -> DatasetName:
+    """What to measure a network on: what was asked for, else what its file names, else what has its classes.
+
+    Raises InvalidModel.
+    """
+    name = asked or declared or find_dataset(class_names)
+    if name not in list(DatasetName):
+        raise InvalidModel(
+            "no data set here has its classes; name the one to measure on"
+            if declared is None
+            else "the data set that it was trained on is not here; name the one to measure on",
+            field="dataset",
+        )
+    return DatasetName(name)
+
+
+def check_dataset(name: DatasetName, input_shape: tuple[int, int, int], class_names: Sequence[str]) -> ClassMatch:
+    """How the network's classes are found in the data set. Raises InvalidModel where it does not fit."""
+    facts = DATASET_FACTS[name]
+    if facts.input_shape != input_shape:
+        raise InvalidModel(
+            f"the network reads {'x'.join(map(str, input_shape))} pictures, "
+            f"{name} has {'x'.join(map(str, facts.input_shape))} ones",
+            field="input_shape",
+        )
+    return match_classes(class_names, facts.class_names)
+
+
+def _fold(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -1,0 +1,57 @@
+"""How each training of a job went, for its result and its warnings.
+
+Imported inside `run` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.core.learning import Outcome, Trouble, read_outcome
+from worker.jobs.base import JobContext
+
+_SAID = {
+    Trouble.NOT_FINITE: "its loss was not finite",
+    Trouble.FORGOT: "the network forgot most of what it knew",
+    Trouble.WORSE_THAN_START: "it ended worse than it began",
+    Trouble.AT_CHANCE: "it was not better than guessing the largest class",
+    Trouble.UNSTABLE: "its loss rose above that of guessing",
+}
+
+
+class TrainingLog:
+    """Collects the outcomes of a job's trainings by stage, and warns of those that went wrong."""
+
+    def __init__(self, context: JobContext) -> None:
+        self.context = context
+        self.outcomes: list[tuple[str, Outcome]] = []
+
+    def add(self, stage: str, stored: Mapping[str, Any] | None) -> None:
+        """Takes what `Outcome.to_json` wrote. None: of a step that was kept before outcomes were."""
+        if stored is None:
+            return
+        outcome = read_outcome(stored)
+        self.outcomes.append((stage, outcome))
+        warning = describe_trouble(stage, outcome)
+        if warning is not None:
+            self.context.warn(warning)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As a result holds them, in the order in which they ended."""
+        return [{"stage": stage, **outcome.to_json()} for stage, outcome in self.outcomes]
+
+
+def describe_trouble(stage: str, outcome: Outcome) -> str | None:
+    """One line about a training that went wrong at the rate asked for, or altogether; None where all was well."""
+    first = outcome.attempts[0]
+    if first.reason is None:
+        return None
+    said = f"{stage}: at a learning rate of {first.learning_rate:g}, {_SAID[first.reason]}"
+    if not outcome.learned:
+        rates = ", ".join(f"{attempt.learning_rate:g}" for attempt in outcome.attempts)
+        kept = "what it began with is kept" if outcome.kept is None else "what is kept has not learned"
+        return f"{said}; learning rates tried: {rates}; {kept}"
+    if outcome.kept is not None and outcome.attempts[outcome.kept].learning_rate != first.learning_rate:
+        return f"{said}; trained again from the start at {outcome.attempts[outcome.kept].learning_rate:g}"
+    return f"{said}; what was tried instead was no better"

@@ -1,0 +1,191 @@
+"""How much memory work on a network takes, from its shapes alone: no tensor, no torch.
+
+An estimate, not a promise: measured peaks lay between two thirds and twice of it (tests/benchmarks/bench_memory.py).
+What it is for are the orders of magnitude between: a width or a batch size that no machine has the memory for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from worker.catalog import Architecture, DatasetName
+
+FLOAT_BYTES = 4
+BASE_BYTES = 950 << 20
+"""A process with its libraries, its figures and its log, whatever the network."""
+PICTURES = {DatasetName.FASHION_MNIST: 70_000, DatasetName.DIGITS: 1_797}
+PICTURE_SHAPE = (1, 28, 28)
+NUM_CLASSES = 10
+DEFAULT_WIDTHS: dict[Architecture, tuple[int, ...]] = {
+    Architecture.FASHION_CNN: (32, 64, 128),
+    Architecture.LENET5: (6, 16, 120, 84),
+    Architecture.MLP: (300, 100),
+    Architecture.RESNET_SMALL: (16, 16, 32, 32),
+    Architecture.DEPTHWISE_CNN: (24, 48, 96),
+}
+"""As each architecture's module has them; a test holds the two together."""
+
+EVALUATION_BATCH = 500
+CALIBRATION_EXAMPLES = 1024
+CURVATURE_BATCH = 128
+REFIT_EXAMPLES = 2048
+
+_PICTURE_COPIES = 3
+"""A data set as it is read, split, and on the device."""
+_ENCODED_BYTES = 120
+"""For each weight that is coded one decision at a time: Python's lists, and what is learnt of rows and columns."""
+_MOST_DECISIONS = 1 << 20
+"""Larger layers are coded in blocks."""
+
+
+class Part(StrEnum):
+    """What the memory is for."""
+
+    PICTURES = "pictures"
+    WEIGHTS = "weights"
+    BATCHES = "batches"
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes at the peak; parts: without those that every job needs."""
+
+    parts: dict[Part, int]
+    base_bytes: int = BASE_BYTES
+
+    @property
+    def num_bytes(self) -> int:
+        """All of them."""
+        return self.base_bytes + sum(self.parts.values())
+
+    @property
+    def dominant(self) -> Part:
+        """What takes the most."""
+        return max(self.parts, key=lambda part: self.parts[part])
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A convolution or linear layer: its weights, and values per picture. outputs: that it computes; kept: that it and
+    what follows it keep for the way back; patch: weights of one output, at `places` places.
+    """
+
+    weights: int
+    outputs: int
+    kept: int
+    patch: int
+    places: int
+
+
+def list_layer_shapes(
+    architecture: Architecture,
+    widths: Sequence[int] | None = None,
+    input_shape: tuple[int, int, int] = PICTURE_SHAPE,
+    num_classes: int = NUM_CLASSES,
+) -> list[LayerShape]:
+    """The layers of a network of `worker/core/models`, in their order."""
+    channels, height, width = input_shape
+    chosen = DEFAULT_WIDTHS[architecture] if widths is None else tuple(widths)
+    if architecture is Architecture.MLP:
+        sizes = (math.prod(input_shape), *chosen, num_classes)
+        return [_linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)]
+    if architecture is Architecture.FASHION_CNN:
+        first, second, hidden = chosen
+        places = (height // 2) * (width // 2)
+        return [
+            _convolution(channels, first, 9, height * width, batch_norm=True, pooled=True),
+            _convolution(first, second, 9, places, batch_norm=True, pooled=True),
+            _linear(second * (height // 4) * (width // 4), hidden),
+            _linear(hidden, num_classes),
+        ]
+    if architecture is Architecture.LENET5:
+        first, second, third, fourth = chosen
+        rows, columns = height // 2 - 4, width // 2 - 4
+        return [
+            _convolution(channels, first, 25, height * width, pooled=True),
+            _convolution(first, second, 25, rows * columns, pooled=True),
+            _linear(second * (rows // 2) * (columns // 2), third),
+            _linear(third, fourth),
+            _linear(fourth, num_classes),
+        ]
+    half, quarter = -(-height // 2) * -(-width // 2), -(-height // 4) * -(-width // 4)
+    if architecture is Architecture.RESNET_SMALL:
+        stem, inner1, outer2, inner2 = chosen
+        return [
+            _convolution(channels, stem, 9, half, batch_norm=True),
+            _convolution(stem, inner1, 9, half, batch_norm=True),
+            _convolution(inner1, stem, 9, half, batch_norm=True),
+            _convolution(stem, inner2, 9, quarter, batch_norm=True),
+            _convolution(inner2, outer2, 9, quarter, batch_norm=True),
+            _convolution(stem, outer2, 1, quarter, batch_norm=True),
+            _linear(outer2, num_classes),
+        ]
+    stem, second, third = chosen
+    return [
+        _convolution(channels, stem, 9, half, batch_norm=True),
+        _convolution(1, stem, 9, half, batch_norm=True),
+        _convolution(stem, second, 1, half, batch_norm=True),
+        _convolution(1, second, 9, quarter, batch_norm=True),
+        _convolution(second, third, 1, quarter, batch_norm=True),
+        _linear(third, num_classes),
+    ]
+
+
+def _linear(inputs: int, outputs: int) -> LayerShape:
+    return LayerShape(weights=inputs * outputs, outputs=outputs, kept=outputs, patch=inputs, places=1)
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int, places: int, *, batch_norm: bool = False, pooled: bool = False
+) -> LayerShape:
+    """inputs: channels that one output reads; places: of an output channel."""
+    values = outputs * places
+    # The convolution's output, the batch norm's, then either the pooled values with their two-word indices, or ReLU's.
+    kept = values * (2 if batch_norm else 1) + (3 * values // 4 if pooled else values)
+    return LayerShape(inputs * kernel * outputs, values, kept, inputs * kernel, places)
+
+
+def count_weights(layers: Sequence[LayerShape]) -> int:
+    """Of all layers, without biases and batch norms."""
+    return sum(layer.weights for layer in layers)
+
+
+def estimate_passes(layers: Sequence[LayerShape], num_pictures: int) -> int:
+    """Bytes of values while so many pictures go through a network, forward only."""
+    largest = max(layer.outputs for layer in layers)
+    return num_pictures * FLOAT_BYTES * (3 * largest + math.prod(PICTURE_SHAPE))
+
+
+def estimate_training(layers: Sequence[LayerShape], batch_size: int, *, quantized: bool = False) -> int:
+    """Bytes of values while a batch goes forward and back. quantized: each layer keeps what it read quantized, too."""
+    kept, largest = sum(layer.kept for layer in layers), max(layer.outputs for layer in layers)
+    values = kept * (2 if quantized else 1) + 2 * largest
+    # A picture's pixels, their places as words of eight bytes, and as floats.
+    return batch_size * (FLOAT_BYTES * values + 32 * math.prod(PICTURE_SHAPE))
+
+
+def estimate_rounding(layers: Sequence[LayerShape], kept_share: float) -> int:
+    """Bytes that it takes to learn what each weight is worth, and to fit channels anew. kept_share: of the channels."""
+    convolutions = [layer for layer in layers if layer.places > 1]
+    by_picture = max(
+        (2 * kept_share**2 * layer.weights + 2 * kept_share * layer.patch * layer.places for layer in convolutions),
+        default=0,
+    )
+    # Every layer's output twice, as it was and as it is, and the working copies of the layer that is fitted.
+    outputs = 4 * sum(layer.outputs for layer in layers) + 6 * max(layer.outputs for layer in layers)
+    return round(FLOAT_BYTES * max(CURVATURE_BATCH * by_picture, REFIT_EXAMPLES * kept_share * outputs))
+
+
+def estimate_encoding(layers: Sequence[LayerShape]) -> int:
+    """Bytes while a file is written."""
+    return _ENCODED_BYTES * max(min(layer.weights, _MOST_DECISIONS) for layer in layers)
+
+
+def estimate_pictures(dataset: DatasetName | None) -> int:
+    """Bytes of a data set; None: of the largest."""
+    count = max(PICTURES.values()) if dataset is None else PICTURES[dataset]
+    return _PICTURE_COPIES * count * math.prod(PICTURE_SHAPE)

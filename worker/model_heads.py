@@ -1,0 +1,173 @@
+"""What the head of a model's file tells before anybody reads its weights. Torch-free: the API refuses by it at once.
+
+A file comes from anywhere: nothing is read that its size and a few limits do not bound.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from storage.errors import InvalidModel
+from worker.catalog import DatasetName
+from worker.checkpoint_facts import Declaration, parse_facts
+from worker.dataset_facts import check_dataset, choose_dataset
+
+TONOK_MAGIC = b"TK\x01"
+"""Of a compressed file. The last byte is the version of the format."""
+TONOK_HEAD_BYTES = len(TONOK_MAGIC) + 4
+MAX_TONOK_BYTES = 1 << 28
+
+MAX_HEADER_BYTES = 1 << 20
+ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
+"""Types of weights that a checkpoint may have; all become float32."""
+COUNTER = "num_batches_tracked"
+"""What batch norms count while they train: of no use to inference."""
+_COUNTER_BYTES = 8
+_CHUNK_BYTES = 1 << 20
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True)
+class TensorOutline:
+    """A tensor that a file holds. dtype: as safetensors calls it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CheckpointHeader:
+    """The head of a safetensors checkpoint. tensors: without the counters of batch norms."""
+
+    declaration: Declaration
+    tensors: Mapping[str, TensorOutline]
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The types among its weights, in order of name."""
+        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
+
+
+def is_tonok(stream: BinaryIO) -> bool:
+    """Whether the file says that it is a compressed one, of whatever version."""
+    stream.seek(0)
+    return stream.read(2) == TONOK_MAGIC[:2]
+
+
+def check_tonok_frame(data: bytes, num_bytes: int) -> None:
+    """The first bytes of a compressed file of `num_bytes`. Raises InvalidModel."""
+    if num_bytes < TONOK_HEAD_BYTES or data[:2] != TONOK_MAGIC[:2]:
+        raise InvalidModel("This is not a Tonok file.")
+    if data[:3] != TONOK_MAGIC:
+        raise InvalidModel(f"The file is of format version {data[2]}; this reader knows version {TONOK_MAGIC[2]}.")
+    if num_bytes > MAX_TONOK_BYTES:
+        raise InvalidModel("The file is larger than the format allows.")
+
+
+def check_tonok_file(stream: BinaryIO) -> None:
+    """Head and checksum of a compressed file, read piece by piece. Raises InvalidModel.
+
+    All else in it is coded: only a worker can read it.
+    """
+    num_bytes = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    head = stream.read(TONOK_HEAD_BYTES)
+    check_tonok_frame(head, num_bytes)
+    checksum = 0
+    while chunk := stream.read(_CHUNK_BYTES):
+        checksum = zlib.crc32(chunk, checksum)
+    if checksum != int.from_bytes(head[3:], "big"):
+        raise InvalidModel("The file is damaged: its checksum does not match.")
+
+
+def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
+    """What a safetensors checkpoint says of itself and of its tensors, held against its size. Raises InvalidModel."""
+    num_bytes = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    size = stream.read(8)
+    header_bytes = int.from_bytes(size, "little")
+    if len(size) < 8 or header_bytes > min(MAX_HEADER_BYTES, num_bytes - 8):
+        if size.startswith(_PICKLES):  # asked here alone: the length of a header may begin with the same bytes
+            raise InvalidModel("the file is a pickle, as torch.save writes it, and those are never opened here")
+        raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
+    try:
+        header = json.loads(stream.read(header_bytes))
+    except (ValueError, RecursionError):
+        raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint") from None
+    if not isinstance(header, dict):
+        raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("tonok"), str):
+        raise InvalidModel(
+            "the file is a safetensors file without the metadata that Tonok writes (`tonok`): a plain state dict does "
+            "not say which network it is of, nor how it reads a picture"
+        )
+    declaration = parse_facts(metadata["tonok"])
+    tensors = _read_outlines(header, num_bytes - 8 - header_bytes)
+    rows = len(declaration.info.class_names)
+    if not any(tensor.shape[:1] == (rows,) for tensor in tensors.values()):
+        raise InvalidModel(f"class_names in the file are {rows}, and no layer has as many outputs", field="class_names")
+    return CheckpointHeader(declaration, tensors)
+
+
+def _read_outlines(header: Mapping[str, Any], num_data_bytes: int) -> dict[str, TensorOutline]:
+    """The tensors but for counters. Raises InvalidModel where one lies outside the file, or two overlap."""
+    outlines, spans = {}, []
+    for name, said in header.items():
+        outline, (first, last) = _read_outline(said)
+        is_counter = name.endswith(COUNTER)
+        if outline.dtype not in ITEM_BYTES and not (is_counter and outline == TensorOutline("I64", ())):
+            raise InvalidModel(
+                f"a tensor of the file is of another type than weights may be: {', '.join(ITEM_BYTES)}",
+                field="tensors",
+            )
+        item_bytes = ITEM_BYTES.get(outline.dtype, _COUNTER_BYTES)
+        if last - first != item_bytes * math.prod(outline.shape):
+            raise InvalidModel("the bytes of a tensor in the file do not fit its shape", field="tensors")
+        spans.append((first, last))
+        if not is_counter:
+            outlines[name] = outline
+    end = 0
+    for first, last in sorted(spans):
+        if first != end:
+            raise InvalidModel("the tensors of the file overlap, or leave a gap", field="tensors")
+        end = last
+    if end != num_data_bytes:
+        raise InvalidModel("the file is cut short, or longer than its tensors", field="tensors")
+    return outlines
+
+
+def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
+    """A tensor's line of the header, and where its bytes lie."""
+    dtype, shape, span = (
+        (said.get("dtype"), said.get("shape"), said.get("data_offsets")) if isinstance(said, dict) else (None,) * 3
+    )
+    is_outline = (
+        isinstance(dtype, str)
+        and isinstance(shape, list)
+        and len(shape) <= 8
+        and isinstance(span, list)
+        and len(span) == 2
+        and all(type(number) is int and 0 <= number < 2**48 for number in (*shape, *span))
+    )
+    if not is_outline:
+        raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
+    return TensorOutline(str(dtype), tuple(shape)), (span[0], span[1])
+
+
+def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
+    """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was named.
+
+    Raises InvalidModel, which names the field.
+    """
+    if is_tonok(stream):
+        check_tonok_file(stream)
+        return
+    info = read_checkpoint_header(stream).declaration.info
+    check_dataset(choose_dataset(dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
