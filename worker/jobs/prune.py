@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
@@ -37,6 +37,7 @@ class PruneSpec(JobSpec):
         }
     )
 
+    version: ClassVar[int] = 3
     kind: Literal["prune"] = "prune"
     model_id: ModelId
     pattern: PruningPattern = PruningPattern.WEIGHTS
@@ -116,6 +117,9 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     plot_results(context, saved, baseline.data, name)
     result = describe_result(saved, baseline) | {
         "chosen": asdict(found.chosen),
+        "asked_sparsity": found.chosen.asked_sparsity,
+        "reached_sparsity": found.chosen.sparsity,
+        "sparsity_difference": found.chosen.difference,
         "curve": found.probes_json(),
         "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,

@@ -17,10 +17,11 @@ from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
 from worker.core.datasets import Split
 from worker.core.models import get_widths
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
-from worker.core.pruning.channels import count_channels, prune_channels
+from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
 from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.jobs.asked import Difference, choose_highest, describe_difference, find_difference, search_edge
 from worker.jobs.base import JobContext, Progress
 from worker.jobs.products import Baseline
 from worker.jobs.prune import PruneSpec
@@ -41,21 +42,28 @@ REFINEMENTS = 1
 
 @dataclass(frozen=True)
 class Probe:
-    """One measured point. `retrained_epochs` counts from the dense model; the accuracy is on validation."""
+    """One measured point. `retrained_epochs` counts from the dense model; the accuracy is on validation.
+
+    sparsity is what was reached; asked_sparsity what was asked for, None of a model that is left as it was. difference:
+    why they are not the same, None where they are.
+    """
 
     sparsity: float
     accuracy: float
     drop: float
     within: bool
     retrained_epochs: int
+    asked_sparsity: float | None = None
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """The epochs that followed one step, at whose `sparsity` the zeros stood."""
+    """The epochs that followed one step, at whose `sparsity` the zeros stood, whatever was asked."""
 
     sparsity: float
     epochs: list[dict[str, Any]]
+    asked_sparsity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Pruner:
         self.spec, self.context, self.baseline = spec, context, baseline
         self.architecture = baseline.info.architecture
         self.num_channels = count_channels(baseline.model)
+        self.own_sparsity = self.compute_sparsity(baseline.model)
         self.trainings = TrainingLog(context)
 
     @functools.cached_property
@@ -112,26 +121,43 @@ class Pruner:
         apply_pruning(pruned, spec.method, sparsity, scope=spec.scope, gradients=gradients, seed=spec.seed)
         return pruned.eval()
 
-    def measure(self, model: nn.Module, retrained_epochs: int = 0) -> Probe:
+    def compute_sparsity(self, model: nn.Module) -> float:
+        """What is gone: of the weights, or of the baseline's channels."""
+        if self.spec.pattern is PruningPattern.CHANNELS:
+            return 1 - count_channels(model) / self.num_channels
+        return check_sparsity(model).sparsity
+
+    @functools.cached_property
+    def granularity(self) -> float:
+        """The largest step in which sparsities count: a group of channels; of weights, one in each layer."""
+        model = self.baseline.model
+        if self.spec.pattern is PruningPattern.CHANNELS:
+            return count_largest_group(model, self.baseline.info.input_shape) / self.num_channels
+        layers = check_sparsity(model).layers
+        return len(layers) / sum(layer.num_weights for layer in layers)
+
+    def measure(self, model: nn.Module, retrained_epochs: int = 0, *, asked: float | None = None) -> Probe:
         """The sparsity really reached and the accuracy on validation."""
         data = self.baseline.data
         accuracy = evaluate(model, data, data.validation).accuracy
-        sparsity = (
-            1 - count_channels(model) / self.num_channels
-            if self.spec.pattern is PruningPattern.CHANNELS
-            else check_sparsity(model).sparsity
-        )
+        sparsity = self.compute_sparsity(model)
         within = self.baseline.allows(accuracy, self.spec.max_accuracy_drop)
-        return Probe(sparsity, accuracy, self.baseline.drop(accuracy), within, retrained_epochs)
+        difference = None
+        if asked is not None:
+            difference = find_difference(asked, sparsity, granularity=self.granularity, before=self.own_sparsity)
+        return Probe(sparsity, accuracy, self.baseline.drop(accuracy), within, retrained_epochs, asked, difference)
 
     def report(self, probe: Probe, percent: float) -> None:
         """One event and one point of the curve."""
+        asked = ""
+        if probe.difference is not None and probe.asked_sparsity is not None:
+            asked = f" (asked: {100 * probe.asked_sparsity:.2f} %)"
         self.context.report(
             Progress(
                 phase="searching",
                 percent=round(percent, 1),
                 message=(
-                    f"sparsity {100 * probe.sparsity:.2f} %: validation accuracy {100 * probe.accuracy:.2f} %, "
+                    f"sparsity {100 * probe.sparsity:.2f} %{asked}: validation accuracy {100 * probe.accuracy:.2f} %, "
                     f"drop {probe.drop:.2f} points"
                 ),
                 metrics={"probe_accuracy": probe.accuracy, "probe_drop": probe.drop},
@@ -175,33 +201,32 @@ def search_one_shot(pruner: Pruner) -> Found:
     baseline, spec = pruner.baseline, pruner.spec
     if spec.sparsity is not None:
         model = pruner.prune(baseline.model, spec.sparsity)
-        probe = pruner.measure(model)
+        probe = pruner.measure(model, asked=spec.sparsity)
         pruner.report(probe, 60)
         return Found(model, (probe,), probe)
-    probes = {}
+    num_probes = 0
 
     def probe_at(sparsity: float) -> Probe:
-        probe = pruner.measure(pruner.prune(baseline.model, sparsity))
-        probes[sparsity] = probe
-        pruner.report(probe, min(90.0, 2 + 5 * len(probes)))
+        nonlocal num_probes
+        probe = pruner.measure(pruner.prune(baseline.model, sparsity), asked=sparsity)
+        num_probes += 1
+        pruner.report(probe, min(90.0, 2 + 5 * num_probes))
         return probe
 
-    for sparsity in COARSE:
-        probe_at(sparsity)
-    within = max((sparsity for sparsity, probe in probes.items() if probe.within), default=0.0)
-    beyond = min((sparsity for sparsity in COARSE if sparsity > within), default=1 - FINEST_STEP)
-    while beyond - within > FINEST_STEP:
-        middle = (within + beyond) / 2
-        if probe_at(middle).within:
-            within = middle
-        else:
-            beyond = middle
-    if not within:
+    probes = search_edge(
+        probe_at,
+        [sparsity for sparsity in COARSE if sparsity > pruner.own_sparsity],
+        start=pruner.own_sparsity,
+        ceiling=1 - FINEST_STEP,
+        finest=FINEST_STEP,
+    )
+    best = choose_highest(probes)
+    if best is None:
         pruner.context.warn("no sparsity tried is within the drop: the model is left as it was")
         model = baseline.model
         chosen = pruner.measure(model)
         return Found(model, (*probes.values(), chosen), chosen)
-    return Found(pruner.prune(baseline.model, within), tuple(probes.values()), probes[within])
+    return Found(pruner.prune(baseline.model, best), tuple(probes.values()), probes[best])
 
 
 def search_step_by_step(pruner: Pruner) -> Found:
@@ -213,7 +238,7 @@ def search_step_by_step(pruner: Pruner) -> Found:
     spec, context, baseline = pruner.spec, pruner.context, pruner.baseline
     final = spec.sparsity if spec.sparsity is not None else STEP_CEILING[spec.pattern]
     epochs_per_step = spec.epochs_per_step or 0
-    planned = compute_sparsities(spec.schedule, final, spec.steps or 1)
+    planned = compute_sparsities(spec.schedule, final, spec.steps or 1, pruner.own_sparsity)
     stretch = 88 / (len(planned) + (0 if spec.sparsity is not None else REFINEMENTS))
     probes: list[Probe] = []
     retrainings: list[Retraining] = []
@@ -235,23 +260,23 @@ def search_step_by_step(pruner: Pruner) -> Found:
         kept = keep_step(context.scratch, f"step-{position}", compute)
         pruner.trainings.add(stage.phase, kept.get("training"))
         stepped = rebuild_model(pruner.baseline, kept)
-        probe = pruner.measure(stepped, epochs_before + epochs_per_step)
+        probe = pruner.measure(stepped, epochs_before + epochs_per_step, asked=sparsity)
         probes.append(probe)
-        retrainings.append(Retraining(probe.sparsity, kept["history"]))
+        retrainings.append(Retraining(probe.sparsity, kept["history"], sparsity))
         pruner.report(probe, first + stretch)
         return stepped, probe
 
-    model, within, beyond, epochs = baseline.model, None, None, 0
+    # `low` and `beyond` are what was asked; what was reached may lie elsewhere.
+    model, within, low, beyond, epochs = baseline.model, None, pruner.own_sparsity, None, 0
     for sparsity in planned:
         stepped, probe = take_step(model, sparsity, epochs)
         if spec.sparsity is None and not probe.within:
             beyond = sparsity
             break
-        model, within, epochs = stepped, probe, probe.retrained_epochs
+        model, within, low, epochs = stepped, probe, sparsity, probe.retrained_epochs
     if spec.sparsity is None and beyond is None:
         context.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
     if beyond is not None:
-        low = within.sparsity if within is not None else 0.0
         for _ in range(REFINEMENTS):
             # Half-way in density, by its logarithm: from 95 % to 99 % the middle is 97.8 %.
             middle = 1 - ((1 - low) * (1 - beyond)) ** 0.5
@@ -282,13 +307,14 @@ def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
     kept = keep_step(pruner.context.scratch, "fine-tune", compute)
     pruner.trainings.add(stage.phase, kept.get("training"))
     tuned = rebuild_model(pruner.baseline, kept)
-    probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs)
+    asked = found.chosen.asked_sparsity
+    probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs, asked=asked)
     better = probe.accuracy > found.chosen.accuracy
     return Found(
         tuned if better else found.model,
         (*found.probes, probe),
         probe if better else found.chosen,
-        (*found.retrainings, Retraining(probe.sparsity, kept["history"])),
+        (*found.retrainings, Retraining(probe.sparsity, kept["history"], asked)),
     )
 
 
@@ -306,4 +332,7 @@ def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> tupl
     found = search(pruner)
     before = max(probe.retrained_epochs for probe in found.probes)
     found = fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97, epochs_before=before))
+    chosen = found.chosen
+    if chosen.difference is not None and chosen.asked_sparsity is not None:
+        context.warn(describe_difference(chosen.asked_sparsity, chosen.sparsity, chosen.difference))
     return found, pruner.trainings

@@ -89,6 +89,8 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
     data = data.limit_train(spec.max_train_examples)
+    if spec.max_train_examples is not None and spec.max_train_examples > len(data.train):
+        context.warn(f"asked for {spec.max_train_examples} training examples; the data set has {len(data.train)}")
     torch.manual_seed(spec.seed)
     device = find_device()
     model = build_model(
@@ -134,5 +136,9 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "trainings": trainings.to_json(),
         "precision": resolve_precision(spec.precision, device),
         "num_train_examples": len(data.train),
+        "asked_train_examples": spec.max_train_examples,
+        "asked_epochs": spec.epochs,
+        "stopped_early": len(history.to_json()) < spec.epochs,
+        "is_mirrored": spec.flip and data.is_mirrorable,
     }
     return JobOutcome(result, saved.model_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch_pruning
@@ -12,8 +13,10 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.graph import list_layers
+from worker.core.pruning.allocation import ChannelGroup, allocate_evenly, allocate_together, count_least
 
 LARGEST_GLOBAL_RATIO = 0.9
+"""What one layer may lose where all are ranked together, so that none is cut through."""
 
 
 def prune_channels(
@@ -26,45 +29,79 @@ def prune_channels(
     gradients: Mapping[str, torch.Tensor] | None = None,
     multiple_of: int = 1,
 ) -> nn.Module:
-    """A narrower copy of `model`: about `sparsity` of all prunable channels and neurons are gone.
+    """A narrower copy of `model`: as near to `sparsity` of all prunable channels and neurons as can be are gone.
 
     The logits keep their number. `uniform` takes the fraction from each layer and leaves it at least one channel;
-    any other scope ranks the channels of all layers together and spares a layer that would lose more than nine
-    tenths. gradients: by layer name, for `taylor` alone. multiple_of: what is left of a layer of at least twice so
-    many channels is rounded to a multiple of it (`uniform` only): 16 fills the vector registers of a processor.
+    any other scope ranks the channels of all layers together and takes at most nine tenths of a layer: what such a
+    layer does not give is taken elsewhere. gradients: by layer name, for `taylor` alone. multiple_of: what is left of
+    a layer of at least twice so many channels is rounded to a multiple of it (`uniform` only): 16 fills the vector
+    registers of a processor.
     """
     narrow = copy.deepcopy(model)
     layers = list_layers(narrow)
     for name, gradient in (gradients or {}).items():
         layers[name].weight.grad = gradient.clone()
     *hidden, last = layers.values()
-    ranked_together = scope is not PruningScope.UNIFORM
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
-    pruner = torch_pruning.pruner.BasePruner(
-        narrow,
-        torch.zeros(1, *input_shape, device=next(narrow.parameters()).device),
-        importance=_build_importance(method),
-        global_pruning=ranked_together,
-        pruning_ratio=sparsity,
-        pruning_ratio_dict=None if ranked_together else _compute_ratios(hidden, sparsity, multiple_of),
-        max_pruning_ratio=LARGEST_GLOBAL_RATIO if ranked_together else 1.0,
-        ignored_layers=[last],
-    )
-    pruner.step()
+    example = torch.zeros(1, *input_shape, device=next(narrow.parameters()).device)
+    options = {"importance": _build_importance(method), "ignored_layers": [last]}
+    finder = torch_pruning.pruner.BasePruner(narrow, example, pruning_ratio=sparsity, **options)
+    is_ranked_together = scope is not PruningScope.UNIFORM
+    found = [_describe_group(finder, hidden, group, is_ranked_together) for group in _list_groups(finder)]
+    groups = [group for group, _ in found]
+    if is_ranked_together:
+        kept = allocate_together(groups, sparsity * sum(group.width * group.cost for group in groups))
+    elif multiple_of == 1:
+        kept = allocate_evenly(groups, sparsity)
+    else:
+        kept = [_round_width(group.width, sparsity, multiple_of) for group in groups]
+    ratios: dict[nn.Module, float] = {}
+    for (group, members), units in zip(found, kept, strict=True):
+        # The library cuts width * (1 - ratio) off to a whole number: stay above it.
+        ratios |= dict.fromkeys(members, max(0.0, 1 - (units + 0.01) / group.width))
+    torch_pruning.pruner.BasePruner(
+        narrow, example, pruning_ratio=sparsity, pruning_ratio_dict=ratios, max_pruning_ratio=1.0, **options
+    ).step()
     narrow.zero_grad(set_to_none=True)
     return narrow.to(memory_format=torch.channels_last)
 
 
-def _compute_ratios(hidden: list[nn.Conv2d | nn.Linear], sparsity: float, multiple_of: int) -> dict[nn.Module, float]:
+def _list_groups(pruner: Any) -> list[Any]:
+    return list(
+        pruner.DG.get_all_groups(ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types)
+    )
+
+
+def _describe_group(
+    pruner: Any, hidden: list[nn.Conv2d | nn.Linear], group: Any, with_scores: bool
+) -> tuple[ChannelGroup, list[nn.Module]]:
+    """The group in numbers, and its layers among `hidden`."""
+    shrinking = [dep.target.module for dep, _ in group if pruner.DG.is_out_channel_pruning_fn(dep.handler)]
+    members: list[nn.Module] = [layer for layer in hidden if any(layer is module for module in shrinking)]
+    width = len(group[0].idxs)
+    if not with_scores:
+        return ChannelGroup(width, len(members)), members
+    scores: torch.Tensor | None = pruner.estimate_importance(group)
+    listed = () if scores is None else tuple(scores.tolist())
+    return ChannelGroup(width, len(members), count_least(width, LARGEST_GLOBAL_RATIO), listed), members
+
+
+def _round_width(width: int, sparsity: float, multiple_of: int) -> int:
     """The library would leave a layer whole rather than empty; here it keeps at least one unit."""
-    ratios: dict[nn.Module, float] = {}
-    for layer in hidden:
-        width = layer.weight.shape[0]
-        unit = multiple_of if width >= 2 * multiple_of else 1
-        target = max(1, round(width * (1 - sparsity) / unit)) * unit
-        # The library cuts width * (1 - ratio) off to a whole number: stay above it.
-        ratios[layer] = max(0.0, 1 - (target + 0.01) / width)
-    return ratios
+    unit = multiple_of if width >= 2 * multiple_of else 1
+    return max(1, round(width * (1 - sparsity) / unit)) * unit
+
+
+def count_largest_group(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
+    """Channels that can only go together at most: the steps in which channel pruning counts."""
+    *hidden, last = list_layers(model).values()
+    example = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
+    importance = torch_pruning.importance.RandomImportance()
+    finder = torch_pruning.pruner.BasePruner(
+        model, example, importance=importance, pruning_ratio=0.0, ignored_layers=[last]
+    )
+    costs = [_describe_group(finder, hidden, group, False)[0].cost for group in _list_groups(finder)]
+    return max(costs, default=1)
 
 
 def count_channels(model: nn.Module) -> int:

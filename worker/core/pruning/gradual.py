@@ -28,7 +28,9 @@ class GradualPruner:
         interval: int = 20,
     ) -> None:
         self.start = check_sparsity(model).sparsity
-        self.final, self.ramp_steps, self.scope, self.interval = final, max(1, ramp_steps), scope, interval
+        # Never back: what is sparser already than it is asked to be stays as sparse as it is.
+        self.final = max(final, self.start)
+        self.ramp_steps, self.scope, self.interval = max(1, ramp_steps), scope, interval
         self.method = method
         self.step = 0
         self.masks: Masks = {}
