@@ -30,6 +30,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _check_folder(folder: Path) -> None:
+    """Raises ValueError where there cannot be such a folder."""
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    except (OSError, ValueError):  # a name that is too long, or with a zero byte
+        raise ValueError("there can be no folder of that name") from None
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is a file and not a folder")
+
+
 class Settings(BaseSettings):
     """Environment variables with the prefix `TONOK_`; every one has a default that needs no server."""
 
@@ -126,9 +136,7 @@ class Settings(BaseSettings):
             folder = value.expanduser().absolute()
         except RuntimeError:
             raise ValueError("there is no home directory of that user") from None
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
-        if not nearest.is_dir():
-            raise ValueError(f"{nearest} is a file and not a folder")
+        _check_folder(folder)
         return folder
 
     @field_validator("database_url")
@@ -143,8 +151,15 @@ class Settings(BaseSettings):
             raise ValueError("this is no SQLAlchemy URL") from None
         if url.drivername not in ("sqlite", "sqlite+pysqlite"):
             raise ValueError("only SQLite is supported: write sqlite:////path/to/file.db, or leave it out")
+        if url.query:
+            # They would be ignored, or, with `uri=true`, name a database in memory after all.
+            raise ValueError("options are not supported: write sqlite:////path/to/file.db alone")
         if url.database in (None, "", ":memory:"):
             raise ValueError("API and worker cannot share an SQLite database in memory: name a file")
+        path = Path(url.database).absolute()
+        if path.is_dir():
+            raise ValueError("this is a folder: name a file")
+        _check_folder(path.parent)
         return value
 
     @property

@@ -233,7 +233,7 @@ def test_who_comes_when_no_thread_can_be_started_is_told_so(
 
 
 def test_what_befell_many_is_not_logged_as_the_first_ones(settings: Settings, tmp_path: Path) -> None:
-    url = SecretStr(f"sqlite:///{tmp_path}")  # a folder
+    url = SecretStr(f"sqlite:///{tmp_path}")  # a folder, which only `model_copy` lets through
     broken = Intake(Database(settings.model_copy(update={"database_url": url})), Room(settings))
 
     async def run() -> None:

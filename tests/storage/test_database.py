@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlmodel import SQLModel, col, select
@@ -134,11 +133,6 @@ def test_a_number_that_json_lacks_is_refused_rather_than_stored(database: Databa
     with pytest.raises(StatementError) as error, database.transaction() as session:
         session.add(WorkerNode(id="w", pid=1, host="h", slots=1, heartbeat_at=0.0, info={"x": float("nan")}))
     assert isinstance(error.value.orig, ValueError)  # of the JSON encoder, whose words are Python's own
-
-
-def test_a_database_in_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="TONOK_DATABASE_URL"):
-        Database(Settings(database_url=SecretStr("sqlite://")))
 
 
 def test_values_reach_the_database_as_parameters(database: Database) -> None:
