@@ -124,9 +124,11 @@ class Settings(BaseSettings):
             return None
         try:
             folder = value.expanduser().absolute()
+            nearest = next(path for path in (folder, *folder.parents) if path.exists())
         except RuntimeError:
             raise ValueError("there is no home directory of that user") from None
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise ValueError(f"it cannot be reached: {error.strerror}") from None
         if not nearest.is_dir():
             raise ValueError(f"{nearest} is a file and not a folder")
         return folder
@@ -143,7 +145,8 @@ class Settings(BaseSettings):
             raise ValueError("this is no SQLAlchemy URL") from None
         if url.drivername not in ("sqlite", "sqlite+pysqlite"):
             raise ValueError("only SQLite is supported: write sqlite:////path/to/file.db, or leave it out")
-        if url.database in (None, "", ":memory:"):
+        in_memory = url.query.get("mode") == "memory" or str(url.database).startswith("file::memory:")
+        if url.database in (None, "", ":memory:") or in_memory:
             raise ValueError("API and worker cannot share an SQLite database in memory: name a file")
         return value
 
