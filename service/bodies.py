@@ -41,6 +41,10 @@ MOST_VALUES = 10_000
 """Numbers and strings of a body, its lists and objects, its names: several times what the longest sensible one holds.
 Each can be wrong, and takes its time."""
 
+_LARGEST_WHOLE = 2**63
+"""Beyond it a number that is written as a fraction stays one. `1e308` would take three hundred digits, and a mebibyte
+of these takes seconds to write and to read."""
+
 _LONGEST_NAME = 64
 """Of an unknown field for which a near one is looked for."""
 
@@ -149,17 +153,21 @@ def _validate(body_type: type[Body], body: bytes) -> Body:
 def _make_whole(content: Any) -> Any:
     """The same JSON with 3 for every 3.0: where a fraction is meant, pydantic takes the one for the other."""
     if isinstance(content, float):
-        return int(content) if content.is_integer() else content
+        return int(content) if _is_whole(content) else content
     if isinstance(content, dict):
         return {name: _make_whole(value) for name, value in content.items()}
     if isinstance(content, list):
         # One call less for each of what may be hundreds of thousands of pixels.
         return [
-            int(value) if type(value) is float and value.is_integer() else _make_whole(value)
+            int(value) if type(value) is float and _is_whole(value) else _make_whole(value)
             if isinstance(value, dict | list) else value
             for value in content
         ]  # fmt: skip
     return content
+
+
+def _is_whole(number: float) -> bool:
+    return number.is_integer() and abs(number) < _LARGEST_WHOLE
 
 
 class _Object(dict[str, Any]):

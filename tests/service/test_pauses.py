@@ -68,6 +68,8 @@ def list_worst_bodies(fields: list[str]) -> Iterator[tuple[str, bytes]]:
         yield f"{name}: objects", fill(head + b"[", b"{}", b"]}")
         yield f"{name}: rows", nest(field, b'""')
         yield f"{name}: rows of floats", nest(field, b"1.0")
+        yield f"{name}: rows of huge floats", nest(field, b"1e308")
+        yield f"{name}: huge floats", head + b"[" + b",".join([b"1e308"] * (MOST_VALUES - 10)) + b"]}"
         yield f"{name}: names", name_many(head + b"{", b'""', b"}}")
         yield (
             f"{name}: objects of names",

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlmodel import SQLModel, col, select
@@ -133,6 +134,24 @@ def test_a_number_that_json_lacks_is_refused_rather_than_stored(database: Databa
     with pytest.raises(StatementError) as error, database.transaction() as session:
         session.add(WorkerNode(id="w", pid=1, host="h", slots=1, heartbeat_at=0.0, info={"x": float("nan")}))
     assert isinstance(error.value.orig, ValueError)  # of the JSON encoder, whose words are Python's own
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "sqlite:///file::memory:?uri=true"],
+)
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_url=SecretStr(url))
+    assert [fault["loc"] for fault in caught.value.errors()] == [("database_url",)]
+
+
+@pytest.mark.parametrize("field", ["data_dir", "dataset_dir"])
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/x", "/dev/null/x", "/tmp/" + 300 * "x"])
+def test_a_folder_that_cannot_be_reached_is_refused_by_its_name(field: str, folder: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({field: folder})
+    assert [fault["loc"] for fault in caught.value.errors()] == [(field,)]
 
 
 def test_values_reach_the_database_as_parameters(database: Database) -> None:

@@ -35,11 +35,21 @@ from worker.engine.sweep import sweep_files, sweep_folders
 
 _POLL_S = 0.05
 _TROUBLE_S = 1.0
+_LONGEST_TROUBLE_S = 5.0
 _SWEEP_S = 60.0
 _SWEEP_FILES_S = 3600.0
 _WORKER_FORGOTTEN_S = 3600.0
 
 log = logging.getLogger(__name__)
+
+
+def compute_longest_wait(lease_ttl_s: float) -> float:
+    """Seconds between two tries at a database that does not answer.
+
+    Never so many that a lease runs out before it is given up, nor that who waits for signs of life takes the worker for
+    hanging.
+    """
+    return min(max(_TROUBLE_S, lease_ttl_s / 10), _LONGEST_TROUBLE_S)
 
 
 @dataclass
@@ -79,9 +89,9 @@ class Dispatcher:
         # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
         self._running: dict[Lease, _Running] = {}
         self._silence = SilenceWatch(settings.lease_ttl_s)
-        # Never so long that a lease runs out before it is given up.
-        longest_s = max(_TROUBLE_S, settings.lease_ttl_s / 10)
-        self._backoff = Backoff(log, "use the database", first_s=_TROUBLE_S, longest_s=longest_s)
+        self._backoff = Backoff(
+            log, "use the database", first_s=_TROUBLE_S, longest_s=compute_longest_wait(settings.lease_ttl_s)
+        )
         self._is_stopping = False
         self._beat_at = 0.0
         self._sweep_at = 0.0

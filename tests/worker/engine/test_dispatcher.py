@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pytest
+from annotated_types import Ge
+
 from storage.attempts import Lease, claim_job, list_leases, requeue_silent
 from storage.database import Database
 from storage.jobs import submit_job
 from storage.settings import Settings
-from worker.engine.dispatcher import Dispatcher
+from worker.engine.dispatcher import Dispatcher, compute_longest_wait
 from worker.engine.port import Attempt, Ending, Lane
 
 
@@ -64,3 +67,10 @@ def test_a_worker_that_gets_its_lost_job_again_still_buries_the_attempt_that_was
     assert [lease.attempt for lease in engine.running] == [2]
     with database.transaction() as session:
         assert claim_job(session, "another", 30) is None
+
+
+@pytest.mark.parametrize("lease_ttl_s", [0.01, 30.0, 3600.0, 1e308])
+def test_a_worker_that_waits_for_its_database_is_not_taken_for_hanging(lease_ttl_s: float) -> None:
+    (least,) = [rule.ge for rule in Settings.model_fields["hang_timeout_s"].metadata if isinstance(rule, Ge)]
+    assert isinstance(least, float | int)
+    assert compute_longest_wait(lease_ttl_s) <= least / 2
