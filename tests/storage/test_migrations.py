@@ -157,6 +157,7 @@ def test_starts_that_were_not_to_count_are_counted_apart_and_given_back_on_the_w
         "second attempt": ("running", 2, 2, None, 1), "queued after a crash": ("queued", 1, 2, None, 1),
         "queued after a release": ("queued", 1, 3, None, 0), "succeeded study": ("succeeded", 4, 5, None, 0),
         "never started": ("queued", 0, 2, None, 0), "used up": ("failed", 2, 2, None, 2),
+        "failed by its own error": ("failed", 1, 2, None, 0), "so after a release": ("failed", 2, 3, None, 0),
     }  # fmt: skip
     insert = (
         "INSERT INTO job (id, owner, kind, labels, status, progress, spec, resolved_spec, warnings, attempt, "

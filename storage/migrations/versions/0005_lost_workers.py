@@ -31,6 +31,11 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("claimable_at", sa.Float(), nullable=True))
     counted = f"attempt - (max_attempts - {_asked()}) - {_NOT_FAILED}"
     op.execute(f"UPDATE job SET failed_attempts = CASE WHEN {counted} < 0 THEN 0 ELSE {counted} END")
+    # What failed with attempts left has failed by its own error, at its last start.
+    op.execute(
+        "UPDATE job SET failed_attempts = failed_attempts - 1 "
+        f"WHERE status = 'failed' AND failed_attempts BETWEEN 1 AND {_asked()} - 1"
+    )
     # What waits or runs has an attempt left, or it would have failed.
     op.execute(
         f"UPDATE job SET failed_attempts = {_asked()} - 1 "
@@ -40,9 +45,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(
-        f"UPDATE job SET max_attempts = max_attempts + attempt - failed_attempts - {_NOT_FAILED} "
-        f"WHERE attempt > failed_attempts + {_NOT_FAILED}"
-    )
+    by_error = "CASE WHEN status = 'failed' AND failed_attempts < max_attempts THEN 1 ELSE 0 END"
+    failed = f"failed_attempts + {_NOT_FAILED} + {by_error}"
+    op.execute(f"UPDATE job SET max_attempts = max_attempts + attempt - ({failed}) WHERE attempt > {failed}")
     for column in ("claimable_at", "lost_workers", "failed_attempts"):
         op.drop_column("job", column)
