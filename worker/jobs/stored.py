@@ -125,5 +125,4 @@ def _leave_out_steps(content: Content) -> list[SpecChange]:
     return [SpecChange(name, content.pop(name), None, "a one_shot schedule has no steps") for name in stored]
 
 
-
 _TIGHTENED: dict[type[JobSpec], tuple[Callable[[Content], list[SpecChange]], ...]] = {PruneSpec: (_leave_out_steps,)}

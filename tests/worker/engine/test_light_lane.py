@@ -49,7 +49,11 @@ def _submit(database: Database, upload: str | None = None, **spec: Any) -> str:
             session.flush()
             session.add(
                 build_artifact(
-                    job_id=job.id, kind="upload", name="upload", media_type="application/octet-stream", sha256=upload,
+                    job_id=job.id,
+                    kind="upload",
+                    name="upload",
+                    media_type="application/octet-stream",
+                    sha256=upload,
                     num_bytes=1,
                 )  # fmt: skip
             )

@@ -52,7 +52,9 @@ def test_a_step_by_step_prune_keeps_its_steps() -> None:
 
 
 @pytest.mark.parametrize("kind", SPECS)
-@given(forgotten=st.dictionaries(st.from_regex(r"old_[a-z]{1,9}", fullmatch=True), st.integers() | st.none(), max_size=3))
+@given(
+    forgotten=st.dictionaries(st.from_regex(r"old_[a-z]{1,9}", fullmatch=True), st.integers() | st.none(), max_size=3)
+)
 def test_fields_that_are_not_known_any_more_are_left_out_and_named(kind: str, forgotten: dict[str, Any]) -> None:
     stored = parse_stored_spec({**store(kind), **forgotten})
     assert stored.spec.model_dump(mode="json") == store(kind)
