@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -135,8 +136,13 @@ def _check_job(connection: Any, job: Any) -> list[str]:
     ends = [event["type"] for event in events if event["type"] in _TERMINAL]
     if job["status"] not in _TERMINAL or ends != [job["status"]]:
         faults.append(f"is {job['status']} after the ends {ends}")
-    if not 0 <= job["attempt"] <= job["max_attempts"]:
-        faults.append(f"took {job['attempt']} attempts of {job['max_attempts']}")
+    if job["failed_attempts"] > job["max_attempts"]:
+        faults.append(f"failed {job['failed_attempts']} times of {job['max_attempts']}")
+    # Only its own process, killed as often as it may fail, makes a job fail: a killed worker or API never does.
+    error = json.loads(job["error"] or "null") or {}
+    is_its_own = job["kind"] != "compress"  # whose error may be a step's
+    if is_its_own and error.get("code") == "worker_lost" and job["failed_attempts"] < job["max_attempts"]:
+        faults.append(f"failed for its workers, {job['lost_workers']} of which were lost")
     if [event["seq"] for event in events] != list(range(1, len(events) + 1)):
         faults.append("has a gap in its log")
     if [event["attempt"] for event in events if event["type"] == "started"] != list(range(1, job["attempt"] + 1)):
