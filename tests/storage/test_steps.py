@@ -151,14 +151,14 @@ def test_a_step_of_an_unfinished_parent_and_a_model_that_is_a_parents_result_are
         attempts.finish_succeeded(
             session, lease, result={}, output_model_id="mdl_1", artifacts=[artifact], models=[model]
         )
-    with pytest.raises(Conflict, match="step of one that has not finished"):
+    with pytest.raises(Conflict, match=f"step of job {parent.id}"):
         jobs.delete_job(database, files, lease.job_id)
     succeed(database, other)
     with database.transaction() as session:
         attempts.finish_succeeded(
             session, claim_in(session), result={}, output_model_id="mdl_1", artifacts=[], models=[]
         )
-    with pytest.raises(Conflict, match="result of another one"):
+    with pytest.raises(Conflict, match=f"delete job {parent.id} first"):
         jobs.delete_job(database, files, lease.job_id)
     with pytest.raises(Conflict, match=f"result of job {parent.id} names this step"):
         jobs.delete_job(database, files, other.job_id)
