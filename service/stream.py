@@ -56,7 +56,7 @@ async def tell_failure(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for frame in frames:
             yield frame
-    except (FeedBroken, SQLAlchemyError) as error:
+    except (FeedBroken, SQLAlchemyError, ValueError) as error:  # ValueError: a stored event that is no JSON
         log.info("a stream is ended: %s", type(error).__name__)
         detail = "Events cannot be read at the moment. Come again, with Last-Event-ID."
         problem = encode_problem(status=503, code="events_unavailable", detail=detail, instance="", request_id=None)
@@ -142,7 +142,7 @@ class EventFeed:
     async def follow(self, owner: str, job_id: str, after: int) -> AsyncIterator[bytes]:
         """Frames of every event whose seq is above `after`, as they come, and `done` with the job at its end.
 
-        Raises FeedBroken, OperationalError.
+        Raises FeedBroken, SQLAlchemyError, ValueError.
         """
         with self._join(job_id) as channel:
             while True:

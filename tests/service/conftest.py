@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from storage.database import Database
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.jobs import MetricPoint
+from storage.keys import create_key
 from storage.settings import Settings
 from storage.tables import Job, Model, utc_now
 from storage.workers import record_heartbeat
@@ -167,6 +168,28 @@ def heartbeat(database: Database) -> None:
     """A worker with two slots has just given a sign of life."""
     with database.transaction() as session:
         record_heartbeat(session, worker_id="wrk_1", pid=4711, host="here", slots=2, info={"torch": "2.15.0"})
+
+
+@pytest.fixture
+def guarded(settings: Settings) -> Iterator[TestClient]:
+    """A service that demands keys, and a client that shows none."""
+    with TestClient(
+        create_app(settings.model_copy(update={"require_key": True, "requests_per_minute": 10_000})),
+        raise_server_exceptions=False,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def enter(guarded: TestClient, database: Database) -> Callable[[str], TestClient]:
+    """A client with a key of this owner."""
+
+    def enter(owner: str) -> TestClient:
+        with database.transaction() as session:
+            key = create_key(session, owner)
+        return TestClient(guarded.app, headers={"Authorization": f"Bearer {key.secret}"}, raise_server_exceptions=False)
+
+    return enter
 
 
 def check_problem(answer: Response, status: int, code: str, *pointers: str) -> dict[str, Any]:

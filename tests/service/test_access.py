@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -24,28 +24,6 @@ from storage.keys import create_key, revoke_key
 from storage.settings import Settings
 from tests.service.conftest import Workshop, check_problem
 from tests.service.model_files import frame
-
-
-@pytest.fixture
-def guarded(settings: Settings) -> Iterator[TestClient]:
-    """A service that demands keys, and a client that shows none."""
-    with TestClient(
-        create_app(settings.model_copy(update={"require_key": True, "requests_per_minute": 10_000})),
-        raise_server_exceptions=False,
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def enter(guarded: TestClient, database: Database) -> Callable[[str], TestClient]:
-    """A client with a key of this owner."""
-
-    def enter(owner: str) -> TestClient:
-        with database.transaction() as session:
-            key = create_key(session, owner)
-        return TestClient(guarded.app, headers={"Authorization": f"Bearer {key.secret}"}, raise_server_exceptions=False)
-
-    return enter
 
 
 def list_operations(client: TestClient) -> list[tuple[str, str, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from typing import Any
@@ -222,9 +223,14 @@ def test_a_job_that_runs_or_that_others_build_on_cannot_be_deleted(client: TestC
     check_problem(client.delete(f"/v1/jobs/{running}"), 409, "conflict")
     workshop.fail(workshop.claim())
     model_id = workshop.train()
-    workshop.compress(model_id)
     parent_job = client.get(f"/v1/models/{model_id}").json()["job_id"]
-    check_problem(client.delete(f"/v1/jobs/{parent_job}"), 409, "conflict")
+    # Who is told only that there is one would have to look for it among all jobs.
+    waiting = workshop.submit("prune", model_id=model_id)
+    assert waiting in check_problem(client.delete(f"/v1/jobs/{parent_job}"), 409, "conflict")["detail"]
+    workshop.fail(workshop.claim())
+    child_id = workshop.compress(model_id)
+    detail = check_problem(client.delete(f"/v1/jobs/{parent_job}"), 409, "conflict")["detail"]
+    assert {child_id, client.get(f"/v1/models/{child_id}").json()["job_id"]} <= set(re.findall(r"\w+_\w+", detail))
 
 
 def test_events_are_numbered_and_continue_where_the_last_page_ended(client: TestClient, workshop: Workshop) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from itertools import pairwise
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -13,9 +17,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import event
 
 from service import stream
-from service.stream import EventFeed
+from service.stream import EventFeed, tell_failure
 from storage.attempts import Lease, claim_job, finish_succeeded
-from storage.database import Database
+from storage.database import Database, load_sqlite
 from storage.events import add_event, list_news
 from storage.files import FileStore
 from storage.jobs import delete_job, submit_job
@@ -160,10 +164,116 @@ def test_a_stream_ends_when_its_job_is_deleted(
     anyio.run(run)
 
 
+async def follow_again(feed: EventFeed, job_id: str, frames: list[str]) -> None:
+    """As a client that comes again, with the last event's id, until it has the end of its job."""
+    while not (frames and frames[-1].startswith("event: done\n")):
+        after = max(read_seqs(frames), default=0)
+        async for frame in tell_failure(feed.follow(OWNER, job_id, after)):
+            frames.append(frame.decode())  # noqa: PERF401 - at once: others look at what has come so far
+
+
+def list_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == stream.__name__ and record.levelno > logging.INFO]
+
+
+def count_ends(frames: Sequence[str]) -> int:
+    """How often the client was told that events cannot be read on; each time as a problem of the server's."""
+    ends = [frame for frame in frames if "event: unavailable\n" in frame]
+    for end in ends:
+        problem = json.loads(end.partition("data: ")[2])
+        assert (problem["status"], problem["code"]) == (503, "events_unavailable")
+        assert end.startswith("retry: ")
+    return len(ends)
+
+
+def test_a_failure_that_lasts_ends_the_streams_and_is_seldom_logged(
+    database: Database, gauge: Gauge, submit: Submit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "_POLL_INTERVAL_S", 0.005)
+    monkeypatch.setattr(stream, "_LONGEST_WAIT_S", 0.01)
+    jobs = [submit() for _ in range(3)]
+    received: list[list[str]] = [[] for _ in jobs]
+    num_rounds = 0
+    is_broken = False
+
+    def spoil(*call: Any) -> tuple[str, Any]:
+        # What SQLite lacks, as PostgreSQL lacked json_each_text(varchar): the poller's statement fails, no other does.
+        nonlocal num_rounds
+        statement, parameters = call[2], call[3]
+        if is_broken and "json_each" in statement:
+            num_rounds += 1
+            return statement.replace("json_each", "json_each_that_is_not_there"), parameters
+        return statement, parameters
+
+    event.listen(database.engine, "before_cursor_execute", spoil, retval=True)
+
+    async def run() -> None:
+        nonlocal is_broken
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as poller:
+                poller.start_soon(feed.run)
+                async with anyio.create_task_group() as streams:
+                    for job_id, frames in zip(jobs, received, strict=True):
+                        streams.start_soon(follow_again, feed, job_id, frames)
+                    is_broken = True
+                    await anyio.to_thread.run_sync(wait_for, lambda: num_rounds >= 100)
+                    is_broken = False
+                    for _ in jobs:
+                        await anyio.to_thread.run_sync(finish, database)
+                poller.cancel_scope.cancel()
+
+    anyio.run(run)
+    records = list_records(caplog)
+    # One for each doubling of the rounds, one for the end; one of them has a traceback.
+    assert 2 <= len(records) <= math.log2(num_rounds) + 2
+    assert sum(record.exc_info is not None for record in records) == 1
+    for frames in received:
+        assert count_ends(frames) > 0
+        assert read_seqs(frames) == [1, 2, 3]
+    assert gauge._value.get() == 0
+
+
+def test_a_table_that_is_gone_ends_the_open_streams_and_those_that_come(
+    database: Database, gauge: Gauge, submit: Submit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "_POLL_INTERVAL_S", 0.005)
+    job_id = submit()
+    frames: list[str] = []
+
+    def rename(old: str, new: str) -> None:
+        with closing(load_sqlite().connect(str(database.engine.url.database), timeout=PATIENCE_S)) as other:
+            other.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    async def run() -> None:
+        feed = EventFeed(database, gauge)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                async for frame in tell_failure(feed.follow(OWNER, job_id, after=0)):
+                    if not frames:
+                        await anyio.to_thread.run_sync(rename, "jobevent", "jobevent_away")
+                    frames.append(frame.decode())
+                for _ in range(20):
+                    frames.extend(await collect(tell_failure(feed.follow(OWNER, job_id, after=1))))
+                await anyio.to_thread.run_sync(rename, "jobevent_away", "jobevent")
+                await anyio.to_thread.run_sync(finish, database)
+                await follow_again(feed, job_id, frames)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+    assert count_ends(frames) >= 21
+    assert len(list_records(caplog)) <= 4
+    assert read_seqs(frames) == [1, 2, 3]
+    assert gauge._value.get() == 0
+
+
 def test_an_event_that_cannot_be_read_silences_the_other_streams_no_longer_than_it_is_there(
     database: Database, gauge: Gauge, submit: Submit, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id, spoiled_id = submit(), submit()
+    received: list[str] = []
+    spoiled: list[str] = []
 
     def change(statement: str) -> None:
         with database.transaction() as session:
@@ -172,22 +282,27 @@ def test_an_event_that_cannot_be_read_silences_the_other_streams_no_longer_than_
     async def run() -> None:
         feed = EventFeed(database, gauge)
         with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(feed.run)
-                tasks.start_soon(collect, feed.follow(OWNER, spoiled_id, after=0))
-                async for frame in feed.follow(OWNER, job_id, after=0):
-                    if read_seqs([frame.decode()]) == [1]:
-                        await anyio.sleep(2 * stream._POLL_INTERVAL_S)
-                        await anyio.to_thread.run_sync(
-                            change, "INSERT INTO jobevent SELECT job_id, 2, 0, type, '{', created_at FROM jobevent "
-                            "WHERE job_id = ?"
-                        )  # fmt: skip
-                        await anyio.to_thread.run_sync(wait_for, lambda: "the open streams wait" in caplog.messages)
-                        await anyio.to_thread.run_sync(change, "DELETE FROM jobevent WHERE seq = 2 AND job_id = ?")
+            async with anyio.create_task_group() as poller:
+                poller.start_soon(feed.run)
+                async with anyio.create_task_group() as streams:
+                    streams.start_soon(follow_again, feed, spoiled_id, spoiled)
+                    streams.start_soon(follow_again, feed, job_id, received)
+                    await anyio.to_thread.run_sync(wait_for, lambda: bool(received and spoiled))
+                    await anyio.sleep(2 * stream._POLL_INTERVAL_S)
+                    await anyio.to_thread.run_sync(
+                        change, "INSERT INTO jobevent SELECT job_id, 2, 0, type, '{', created_at FROM jobevent "
+                        "WHERE job_id = ?"
+                    )  # fmt: skip
+                    await anyio.to_thread.run_sync(wait_for, lambda: bool(list_records(caplog) or count_ends(spoiled)))
+                    await anyio.to_thread.run_sync(change, "DELETE FROM jobevent WHERE seq = 2 AND job_id = ?")
+                    for _ in range(2):
                         await anyio.to_thread.run_sync(finish, database)
-                tasks.cancel_scope.cancel()
+                poller.cancel_scope.cancel()
 
     anyio.run(run)
+    for frames in (received, spoiled):
+        count_ends(frames)
+        assert read_seqs(frames) == [1, 2, 3]
     assert gauge._value.get() == 0
 
 

@@ -21,6 +21,8 @@ from tests.service.conftest import Workshop, check_problem
 from worker import catalog
 from worker.jobs import POSTED_SPECS
 
+STATIC = Path(__file__).parents[2] / "service" / "static"
+
 
 @pytest.fixture
 def heartbeat(database: Database) -> None:
@@ -213,3 +215,29 @@ def test_the_documentation_needs_no_other_server(page: str, client: TestClient) 
     for address in addresses:
         assert address.startswith("/"), address
         assert client.get(address).status_code == 200
+
+
+FETCHED = re.compile(
+    r"""(?:\bsrc\s*[:=]|\bsrcset\s*[:=]|@import|\bimport\b(?:\s*\(|[^"'`;]*\bfrom\b)?|\bfetch\(|\burl\()\s*"""
+    r"""["'`]?\s*((?:https?:)?//[^"'`)\s]+)"""
+)
+"""An address of another host where a browser fetches what it names: no link, which waits until somebody follows it."""
+
+
+def test_nothing_that_a_browser_is_given_names_another_host_to_fetch_from(client: TestClient) -> None:
+    assert FETCHED.findall('e("img",{src:"https://a.b/c.svg"}) url(//d.e/f) import x from "https://g.h"') == [
+        "https://a.b/c.svg", "//d.e/f", "https://g.h",
+    ]  # fmt: skip
+    paths = ["/", "/docs", "/redoc"]
+    paths += [f"/static/{file.relative_to(STATIC).as_posix()}" for file in STATIC.rglob("*") if file.is_file()]
+    served = {path: answer for path in paths if (answer := client.get(path)).status_code == 200}
+    assert {"/", "/docs", "/redoc", "/static/redoc/redoc.standalone.js"} < served.keys()
+    for path, answer in served.items():
+        if not path.endswith((".md", ".txt", "LICENSE")):
+            assert FETCHED.findall(answer.text) == [], path
+            # Where a link tag, unlike a link, is fetched.
+            assert re.findall(r"<link\b[^>]*href=[\"'](?:https?:)?//", answer.text) == [], path
+            # And what slips through, the browser refuses.
+            assert re.search(r"https?:|\*", answer.headers["content-security-policy"]) is None, path
+    # Its own default would send every document's address there.
+    assert '"validatorUrl": null' in served["/docs"].text
