@@ -212,13 +212,14 @@ def is_rate_to_blame(records: Sequence[EpochRecord], trouble: Trouble, terms: Te
 def choose_next_rate(attempts: Sequence[Attempt]) -> float | None:
     """The learning rate to try after these attempts, of which the last one was in trouble. None: try no more.
 
-    Each rate is a quarter of the one before. Where all of them forgot, the rate is not what makes the network forget:
-    the one that went furthest is tried once more, to the end.
+    Each rate is a quarter of the one before. Where all of them forgot, but for those too high to train at at all, the
+    rate is not what makes the network forget: the one that went furthest is tried once more, to the end.
     """
     if len(attempts) < MAX_RATES:
         return attempts[-1].learning_rate * GENTLER
-    if len(attempts) == MAX_RATES and all(attempt.reason is Trouble.FORGOT for attempt in attempts):
-        return max(attempts, key=lambda one: (one.epochs, one.best_validation_accuracy or 0.0)).learning_rate
+    trained = [attempt for attempt in attempts if attempt.reason is not Trouble.NOT_FINITE]
+    if len(attempts) == MAX_RATES and trained and all(attempt.reason is Trouble.FORGOT for attempt in trained):
+        return max(trained, key=lambda one: (one.epochs, one.best_validation_accuracy or 0.0)).learning_rate
     return None
 
 

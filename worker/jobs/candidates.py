@@ -182,8 +182,11 @@ class Gallery:
 
 def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
     """The smallest one within the drop and its reserve; the smallest just within where that is far smaller still, or
-    nothing has the reserve; where none is within, the most accurate.
+    nothing has the reserve; where none is within, the most accurate, and of several such the smallest.
+
+    One that is not sound is chosen only where no sound one is within the drop.
     """
+    candidates = [one for one in candidates if one.within and not one.problems] or candidates
 
     def get_bytes(candidate: Candidate) -> int:
         return candidate.num_bytes
@@ -191,7 +194,7 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
     within = min((one for one in candidates if one.within), key=get_bytes, default=None)
     safe = min((one for one in candidates if one.safe), key=get_bytes, default=within)
     if within is None or safe is None:
-        return max(candidates, key=lambda candidate: candidate.accuracy)
+        return max(candidates, key=lambda candidate: (candidate.accuracy, -candidate.num_bytes))
     return within if WORTH_THE_RESERVE * within.num_bytes < safe.num_bytes else safe
 
 

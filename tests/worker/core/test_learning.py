@@ -123,6 +123,17 @@ def test_where_every_rate_forgets_the_one_that_went_furthest_is_run_to_its_end()
     assert choose_next_rate([*attempts, Attempt(0.04, 6, 0.5, Trouble.FORGOT)]) is None
 
 
+def test_a_rate_at_which_nothing_is_finite_does_not_keep_one_that_forgets_from_its_end() -> None:
+    """Of what is pruned meanwhile nothing else would be left, and the job would end as diverged."""
+    too_high = Attempt(0.16, 3, 0.5, Trouble.NOT_FINITE, ended=False)
+    forgot = [
+        Attempt(0.04, 2, 0.5, Trouble.FORGOT, ended=False),
+        Attempt(0.01, 1, 0.3, Trouble.FORGOT, ended=False),
+    ]
+    assert choose_next_rate([too_high, *forgot]) == 0.04
+    assert choose_next_rate([too_high] * MAX_RATES) is None
+
+
 @pytest.mark.parametrize(
     ("terms", "attempts", "kept"),
     [

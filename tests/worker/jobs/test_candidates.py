@@ -32,6 +32,7 @@ def make(num_bytes: int, drop: float) -> Candidate:
         pytest.param([(9000, 0.1), (6000, 0.6), (5000, 0.9), (4000, 1.2)], 6000, id="the smallest with the reserve"),
         pytest.param([(9000, 0.8), (6000, 0.9), (4000, 1.2)], 6000, id="else the smallest within"),
         pytest.param([(9000, 1.8), (6000, 1.1), (4000, 1.2)], 6000, id="else the most accurate"),
+        pytest.param([(9000, 1.1), (6000, 1.1)], 6000, id="of several as accurate the smallest"),
         pytest.param([(120_000, 0.1), (7000, 0.8)], 7000, id="not one that is many times larger"),
         pytest.param(
             [(int(WORTH_THE_RESERVE * 7000), 0.1), (7000, 0.8)], 28_000, id="but one that is some times larger"
@@ -41,6 +42,13 @@ def make(num_bytes: int, drop: float) -> Candidate:
 )
 def test_the_file_that_is_chosen(files: list[tuple[int, float]], chosen: int) -> None:
     assert choose_candidate([make(*file) for file in files]).num_bytes == chosen
+
+
+def test_a_file_that_is_not_sound_is_chosen_only_where_no_sound_one_is_within() -> None:
+    sick, sound = replace(make(199, 0.0), problems=("dead_layer",)), make(9000, 0.9)
+    assert choose_candidate([sick, sound]) == sound
+    assert choose_candidate([sick, make(9000, 1.2)]) == sick
+    assert choose_candidate([sick]) == sick
 
 
 def test_a_file_that_is_not_sound_is_on_no_front_and_keeps_none_from_it() -> None:
