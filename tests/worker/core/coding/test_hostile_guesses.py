@@ -92,7 +92,8 @@ def test_a_narrow_array_does_not_take_a_guess_from_a_wide_one_beyond_its_own_lim
     network = build_network(replace(first, scale=np.full(4, 1 + 2.0**-18, np.float32)), second)
     wide: dict[Hashable, list[int | None]] = {("scale", "wide"): [1, 1], **lies}
     assert compare_readers(forge(network, wide)) == "read"
-    data = forge(network, wide | {("scale", "wide"): [1, 0], (f"scale {kind}", "guessed"): [None, 1]})
+    narrow: dict[Hashable, list[int | None]] = {("scale", "wide"): [1, 0], (f"scale {kind}", "guessed"): [None, 1]}
+    data = forge(network, wide | narrow)
     assert compare_readers(data) == "refused"
 
 
