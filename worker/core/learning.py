@@ -82,11 +82,13 @@ class Terms:
         return self.fall is not None and accuracy < self.fall
 
     def is_worse_than_start(self, accuracy: float) -> bool:
-        """Whether chance does not explain how far it lies below the accuracy of a start that knew something."""
-        if self.fall is None:
-            return False
-        variance = (self.start * (1 - self.start) + accuracy * (1 - accuracy)) / self.num_examples
-        return self.start - accuracy > float(norm.ppf(CONFIDENCE)) * math.sqrt(variance)
+        """Whether it lies clearly below the accuracy of a start that knew something."""
+        return self.fall is not None and self.is_clearly_below(accuracy, self.start)
+
+    def is_clearly_below(self, accuracy: float, other: float) -> bool:
+        """Whether chance does not explain how far one accuracy lies below another."""
+        variance = (other * (1 - other) + accuracy * (1 - accuracy)) / self.num_examples
+        return other - accuracy > float(norm.ppf(CONFIDENCE)) * math.sqrt(variance)
 
     def has_learned(self, accuracy: float) -> bool:
         """Whether a training that ends with this accuracy is a result."""
@@ -238,15 +240,23 @@ def list_usable(attempts: Sequence[Attempt], terms: Terms) -> list[int]:
 
 
 def choose_attempt(attempts: Sequence[Attempt], terms: Terms) -> int | None:
-    """Position of the usable attempt whose weights count: one without trouble, else the most accurate. None where the
-    weights that the training began with are better, and of use themselves.
+    """Position of the usable attempt whose weights count: one without trouble, but where that is clearly less accurate
+    than another; else the most accurate. None where the weights that the training began with are better, and of use
+    themselves.
     """
 
-    def rank(position: int) -> tuple[bool, float]:
-        attempt = attempts[position]
-        return attempt.reason is None, attempt.best_validation_accuracy or 0.0
+    def read_accuracy(position: int) -> float:
+        return attempts[position].best_validation_accuracy or 0.0
 
-    best = max(list_usable(attempts, terms), key=rank, default=None)
-    accuracy = 0.0 if best is None else attempts[best].best_validation_accuracy or 0.0
+    usable = list_usable(attempts, terms)
+    best = max(usable, key=read_accuracy, default=None)
+    untroubled = max((one for one in usable if attempts[one].reason is None), key=read_accuracy, default=None)
+    if (
+        best is not None
+        and untroubled is not None
+        and not terms.is_clearly_below(read_accuracy(untroubled), read_accuracy(best))
+    ):
+        best = untroubled
+    accuracy = 0.0 if best is None else read_accuracy(best)
     is_start_better = terms.keeps_best and terms.fall is not None and accuracy < terms.start
     return None if is_start_better and not terms.has_learned(accuracy) else best

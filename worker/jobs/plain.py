@@ -1,4 +1,4 @@
-"""Files of the dense network that are quantized and no more: `compress` never answers with a larger one.
+"""Files of the dense network that are quantized and no more: `compress` answers with no larger one that is only as good.
 
 Imported inside `run` only.
 """

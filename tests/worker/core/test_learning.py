@@ -142,6 +142,12 @@ def test_a_rate_at_which_nothing_is_finite_does_not_keep_one_that_forgets_from_i
         ),
         pytest.param(
             FROM_SCRATCH,
+            [Attempt(0.1, 9, 0.95, Trouble.UNSTABLE), Attempt(0.025, 9, 0.6)],
+            0,
+            id="but where another is clearly more accurate",
+        ),
+        pytest.param(
+            FROM_SCRATCH,
             [Attempt(0.1, 9, 0.8, Trouble.UNSTABLE), Attempt(0.025, 9, 0.1, Trouble.AT_CHANCE)],
             0,
             id="else the most accurate",
