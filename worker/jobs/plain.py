@@ -1,4 +1,4 @@
-"""Files of the dense network that are quantized and no more: `compress` answers with no larger one that is only as good.
+"""Files of the dense network that are quantized and no more: no answer of `compress` is larger than one as good.
 
 Imported inside `run` only.
 """
