@@ -34,13 +34,14 @@ class Room:
 
     def check(self, num_bytes: int = 0, *, held_bytes: int = 0) -> None:
         """Raises DiskFull where so many bytes more would be too many. held_bytes: of these, held already."""
+        self._check_disk(num_bytes)
+        with self._lock:
+            self._check_quota(num_bytes - held_bytes)
+
+    def _check_disk(self, num_bytes: int) -> None:
         folder = next(path for path in (self._folder, *self._folder.parents) if path.is_dir())
         if shutil.disk_usage(folder).free - num_bytes < self._min_free_bytes:
             raise DiskFull(f"the disk must keep {_in_mib(self._min_free_bytes)} MiB free: delete jobs, or make room")
-        if self._max_data_bytes is None:
-            return
-        with self._lock:
-            self._check_quota(num_bytes - held_bytes)
 
     def _check_quota(self, num_bytes: int) -> None:
         if self._max_data_bytes is not None and (
@@ -59,8 +60,7 @@ class Room:
             yield
             self._num_bytes += num_bytes
             if held is not None:
-                self._held_bytes -= held.num_bytes
-                held.num_bytes = 0
+                self._release(held)
 
     @contextmanager
     def hold(self) -> Iterator[Held]:
@@ -70,14 +70,27 @@ class Room:
             yield held
         finally:
             with self._lock:
-                self._held_bytes -= held.num_bytes
+                self._release(held)
 
-    def take(self, num_bytes: int) -> None:
-        """Holds so many bytes more. Raises DiskFull."""
-        self.check(num_bytes)
+    def take(self, held: Held, num_bytes: int) -> None:
+        """Holds so many bytes more. Raises DiskFull, and then holds nothing of the writer's any more.
+
+        At that same moment: of many files that come together and do not all fit, every one would be refused before the
+        room of the first was free for the others.
+        """
+        self._check_disk(num_bytes)
         with self._lock:
-            self._check_quota(num_bytes)
+            try:
+                self._check_quota(num_bytes)
+            except DiskFull:
+                self._release(held)
+                raise
             self._held_bytes += num_bytes
+            held.num_bytes += num_bytes
+
+    def _release(self, held: Held) -> None:
+        self._held_bytes -= held.num_bytes
+        held.num_bytes = 0
 
     def _get_size(self) -> int:
         now = time.monotonic()
@@ -95,8 +108,7 @@ class Held:
 
     def grow(self, num_bytes: int) -> None:
         """Before so many bytes more are written. Raises DiskFull."""
-        self._room.take(num_bytes)
-        self.num_bytes += num_bytes
+        self._room.take(self, num_bytes)
 
 
 def measure_folder(folder: Path, but: Path | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 
 import pytest
 
@@ -52,3 +53,23 @@ def test_what_is_still_coming_in_takes_room_although_no_file_shows_it(settings: 
         with pytest.raises(DiskFull, match=r"may store 3 MiB"), room.hold() as other:
             other.grow(MIB + 1)
     room.check(3 * MIB)
+
+
+def test_of_many_files_that_come_together_bit_by_bit_as_many_are_taken_as_fit(settings: Settings) -> None:
+    size, step = 16 * MIB, MIB
+    room = Room(settings.model_copy(update={"max_data_bytes": 3 * size + step, "min_free_bytes": 0}))
+    with ExitStack() as open_until:
+        coming = [open_until.enter_context(room.hold()) for _ in range(24)]
+        # All ask, one after the other, before any of the refused has come so far as to end.
+        for _ in range(size // step):
+            refused = []
+            for held in coming:
+                try:
+                    held.grow(step)
+                except DiskFull:
+                    refused.append(held)
+            coming = [held for held in coming if held not in refused]
+        assert [held.num_bytes for held in coming] == [size] * 3
+        with pytest.raises(DiskFull):
+            room.check(2 * step)
+    room.check(3 * size)
