@@ -150,7 +150,7 @@ def test_a_lease_that_was_renewed_in_the_last_moment_is_left_alone(
         assert get_job(session, job.id).status == "running"
 
 
-def test_a_job_whose_own_process_uses_up_its_attempts_fails(database: Database, submit: Submit, claim: Claim) -> None:
+def test_a_job_whose_own_process_uses_up_its_attempts_fails(database: Database, submit: Submit) -> None:
     job = submit(max_attempts=2)
     for expected in ("queued", "failed"):
         with database.transaction() as session:

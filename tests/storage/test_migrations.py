@@ -150,7 +150,7 @@ def test_a_parent_that_waits_is_queued_or_cancelled_where_the_code_before_knows_
 
 
 def test_starts_that_were_not_to_count_are_counted_apart_and_given_back_on_the_way_down(
-    database: Database, submit: Submit
+    database: Database,
 ) -> None:
     _downgrade(database, "0004")
     # As the code before had them: sent with 2 attempts, each start that was not to count allowed one more.

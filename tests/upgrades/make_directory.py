@@ -102,7 +102,7 @@ def write_directory(client: Client) -> dict[str, str]:
         )
         _wait_for_steps(client, jobs["study"], 2)
     else:
-        # Held by a lease when everything is killed, as a step of the study is. With one slot whatever comes later waits.
+        # Held by a lease when everything is killed, as a step of the study is. Whatever comes later waits for the slot.
         jobs["running"] = client.submit("train", **_LONG)
         client.wait(jobs["running"], ["running"])
     jobs["queued prune"] = client.submit("prune", model_id=model_id, max_accuracy_drop=50.0)

@@ -79,11 +79,15 @@ def test_steps_that_were_done_before_are_reused_by_a_child_but_never_by_a_client
     assert _children(bench, second) == {}
 
 
+def _wait_for_the_last_steps(bench: Bench, job_id: str) -> None:
+    bench.wait_for(lambda: bench.get(job_id).phase == "waiting for second, third")
+
+
 def test_two_parents_at_once_share_the_steps_that_they_both_want(bench: Bench) -> None:
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
     for job_id in (first, second):
-        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+        _wait_for_the_last_steps(bench, job_id)
     _go(bench)
     results = [bench.wait_for_status(job_id, "succeeded").result or {} for job_id in (first, second)]
     ids = [{name: step["job_id"] for name, step in result.items()} for result in results]
@@ -98,7 +102,7 @@ def test_cancelling_one_parent_leaves_the_step_that_another_waits_for(bench: Ben
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
     for job_id in (first, second):
-        bench.wait_for(lambda job_id=job_id: bench.get(job_id).phase == "waiting for second, third")
+        _wait_for_the_last_steps(bench, job_id)
     step = _children(bench, first)["wait_for_go"].id
     bench.wait_for_run(step)
     with bench.database.transaction() as session:
