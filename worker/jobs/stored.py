@@ -53,22 +53,25 @@ class StoredSpec:
 
 def adapt_spec(spec_type: type[JobSpec], stored: Mapping[str, Any]) -> StoredSpec:
     """The stored JSON as a spec of this type. Raises InvalidSpec."""
-    content, changes = dict(stored), list[SpecChange]()
-    problems: list[Any] = []
-    # Most specs were written by the code that reads them.
+    content: Content = dict(stored)
+    changes: list[SpecChange] = []
     for number in range(_MAX_ROUNDS):
         try:
             return StoredSpec(spec_type.model_validate(content), tuple(changes))
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_input=False)
+            problems: list[Any] = error.errors(include_url=False, include_input=False)
+        # Only where something is wrong: most specs were written by the code that reads them.
         found = [] if number else [change for rule in _TIGHTENED.get(spec_type, ()) for change in rule(content)]
         found += [change for problem in problems if (change := _adapt_field(content, problem)) is not None]
         if not found:
-            break
+            raise _refuse(problems[0])
         changes += found
-    first = problems[0]
-    field = ".".join(map(str, first["loc"])) or "spec"
-    raise InvalidSpec(f"{field}: this version does not take what was stored: {first['msg']}", field=field)
+    raise InvalidSpec("spec: this version does not take what was stored", field="spec")
+
+
+def _refuse(problem: Mapping[str, Any]) -> InvalidSpec:
+    field = ".".join(map(str, problem["loc"])) or "spec"
+    return InvalidSpec(f"{field}: this version does not take what was stored: {problem['msg']}", field=field)
 
 
 def _adapt_field(content: Content, problem: Mapping[str, Any]) -> SpecChange | None:
