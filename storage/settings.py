@@ -154,7 +154,7 @@ class Settings(BaseSettings):
         if url.query:
             # They would be ignored, or, with `uri=true`, name a database in memory after all.
             raise ValueError("options are not supported: write sqlite:////path/to/file.db alone")
-        if url.database in (None, "", ":memory:"):
+        if not url.database or url.database == ":memory:":
             raise ValueError("API and worker cannot share an SQLite database in memory: name a file")
         path = Path(url.database).absolute()
         if path.is_dir():

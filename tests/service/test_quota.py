@@ -115,7 +115,8 @@ def test_of_many_uploads_at_once_as_many_are_taken_as_there_is_room_for(settings
 def test_stored_bytes_tell_nobody_whether_somebody_else_has_a_file(enter: Callable[[str], TestClient]) -> None:
     owners = [enter("alice"), enter("bob")]
     content = frame(b"weights of a network")
-    stored, jobs = [read_metric(owners[0], "tonok_stored_bytes")[()]], []
+    stored = [read_metric(owners[0], "tonok_stored_bytes")[()]]
+    jobs: list[tuple[TestClient, str]] = []
     for client in (owners[0], owners[1], owners[1]):
         answer = client.post("/v1/models", content=content, headers=BINARY)
         assert answer.status_code == 202
