@@ -101,7 +101,7 @@ def verify_backup(source: Path) -> Manifest:
 def restore_backup(settings: Settings, source: Path) -> Manifest:
     """Fills an empty data directory from a backup, every hash checked on the way. Raises BackupFailed.
 
-    Jobs that ran at the moment of the backup are queued again; the attempt that this cost them is given back. Killed at
+    Jobs that ran at the moment of the backup are queued again, which costs them none of their attempts. Killed at
     any point and called again, it begins anew, or has nothing left to do.
     """
     manifest = _read_manifest(source)

@@ -110,7 +110,7 @@ class Job(SQLModel, table=True):
     failed_attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """Starts that ended with the job's own process: only these are held against `max_attempts`."""
     lost_workers: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
-    """Starts that ended with their worker, which has a bound of its own (storage/attempts.py)."""
+    """Starts that ended with their worker, which has a bound of its own (storage/losses.py)."""
     claimable_at: float | None = None
     """Of a queued job: not before this moment, by the database's clock."""
     max_attempts: int = 2

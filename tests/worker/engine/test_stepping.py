@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from storage import attempts
-from storage.attempts import PlannedStep
-from storage.database import Database
+from storage.attempts import Lease, PlannedStep
 from storage.jobs import get_job
 from storage.steps import compute_step_hash, list_children
-from tests.storage.conftest import Claim, Submit
+from tests.worker.engine.conftest import Bench
 from worker.engine.stepping import stage_step
 from worker.jobs.base import JobSpec, Step
 
@@ -41,18 +40,19 @@ class NextSpec(LaterSpec):
     ],
 )
 def test_a_step_that_was_stored_without_a_field_is_found_where_the_field_has_its_default(
-    database: Database, submit: Submit, claim: Claim, spec: JobSpec, is_found: bool
+    bench: Bench, spec: JobSpec, is_found: bool
 ) -> None:
     stored: dict[str, Any] = LaterSpec().model_dump(mode="json")
     del stored["added"]
-    parent = submit()
-    lease = claim()
-    with database.transaction() as session:
+    parent = bench.submit("parent")
+    with bench.database.transaction() as session:
+        assert attempts.claim_job(session, "wrk", 30) is not None
+        lease = Lease(parent, 1, "wrk")
         old_hash = compute_step_hash(session, stored, 1)
         attempts.suspend_job(
             session, lease, steps=[PlannedStep("first", stored, old_hash, 1.0)], done_s=0.0, later_s=0.0
         )
-    with database.read() as session:
-        staged = stage_step(session, get_job(session, parent.id), "first", Step(spec, 1.0))
-        (child,) = list_children(session, parent.id)
+    with bench.database.read() as session:
+        staged = stage_step(session, get_job(session, parent), "first", Step(spec, 1.0))
+        (child,) = list_children(session, parent)
     assert (staged.step_hash == child.step_hash) is is_found
