@@ -75,7 +75,9 @@ class Baseline:
 
     def drop(self, validation_accuracy: float) -> float:
         """Drop on validation in percentage points of an accuracy 0..1."""
-        return 100 * (self.validation.accuracy - validation_accuracy)
+        num_examples = self.validation.num_examples
+        result = Evaluation(math.nan, round(validation_accuracy * num_examples), num_examples)
+        return compute_drop(self.validation, result)
 
     def allows(self, validation_accuracy: float, max_drop: float) -> bool:
         """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -148,3 +149,10 @@ def test_latencies_are_each_networks_own_and_name_what_they_were_measured_with()
     assert len(quick.batches) == 2 * len(slow.batches)
     assert {(latency["batch_size"], latency["threads"]) for latency in latencies} == {(2, torch.get_num_threads())}
     assert latencies[0]["device"]
+
+
+@given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(0, n))))
+def test_a_drop_is_counted_and_divided_once(counts: tuple[int, int, int]) -> None:
+    num_examples, before, after = counts
+    drop = compute_drop(Evaluation(0.0, before, num_examples), Evaluation(0.0, after, num_examples))
+    assert drop == float(Fraction(100 * (before - after), num_examples))
