@@ -1,4 +1,5 @@
-"""What a client must know and no schema can say: a new request takes a new Idempotency-Key; groups divide channels."""
+"""What a client must know and no schema can say: a new request takes a new Idempotency-Key; groups divide channels; a
+model's file begins as one."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 import schemathesis
 
 from service.schemas.sizes import MOST_CHANNELS
+from tests.service.model_files import frame
 
 _VALID = re.compile(r"[ -~]{1,200}")
 
@@ -19,6 +21,9 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str) and _VALID.fullmatch(key):
         case.headers["Idempotency-Key"] = uuid.uuid4().hex
+    content = getattr(case.body, "data", case.body)  # bytes, or Schemathesis's wrapper of them
+    if case.path == "/v1/models" and isinstance(content, bytes) and content:
+        case.body = frame(content)
     layers = case.body.get("layers") if isinstance(case.body, dict) else None
     for layer in layers if isinstance(layers, list) else ():
         _fit_groups(layer)

@@ -115,7 +115,7 @@ def test_seconds_read_as_minutes(seconds: float, text: str) -> None:
 def test_the_service_of_the_demo_keeps_to_its_own_folder_and_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TONOK_DATABASE_URL", "postgresql://someone-elses")
+    monkeypatch.setenv("TONOK_DATABASE_URL", "sqlite:////someone-elses/tonok.db")
     monkeypatch.setenv("TONOK_DATA_DIR", str(tmp_path))
     environment = build_environment(Settings(), tmp_path / "demo", 12345)
     assert "TONOK_DATABASE_URL" not in environment

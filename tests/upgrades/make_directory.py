@@ -133,10 +133,10 @@ def shrink_plots(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "tonok.db")) as connection:
         query = "SELECT DISTINCT sha256 FROM artifact WHERE name LIKE '%.png'"
         plots = [row[0] for row in connection.execute(query).fetchall()]
-        connection.execute(
-            "UPDATE artifact SET sha256 = ?, num_bytes = ? WHERE name LIKE '%.png'", (sha256, len(_PIXEL))
-        )
-        connection.commit()
+        with connection:
+            connection.execute(
+                "UPDATE artifact SET sha256 = ?, num_bytes = ? WHERE name LIKE '%.png'", (sha256, len(_PIXEL))
+            )
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("VACUUM")
     files = data_dir / "files"
