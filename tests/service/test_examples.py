@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.service.conftest import Workshop
+from tests.service.model_files import frame
 
 # What stops or deletes must be named, and nobody can know the name beforehand.
 NAMED = {"cancel_job", "delete_job"}
@@ -49,7 +50,7 @@ def send_example(client: TestClient, path: str, method: str, operation: dict[str
         params=values["query"],
         headers=values["header"] | kind,
         # A file has no example, and an empty one is refused.
-        content=json.dumps(body) if body is not None else b"a file" if content else None,
+        content=json.dumps(body) if body is not None else frame(b"a file") if content else None,
     )
 
 
