@@ -134,7 +134,7 @@ def test_a_quantized_model_is_refused_before_a_job_is_made_of_it(client: TestCli
         ("train", {"epochs": True}, "/epochs", "int_type"),
         ("train", {"epochs": 2.5}, "/epochs", "int_type"),
         ("train", {"epochs": 0.0}, "/epochs", "greater_than_equal"),
-        ("train", {"seed": 1e300}, "/seed", "less_than"),
+        ("train", {"seed": 1e300}, "/seed", "int_type"),
         ("train", {"epochs": 0}, "/epochs", "greater_than_equal"),
         ("train", {"seed": 2**63}, "/seed", "less_than"),
         ("train", {"learning_rate": "0.1"}, "/learning_rate", "float_type"),
