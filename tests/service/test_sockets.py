@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.service.model_files import frame
 from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
 
 
@@ -136,6 +137,8 @@ def test_who_has_too_many_streams_open_is_told_so_until_one_ends(api_port: int) 
 
 
 def test_who_sends_too_many_files_at_a_time_is_told_so_until_one_ends(api_port: int) -> None:
+    model = frame(b"m")
+    assert len(model) == 8
     head = (
         b"POST /v1/models HTTP/1.1\nHost: localhost\nConnection: close\n"
         b"Content-Type: application/octet-stream\nContent-Length: 8\n\n"
@@ -143,7 +146,7 @@ def test_who_sends_too_many_files_at_a_time_is_told_so_until_one_ends(api_port: 
 
     def send_at_once() -> tuple[int, str]:
         connection = open_request(api_port, head)
-        connection.sendall(b"notmodel")
+        connection.sendall(model)
         return read_problem(connection)
 
     asks = head.removesuffix(b"\n") + b"Expect: 100-continue\n\n"
@@ -151,10 +154,10 @@ def test_who_sends_too_many_files_at_a_time_is_told_so_until_one_ends(api_port: 
         for connection in (first, second):
             # Asked for its body, so it is counted: else the next one could come before it.
             assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
-            connection.sendall(b"half")
+            connection.sendall(model[:4])
         wait_for(lambda: send_at_once() == (429, "too_many_uploads"))
         # The others are not worse off for it, and what has ended makes room.
-        first.sendall(b"done")
+        first.sendall(model[4:])
         assert read_problem(first) == (202, "queued")
         second.close()
         assert send_at_once() == (202, "queued")
