@@ -26,7 +26,7 @@ class LaterSpec(JobSpec):
 class NextSpec(LaterSpec):
     """The same whose results mean something else by now."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = LaterSpec.version + 1
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_step_that_was_stored_without_a_field_is_found_where_the_field_has_its
     with bench.database.transaction() as session:
         assert attempts.claim_job(session, "wrk", 30) is not None
         lease = Lease(parent, 1, "wrk")
-        old_hash = compute_step_hash(session, stored, 1)
+        old_hash = compute_step_hash(session, stored, LaterSpec.version)
         attempts.suspend_job(
             session, lease, steps=[PlannedStep("first", stored, old_hash, 1.0)], done_s=0.0, later_s=0.0
         )
