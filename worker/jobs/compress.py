@@ -32,8 +32,6 @@ class CompressSpec(JobSpec):
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
-    from worker.core import plots
-    from worker.core.plots_ablation import AblationStep, plot_ablation
     from worker.jobs.ablation import measure_ablation
     from worker.jobs.candidates import choose_candidate, find_front
     from worker.jobs.compress_timetable import FINISHING
@@ -41,6 +39,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.reserve import CONFIDENCE
     from worker.jobs.shrinking import Shrinker
+    from worker.report.figures import plots
+    from worker.report.figures.plots_ablation import AblationStep, plot_ablation
 
     baseline = open_baseline(context, spec.model_id)
     shrinker = Shrinker(spec, context, baseline)

@@ -17,7 +17,6 @@ from torch import nn
 from storage.errors import InvalidModel
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core import plots
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
@@ -52,6 +51,7 @@ from worker.jobs.baseline_comparison import (
     warn_of_health,
     warn_of_load,
 )
+from worker.report.figures import plots
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")

@@ -53,11 +53,11 @@ class QuantizeSpec(JobSpec):
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
-    from worker.core import plots
     from worker.core.training import compute_soft_targets
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.quantizing import CALIBRATION_EXAMPLES, calibrate_baseline
     from worker.jobs.trainings import TrainingLog
+    from worker.report.figures import plots
 
     baseline = open_baseline(context, spec.model_id)
     data = baseline.data

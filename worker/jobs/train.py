@@ -77,7 +77,6 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
     import torch
 
-    from worker.core import plots
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
     from worker.core.models import build_model
@@ -85,6 +84,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.products import describe_result, plot_results, save_float_model
     from worker.jobs.stages import Stage
     from worker.jobs.trainings import TrainingLog
+    from worker.report.figures import plots
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)

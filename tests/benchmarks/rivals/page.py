@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from tests.benchmarks.record import CHECKOUT, RESULTS
 from tests.benchmarks.rivals.collect import NAMES, Row
-from worker.core import plots
+from worker.report.figures import plots
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 FIGURE = CHECKOUT / "docs" / "benchmarks-rivals.png"
