@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 TRAIN = "train"
@@ -37,14 +36,13 @@ PRUNING_CONTROLS = (CONTROL_UNPRUNED, CONTROL_RANDOM)
 
 @dataclass(frozen=True)
 class ArtifactFact:
-    """A published file. path: where its bytes lie while the report is written."""
+    """A published file."""
 
     name: str
     kind: str
     """A value of worker.catalog.ArtifactKind."""
     sha256: str
     num_bytes: int
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class StepFact:
 
 @dataclass(frozen=True)
 class DatasetFact:
-    """What the report shows of a data set; `describe_dataset` makes it."""
+    """What the report shows of a data set."""
 
     name: str
     class_names: Sequence[str]
@@ -82,6 +80,18 @@ class DatasetFact:
 
 
 @dataclass(frozen=True)
+class ModuleFact:
+    """A module with weights of its own. kind: torch's name of its class; shape: of its first parameter."""
+
+    name: str
+    kind: str
+    shape: Sequence[int]
+    parameters: int
+    macs: int | None
+    """Multiply-accumulates for one picture; None where they are not counted."""
+
+
+@dataclass(frozen=True)
 class StudyFacts:
     """Everything a report says. environment: of the process that writes it; each step recorded its own."""
 
@@ -93,6 +103,8 @@ class StudyFacts:
     """python, torch, numpy, torchvision, constriction, tonok, os, processor, cores, threads, precision."""
     dataset: DatasetFact | None = None
     """Without it, the report has no picture of the samples and no counts by class."""
+    modules: Sequence[ModuleFact] = ()
+    """Of the trained network, in forward order. Without them, the report lists its layers with their weights alone."""
 
     @property
     def architecture(self) -> str:

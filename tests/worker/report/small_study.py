@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,7 +160,7 @@ def build_facts(results: Mapping[str, Mapping[str, Any]], *, effort: str = "quic
             kind=KINDS.get(name, "prune"),
             spec={**SPECS.get(name, {}), "seed": 7},
             result=results[name],
-            artifacts=[ArtifactFact(f"{name}.png", "plot", f"{position:064x}", 1234, Path("absent.png"))],
+            artifacts=[ArtifactFact(f"{name}.png", "plot", f"{position:064x}", 1234)],
             seconds=12.0,
             reused=False,
         )

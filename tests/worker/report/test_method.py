@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.worker.report.small_study import build_facts, build_results
 from worker.report.analysis.evidence import read_evidence
 from worker.report.analysis.techniques import find_techniques
 from worker.report.content import Paragraph, Report, Table, iterate_blocks
+from worker.report.facts import ModuleFact
 from worker.report.language.languages import ENGLISH, PERSIAN
 from worker.report.language.wording import Wording, strip_isolates
 from worker.report.sections.builder import Builder
 from worker.report.sections.end import build_appendices
-from worker.report.sections.method import build_method
+from worker.report.sections.method import build_data, build_method
 
 
 def test_batch_norm_folding_is_a_technique_only_where_there_is_a_batch_norm() -> None:
@@ -23,11 +26,25 @@ def test_batch_norm_folding_is_a_technique_only_where_there_is_a_batch_norm() ->
     # As compression recorded it before it looked at the network.
     results["compress"]["techniques"].append("batch norm folded into scales and biases")
     facts = build_facts(results)
-    assert facts.architecture == "mlp"
-    assert "batch_norm_folding" not in find_techniques(facts)
-    train = facts.steps["train"]
-    train = dataclasses.replace(train, spec={**train.spec, "architecture": "fashion_cnn"})
-    assert "batch_norm_folding" in find_techniques(dataclasses.replace(facts, steps={**facts.steps, "train": train}))
+    modules = [ModuleFact("fc1", "Linear", (32, 64), 2080, 2048)]
+    assert "batch_norm_folding" not in find_techniques(dataclasses.replace(facts, modules=modules))
+    modules.append(ModuleFact("norm", "BatchNorm2d", (32,), 64, None))
+    assert "batch_norm_folding" in find_techniques(dataclasses.replace(facts, modules=modules))
+
+
+@pytest.mark.parametrize("language", [ENGLISH, PERSIAN])
+def test_the_network_is_shown_module_by_module_with_its_totals(language: Wording, tmp_path: Path) -> None:
+    modules = (ModuleFact("fc1", "Linear", (32, 64), 2080, 2048), ModuleFact("norm", "BatchNorm2d", (32,), 64, None))
+    facts = dataclasses.replace(build_facts(build_results()), modules=modules)
+    section = build_data(Builder(read_evidence(facts), language, tmp_path))
+    blocks = iterate_blocks(Report(language.language, "", "", [], [section]))
+    (table,) = [block for block in blocks if isinstance(block, Table) and block.key == "architecture"]
+    first, second, total = ([strip_isolates(cell) for cell in row] for row in table.rows)
+    numerals = language.numerals
+    assert [first[0], first[2]] == ["`fc1`", "`32×64`"]
+    assert first[3:] == [numerals.localize("2,080"), numerals.localize("2,048")]
+    assert second[3:] == [numerals.localize("64"), "–"]
+    assert total[3:] == [numerals.localize("2,144"), numerals.localize("2,048")]
 
 
 def list_environment(results: Mapping[str, Mapping[str, Any]], language: Wording, folder: Path) -> dict[str, list[str]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from worker.core.measure import compute_wilson_interval
+from scipy.stats import binomtest
+
 from worker.paired import compute_difference
 from worker.report import facts as names
-from worker.report.analysis.evidence import Evidence, Measured, Model
+from worker.report.analysis.evidence import Evidence, Measured, Model, Order, compare
 from worker.report.analysis.findings import Finding
-from worker.report.analysis.intervals import Order, compare
 from worker.report.language.values import (
     Value,
     basis,
@@ -133,8 +133,8 @@ def _describe_end(baseline: Model, source: str) -> Finding:
 
 def _measure_epoch(row: Mapping[str, float], num_examples: int) -> Measured:
     num_correct = round(row["validation_accuracy"] * num_examples)
-    interval = compute_wilson_interval(num_correct, num_examples)
-    return Measured(num_correct, num_examples, row["validation_loss"], interval)
+    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
+    return Measured(num_correct, num_examples, row["validation_loss"], (float(low), float(high)))
 
 
 def analyse_quantization(evidence: Evidence) -> list[Finding]:

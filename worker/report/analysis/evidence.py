@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from enum import StrEnum
 from typing import Any
 
-from worker.paired import Correctness, read_correctness
+from worker.paired import Correctness, compute_difference, read_correctness
 from worker.report import facts as names
 from worker.report.facts import StepFact, StudyFacts
 
@@ -16,7 +16,7 @@ ACCURACY_FLOOR = 0.9196
 CONTROLS = (names.CONTROL_UNPRUNED, names.CONTROL_RANDOM, names.CONTROL_SMALL_DENSE)
 SAME_SPARSITY = 0.001
 """Below it a network counts as not pruned, and two sparsities as the same."""
-MODEL_FILES = (".tonok", ".safetensors")
+COMPRESSED_SUFFIX = ".tonok"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,23 @@ class Measured:
     def accuracy(self) -> float:
         """Fraction 0..1."""
         return self.num_correct / self.num_examples
+
+
+class Order(StrEnum):
+    """How one accuracy stands to another on this test set."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    SAME = "same"
+    """Chance alone may make such a difference: not distinguishable."""
+
+
+def compare(one: Measured, other: Measured) -> Order:
+    """Higher or lower only where McNemar's exact test says so; of counts that cannot be paired, their interval."""
+    difference = compute_difference(one, other)
+    if not difference.is_distinguishable:
+        return Order.SAME
+    return Order.HIGHER if difference.value > 0 else Order.LOWER
 
 
 @dataclass(frozen=True)
@@ -263,11 +280,3 @@ def _read_measured(result: Mapping[str, Any], split: str) -> Measured:
 def _read_sizes(size: Mapping[str, Any]) -> dict[str, int]:
     # `float32` is the checkpoint that every ratio is against; jobs of earlier versions put a model's own there.
     return {entry["measure"]: entry["bytes"] for entry in size["entries"]} | {"float32": size["reference_bytes"]}
-
-
-def find_file(step: StepFact, suffix: str) -> Path | None:
-    """The first of a step's artifacts whose name ends so and whose bytes are here."""
-    for artifact in step.artifacts:
-        if artifact.name.endswith(suffix) and artifact.path.is_file():
-            return artifact.path
-    return None

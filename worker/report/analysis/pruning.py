@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from worker.report.analysis.claims import cite, describe_difference, say_drop
-from worker.report.analysis.evidence import SAME_SPARSITY, Evidence, Model
+from worker.report.analysis.evidence import SAME_SPARSITY, Evidence, Model, Order, compare
 from worker.report.analysis.findings import Finding
-from worker.report.analysis.intervals import Order, compare
 from worker.report.analysis.reserve import analyse_reserve
 from worker.report.analysis.techniques import is_calibrated
 from worker.report.language.values import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.core.models import has_batch_norm
 from worker.report import facts as names
 from worker.report.facts import StudyFacts
 
@@ -44,7 +43,7 @@ def find_techniques(facts: StudyFacts) -> list[str]:
     if names.CHANNELS in steps:
         found.add("channel_pruning")
     # What a job folds where there are batch norms: not every network has them.
-    if not has_batch_norm(facts.architecture):
+    if not any(module.kind.startswith("BatchNorm") for module in facts.modules):
         found.discard("batch_norm_folding")
     return [key for key in _WORDS if key in found]
 

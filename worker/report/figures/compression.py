@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.ticker import NullLocator
 
-from worker.core.quantization.linear import linear_dequantize, linear_quantize
 from worker.report.figures.drawing import DASHED, SHORT_DASHED, Canvas
 from worker.report.figures.plots import BLACK, BLUE, MARKERS, QUIET, SERIES, SKY, VERMILION
 from worker.report.language.values import count, percent, percent1, points, ratio, text
@@ -299,16 +297,13 @@ def draw_intervals(canvas: Canvas, path: Path, marks: Sequence[Mark], *, baselin
         axes.grid(visible=False, axis="y")
 
 
-def draw_quantizer(canvas: Canvas, path: Path, bit_widths: Sequence[int]) -> None:
-    """What comes back of x after `linear_quantize` and `linear_dequantize`, x from -1.2 to 1.2, range -1 to 1."""
-    x = torch.linspace(-1.2, 1.2, 1201)
+def draw_quantizer(canvas: Canvas, path: Path, returned: Mapping[int, Sequence[float]], x: Sequence[float]) -> None:
+    """returned: bit width → what comes back of each `x` after it was quantized."""
     with canvas.figure(path, 2.3) as figure:
-        panels = figure.subplots(1, len(bit_widths), sharey=True)
-        for axes, bits in zip(panels, bit_widths, strict=True):
-            scale = 1 / (2 ** (bits - 1) - 1)
-            returned = linear_dequantize(linear_quantize(x, scale, 0, bits), scale, 0)
+        panels = figure.subplots(1, len(returned), sharey=True)
+        for axes, (bits, values) in zip(panels, returned.items(), strict=True):
             axes.plot(x, x, color=QUIET, linewidth=1, linestyle=DASHED)
-            axes.plot(x, returned, color=BLUE)
+            axes.plot(x, values, color=BLUE)
             axes.set_title(canvas.say("figure.bits", bits=count(bits)))
             axes.set_xlabel("$x$")
             canvas.number_axis(axes.xaxis)

@@ -11,7 +11,7 @@ from worker.report.analysis.claims import (
     cite,
 )
 from worker.report.analysis.classes import analyse_confusions, analyse_final_classes
-from worker.report.analysis.evidence import MODEL_FILES, Evidence, Model
+from worker.report.analysis.evidence import COMPRESSED_SUFFIX, Evidence, Model
 from worker.report.analysis.pruning import analyse_final, analyse_sizes
 from worker.report.analysis.techniques import find_techniques
 from worker.report.analysis.trainings import analyse_trainings
@@ -202,7 +202,7 @@ def _describe_final(desk: Builder, final: Model) -> Table:
         [desk.term("row.file"), kilobytes(final.file_bytes)],
         [desk.term("row.ratio"), ratio(final.ratio)],
     ]
-    path = next((one for one in final.step.artifacts if one.name.endswith(MODEL_FILES[0])), None)
+    path = next((one for one in final.step.artifacts if one.name.endswith(COMPRESSED_SUFFIX)), None)
     if path is not None:
         rows.append([desk.term("row.sha256"), f"`{path.sha256[:32]}`\n`{path.sha256[32:]}`"])
     columns = [Column(desk.term("head.quantity"), weight=1), Column(desk.term("head.value"), weight=1.6)]

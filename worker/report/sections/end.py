@@ -11,9 +11,9 @@ from worker.report.analysis.claims import (
     cite,
 )
 from worker.report.analysis.classes import analyse_classes
+from worker.report.analysis.evidence import Order
 from worker.report.analysis.findings import Finding
 from worker.report.analysis.health import analyse_health
-from worker.report.analysis.intervals import Order
 from worker.report.analysis.pruning import (
     analyse_final,
     analyse_plain_files,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from worker.core.checkpoint import load_checkpoint
-from worker.core.graph import list_layers
-from worker.core.measure import count_macs
+import numpy as np
+
 from worker.report.analysis import examples
 from worker.report.analysis.claims import cite
-from worker.report.analysis.evidence import MODEL_FILES, find_file
 from worker.report.analysis.reserve import describe_protocol
 from worker.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.report.figures.compression import draw_quantizer
 from worker.report.figures.training import draw_samples
-from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain, text
+from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain
 from worker.report.sections.builder import Builder, Cells
 
 SPLITS = ("train", "validation", "test")
@@ -67,30 +65,22 @@ def _describe_network(desk: Builder) -> list[Block]:
     blocks: list[Block] = []
     if evidence.architecture in ("fashion_cnn", "lenet5"):
         blocks.append(desk.paragraph(f"network.{evidence.architecture}"))
-    path = find_file(step, MODEL_FILES[1])
-    if path is None:
+    modules = evidence.facts.modules
+    if not modules:
         rows: Cells = [[code(layer.name), count(layer.total)] for layer in evidence.baseline.layers]
         return [*blocks, desk.table("weights", desk.columns("layer", "#weights"), rows, source=f"`{step.job_id}`")]
-    model, info = load_checkpoint(path)
-    layers, macs = list_layers(model), count_macs(model, info.input_shape)
-    rows = []
-    for name, module in model.named_modules():
-        parameters = list(module.parameters(recurse=False))
-        if not parameters:
-            continue
-        kind = type(module).__name__
-        shape = "×".join(str(size) for size in parameters[0].shape)
-        rows.append(
-            [
-                code(name),
-                desk.wording.terms.get(f"layer.{kind}", f"`{kind}`"),
-                code(shape),
-                count(sum(one.numel() for one in parameters)),
-                count(macs[name]) if name in layers else text("–"),
-            ]
-        )
-    total = sum(one.numel() for one in model.parameters())
-    rows.append([desk.term("total"), "", "", count(total), count(sum(macs.values()))])
+    rows = [
+        [
+            code(module.name),
+            desk.wording.terms.get(f"layer.{module.kind}", f"`{module.kind}`"),
+            code("×".join(str(size) for size in module.shape)),
+            count(module.parameters),
+            count(module.macs),
+        ]
+        for module in modules
+    ]
+    total, macs = sum(module.parameters for module in modules), sum(module.macs or 0 for module in modules)
+    rows.append([desk.term("total"), "", "", count(total), count(macs)])
     size = evidence.baseline.reference_bytes
     blocks.append(
         desk.table(
@@ -103,9 +93,7 @@ def _describe_network(desk: Builder) -> list[Block]:
         )
     )
     blocks.append(
-        desk.paragraph(
-            "network.size", parameters=count(total), kilobytes=Value("kilobytes", size), macs=count(sum(macs.values()))
-        )
+        desk.paragraph("network.size", parameters=count(total), kilobytes=Value("kilobytes", size), macs=count(macs))
     )
     return blocks
 
@@ -252,6 +240,10 @@ def _explain_quantization(desk: Builder) -> list[Block]:
     ]
     columns = [Column("$x$", numeric=True), Column("$x/s$", numeric=True), Column("$q$", numeric=True)]
     columns += [Column(r"$\hat x$", numeric=True), Column(r"$\hat x-x$", numeric=True)]
+    x, returned = np.linspace(-1.2, 1.2, 1201, dtype=np.float32), {}
+    for bits in (2, 4, 8):
+        scale = 1 / examples.compute_levels(bits)[1]
+        returned[bits] = (scale * examples.quantize(x, scale, bits)).tolist()
     return [
         desk.paragraph("linear_quantize.idea"),
         Formula(
@@ -269,7 +261,7 @@ def _explain_quantization(desk: Builder) -> list[Block]:
             bits=count(examples.BIT_WIDTH), scale=decimals(example.scale, 4), qmin=count(example.qmin),
             qmax=count(example.qmax),
         ),
-        desk.figure("quantizer", partial(draw_quantizer, desk.canvas, bit_widths=(2, 4, 8))),
+        desk.figure("quantizer", partial(draw_quantizer, desk.canvas, returned=returned, x=x.tolist())),
     ]  # fmt: skip
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from worker.core.measure import compute_wilson_interval
 from worker.paired import Correctness
-from worker.report.analysis.evidence import Measured
-from worker.report.analysis.intervals import Order, compare
+from worker.report.analysis.evidence import Measured, Order, compare
 
 
 def measure(num_correct: int, num_examples: int, right: int | None = None) -> Measured:
