@@ -12,9 +12,8 @@ from worker.report.analysis.evidence import Evidence, read_evidence
 from worker.report.analysis.findings import Finding
 from worker.report.content import Labels, Report, Section, number_parts
 from worker.report.facts import StudyFacts
-from worker.report.language.languages import get_wording
 from worker.report.language.values import code, kilobytes, percent, text, times_smaller
-from worker.report.language.wording import Wording
+from worker.report.language.wording import Wording, get_wording
 from worker.report.sections.builder import Builder
 from worker.report.sections.bytes import (
     build_eight_bits,
@@ -54,7 +53,8 @@ def compose(facts: StudyFacts, language: str, folder: Path) -> Composition:
     sections += [build_analysis(desk), build_conclusion(desk), *build_appendices(desk)]
     known = evidence.dataset in ("fashion_mnist", "digits")
     dataset = wording.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
-    network = wording.terms.get(f"kind.{evidence.architecture}", wording.term("kind.other"))
+    kind = f"kind.{evidence.architecture}"
+    network = wording.term(kind if kind in wording else "kind.other")
     report = Report(
         language=language,
         title=wording.say("title", network=text(network), dataset=text(dataset)),

@@ -13,6 +13,7 @@ import numpy as np
 
 from worker.core.measure import build_ledger, compute_wilson_interval
 from worker.report.facts import STEPS, ArtifactFact, DatasetFact, StepFact, StudyFacts
+from worker.report.language.wording import get_wording
 
 CLASSES = ("Shirt", "Coat", "Bag")
 LAYERS = {"fc1": 8000, "fc2": 300}
@@ -135,6 +136,8 @@ def build_results() -> dict[str, dict[str, Any]]:
         "control_small_dense": describe("small", test=860, file_bytes=1100),
     }
 
+
+ENGLISH, PERSIAN = get_wording("en"), get_wording("fa")
 
 SPECS: Mapping[str, Mapping[str, Any]] = {
     "train": {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results, evaluate
+from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results, evaluate
 from worker.report.analysis.claims import (
     analyse_channels,
     analyse_controls,
@@ -26,7 +26,6 @@ from worker.report.analysis.pruning import (
     compare_pruning,
     conclude,
 )
-from worker.report.language.languages import ENGLISH, PERSIAN
 from worker.report.language.wording import strip_isolates
 
 Results = dict[str, dict[str, Any]]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.worker.report.small_study import CLASSES, build_facts, build_results
+from tests.worker.report.small_study import CLASSES, ENGLISH, PERSIAN, build_facts, build_results
 from tests.worker.report.test_analysis import find_all, say, set_matrix
 from worker.report.analysis.classes import analyse_confusions
 from worker.report.analysis.evidence import read_evidence
-from worker.report.language.languages import ENGLISH, PERSIAN
 
 
 def test_a_changed_count_is_read_in_the_sentence_of_both_languages() -> None:

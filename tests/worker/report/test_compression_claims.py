@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results
+from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results
 from tests.worker.report.test_analysis import Results, find_all, keep_calibrated, set_layers, set_size
 from worker.report.analysis.evidence import read_evidence
-from worker.report.language.languages import ENGLISH, PERSIAN
 from worker.report.language.wording import strip_isolates
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results, evaluate
+from tests.worker.report.small_study import ENGLISH, build_facts, build_results, evaluate
 from worker.report.analysis.confusions import Pair, count_errors, rank_pairs
 from worker.report.analysis.evidence import read_evidence
 from worker.report.content import Bullets, Column, Paragraph, Report, Section, Table, iterate_blocks, number_parts
 from worker.report.facts import StudyFacts
-from worker.report.language.languages import ENGLISH, get_wording
-from worker.report.language.wording import strip_isolates
+from worker.report.language.wording import get_wording, strip_isolates
 from worker.report.sections.builder import Builder
 from worker.report.sections.end import build_analysis
 from worker.report.sections.method import build_data

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results
+from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results
 from worker.report.analysis.evidence import read_evidence
 from worker.report.analysis.techniques import find_techniques
 from worker.report.content import Paragraph, Report, Table, iterate_blocks
 from worker.report.facts import ModuleFact
-from worker.report.language.languages import ENGLISH, PERSIAN
 from worker.report.language.wording import Wording, strip_isolates
 from worker.report.sections.builder import Builder
 from worker.report.sections.end import build_appendices

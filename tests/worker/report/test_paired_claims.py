@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results, evaluate
+from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results, evaluate
 from tests.worker.report.test_analysis import Results, find_all
 from worker.paired import Correctness
 from worker.report.analysis.evidence import read_evidence
 from worker.report.analysis.health import analyse_health
-from worker.report.language.languages import ENGLISH, PERSIAN
 
 FLOAT = (1 << 350) - 1
 """Of 360 pictures, float answers 350 rightly."""

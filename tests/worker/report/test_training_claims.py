@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.report.small_study import build_facts, build_results
+from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results
 from tests.worker.report.test_analysis import Results, say
 from worker.core.learning import Attempt, Outcome, Trouble
 from worker.report.analysis.evidence import read_evidence
@@ -14,7 +14,7 @@ from worker.report.analysis.findings import Finding
 from worker.report.analysis.trainings import analyse_trainings
 from worker.report.content import Section
 from worker.report.facts import STEPS
-from worker.report.language.languages import ENGLISH, PERSIAN, get_wording
+from worker.report.language.wording import get_wording
 from worker.report.sections.builder import Builder
 from worker.report.sections.bytes import build_final, build_widths
 from worker.report.sections.pruning import build_channels, build_controls, build_search, build_training

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from worker.report.language.values import Numerals, Value, count, decimals, kilobytes, limit, percent, points, ratio
 from worker.report.language.wording import strip_isolates
@@ -27,6 +28,11 @@ ENGLISH, PERSIAN = Numerals(persian=False), Numerals(persian=True)
 def test_numbers_are_written_in_the_digits_of_the_language(value: Value, english: str, persian: str) -> None:
     assert ENGLISH.show(value) == english
     assert strip_isolates(PERSIAN.show(value)) == persian
+
+
+def test_persian_separators_are_those_of_cldr() -> None:
+    decimal, group = (symbol("fa", numbering_system="arabext") for symbol in (get_decimal_symbol, get_group_symbol))
+    assert strip_isolates(PERSIAN.show(decimals(1234.5, 1))) == f"۱{group}۲۳۴{decimal}۵"
 
 
 def test_the_noise_of_the_last_bits_does_not_decide_how_a_number_is_rounded() -> None:

@@ -1,15 +1,22 @@
-"""A language's sentences and words, filled with numbers.
+"""A language's sentences and words: Project Fluent's catalogues (`<language>/*.ftl`), filled with numbers.
 
-A template holds `<name>` for each of its values. A value that is missing or not asked for is an error, so that no
-sentence can be printed with a hole in it, nor a number be lost.
+A value that is missing or not asked for is an error, so that no sentence can be printed with a hole in it, nor a number
+be lost. Fluent's own marks of direction are switched off: numbers bring theirs, which `inline` turns into spans.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from fluent.runtime import FluentBundle
+from fluent.runtime.types import FluentInt, FluentType
+from fluent.syntax import FluentParser, ast
+from fluent.syntax.visitor import Visitor
 
 from worker.paired import Basis
 from worker.report.language.values import (
@@ -24,33 +31,60 @@ from worker.report.language.values import (
     ratio,
 )
 
+FOLDER = Path(__file__).parent
+LANGUAGES = ("en", "fa")
 LEAST_PROBABILITY = 0.001
 """Smaller ones are printed as smaller than this."""
 
-_PLACE = re.compile(r"<([a-z][a-z0-9_]*)>")
 
-
-@dataclass(frozen=True)
 class Wording:
-    """Everything a language says. sentences: key → template; terms: key → word; classes: class → its name."""
+    """Everything a language says. Keys are dotted (`floor.clear`); Fluent's identifiers have hyphens instead."""
 
-    language: str
-    numerals: Numerals
-    sentences: Mapping[str, str]
-    terms: Mapping[str, str]
-    classes: Mapping[str, str]
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.numerals = Numerals(persian=language == "fa")
+        self._bundle = FluentBundle([language], {"PLURAL": _choose_plural}, use_isolating=False)
+        self._variables: dict[str, frozenset[str]] = {}
+        messages: dict[str, ast.Message] = {}
+        for file in sorted((FOLDER / language).glob("*.ftl")):
+            for identifier, message in _read_messages(file):
+                if identifier in messages:
+                    raise ValueError(f"{file} repeats {identifier}")
+                messages[identifier] = message
+        self._bundle.add_resource(ast.Resource(list(messages.values())))
+        for identifier in messages:
+            self._variables[identifier.replace("-", ".")] = _find_variables(identifier, messages)
+
+    @property
+    def variables(self) -> Mapping[str, frozenset[str]]:
+        """Key → the values that its message takes, in the order of the catalogues."""
+        return self._variables
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._variables
 
     def say(self, key: str, **values: Value) -> str:
         """The sentence of that key. Raises KeyError for an unknown key, ValueError for values that do not fit."""
-        template = self.sentences[key]
-        wanted = find_places(template)
+        wanted = self._variables[key]
         if wanted != set(values):
             raise ValueError(f"{key} takes {sorted(wanted)}, was given {sorted(values)}")
-        return _PLACE.sub(lambda match: self.show(values[match.group(1)]), template)
+        pattern = self._bundle.get_message(key.replace(".", "-")).value
+        if pattern is None:
+            raise KeyError(key)
+        prepared = {name: self._prepare(value) for name, value in values.items()}
+        said, errors = self._bundle.format_pattern(pattern, prepared)
+        if errors:
+            raise ValueError(f"{key}: {errors[0]}")
+        return str(said)
 
     def term(self, key: str) -> str:
         """A word or a heading. Raises KeyError."""
-        return self.terms[key]
+        return self.say(key)
+
+    def name(self, group: str, name: str) -> str:
+        """The word for something that has a name in the group; the name itself, as code, where there is none."""
+        key = f"{group}.{name}"
+        return self.term(key) if key in self else f"`{name}`"
 
     def show(self, value: Value) -> str:
         """One value as the language writes it."""
@@ -59,23 +93,28 @@ class Wording:
         if value.raw is None:
             return NOTHING
         if value.kind == "times_smaller":
-            is_smaller = value.raw >= 1
-            return self.say("size.smaller" if is_smaller else "size.larger", ratio=ratio(max(value.raw, 1 / value.raw)))
+            way = "smaller" if value.raw >= 1 else "larger"
+            return self.say(f"size.{way}", ratio=ratio(max(value.raw, 1 / value.raw)))
         if value.kind == "change":
-            is_lost = round(value.raw, 2) >= 0
-            return self.say("change.lost" if is_lost else "change.gained", points=magnitude(value.raw))
+            way = "lost" if round(value.raw, 2) >= 0 else "gained"
+            return self.say(f"change.{way}", points=magnitude(value.raw))
         if value.kind == "bits":
             return self.say("name.bits", bits=count(value.raw))
         if value.kind == "basis":
             return self._say_basis(value.raw)
         if value.kind == "class":
-            name = self.classes.get(value.raw, value.raw)
-            return self.numerals.localize(name) if name.isdigit() else name
+            return self._name_class(value.raw)
         if value.kind == "term":
-            return self.terms[value.raw]
+            return self.term(value.raw)
         if value.kind == "code":
             return f"`{value.raw}`"
         return str(value.raw)
+
+    def _name_class(self, name: str) -> str:
+        key = f"class.{re.sub('[^a-z0-9]+', '_', name.lower())}"
+        if key in self and get_wording("en").term(key) == name:
+            return self.term(key)
+        return self.numerals.localize(name) if name.isdigit() else name
 
     def _say_basis(self, raw: Mapping[str, Any]) -> str:
         if raw["kind"] != Basis.PAIRED:
@@ -90,12 +129,64 @@ class Wording:
         if len(words) < 2:
             return "".join(words)
         comma = "، " if self.language == "fa" else ", "
-        return f"{comma.join(words[:-1])} {self.terms['and']} {words[-1]}"
+        return f"{comma.join(words[:-1])} {self.term('and')} {words[-1]}"
+
+    def _prepare(self, value: Value) -> str | _Count:
+        shown = self.show(value)
+        return shown if value.kind != "count" or value.raw is None else _Count(value.raw, shown)
 
 
-def find_places(template: str) -> set[str]:
-    """The names of a template's values."""
-    return set(_PLACE.findall(template))
+@dataclass(frozen=True)
+class _Count(FluentType):
+    """A whole number as the language writes it (Fluent's own numerals are Latin in every language)."""
+
+    number: int
+    shown: str
+
+    def format(self, locale: object) -> str:  # noqa: ARG002 - Fluent's signature
+        return self.shown
+
+
+def _choose_plural(value: _Count) -> FluentType:
+    """What `PLURAL($n)` in a catalogue selects by."""
+    return FluentInt(value.number)
+
+
+class _VariableFinder(Visitor):
+    """Collects what a message refers to."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self.messages: set[str] = set()
+
+    def visit_VariableReference(self, node: ast.VariableReference) -> None:  # noqa: N802 - Fluent's name
+        self.variables.add(node.id.name)
+
+    def visit_MessageReference(self, node: ast.MessageReference) -> None:  # noqa: N802 - Fluent's name
+        self.messages.add(node.id.name)
+
+
+def _find_variables(identifier: str, messages: Mapping[str, ast.Message]) -> frozenset[str]:
+    """Of the message and of those within it. Raises KeyError where one of them is missing."""
+    finder = _VariableFinder()
+    finder.visit(messages[identifier])
+    return frozenset(finder.variables).union(*(_find_variables(name, messages) for name in finder.messages))
+
+
+def _read_messages(file: Path) -> Iterator[tuple[str, ast.Message]]:
+    for entry in FluentParser().parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(entry, ast.Junk):
+            raise ValueError(f"{file}: {entry.content}")  # noqa: TRY004 - the file is wrong, not a type
+        if isinstance(entry, ast.Message):
+            yield entry.id.name, entry
+
+
+@functools.cache
+def get_wording(language: str) -> Wording:
+    """Raises KeyError for a language that the report is not written in."""
+    if language not in LANGUAGES:
+        raise KeyError(language)
+    return Wording(language)
 
 
 def strip_isolates(text: str) -> str:

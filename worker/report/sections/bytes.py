@@ -229,7 +229,7 @@ def build_techniques(desk: Builder) -> Section | None:
     found = find_techniques(evidence.facts)
     if not found:
         return None
-    items = [f"**{desk.term(f'technique.{key}')}.** {desk.say(f'technique.{key}')}" for key in found]
+    items = [desk.say(f"technique.{key}") for key in found]
     blocks: list[Block] = [desk.paragraph("techniques.opening"), Bullets(items)]
     said = evidence.final.result.get("techniques") if evidence.final is not None else None
     if said and evidence.final is not None:

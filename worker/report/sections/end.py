@@ -24,8 +24,8 @@ from worker.report.analysis.pruning import (
 )
 from worker.report.content import Block, Column, Paragraph, Section
 from worker.report.facts import StepFact
-from worker.report.language.glossary import GLOSSARY
 from worker.report.language.values import Value, code, count, percent
+from worker.report.language.wording import get_wording
 from worker.report.sections.builder import Builder, Cells
 from worker.report.sections.bytes import draw_all_models, list_all_models
 
@@ -141,7 +141,7 @@ def _ordered_steps(desk: Builder) -> list[StepFact]:
 
 
 def _name_step(desk: Builder, step: StepFact) -> str:
-    return desk.wording.terms.get(f"step.{step.name}", f"`{step.name}`")
+    return desk.wording.name("step", step.name)
 
 
 def _list_jobs(desk: Builder) -> list[Block]:
@@ -201,11 +201,7 @@ def _list_surroundings(desk: Builder) -> Cells:
             recorded.setdefault(name, {}).setdefault(str(value), []).append(_name_step(desk, step))
     rows: Cells = []
     for name, values in recorded.items():
-        label = (
-            desk.term("environment.unrecorded")
-            if name == _UNRECORDED
-            else desk.wording.terms.get(f"environment.{name}", f"`{name}`")
-        )
+        label = desk.term("environment.unrecorded") if name == _UNRECORDED else desk.wording.name("environment", name)
         for value, named in values.items():
             shown = "–" if value == _UNRECORDED else f"`{value}`"
             who = "" if len(named) == len(steps) else f" ({desk.wording.list_words(named)})"
@@ -259,7 +255,9 @@ def _list_layers(desk: Builder) -> list[Block]:
 
 
 def _list_words(desk: Builder) -> list[Block]:
-    rows = [[entry.english, entry.persian, entry.meanings[desk.wording.language]] for entry in GLOSSARY]
+    english, persian = get_wording("en"), get_wording("fa")
+    keys = [key for key in desk.wording.variables if key.startswith("word.")]
+    rows = [[english.term(key), persian.term(key), desk.term(key.replace("word.", "meaning."))] for key in keys]
     columns = [
         Column(desk.term("head.english"), weight=1.1),
         Column(desk.term("head.persian"), weight=1.1),

@@ -72,7 +72,7 @@ def _describe_network(desk: Builder) -> list[Block]:
     rows = [
         [
             code(module.name),
-            desk.wording.terms.get(f"layer.{module.kind}", f"`{module.kind}`"),
+            desk.wording.name("layer", module.kind),
             code("×".join(str(size) for size in module.shape)),
             count(module.parameters),
             count(module.macs),
@@ -107,7 +107,7 @@ def _list_settings(desk: Builder) -> Table:
     shown: list[tuple[str, Value | str | None]] = [
         (
             "optimizer",
-            None if optimizer is None else desk.wording.terms.get(f"optimizer.{optimizer}", f"`{optimizer}`"),
+            None if optimizer is None else desk.wording.name("optimizer", optimizer),
         ),
         ("learning_rate", _number(spec.get("learning_rate"))),
         ("batch_size", _number(spec.get("batch_size"))),

@@ -81,10 +81,10 @@ def report_classes(desk: Builder, key: str, model: Model) -> Table:
         row = model.report[label]
         scores = [decimals(row[score]) for score in ("precision", "recall", "f1-score")]
         rows.append([class_name(label), *scores, count(int(row["support"]))])
-    for average in ("macro avg", "weighted avg"):
+    for average, key_of_name in (("macro avg", "macro_avg"), ("weighted avg", "weighted_avg")):
         row = model.report[average]
         scores = [decimals(row[score]) for score in ("precision", "recall", "f1-score")]
-        rows.append([desk.term(average.replace(" ", "_")), *scores, count(int(row["support"]))])
+        rows.append([desk.term(key_of_name), *scores, count(int(row["support"]))])
     return desk.table(
         key, desk.columns("class", "#precision", "#recall", "#f1", "#pictures"), rows,
         source=cite(model, "classification_report"), emphasis=[len(rows) - 2, len(rows) - 1],
