@@ -1,4 +1,4 @@
-"""The plot of what each technique bought, as bytes and as accuracy. See worker/report/figures/plots.py."""
+"""The figure of what each technique bought, as bytes and as accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.report.figures.plots import BLUE, QUIET, VERMILION, format_kb, format_signed, lay_kb_axis, open_figure
+from worker.report.figures.canvas import BLUE, DASHED, QUIET, VERMILION, Canvas
+from worker.report.language.values import limit
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,13 @@ class AblationStep:
     drop: float
 
 
-def plot_ablation(path: Path, steps: Sequence[AblationStep], *, max_drop: float, title: str) -> None:
+def draw_ablation(canvas: Canvas, path: Path, steps: Sequence[AblationStep], *, max_drop: float) -> None:
     """A waterfall: what is left of the bytes after each technique, and beside it the drop on validation so far."""
     sizes = [step.num_bytes for step in steps]
     lowest = 2.0 ** np.floor(np.log2(min(sizes) / 2))
     rows = range(len(steps))
-    with open_figure(path, title, 11.0, 1.9 + 0.42 * len(steps)) as figure:
-        left, right = figure.subplots(1, 2, width_ratios=(2.4, 1), sharey=True)
+    with canvas.figure(path, 1.2 + 0.3 * len(steps), 8.0) as figure:
+        left, right = figure.subplots(1, 2, width_ratios=(1.9, 1), sharey=True)
         colours = [QUIET, *[BLUE] * (len(steps) - 2), VERMILION]
         left.barh(rows, [size - lowest for size in sizes], left=lowest, color=colours, height=0.6)
         for row, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
@@ -37,22 +38,25 @@ def plot_ablation(path: Path, steps: Sequence[AblationStep], *, max_drop: float,
             )  # fmt: skip
         for row, size in enumerate(sizes):
             before = sizes[max(0, row - 1)]
-            text = format_kb(size) + (f"   {format_signed(100 * (size - before) / before)} %" if row else "")
+            saved = canvas.digits(f"   {100 * (size - before) / before:+.1f} %") if row else ""
             left.annotate(
-                text, (max(before, size), row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
-            )
+                canvas.kilobytes(size) + saved, (max(before, size), row), xytext=(4, 0), textcoords="offset points",
+                va="center", fontsize=7.8,
+            )  # fmt: skip
         left.set_xscale("log")
         left.set_xlim(lowest, max(sizes) * (max(sizes) / lowest) ** 0.32)
-        lay_kb_axis(left.xaxis, lowest, max(sizes), most=7)
+        canvas.kilobyte_axis(left.xaxis, lowest, max(sizes), most=6)
         left.set_yticks(rows, [step.technique for step in steps])
         left.invert_yaxis()
-        left.set_xlabel("bytes, logarithmic (1 KB = 1024 bytes); hatched: saved")
+        left.set_xlabel(canvas.term("file_kb_saved"))
         right.plot([step.drop for step in steps], rows, color=BLUE, marker="o")
         right.axvline(
-            max_drop, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)), label=f"limit: {max_drop:g}"
+            max_drop, color=QUIET, linewidth=1, linestyle=DASHED,
+            label=canvas.say("figure.max_drop", drop=limit(max_drop)),
         )  # fmt: skip
-        right.set_xlabel("drop on validation (points)")
+        right.set_xlabel(canvas.term("validation_drop_points"))
         right.margins(x=0.15)
-        right.legend(loc="upper right")
+        canvas.number_axis(right.xaxis)
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", **canvas.legend_direction())
         for axes in (left, right):
             axes.grid(visible=False, axis="y")

@@ -9,8 +9,18 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from worker.report.figures.drawing import DASHED, SHORT_DASHED, Canvas
-from worker.report.figures.plots import BLACK, BLUE, MARKERS, QUIET, SERIES, SKY, VERMILION
+from worker.report.figures.canvas import (
+    BLACK,
+    BLUE,
+    DASHED,
+    MARKERS,
+    QUIET,
+    SERIES,
+    SHORT_DASHED,
+    SKY,
+    VERMILION,
+    Canvas,
+)
 from worker.report.language.values import count, percent, percent1, points, ratio, text
 
 Curve = Sequence[tuple[float, float]]
@@ -22,10 +32,10 @@ _SPARSITY_TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 class Mark:
     """A model in a picture. accuracy: fraction, interval: its 95 % bounds; num_bytes: of its file."""
 
-    label: str
     accuracy: float
     interval: tuple[float, float]
     num_bytes: int = 0
+    label: str = ""
     is_main: bool = False
 
 
@@ -99,7 +109,7 @@ def draw_sparsity(
 
 
 def draw_layers(
-    canvas: Canvas, path: Path, names: Sequence[str], columns: Mapping[str, Sequence[float | None]], label: str
+    canvas: Canvas, path: Path, names: Sequence[str], columns: Mapping[str, Sequence[float | None]]
 ) -> None:
     """A group of bars per layer, one bar per model; fractions, printed in percent."""
     height = 0.8 / len(columns)
@@ -120,7 +130,7 @@ def draw_layers(
         axes.set_xlim(0, 108)
         axes.set_xticks(range(0, 101, 20))
         canvas.number_axis(axes.xaxis)
-        axes.set_xlabel(label)
+        axes.set_xlabel(canvas.term("axis.zeros"))
         axes.grid(visible=False, axis="y")
         if len(columns) > 1:
             figure.legend(
@@ -132,7 +142,10 @@ def draw_layers(
 def draw_bit_widths(canvas: Canvas, path: Path, marks: Mapping[int, Mark], *, baseline: float) -> None:
     """Test accuracy with its interval, and bytes of the file, by bit width."""
     ordered = sorted(marks, reverse=True)
-    labels = [canvas.say("figure.bits", bits=count(width)) for width in ordered]
+    names = [canvas.say("figure.bits", bits=count(width)) for width in ordered]
+    labels = [
+        f"{name}\n{canvas.show(percent(marks[width].accuracy))}" for name, width in zip(names, ordered, strict=True)
+    ]
     places = range(len(ordered))
     with canvas.figure(path, 2.7) as figure:
         left, right = figure.subplots(1, 2)
@@ -168,7 +181,7 @@ def draw_bit_widths(canvas: Canvas, path: Path, marks: Mapping[int, Mark], *, ba
                 fontsize=7.5,
             )
         right.set_ylabel(canvas.term("file_kb"))
-        right.set_xticks(places, labels)
+        right.set_xticks(places, names)
         right.margins(y=0.12)
         canvas.number_axis(right.yaxis)
         right.grid(visible=False, axis="x")
@@ -203,7 +216,7 @@ def draw_front(
     front: Curve,
     *,
     threshold: float,
-    safe: float | None,
+    safe: float | None = None,
     chosen: tuple[float, float],
 ) -> None:
     """(bytes, validation accuracy) of everything tried, its front, the lowest accuracy allowed, the point chosen.
@@ -213,6 +226,9 @@ def draw_front(
     """
     ordered = sorted(front)
     sizes = [size for size, _ in (*tried, *front)]
+    at_chosen = canvas.say(
+        "figure.chosen_file", kilobytes=text(canvas.kilobytes(chosen[0])), accuracy=percent(chosen[1])
+    )
     with canvas.figure(path, 3.0) as figure:
         axes = figure.subplots()
         axes.scatter(
@@ -234,7 +250,8 @@ def draw_front(
             )  # fmt: skip
         axes.plot(
             [chosen[0]], [100 * chosen[1]], marker="*", markersize=13, color=VERMILION, markeredgecolor="white",
-            linestyle="none", zorder=4, label=canvas.term("chosen"),
+            linestyle="none", zorder=4,
+            label=at_chosen,
         )  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.2, max(sizes) * 1.2)

@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from worker.report.facts import DatasetFact
-from worker.report.figures.drawing import DASHED, WIDTH, Canvas
-from worker.report.figures.plots import BLACK, BLUE, MARKERS, QUIET, SERIES, VERMILION
+from worker.report.figures.canvas import BLACK, BLUE, DASHED, MARKERS, QUIET, SERIES, VERMILION, WIDTH, Canvas
 from worker.report.language.values import class_name, count, percent
 
 History = Sequence[Mapping[str, float]]
@@ -69,7 +68,8 @@ def draw_confusion(canvas: Canvas, path: Path, matrix: Sequence[Sequence[int]], 
     counts = np.asarray(matrix, dtype=np.int64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [canvas.show(class_name(name)) for name in class_names]
-    with canvas.figure(path, 4.6, 5.9) as figure:
+    side = max(4.6, 1.8 + 0.28 * len(names))
+    with canvas.figure(path, side, side + 1.3) as figure:
         axes = figure.subplots()
         # A square root, so that the few mistakes are seen beside a diagonal near 100 %.
         image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)

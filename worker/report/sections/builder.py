@@ -18,7 +18,7 @@ from worker.report.facts import (
     STEP_BY_STEP,
     TRAIN,
 )
-from worker.report.figures.drawing import Canvas
+from worker.report.figures.canvas import Canvas
 from worker.report.language.values import Value, text
 from worker.report.language.wording import Wording
 

@@ -100,9 +100,7 @@ def build_widths(desk: Builder) -> Section | None:
         "model", "#accuracy", "#drop_validation", "#drop_test", "#precision", "#recall", "#f1", "#file", "#ratio"
     )
     blocks.append(desk.table("widths", columns, rows, source=source, emphasis=emphasis))
-    marks = {
-        b: Mark(desk.name_width(b), m.test.accuracy, m.test.interval, m.file_bytes) for b, m in evidence.widths.items()
-    }
+    marks = {b: Mark(m.test.accuracy, m.test.interval, m.file_bytes) for b, m in evidence.widths.items()}
     draw_marks = partial(draw_bit_widths, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy)
     blocks.append(desk.figure("widths", draw_marks, source=source))
     blocks += desk.list_findings([*analyse_quantization(evidence), *analyse_trainings(evidence, names.QUANTIZE)])
@@ -268,7 +266,7 @@ def draw_all_models(desk: Builder) -> Figure:
     """Every model on the plane of bytes and accuracy."""
     evidence = desk.evidence
     marks = [
-        Mark(name, model.test.accuracy, model.test.interval, model.file_bytes, model is evidence.final)
+        Mark(model.test.accuracy, model.test.interval, model.file_bytes, name, model is evidence.final)
         for name, model in desk.models()
     ]
     source = cite_all(evidence)

@@ -196,15 +196,12 @@ def build_comparison(desk: Builder) -> Section | None:
     columns = desk.columns("model", "#accuracy", "#interval", "#drop_validation", "#drop_test", "#sparsity", "#packed")
     layers = [layer.name for layer in stepped.layers]
     shares = {desk.term(f"model.{name}"): [layer.sparsity for layer in model.layers] for name, model in models.items()}
-    label = desk.term("axis.zeros")
     both = "; ".join(cite(model, "sparsity.layers") for model in models.values())
     blocks: list[Block] = [
         *desk.argue(compare_pruning(evidence), figure="curve_comparison", table="comparison"),
         desk.table("comparison", columns, rows, source="; ".join(cite(model) for model in models.values())),
         draw_curves(desk, "comparison", models),
-        desk.figure(
-            "layers", partial(draw_layers, desk.canvas, names=layers, columns=shares, label=label), source=both
-        ),
+        desk.figure("layers", partial(draw_layers, desk.canvas, names=layers, columns=shares), source=both),
         *desk.argue(analyse_plain_files(evidence)),
     ]
     return desk.section("comparison", blocks)
@@ -231,7 +228,7 @@ def build_controls(desk: Builder) -> Section | None:
         for name, model in listed
     ]  # fmt: skip
     marks = [
-        Mark(name, model.test.accuracy, model.test.interval, is_main=(name, model) in controls)
+        Mark(model.test.accuracy, model.test.interval, label=name, is_main=(name, model) in controls)
         for name, model in listed
     ]
     source = "; ".join(f"`{model.step.job_id}`" for _, model in listed)

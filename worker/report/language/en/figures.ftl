@@ -6,8 +6,10 @@ figure-best_epoch = kept: epoch { $epoch }
 figure-bits = { $bits } bit
 figure-float_accuracy = float32: { $accuracy } %
 figure-chosen = chosen: { $sparsity } %, drop { $drop }
+figure-chosen_file = chosen: { $kilobytes } KB at { $accuracy } %
 figure-dense = dense: { $accuracy } %
 figure-limit = limit: { $drop } points below
+figure-max_drop = limit: { $drop }
 figure-size = { $kilobytes } KB   { $ratio }×
 figure-threshold = lowest allowed: { $accuracy } %
 figure-safe = with the reserve: { $accuracy } %
@@ -90,10 +92,11 @@ whole_curve = The whole curve
 near_limit = Near the limit
 candidates = candidates
 front = front: none smaller is better
-chosen = chosen
 file_kb = file (KB)
 file_kb_log = file (KB), logarithmic
 kb_log = KB (1 KB = 1024 bytes), logarithmic
+file_kb_saved = file (KB), logarithmic; hatched: saved
+validation_drop_points = drop (points)
 after_round_trip = $\hat x$
 
 ## Alternative texts

@@ -6,8 +6,10 @@ figure-best_epoch = نگه‌داشته‌شده: دور { $epoch }
 figure-bits = { $bits } بیت
 figure-float_accuracy = float32: { $accuracy }٪
 figure-chosen = برگزیده: { $sparsity }٪، افت { $drop }
+figure-chosen_file = برگزیده: { $kilobytes } کیلوبایت با { $accuracy }٪
 figure-dense = چگال: { $accuracy }٪
 figure-limit = حد مجاز: { $drop } واحد پایین‌تر
+figure-max_drop = حد مجاز: { $drop }
 figure-size = { $kilobytes } کیلوبایت   { $ratio } برابر
 figure-threshold = کمترین دقت مجاز: { $accuracy }٪
 figure-safe = با اندوختهٔ احتیاط: { $accuracy }٪
@@ -87,10 +89,11 @@ whole_curve = کل منحنی
 near_limit = نزدیک حد مجاز
 candidates = نامزدها
 front = جبهه: هیچ فایل کوچک‌تری بهتر نیست
-chosen = برگزیده
 file_kb = فایل (کیلوبایت)
 file_kb_log = فایل (کیلوبایت)، لگاریتمی
 kb_log = کیلوبایت (۱۰۲۴ بایت)، لگاریتمی
+file_kb_saved = فایل (کیلوبایت)، لگاریتمی؛ هاشورخورده: صرفه‌جویی
+validation_drop_points = افت (واحد درصد)
 after_round_trip = $\hat x$
 
 ## Alternative texts
