@@ -6,32 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.report import facts as names
-from worker.report.analysis.claims import cite
 from worker.report.analysis.evidence import Evidence, read_evidence
 from worker.report.analysis.findings import Finding
-from worker.report.content import Labels, Report, Section, number_parts
+from worker.report.content import Labels, Report, number_parts
 from worker.report.facts import StudyFacts
-from worker.report.language.values import code, kilobytes, percent, text, times_smaller
+from worker.report.language.values import kilobytes, percent, text, times_smaller
 from worker.report.language.wording import Wording, get_wording
 from worker.report.sections.builder import Builder
-from worker.report.sections.bytes import (
-    build_eight_bits,
-    build_final,
-    build_sizes,
-    build_techniques,
-    build_widths,
-)
-from worker.report.sections.end import build_abstract, build_analysis, build_appendices, build_conclusion
-from worker.report.sections.method import build_data, build_method
-from worker.report.sections.pruning import (
-    build_channels,
-    build_classes,
-    build_comparison,
-    build_controls,
-    build_search,
-    build_training,
-)
+from worker.report.sections.registry import build_sections
 
 
 @dataclass(frozen=True)
@@ -49,8 +31,7 @@ def compose(facts: StudyFacts, language: str, folder: Path) -> Composition:
     """Writes the report of a study. folder: where the figures are put as PNG. Raises KeyError for another language."""
     evidence, wording = read_evidence(facts), get_wording(language)
     desk = Builder(evidence, wording, folder)
-    sections = [build_abstract(desk), build_data(desk), build_method(desk), _build_results(desk)]
-    sections += [build_analysis(desk), build_conclusion(desk), *build_appendices(desk)]
+    sections = build_sections(desk)
     known = evidence.dataset in ("fashion_mnist", "digits")
     dataset = wording.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
     kind = f"kind.{evidence.architecture}"
@@ -66,19 +47,6 @@ def compose(facts: StudyFacts, language: str, folder: Path) -> Composition:
     digits = {ord(digit): wording.numerals.localize(digit) for digit in "0123456789"}
     labels = number_parts(report, words, digits)
     return Composition(report, labels, wording, tuple(desk.findings), evidence)
-
-
-def _build_results(desk: Builder) -> Section:
-    evidence = desk.evidence
-    parts: list[Section | None] = [build_training(desk), build_classes(desk)]
-    if evidence.one_shot is not None:
-        parts.append(build_search(desk, names.ONE_SHOT, evidence.one_shot))
-    if evidence.step_by_step is not None:
-        parts.append(build_search(desk, names.STEP_BY_STEP, evidence.step_by_step))
-    parts += [build_comparison(desk), build_controls(desk), build_eight_bits(desk), build_widths(desk)]
-    parts += [build_channels(desk), build_sizes(desk), build_final(desk), build_techniques(desk)]
-    opening = desk.paragraph("results.opening", example=code(cite(evidence.baseline, "evaluation").replace("`", "")))
-    return desk.section("results", [opening], *(part for part in parts if part is not None))
 
 
 def _list_facts(desk: Builder) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from worker.report.analysis.techniques import find_techniques
 from worker.report.content import Paragraph, Report, Table, iterate_blocks
 from worker.report.facts import ModuleFact
 from worker.report.language.wording import Wording, strip_isolates
+from worker.report.sections.appendices import list_environment as build_environment
 from worker.report.sections.builder import Builder
-from worker.report.sections.end import build_appendices
 from worker.report.sections.method import build_data, build_method
 
 
@@ -49,7 +49,7 @@ def test_the_network_is_shown_module_by_module_with_its_totals(language: Wording
 def list_environment(results: Mapping[str, Mapping[str, Any]], language: Wording, folder: Path) -> dict[str, list[str]]:
     """What → every value that the appendix gives for it."""
     desk = Builder(read_evidence(build_facts(results)), language, folder)
-    appendix = next(one for one in build_appendices(desk) if one.key == "appendix_environment")
+    appendix = build_environment(desk)
     (table,) = [block for block in appendix.blocks if isinstance(block, Table)]
     shown: dict[str, list[str]] = {}
     for what, value in table.rows:

@@ -16,8 +16,7 @@ from worker.report.content import Section
 from worker.report.facts import STEPS
 from worker.report.language.wording import get_wording
 from worker.report.sections.builder import Builder
-from worker.report.sections.bytes import build_final, build_widths
-from worker.report.sections.pruning import build_channels, build_controls, build_search, build_training
+from worker.report.sections.registry import build_sections
 
 FORGOT = Attempt(0.2, 1, 0.3, Trouble.FORGOT, ended=False)
 AT_CHANCE = Attempt(0.05, 4, 0.11, Trouble.AT_CHANCE)
@@ -98,28 +97,24 @@ def test_every_trouble_has_its_words(trouble: Trouble) -> None:
     assert ENGLISH.term(f"trouble.{trouble}") != PERSIAN.term(f"trouble.{trouble}")
 
 
-def build_sections(results: Results, language: str, folder: Path) -> tuple[Builder, list[Section]]:
+NAMES = ("training_results", "one_shot", "step_by_step", "widths", "channels", "final", "controls")
+
+
+def build_results_of(results: Results, language: str, folder: Path) -> tuple[Builder, list[Section]]:
     desk = Builder(read_evidence(build_facts(results)), get_wording(language), folder)
-    evidence = desk.evidence
-    assert evidence.one_shot is not None
-    assert evidence.step_by_step is not None
-    sections = [
-        build_training(desk), build_search(desk, "one_shot", evidence.one_shot),
-        build_search(desk, "step_by_step", evidence.step_by_step), build_widths(desk), build_channels(desk),
-        build_final(desk), build_controls(desk),
-    ]  # fmt: skip
-    return desk, [section for section in sections if section is not None]
+    (section,) = build_sections(desk, ["results", *NAMES])
+    return desk, list(section.sections)
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_the_section_of_each_step_tells_of_its_trainings(language: str, tmp_path: Path) -> None:
     results = build_results()
-    desk, sections = build_sections(results, language, tmp_path)
+    desk, sections = build_results_of(results, language, tmp_path)
     lengths = [len(section.blocks) for section in sections]
     assert [finding for finding in desk.findings if finding.key.startswith("training.")] == []
     for step in STEPS:
         record(results, step, Outcome((FORGOT, GOOD), 1, True, 0.1, 0.9))
-    desk, sections = build_sections(results, language, tmp_path)
+    desk, sections = build_results_of(results, language, tmp_path)
     told = [finding.source.split("`")[1] for finding in desk.findings if finding.key.startswith("training.")]
     assert sorted(told) == sorted(step.job_id for step in desk.evidence.facts.steps.values())
     grown = [len(section.blocks) - before for section, before in zip(sections, lengths, strict=True)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.report.analysis.evidence import Evidence, Model
 from worker.report.analysis.findings import Finding
-from worker.report.content import Bullets, Column, Figure, Listing, Paragraph, Section, Table
+from worker.report.content import Block, Bullets, Column, Figure, Paragraph, Section, Table
 from worker.report.facts import (
     CHANNELS,
     COMPRESS,
@@ -72,11 +72,14 @@ class Builder:
         """Findings as a list."""
         return [Bullets(self.claim(*findings))] if findings else []
 
-    def section(
-        self, key: str, blocks: Sequence[Paragraph | Bullets | Listing | Table | Figure | object], *parts: Section
-    ) -> Section:
+    def section(self, key: str, blocks: Sequence[Block], *parts: Section) -> Section:
         """A section whose heading is the term `section.<key>`."""
-        return Section(key, self.term(f"section.{key}"), list(blocks), list(parts))  # type: ignore[arg-type]
+        return Section(key, self.term(f"section.{key}"), list(blocks), list(parts))
+
+    def appendix(self, key: str, blocks: Sequence[Block]) -> Section:
+        """An appendix whose heading is the term `section.appendix_<key>`."""
+        name = f"appendix_{key}"
+        return Section(name, self.term(f"section.{name}"), blocks, appendix=True)
 
     def table(
         self,

@@ -25,7 +25,7 @@ from worker.report.sections.pruning import report_classes
 MEASURES = ("formula", "float32", "packed", "entropy", "file")
 
 
-def build_eight_bits(desk: Builder) -> Section | None:
+def build_widest(desk: Builder) -> Section | None:
     """Training at the widest width, by epoch, with precision, recall and F1 beside the float model's."""
     evidence = desk.evidence
     if not evidence.widths:

@@ -37,6 +37,12 @@ SHORTEST_CURVE = 3
 """Different sparsities that a curve needs to be one."""
 
 
+def build_results(desk: Builder) -> Section:
+    """Opens the results; what was measured follows in sections of its own."""
+    example = cite(desk.evidence.baseline, "evaluation").replace("`", "")
+    return desk.section("results", [desk.paragraph("results.opening", example=code(example))])
+
+
 def build_training(desk: Builder) -> Section:
     """Curves and accuracy of the trained network."""
     baseline = desk.evidence.baseline
@@ -119,8 +125,20 @@ def build_classes(desk: Builder) -> Section:
     return desk.section("classes", blocks)
 
 
-def build_search(desk: Builder, key: str, model: Model) -> Section:
-    """One search: its curve as picture and numbers, what it ended with, zeros by layer. key: a step's name."""
+def build_one_shot(desk: Builder) -> Section | None:
+    """The search without retraining."""
+    return _build_search(desk, names.ONE_SHOT, desk.evidence.one_shot)
+
+
+def build_step_by_step(desk: Builder) -> Section | None:
+    """The search with retraining, and its zeros by layer."""
+    return _build_search(desk, names.STEP_BY_STEP, desk.evidence.step_by_step)
+
+
+def _build_search(desk: Builder, key: str, model: Model | None) -> Section | None:
+    """Its curve as picture and numbers, and what it ended with. key: a step's name."""
+    if model is None:
+        return None
     blocks: list[Block] = [
         *desk.argue(analyse_search(desk.evidence, model, key), figure=f"curve_{key}", table=f"probes_{key}"),
         *desk.list_findings(analyse_trainings(desk.evidence, key)),
