@@ -26,6 +26,13 @@ def test_what_the_api_process_imports_loads_nothing_heavy(module: str) -> None:
     assert HEAVY & set(loaded.stdout.split()) == set()
 
 
+@pytest.mark.parametrize("module", ["compose", "writers.pdf", "writers.web", "writers.word"])
+def test_the_report_loads_no_torch(module: str) -> None:
+    script = f"import sys, worker.report.{module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert {"constriction", "safetensors", "sklearn", "torch", "torchvision"} & set(loaded.stdout.split()) == set()
+
+
 def test_a_network_in_the_catalogue_is_a_module_and_a_module_has_its_name_there() -> None:
     modules = {file.stem for file in (CHECKOUT / "worker" / "core" / "models").glob("*.py")} - {"__init__"}
     assert modules == {name.value for name in catalog.Architecture}

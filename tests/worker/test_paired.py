@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from worker.core.measure import compute_wilson_interval
-from worker.core.report.evidence import Measured
 from worker.paired import (
     Basis,
     Correctness,
@@ -20,6 +19,7 @@ from worker.paired import (
     compute_unpaired_interval,
     read_correctness,
 )
+from worker.report.analysis.evidence import Measured
 
 
 def measure(num_correct: int, num_examples: int, correctness: Correctness | None = None) -> Measured:

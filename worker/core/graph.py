@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import fx, nn
 
@@ -9,6 +11,26 @@ from torch import fx, nn
 def list_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Name → module of every convolution and linear layer, in module order (which is forward order here)."""
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+
+
+@dataclass(frozen=True)
+class ModuleOutline:
+    """A module with parameters of its own. kind: the name of its class; shape: of its first parameter."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+def outline_modules(model: nn.Module) -> list[ModuleOutline]:
+    """Every module that has parameters of its own, in module order."""
+    owners = [(name, module, list(module.parameters(recurse=False))) for name, module in model.named_modules()]
+    return [
+        ModuleOutline(name, type(module).__name__, tuple(own[0].shape), sum(one.numel() for one in own))
+        for name, module, own in owners
+        if own
+    ]
 
 
 def find_batch_norms(model: nn.Module) -> dict[str, str]:

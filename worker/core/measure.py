@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
@@ -153,12 +154,8 @@ def describe_times(times: Sequence[float]) -> dict[str, Any]:
 
 def compute_wilson_interval(num_correct: int, num_examples: int) -> tuple[float, float]:
     """95 % interval of an accuracy (Wilson 1927): two fractions 0..1."""
-    z = 1.959963984540054
-    p = num_correct / num_examples
-    denominator = 1 + z * z / num_examples
-    centre = (p + z * z / (2 * num_examples)) / denominator
-    reach = z / denominator * math.sqrt(p * (1 - p) / num_examples + z * z / (4 * num_examples**2))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:

@@ -32,8 +32,6 @@ class CompressSpec(JobSpec):
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
-    from worker.core import plots
-    from worker.core.plots_ablation import AblationStep, plot_ablation
     from worker.jobs.ablation import measure_ablation
     from worker.jobs.candidates import choose_candidate, find_front
     from worker.jobs.compress_timetable import FINISHING
@@ -41,6 +39,9 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.reserve import CONFIDENCE
     from worker.jobs.shrinking import Shrinker
+    from worker.report.figures.ablation import AblationStep, draw_ablation
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import draw_front
 
     baseline = open_baseline(context, spec.model_id)
     shrinker = Shrinker(spec, context, baseline)
@@ -67,19 +68,19 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     name = f"compressed-{spec.effort}"
     saved = save_integer_model(context, name, shrinker.gallery.load(chosen), baseline, title=spec.name)
     front = find_front(candidates)
-    plots.plot_front(
+    draw_front(
+        make_titled("Every candidate: bytes of the file against validation accuracy"),
         context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
         [(candidate.num_bytes, candidate.accuracy) for candidate in candidates],
         [(candidate.num_bytes, candidate.accuracy) for candidate in front],
         threshold=baseline.validation.accuracy - spec.max_accuracy_drop / 100,
         chosen=(chosen.num_bytes, chosen.accuracy),
-        title="Every candidate: bytes of the file against validation accuracy",
     )
-    plot_ablation(
+    draw_ablation(
+        make_titled("What each technique bought, on top of those above it"),
         context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
         [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in ablation],
         max_drop=spec.max_accuracy_drop,
-        title="What each technique bought, on top of those above it",
     )
     plot_results(context, saved, baseline.data, name)
     result = describe_result(saved, baseline) | {

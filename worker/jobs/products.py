@@ -17,7 +17,6 @@ from torch import nn
 from storage.errors import InvalidModel
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core import plots
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
@@ -52,6 +51,9 @@ from worker.jobs.baseline_comparison import (
     warn_of_health,
     warn_of_load,
 )
+from worker.report.figures.canvas import make_titled
+from worker.report.figures.compression import draw_layers, draw_ledger
+from worker.report.figures.training import draw_confusion
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")
@@ -229,9 +231,8 @@ def save_integer_model(
         # The integers are computed here in floating point, exactly but not fast: a time would mislead.
         "latency": None,
     }
-    plots.plot_size_ledger(
-        context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT), sizes, title=f"Size of {name}, each way to count"
-    )
+    path_of_plot = context.artifact_path(f"{name}-size.png", ArtifactKind.PLOT)
+    draw_ledger(make_titled(f"Size of {name}, each way to count"), path_of_plot, sizes)
     return _register(context, title or name, path, "compressed", origin.info, baseline, metrics, summary)
 
 
@@ -245,19 +246,18 @@ def _check_answers(metrics: Metrics) -> None:
 
 def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:
     """The confusion matrix on test and the sparsity of each layer, as PNG artifacts."""
-    plots.plot_confusion_matrix(
+    test, sparsity = saved.metrics.test, saved.summary["sparsity"]
+    draw_confusion(
+        make_titled(f"{name} on test: {test.num_correct:,} of {test.num_examples:,} right"),
         context.artifact_path(f"{name}-confusion.png", ArtifactKind.PLOT),
         saved.metrics.matrix.tolist(),
         data.class_names,
-        title=f"Confusion matrix of {name} on test",
     )
-    sparsity = saved.summary["sparsity"]
-    plots.plot_layer_sparsity(
+    draw_layers(
+        make_titled(f"Zeros in each layer of {name}: {100 * sparsity['total']:.2f} % of all weights"),
         context.artifact_path(f"{name}-sparsity.png", ArtifactKind.PLOT),
         [layer["name"] for layer in sparsity["layers"]],
-        [layer["sparsity"] for layer in sparsity["layers"]],
-        total=sparsity["total"],
-        title=f"Zeros in each layer of {name}",
+        {name: [layer["sparsity"] for layer in sparsity["layers"]]},
     )
 
 

@@ -93,10 +93,11 @@ class PruneSpec(JobSpec):
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
-    from worker.core import plots
     from worker.core.measure import count_macs
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_float_model
     from worker.jobs.searching import run_search
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import draw_sparsity
 
     baseline = open_baseline(context, spec.model_id)
     found, trainings = run_search(spec, context, baseline)
@@ -106,13 +107,14 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         context, name, found.model, baseline.info.architecture, baseline.data, baseline, title=spec.name
     )
     label = spec.schedule.replace("_", "-")
-    plots.plot_sparsity_curve(
+    draw_sparsity(
+        make_titled(f"Validation accuracy against sparsity of {spec.pattern}"),
         context.artifact_path(f"{name}-curve.png", ArtifactKind.PLOT),
         {label: [(probe.sparsity, probe.accuracy) for probe in found.probes]},
         baseline=baseline.validation.accuracy,
         max_drop=spec.max_accuracy_drop,
         chosen={label: found.chosen.sparsity},
-        title=f"Validation accuracy against sparsity of {spec.pattern}",
+        axis="channels" if spec.pattern == "channels" else "sparsity",
     )
     plot_results(context, saved, baseline.data, name)
     result = describe_result(saved, baseline) | {

@@ -53,11 +53,13 @@ class QuantizeSpec(JobSpec):
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
-    from worker.core import plots
     from worker.core.training import compute_soft_targets
     from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.quantizing import CALIBRATION_EXAMPLES, calibrate_baseline
     from worker.jobs.trainings import TrainingLog
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import Mark, draw_bit_widths
+    from worker.report.figures.training import draw_quantization
 
     baseline = open_baseline(context, spec.model_id)
     data = baseline.data
@@ -91,22 +93,22 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     if not allowed:
         context.warn(f"no bit width stays within {spec.max_accuracy_drop} points on validation; the widest is kept")
     chosen = min(allowed) if allowed else max(saved)
-    plots.plot_bit_widths(
+    draw_bit_widths(
+        make_titled("Accuracy and size by bit width"),
         context.artifact_path("bit-widths.png", ArtifactKind.PLOT),
-        [
-            plots.BitWidthPoint(
-                row["bit_width"], row["accuracy"], row["file_bytes"], tuple(row["evaluation"]["test"]["interval"])
-            )
+        {
+            row["bit_width"]: Mark(row["accuracy"], tuple(row["evaluation"]["test"]["interval"]), row["file_bytes"])
             for row in rows
-        ],
+        },
         baseline=baseline.test.accuracy,
     )
     trained = {bits: history for bits, history in histories.items() if history}
     if trained:
-        plots.plot_quantization_curves(
+        draw_quantization(
+            make_titled("Quantization-aware training"),
             context.artifact_path("quantization-training.png", ArtifactKind.PLOT),
             trained,
-            baseline=baseline.validation.accuracy,
+            baseline={"loss": baseline.validation.loss, "accuracy": baseline.validation.accuracy},
         )
     plot_results(context, saved[chosen], data, f"{chosen}bit")
     result = describe_result(saved[chosen], baseline) | {

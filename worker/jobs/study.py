@@ -16,8 +16,11 @@ from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
+from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 
 BIT_WIDTHS = (8, 6, 4, 2)
+SAMPLES_PER_CLASS = 12
+"""Pictures of each class that the report shows."""
 
 
 class StudySpec(JobSpec):
@@ -270,11 +273,8 @@ def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[
 
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
     """Writes the documents; returns what the report finds, each finding with its numbers, as JSON."""
-    from worker.core.datasets import load_dataset
     from worker.core.environment import describe_environment
-    from worker.core.report import write_report
-    from worker.core.report.dataset import describe_dataset
-    from worker.core.report.facts import ArtifactFact, StepFact, StudyFacts
+    from worker.report import write_report
 
     facts = StudyFacts(
         job_id=context.job_id,
@@ -286,16 +286,7 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
                 kind=step.kind,
                 spec=step.spec,
                 result=step.result,
-                artifacts=[
-                    ArtifactFact(
-                        name=artifact.name,
-                        kind=artifact.kind,
-                        sha256=artifact.sha256,
-                        num_bytes=artifact.num_bytes,
-                        path=artifact.path,
-                    )
-                    for artifact in step.artifacts
-                ],
+                artifacts=[ArtifactFact(one.name, one.kind, one.sha256, one.num_bytes) for one in step.artifacts],
                 seconds=step.seconds,
                 reused=step.is_reused,
             )
@@ -305,11 +296,8 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
             **describe_environment(context.threads),
             "precision": str(steps["train"].result["precision"]),
         },
-        dataset=describe_dataset(
-            load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed).limit_train(
-                spec.max_train_examples
-            )
-        ),
+        dataset=_describe_dataset(spec, context),
+        modules=_list_modules(steps["train"]),
     )
     paths = {
         suffix: context.artifact_path(f"report-{spec.language}.{suffix}", ArtifactKind.REPORT)
@@ -319,6 +307,36 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
     written: dict[str, Any] = json.loads(paths["json"].read_text(encoding="utf-8"))
     findings: list[Any] = written["findings"]
     return findings
+
+
+def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
+    from worker.core.datasets import count_classes, load_dataset, take_samples
+
+    whole = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
+    data = whole.limit_train(spec.max_train_examples)
+    return DatasetFact(
+        name=data.name,
+        class_names=data.class_names,
+        input_shape=data.input_shape,
+        counts=count_classes(data),
+        mean=data.mean,
+        std=data.std,
+        samples=take_samples(data, SAMPLES_PER_CLASS),
+        is_mirrorable=data.is_mirrorable,
+    )
+
+
+def _list_modules(trained: FinishedStep) -> list[ModuleFact]:
+    from worker.core.checkpoint import load_checkpoint
+    from worker.core.graph import outline_modules
+    from worker.core.measure import count_macs
+
+    (checkpoint,) = [artifact for artifact in trained.artifacts if artifact.kind == ArtifactKind.CHECKPOINT]
+    model, info = load_checkpoint(checkpoint.path)
+    macs = count_macs(model, info.input_shape)
+    return [
+        ModuleFact(one.name, one.kind, one.shape, one.parameters, macs.get(one.name)) for one in outline_modules(model)
+    ]
 
 
 def _describe_step(step: FinishedStep) -> dict[str, Any]:

@@ -78,7 +78,6 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
     import torch
 
-    from worker.core import plots
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
     from worker.core.models import build_model
@@ -86,6 +85,8 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.products import describe_result, plot_results, save_float_model
     from worker.jobs.stages import Stage
     from worker.jobs.trainings import TrainingLog
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.training import draw_training
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
@@ -125,11 +126,11 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     context.report(Progress(phase="measuring", percent=97))
     name = str(spec.architecture)
     saved = save_float_model(context, name, model, spec.architecture, data, None, title=spec.name)
-    plots.plot_training_curves(
+    draw_training(
+        make_titled(f"Training of {name} on {spec.dataset}"),
         context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
         history.to_json(),
         best_epoch=history.best_epoch,
-        title=f"Training of {name} on {spec.dataset}",
     )
     plot_results(context, saved, data, name)
     result = describe_result(saved, None) | {

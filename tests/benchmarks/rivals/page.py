@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from tests.benchmarks.record import CHECKOUT, RESULTS
 from tests.benchmarks.rivals.collect import NAMES, Row
-from worker.core import plots
+from worker.report.figures.canvas import BLACK, BLUE, DASHED, GREEN, ORANGE, PURPLE, QUIET, VERMILION, make_titled
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 FIGURE = CHECKOUT / "docs" / "benchmarks-rivals.png"
@@ -26,12 +26,12 @@ _CODERS = (
 )
 """Name, and of a record's numbers: the bytes, and the speeds of encoding and decoding."""
 _MARKS = {
-    "tonok": (plots.BLUE, "o"),
-    "brevitas": (plots.VERMILION, "s"),
-    "nncf": (plots.GREEN, "^"),
-    "torch_pruning": (plots.PURPLE, "D"),
-    "onnxruntime": (plots.ORANGE, "v"),
-    "nncodec": (plots.BLACK, "P"),
+    "tonok": (BLUE, "o"),
+    "brevitas": (VERMILION, "s"),
+    "nncf": (GREEN, "^"),
+    "torch_pruning": (PURPLE, "D"),
+    "onnxruntime": (ORANGE, "v"),
+    "nncodec": (BLACK, "P"),
 }
 _PLACES = (
     (0, 6, "center", "bottom"),
@@ -145,7 +145,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     chosen = choose_smallest(rows)
     reference = next(row for row in chosen if row.variant == "float32" and row.tool == "tonok")
     sizes = [size for row in chosen for size in (row.num_bytes, row.zstd_bytes)]
-    with plots.open_figure(path, "The same checkpoint through each tool", 9.6, 6.2) as figure:
+    canvas = make_titled("The same checkpoint through each tool")
+    with canvas.figure(path, 5.0, 8.0) as figure:
         axes: Axes = figure.subplots()
         for tool, (colour, marker) in _MARKS.items():
             mine = [row for row in chosen if row.tool == tool]
@@ -158,18 +159,17 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 axes.plot(row.num_bytes, height, marker=marker, color=colour, markersize=7, zorder=4)
             if mine:
                 axes.plot([], [], marker=marker, color=colour, linestyle="none", label=NAMES[tool])
-        axes.plot([], [], marker="o", color="white", markeredgecolor=plots.QUIET, linestyle="none", label="+ zstd")
+        axes.plot([], [], marker="o", color="white", markeredgecolor=QUIET, linestyle="none", label="+ zstd")
         axes.axhline(
-            100 * reference.accuracy - 1, color=plots.QUIET, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1,
+            100 * reference.accuracy - 1, color=QUIET, linewidth=1.1, linestyle=DASHED, zorder=1,
             label="one point below float32",
         )  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 1.4, max(sizes) * 1.4)
         axes.margins(y=0.1)
-        plots.lay_kb_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
-        axes.set_xlabel("bytes on disk, logarithmic (1 KB = 1024 bytes); filled: as shipped, hollow: + zstd")
-        axes.set_ylabel("accuracy on test")
-        axes.yaxis.set_major_formatter(plots._percent())
+        canvas.kilobyte_axis(axes.xaxis, min(sizes) / 1.4, max(sizes) * 1.4)
+        axes.set_xlabel("KB on disk, logarithmic (1 KB = 1024 bytes); filled: as shipped, hollow: + zstd")
+        axes.set_ylabel("accuracy on test (%)")
         axes.legend(loc="lower right")
         _label(axes, [row for row in chosen if row.variant != "float32" or row.tool == "tonok"], chosen)
 

@@ -9,7 +9,7 @@ from torchvision.datasets import FashionMNIST
 
 from storage.errors import DatasetUnavailable
 from tests.needs import NO_FASHION_MNIST, find_fashion_mnist
-from worker.core.datasets import Dataset, load_dataset
+from worker.core.datasets import Dataset, count_classes, load_dataset, take_samples
 
 ARCHIVES = [name for name, _ in FashionMNIST.resources]
 
@@ -40,6 +40,17 @@ def test_the_parts_of_digits_are_all_of_scikit_learns_pictures_once(digits: Data
     assert torch.as_tensor(counts).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     rows = as_rows(digits.train.images, digits.validation.images, digits.test.images)
     assert len(set(rows)) == len(rows)
+
+
+def test_what_a_report_shows_of_digits_is_counted_by_class_and_taken_from_training(digits: Dataset) -> None:
+    counts = count_classes(digits)
+    assert {split: sum(of) for split, of in counts.items()} == {"train": 1287, "validation": 150, "test": 360}
+    # Published with the data set.
+    assert [sum(of) for of in zip(*counts.values(), strict=True)] == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    samples = take_samples(digits, 3)
+    assert [len(pictures) for pictures in samples] == [3] * 10
+    first = digits.train.images[(digits.train.labels == 7).nonzero()[0, 0], 0]
+    assert samples[7][0].tolist() == first.tolist()
 
 
 def test_validation_is_stratified(digits: Dataset) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 from torch import nn
 
 from tests.variants import SEED
@@ -34,13 +33,6 @@ from worker.core.training import Evaluation
 def test_wilson_interval_is_the_one_of_newcombes_table(correct: int, examples: int, low: float, high: float) -> None:
     # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3.
     assert compute_wilson_interval(correct, examples) == pytest.approx((low, high), abs=5e-5)
-
-
-@given(st.integers(1, 60_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_interval_agrees_with_scipy(counts: tuple[int, int]) -> None:
-    correct, examples = counts
-    expected = binomtest(correct, examples).proportion_ci(0.95, method="wilson")
-    assert compute_wilson_interval(correct, examples) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_a_drop_is_in_percentage_points_and_a_gain_is_negative() -> None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
-from worker.core.graph import find_batch_norms, list_layers
+from worker.core.graph import ModuleOutline, find_batch_norms, list_layers, outline_modules
 from worker.core.models import build_model, get_widths, has_batch_norm, shrink_widths
 
 
@@ -82,3 +83,12 @@ def test_a_shrunk_network_is_the_widest_of_its_proportions_that_fits() -> None:
     assert widths[0] < widths[1] < widths[2]
     nothing = shrink_widths("fashion_cnn", (32, 64, 128), max_parameters=1, input_shape=(1, 28, 28), num_classes=10)
     assert nothing == (1, 1, 1)
+
+
+def test_an_outline_lists_what_has_parameters_of_its_own_and_counts_each_once() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Sequential(nn.Linear(4, 2, bias=False)))
+    assert outline_modules(model) == [
+        ModuleOutline("0", "Conv2d", (4, 1, 3, 3), 40),
+        ModuleOutline("1", "BatchNorm2d", (4,), 8),
+        ModuleOutline("3.0", "Linear", (2, 4), 8),
+    ]

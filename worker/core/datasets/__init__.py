@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -86,6 +87,23 @@ class Dataset:
         if max_examples is None or max_examples >= len(self.train):
             return self
         return replace(self, train=Split(self.train.images[:max_examples], self.train.labels[:max_examples]))
+
+
+def count_classes(data: Dataset) -> Mapping[str, tuple[int, ...]]:
+    """train, validation, test → examples of each class."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    counts = {name: torch.bincount(split.labels, minlength=len(data.class_names)) for name, split in splits.items()}
+    return {name: tuple(count.tolist()) for name, count in counts.items()}
+
+
+def take_samples(data: Dataset, per_class: int) -> tuple[tuple[Any, ...], ...]:
+    """[class][k]: the first training pictures of each class, uint8 arrays (H, W) or (H, W, 3)."""
+    samples = []
+    for label in range(len(data.class_names)):
+        rows = torch.nonzero(data.train.labels == label)[:per_class, 0]
+        pictures = data.train.images[rows].permute(0, 2, 3, 1).numpy()  # (N, H, W, C)
+        samples.append(tuple(picture.squeeze(-1) if picture.shape[-1] == 1 else picture for picture in pictures))
+    return tuple(samples)
 
 
 DATASETS = Registry[Callable[[Path, str | None], RawDataset]](DatasetName, __name__, "load")

@@ -1,0 +1,1 @@
+"""What a study shows: its results read, its claims decided."""

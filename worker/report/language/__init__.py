@@ -1,0 +1,1 @@
+"""Words and numerals of the languages that a report is written in."""

@@ -1,0 +1,42 @@
+### The words of the field: what each means here, and the word itself.
+
+word-accuracy = accuracy
+meaning-accuracy = right answers over all pictures
+word-precision = precision
+meaning-precision = of the pictures given to a class, the fraction that belongs there
+word-recall = recall
+meaning-recall = of the pictures of a class, the fraction that was found
+word-f1 = F1
+meaning-f1 = harmonic mean of precision and recall
+word-accuracy_drop = accuracy drop
+meaning-accuracy_drop = points of accuracy lost against the baseline
+word-baseline = baseline
+meaning-baseline = the trained network before any compression
+word-pruning = pruning
+meaning-pruning = setting weights to zero, or removing channels
+word-one_shot = one-shot
+meaning-one_shot = everything is removed at once
+word-step_by_step = step by step
+meaning-step_by_step = a little is removed, the network is retrained, and so on
+word-sparsity = sparsity
+meaning-sparsity = fraction of weights that are zero
+word-quantization = quantization
+meaning-quantization = mapping real values to few integers
+word-bit_width = bit width
+meaning-bit_width = bits of one stored integer
+word-scale_zero_point = scale, zero point
+meaning-scale_zero_point = the two numbers of $x=s(q-z)$
+word-quantization_aware_training = quantization-aware training
+meaning-quantization_aware_training = training on values as they will be stored
+word-distillation = distillation
+meaning-distillation = training towards the outputs of another network
+word-entropy_coding = entropy coding
+meaning-entropy_coding = fewer bits for likelier values
+word-ledger = ledger
+meaning-ledger = all measures of size beside one another
+word-confidence_interval = confidence interval
+meaning-confidence_interval = range that holds the true value in 95 % of cases
+word-control = control
+meaning-control = the same without what is claimed to help
+word-checkpoint = checkpoint
+meaning-checkpoint = the stored weights and what rebuilds the network

@@ -1,0 +1,42 @@
+### The words of the field: what each means here, and the word itself.
+
+word-accuracy = دقت
+meaning-accuracy = نسبت پاسخ‌های درست به همهٔ تصویرها
+word-precision = صحت
+meaning-precision = از تصویرهایی که به یک رده نسبت داده شده‌اند، چه کسری واقعاً از آن رده‌اند
+word-recall = بازیابی (فراخوانی)
+meaning-recall = از تصویرهای یک رده، چه کسری پیدا شده‌اند
+word-f1 = امتیاز F1
+meaning-f1 = میانگین همساز صحت و بازیابی
+word-accuracy_drop = افت دقت
+meaning-accuracy_drop = کاهش دقت نسبت به مدل پایه، بر حسب واحد درصد
+word-baseline = مدل پایه
+meaning-baseline = شبکهٔ آموزش‌دیده پیش از هر فشرده‌سازی
+word-pruning = هرس
+meaning-pruning = صفر کردن وزن‌ها یا حذف کانال‌ها
+word-one_shot = یک‌باره
+meaning-one_shot = همهٔ وزن‌ها در یک نوبت حذف می‌شوند
+word-step_by_step = گام‌به‌گام
+meaning-step_by_step = کمی حذف، بازآموزی، و باز از نو
+word-sparsity = تُنُکی
+meaning-sparsity = کسری از وزن‌ها که صفر است
+word-quantization = کوانتش (کوانتیزاسیون)
+meaning-quantization = نگاشت مقدارهای حقیقی به چند عدد صحیح
+word-bit_width = تعداد بیت
+meaning-bit_width = شمار بیت‌های هر عدد صحیح ذخیره‌شده
+word-scale_zero_point = مقیاس، نقطهٔ صفر
+meaning-scale_zero_point = دو عددِ رابطهٔ $x=s(q-z)$
+word-quantization_aware_training = آموزش آگاه از کوانتش
+meaning-quantization_aware_training = آموزش روی همان مقدارهایی که ذخیره خواهند شد
+word-distillation = تقطیر دانش
+meaning-distillation = آموزش با هدف گرفتنِ خروجی شبکه‌ای دیگر
+word-entropy_coding = کدگذاری آنتروپی
+meaning-entropy_coding = بیت کمتر برای مقدار محتمل‌تر
+word-ledger = صورت اندازه‌ها
+meaning-ledger = همهٔ معیارهای اندازه در کنار هم
+word-confidence_interval = بازهٔ اطمینان
+meaning-confidence_interval = بازه‌ای که در ۹۵ درصد موارد مقدار واقعی را در بر دارد
+word-control = آزمایش شاهد
+meaning-control = همان آزمایش بدون عاملی که ادعا می‌شود مؤثر است
+word-checkpoint = فایل وزن‌ها
+meaning-checkpoint = وزن‌های ذخیره‌شده و آنچه شبکه را بازمی‌سازد
