@@ -19,12 +19,12 @@ from torch import nn
 from worker.catalog import HealthProblem
 from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device
-from worker.core.environment import find_processor
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
-from worker.core.machine_load import measure_load, read_moment
 from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
 from worker.core.training import Evaluation, compute_logits, evaluate_logits, find_right, get_device
+from worker.environment import find_processor
+from worker.machine_load import measure_load, read_moment
 from worker.paired import Correctness
 
 KB = 1024

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from worker.core.coding import compute_packed_bytes
 from worker.core.integer import IntegerNetwork
+from worker.core.resume import MANTISSA_BITS, extract_network
 from worker.jobs.candidates import Candidate
 from worker.jobs.compress_timetable import ABLATION
 from worker.jobs.shrinking import CALIBRATED_BIT_WIDTH, Shrinker
-from worker.jobs.steps import MANTISSA_BITS, extract_network
-from worker.jobs.timetable import FILE_WEIGHT
+from worker.timetable import FILE_WEIGHT
 
 
 @dataclass(frozen=True)

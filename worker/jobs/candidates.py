@@ -19,12 +19,12 @@ from worker.core.coding import decode_network, encode_network
 from worker.core.integer import IntegerNetwork
 from worker.core.measure import look_at_health
 from worker.core.quantization.deploy import build_integer_model
+from worker.core.resume import keep_step
 from worker.core.training import compute_logits, find_right, get_device
 from worker.jobs.base import JobContext, Progress
-from worker.jobs.products import Baseline
 from worker.jobs.reserve import Reserve
-from worker.jobs.steps import keep_step
-from worker.jobs.timetable import FILE, FILE_WEIGHT, Timetable
+from worker.model_files import Baseline
+from worker.timetable import FILE, FILE_WEIGHT, Timetable
 
 WORTH_THE_RESERVE = 4.0
 """A file so many times smaller is taken without the reserve, if it is within the drop. Else where every trained network

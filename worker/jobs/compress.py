@@ -38,9 +38,9 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.jobs.candidates import choose_candidate, find_front
     from worker.jobs.compress_timetable import FINISHING
     from worker.jobs.controls import measure_controls
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
     from worker.jobs.reserve import CONFIDENCE
     from worker.jobs.shrinking import Shrinker
+    from worker.model_files import describe_result, open_baseline, plot_results, save_integer_model
 
     baseline = open_baseline(context, spec.model_id)
     shrinker = Shrinker(spec, context, baseline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.jobs.efforts import Plan
-from worker.jobs.timetable import DENSE_EPOCH_WEIGHT, FILE, FILE_WEIGHT, TRAINING, VIEW_WEIGHT, VIEWS, Part, Timetable
+from worker.timetable import DENSE_EPOCH_WEIGHT, FILE, FILE_WEIGHT, TRAINING, VIEW_WEIGHT, VIEWS, Part, Timetable
 
 CALIBRATING, TEACHER, ASKING, NARROWING = "calibrating", "teacher", "asking", "narrowing"
 ROUNDING, PLAIN, ABLATION, FINISHING = "rounding", "plain files", "ablation", "finishing"

@@ -17,12 +17,12 @@ from worker.core.checkpoint import match_widths, snapshot
 from worker.core.coding import decode_network, encode_network
 from worker.core.models import build_model
 from worker.core.quantization.deploy import build_integer_model
+from worker.core.resume import keep_step, rebuild_model
 from worker.core.training import evaluate, get_device
 from worker.jobs.candidates import Candidate
 from worker.jobs.compress_timetable import name_control
 from worker.jobs.efforts import Rung
 from worker.jobs.shrinking import DENSE_RATE, Shrinker
-from worker.jobs.steps import keep_step, rebuild_model
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from typing import Any
 
 from torch import nn
 
+from worker.core.fit_progress import Stage
 from worker.core.quantization import Calibration
+from worker.core.resume import extract_rounded, keep_step
 from worker.core.training import SoftTargets, compute_soft_targets
+from worker.core.training_log import TrainingLog
 from worker.jobs.candidates import Candidate, Gallery, choose_candidate
 from worker.jobs.compress_timetable import PLAIN
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.quantizing import calibrate_baseline, quantize_calibrated, train_quantized
-from worker.jobs.stages import Stage
-from worker.jobs.steps import extract_rounded, keep_step
-from worker.jobs.trainings import TrainingLog
 
 BIT_WIDTHS = (2, 4, 6, 8)
 """Those that `quantize` measures by default, narrowest first."""

@@ -95,8 +95,8 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
     from worker.core import plots
     from worker.core.measure import count_macs
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_float_model
     from worker.jobs.searching import run_search
+    from worker.model_files import describe_result, open_baseline, plot_results, save_float_model
 
     baseline = open_baseline(context, spec.model_id)
     found, trainings = run_search(spec, context, baseline)

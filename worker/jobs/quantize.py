@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worker.core.integer import IntegerNetwork
     from worker.core.quantization import Calibration
     from worker.core.training import SoftTargets
-    from worker.jobs.products import Baseline, SavedModel
+    from worker.model_files import Baseline, SavedModel
 
 DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 """Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
@@ -55,9 +55,9 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
     from worker.core import plots
     from worker.core.training import compute_soft_targets
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
+    from worker.core.training_log import TrainingLog
     from worker.jobs.quantizing import CALIBRATION_EXAMPLES, calibrate_baseline
-    from worker.jobs.trainings import TrainingLog
+    from worker.model_files import describe_result, open_baseline, plot_results, save_integer_model
 
     baseline = open_baseline(context, spec.model_id)
     data = baseline.data
@@ -129,9 +129,9 @@ def _quantize(
     soft_targets: SoftTargets | None,
 ) -> tuple[IntegerNetwork, dict[str, Any]]:
     """The integers of one width, and the kept step with its `history` and how its `training` went."""
+    from worker.core.fit_progress import Stage
+    from worker.core.resume import extract_network, keep_step
     from worker.jobs.quantizing import quantize_calibrated, train_quantized
-    from worker.jobs.stages import Stage
-    from worker.jobs.steps import extract_network, keep_step
 
     bit_width = spec.bit_widths[position]
     share = 95 / len(spec.bit_widths)

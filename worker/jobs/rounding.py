@@ -14,11 +14,11 @@ from torch import nn
 from worker.core.datasets import Split
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.quantization.rate_distortion import compute_curvatures, refit_channels_, round_for_rate
+from worker.core.resume import MANTISSA_BITS, extract_network
 from worker.core.training import get_device
 from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress_timetable import NUM_TRADE_OFFS, ROUNDING
-from worker.jobs.products import Baseline
-from worker.jobs.steps import MANTISSA_BITS, extract_network
+from worker.model_files import Baseline
 
 CURVATURE_EXAMPLES = 4096
 REFIT_EXAMPLES = 2048

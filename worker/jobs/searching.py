@@ -15,19 +15,19 @@ from torch import nn
 from worker.catalog import PruningPattern, PruningSchedule
 from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
 from worker.core.datasets import Split
+from worker.core.fit_progress import Stage
 from worker.core.models import get_widths
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
+from worker.core.pruning.difference import Difference, choose_highest, describe_difference, find_difference, search_edge
 from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
+from worker.core.resume import keep_step, rebuild_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
-from worker.jobs.asked import Difference, choose_highest, describe_difference, find_difference, search_edge
+from worker.core.training_log import TrainingLog
 from worker.jobs.base import JobContext, Progress
-from worker.jobs.products import Baseline
 from worker.jobs.prune import PruneSpec
-from worker.jobs.stages import Stage
-from worker.jobs.steps import keep_step, rebuild_model
-from worker.jobs.trainings import TrainingLog
+from worker.model_files import Baseline
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

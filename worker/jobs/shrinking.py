@@ -21,13 +21,16 @@ from torch import nn
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.augmentation import count_views
 from worker.core.checkpoint import copy_model, snapshot
+from worker.core.fit_progress import Stage
 from worker.core.integer import IntegerNetwork
 from worker.core.learning import Attempt
 from worker.core.models import get_widths, has_batch_norm
 from worker.core.pruning.channels import prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization import calibrate, quantize_model
+from worker.core.resume import MANTISSA_BITS, extract_rounded, keep_step, open_folder, rebuild_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.core.training_log import TrainingLog
 from worker.jobs.base import JobContext
 from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress import CompressSpec
@@ -35,13 +38,10 @@ from worker.jobs.compress_timetable import ASKING, CALIBRATING, NARROWING, TEACH
 from worker.jobs.efforts import PLANS, Rung
 from worker.jobs.ladder import Climb, find_next
 from worker.jobs.plain import PlainQuantizer
-from worker.jobs.products import Baseline
 from worker.jobs.quantizing import take_sample
 from worker.jobs.rounding import Rounder, search_trade_off
-from worker.jobs.stages import Stage
-from worker.jobs.steps import MANTISSA_BITS, extract_rounded, keep_step, open_folder, rebuild_model
-from worker.jobs.timetable import VIEW_WEIGHT, VIEWS
-from worker.jobs.trainings import TrainingLog
+from worker.model_files import Baseline
+from worker.timetable import VIEW_WEIGHT, VIEWS
 
 CHANNELS_MULTIPLE = 8
 """Narrowed layers keep a multiple of so many channels where they are wide: it fills vector registers."""

@@ -271,10 +271,10 @@ def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
     """Writes the documents; returns what the report finds, each finding with its numbers, as JSON."""
     from worker.core.datasets import load_dataset
-    from worker.core.environment import describe_environment
     from worker.core.report import write_report
     from worker.core.report.dataset import describe_dataset
     from worker.core.report.facts import ArtifactFact, StepFact, StudyFacts
+    from worker.environment import describe_environment
 
     facts = StudyFacts(
         job_id=context.job_id,

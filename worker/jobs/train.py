@@ -80,11 +80,11 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core import plots
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
+    from worker.core.fit_progress import Stage
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
-    from worker.jobs.products import describe_result, plot_results, save_float_model
-    from worker.jobs.stages import Stage
-    from worker.jobs.trainings import TrainingLog
+    from worker.core.training_log import TrainingLog
+    from worker.model_files import describe_result, plot_results, save_float_model
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.jobs.asked import Difference, choose_highest, find_difference, search_edge
+from worker.core.pruning.difference import Difference, choose_highest, find_difference, search_edge
 
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 

@@ -9,9 +9,9 @@ import pytest
 from tests.worker.jobs.conftest import TRAIN, Shop
 from worker.catalog import Effort
 from worker.core.learning import Attempt, Outcome, Trouble
+from worker.core.training_log import TrainingLog, describe_trouble
 from worker.jobs import shrinking
 from worker.jobs.efforts import PLANS, Plan, Rung
-from worker.jobs.trainings import TrainingLog, describe_trouble
 
 ABSURD = 10.0
 """A learning rate at which nothing is learned anywhere."""

@@ -17,7 +17,7 @@ from torch import nn
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import build_model
 from worker.core.quantization.deploy import extract_integers
-from worker.jobs.products import Baseline
+from worker.model_files import Baseline
 
 MANTISSA_BITS = 5
 """Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""

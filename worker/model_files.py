@@ -15,6 +15,13 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.baseline_comparison import (
+    describe_drop_intervals,
+    is_answering,
+    list_problems,
+    warn_of_health,
+    warn_of_load,
+)
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core import plots
@@ -29,7 +36,6 @@ from worker.core.checkpoint import (
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.datasets import Dataset
 from worker.core.device import find_device
-from worker.core.environment import describe_environment
 from worker.core.graph import list_layers
 from worker.core.integer import IntegerNetwork
 from worker.core.lineage import load_lineage_data
@@ -44,14 +50,8 @@ from worker.core.measure import (
 )
 from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
+from worker.environment import describe_environment
 from worker.jobs.base import JobContext, ModelRecord, Progress
-from worker.jobs.baseline_comparison import (
-    describe_drop_intervals,
-    is_answering,
-    list_problems,
-    warn_of_health,
-    warn_of_load,
-)
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")

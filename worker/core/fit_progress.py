@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from worker.core.learning import Attempt, EpochRecord
 from worker.core.training import BatchProgress
 from worker.jobs.base import JobContext, Progress
-from worker.jobs.timetable import TRAINING, Timetable
+from worker.timetable import TRAINING, Timetable
 
 
 @dataclass(frozen=True)
