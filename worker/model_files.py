@@ -1,7 +1,4 @@
-"""What every kind does before and after its own work: open its input model, follow a fit, save and measure models.
-
-Imported inside `run` only: the specs beside which it lies must load without torch.
-"""
+"""What every kind does before and after its own work: opens its input model; saves, measures and registers models."""
 
 from __future__ import annotations
 
@@ -25,6 +22,7 @@ from worker.baseline_comparison import (
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core import plots
+from worker.core.baseline import Baseline, compute_drop
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
@@ -42,7 +40,6 @@ from worker.core.lineage import load_lineage_data
 from worker.core.measure import (
     Metrics,
     build_ledger,
-    compute_drop,
     compute_float_sizes,
     count_macs,
     measure_latencies,
@@ -51,7 +48,8 @@ from worker.core.measure import (
 from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
 from worker.environment import describe_environment
-from worker.jobs.base import JobContext, ModelRecord, Progress
+from worker.progress import Progress
+from worker.workspace import ModelRecord, Workspace
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")
@@ -59,29 +57,12 @@ _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_name
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The float model that a job starts from, and how good it is. Drops are counted from here."""
+class StoredBaseline(Baseline):
+    """The stored float model that a job starts from."""
 
     model_id: str
-    model: nn.Module
-    info: CheckpointInfo
-    data: Dataset
-    validation: Evaluation
-    test: Evaluation
-    reference_bytes: int
-    """Bytes of the plain float32 checkpoint of the first model of the lineage."""
     origin: Mapping[str, Any] | None
-    """That first model's id and test accuracy; None when this is the first."""
-
-    def drop(self, validation_accuracy: float) -> float:
-        """Drop on validation in percentage points of an accuracy 0..1."""
-        num_examples = self.validation.num_examples
-        result = Evaluation(math.nan, round(validation_accuracy * num_examples), num_examples)
-        return compute_drop(self.validation, result)
-
-    def allows(self, validation_accuracy: float, max_drop: float) -> bool:
-        """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
-        return self.drop(validation_accuracy) <= max_drop + 1e-9
+    """Id and test accuracy of the first model of the lineage; None when this is the first."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +84,7 @@ class SavedModel:
     num_bytes: int
 
 
-def open_baseline(context: JobContext, model_id: str) -> Baseline:
+def open_baseline(context: Workspace, model_id: str) -> StoredBaseline:
     """Loads a stored float model with the data of its lineage, as its file reads and names them. How good it is was
     measured when it was stored.
 
@@ -119,7 +100,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
     model, info = load_checkpoint(path)
     model.to(find_device())
     data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
-    return Baseline(
+    return StoredBaseline(
         model_id=model_id,
         model=model,
         info=info,
@@ -138,12 +119,12 @@ def _read_evaluation(summary: Mapping[str, Any], split: str) -> Evaluation:
 
 
 def save_float_model(
-    context: JobContext,
+    context: Workspace,
     name: str,
     model: nn.Module,
     architecture: str,
     data: Dataset,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     *,
     title: str | None = None,
     is_foreign: bool = False,
@@ -188,10 +169,10 @@ def save_float_model(
 
 
 def save_integer_model(
-    context: JobContext, name: str, network: IntegerNetwork, origin: Baseline | Source, *, title: str | None = None
+    context: Workspace, name: str, network: IntegerNetwork, origin: StoredBaseline | Source, *, title: str | None = None
 ) -> SavedModel:
     """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
-    baseline = origin if isinstance(origin, Baseline) else None
+    baseline = origin if isinstance(origin, StoredBaseline) else None
     path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
     path.write_bytes(encode_network(network))
     model, decoded = load_compressed(path)
@@ -243,7 +224,7 @@ def _check_answers(metrics: Metrics) -> None:
         )
 
 
-def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:
+def plot_results(context: Workspace, saved: SavedModel, data: Dataset, name: str) -> None:
     """The confusion matrix on test and the sparsity of each layer, as PNG artifacts."""
     plots.plot_confusion_matrix(
         context.artifact_path(f"{name}-confusion.png", ArtifactKind.PLOT),
@@ -261,7 +242,7 @@ def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: st
     )
 
 
-def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, Any]:
+def describe_result(saved: SavedModel, baseline: StoredBaseline | None) -> dict[str, Any]:
     """The part of a job's result that every kind has."""
     result = {
         "model_id": saved.model_id,
@@ -293,7 +274,7 @@ def _summarize(
     *,
     info: CheckpointInfo,
     metrics: Metrics,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     before: Mapping[str, Any] | None,
     sizes: Mapping[str, int],
     reference_bytes: int,
@@ -375,12 +356,12 @@ def _product(shape: tuple[int, ...]) -> int:
 
 
 def _register(
-    context: JobContext,
+    context: Workspace,
     name: str,
     path: Path,
     file_format: str,
     info: CheckpointInfo,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     metrics: Metrics,
     summary: Mapping[str, Any],
 ) -> SavedModel:

@@ -246,9 +246,3 @@ def record_correctness(logits: torch.Tensor, split: Split) -> Correctness:
     right = np.packbits(find_right(logits, split).cpu().numpy(), bitorder="little")
     pictures = hashlib.sha256(split.images.contiguous().numpy().tobytes()).hexdigest()[:16]
     return Correctness(pictures, len(split), int.from_bytes(right.tobytes(), "little"))
-
-
-def compute_drop(baseline: Evaluation, result: Evaluation) -> float:
-    """Accuracy drop in percentage points, from counts: 50 pictures of 5,000 are 1.0, not 1.0000000000000009."""
-    lost = baseline.num_correct * result.num_examples - result.num_correct * baseline.num_examples
-    return 100 * lost / (baseline.num_examples * result.num_examples)

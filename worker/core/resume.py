@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from worker.core.baseline import Baseline
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.models import build_model
 from worker.core.quantization.deploy import extract_integers
-from worker.model_files import Baseline
 
 MANTISSA_BITS = 5
 """Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""

@@ -1,7 +1,4 @@
-"""How each training of a job went, for its result and its warnings.
-
-Imported inside `run` only.
-"""
+"""How each training of a job went, for its result and its warnings."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.core.learning import Outcome, Trouble, read_outcome
-from worker.jobs.base import JobContext
+from worker.progress import Reporter
 
 _SAID = {
     Trouble.NOT_FINITE: "its loss was not finite",
@@ -23,8 +20,8 @@ _SAID = {
 class TrainingLog:
     """Collects the outcomes of a job's trainings by stage, and warns of those that went wrong."""
 
-    def __init__(self, context: JobContext) -> None:
-        self.context = context
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
         self.outcomes: list[tuple[str, Outcome]] = []
 
     def add(self, stage: str, stored: Mapping[str, Any] | None) -> None:
@@ -35,7 +32,7 @@ class TrainingLog:
         self.outcomes.append((stage, outcome))
         warning = describe_trouble(stage, outcome)
         if warning is not None:
-            self.context.warn(warning)
+            self.reporter.warn(warning)
 
     def to_json(self) -> list[dict[str, Any]]:
         """As a result holds them, in the order in which they ended."""

@@ -15,15 +15,16 @@ from typing import Any
 
 import torch
 
+from worker.core.baseline import Baseline
 from worker.core.coding import decode_network, encode_network
 from worker.core.integer import IntegerNetwork
 from worker.core.measure import look_at_health
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.resume import keep_step
 from worker.core.training import compute_logits, find_right, get_device
-from worker.jobs.base import JobContext, Progress
+from worker.jobs.base import JobContext
 from worker.jobs.reserve import Reserve
-from worker.model_files import Baseline
+from worker.progress import Progress
 from worker.timetable import FILE, FILE_WEIGHT, Timetable
 
 WORTH_THE_RESERVE = 4.0

@@ -11,7 +11,8 @@ from pydantic import Field
 from worker.catalog import DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
-from worker.jobs.base import JobContext, JobOutcome, Progress, UploadSpec
+from worker.jobs.base import JobContext, JobOutcome, UploadSpec
+from worker.progress import Progress
 
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset

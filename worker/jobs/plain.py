@@ -52,7 +52,7 @@ class PlainQuantizer:
 
     def __init__(self, gallery: Gallery, trainings: TrainingLog, seed: int) -> None:
         self.gallery, self.trainings, self.baseline = gallery, trainings, gallery.baseline
-        self.spec = QuantizeSpec(model_id=self.baseline.model_id, seed=seed)
+        self.spec = QuantizeSpec(model_id="latest", seed=seed)
         self.found: list[Plain] = []
 
     @functools.cached_property

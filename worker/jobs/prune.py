@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress, describe_rules
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.progress import Progress
 
 LARGEST_CHANNEL_SPARSITY = 0.9
 DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.progress import Progress
 
 if TYPE_CHECKING:
+    from worker.core.baseline import Baseline
     from worker.core.integer import IntegerNetwork
     from worker.core.quantization import Calibration
     from worker.core.training import SoftTargets
-    from worker.model_files import Baseline, SavedModel
+    from worker.model_files import SavedModel
 
 DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 """Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from worker.core.baseline import Baseline
 from worker.core.datasets import Dataset
 from worker.core.fit_progress import Stage
 from worker.core.learning import History
@@ -18,7 +19,6 @@ from worker.core.pruning import apply_masks_, get_masks
 from worker.core.quantization import Calibration, calibrate, quantize_model
 from worker.core.training import SoftTargets, TrainingSettings, fit, get_device
 from worker.jobs.quantize import DEFAULT_EPOCHS, QuantizeSpec
-from worker.model_files import Baseline
 
 CALIBRATION_EXAMPLES = 1024
 

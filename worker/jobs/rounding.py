@@ -11,6 +11,7 @@ import math
 import torch
 from torch import nn
 
+from worker.core.baseline import Baseline
 from worker.core.datasets import Split
 from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.quantization.rate_distortion import compute_curvatures, refit_channels_, round_for_rate
@@ -18,7 +19,6 @@ from worker.core.resume import MANTISSA_BITS, extract_network
 from worker.core.training import get_device
 from worker.jobs.candidates import Candidate, Gallery
 from worker.jobs.compress_timetable import NUM_TRADE_OFFS, ROUNDING
-from worker.model_files import Baseline
 
 CURVATURE_EXAMPLES = 4096
 REFIT_EXAMPLES = 2048

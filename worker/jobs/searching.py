@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from worker.catalog import PruningPattern, PruningSchedule
+from worker.core.baseline import Baseline
 from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
 from worker.core.datasets import Split
 from worker.core.fit_progress import Stage
@@ -25,9 +26,9 @@ from worker.core.pruning.score import compute_weight_gradients
 from worker.core.resume import keep_step, rebuild_model
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.core.training_log import TrainingLog
-from worker.jobs.base import JobContext, Progress
+from worker.jobs.base import JobContext
 from worker.jobs.prune import PruneSpec
-from worker.model_files import Baseline
+from worker.progress import Progress
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -20,6 +20,7 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.augmentation import count_views
+from worker.core.baseline import Baseline
 from worker.core.checkpoint import copy_model, snapshot
 from worker.core.fit_progress import Stage
 from worker.core.integer import IntegerNetwork
@@ -40,7 +41,6 @@ from worker.jobs.ladder import Climb, find_next
 from worker.jobs.plain import PlainQuantizer
 from worker.jobs.quantizing import take_sample
 from worker.jobs.rounding import Rounder, search_trade_off
-from worker.model_files import Baseline
 from worker.timetable import VIEW_WEIGHT, VIEWS
 
 CHANNELS_MULTIPLE = 8

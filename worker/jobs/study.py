@@ -11,11 +11,12 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningMethod, PruningSchedule
-from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Progress, Step
+from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
+from worker.progress import Progress
 
 BIT_WIDTHS = (8, 6, 4, 2)
 

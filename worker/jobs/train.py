@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rules
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
+from worker.progress import Progress
 
 
 def _as_many(count: int) -> dict[str, Any]:

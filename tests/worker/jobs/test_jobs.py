@@ -16,8 +16,9 @@ from worker.catalog import Effort
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import JobCancelled, JobOutcome, Progress
+from worker.jobs.base import JobOutcome
 from worker.jobs.efforts import PLANS, Plan, Rung
+from worker.progress import JobCancelled, Progress
 
 PRUNE = {"kind": "prune", "model_id": "mdl_0", "seed": SEED}
 GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
