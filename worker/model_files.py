@@ -171,10 +171,17 @@ def save_float_model(
 def save_integer_model(
     context: Workspace, name: str, network: IntegerNetwork, origin: StoredBaseline | Source, *, title: str | None = None
 ) -> SavedModel:
-    """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
+    """Encodes a network, and saves the file by `save_compressed_file`."""
+    return save_compressed_file(context, name, encode_network(network), origin, title=title)
+
+
+def save_compressed_file(
+    context: Workspace, name: str, file: bytes, origin: StoredBaseline | Source, *, title: str | None = None
+) -> SavedModel:
+    """Writes `<name>.tonok`, decodes it from disk, measures the decoded network on its integers and registers it."""
     baseline = origin if isinstance(origin, StoredBaseline) else None
     path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
-    path.write_bytes(encode_network(network))
+    path.write_bytes(file)
     model, decoded = load_compressed(path)
     model.to(find_device())
     metrics = measure_metrics(model, origin.data)

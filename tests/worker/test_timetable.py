@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from worker.catalog import Effort
-from worker.jobs.compress_timetable import plan_time
-from worker.jobs.efforts import PLANS
+from worker.core.compression.plan import PLANS
+from worker.core.compression.timetable import plan_time
 from worker.timetable import FILE, TRAINING, VIEWS, Part, Timetable
 
 SECONDS = {FILE: 60.0, TRAINING: 2.0, VIEWS: 0.5}

@@ -11,7 +11,7 @@ from worker.timetable import TRAINING, Timetable
 
 
 @dataclass(frozen=True)
-class Stage:
+class FitProgress:
     """A stretch of a job in which one fit runs: from `first` to `last` percent, or of a part of a timetable."""
 
     reporter: Reporter

@@ -1,7 +1,4 @@
-"""Finished steps of a job: kept in its scratch folder, and turned back into what came out of them.
-
-Imported inside `run` only.
-"""
+"""Finished steps of a long computation: kept, and found again by the next attempt after a kill."""
 
 from __future__ import annotations
 
@@ -9,72 +6,99 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from worker.core.baseline import Baseline
-from worker.core.integer import IntegerNetwork, round_floats
-from worker.core.models import build_model
-from worker.core.quantization.deploy import extract_integers
+from worker.core.device import device_of
+from worker.core.models import build_model, get_widths
 
-MANTISSA_BITS = 5
-"""Scales and biases are rounded to so many bits: an error of 1.6 % at most, far below a step of the integers."""
+Step = dict[str, Any]
+"""Tensors, numbers, strings, and lists and dicts of them."""
 
 
-def open_folder(scratch: Path, plan: str) -> Path:
-    """A folder for the steps of one plan, made if need be: an attempt whose plan is another one, as after an upgrade,
-    finds none of the steps before and begins anew.
+class Checkpoints(Protocol):
+    """Where a computation keeps what it has finished."""
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Returns the step of that name as it was kept, or computes it now and keeps it for the next attempt."""
+
+    def state_file(self, name: str) -> Path | None:
+        """Where a training of that name keeps its last epoch; None to keep none."""
+
+
+class NoCheckpoints:
+    """Keeps nothing: what is killed begins anew."""
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:  # noqa: ARG002
+        """Computes the step."""
+        return compute()
+
+    def state_file(self, name: str) -> Path | None:  # noqa: ARG002
+        """No file."""
+        return None
+
+
+class FolderCheckpoints:
+    """Keeps each step as a file of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Reads `<name>.step`, or computes and writes it."""
+        path = self.folder / f"{name}.step"
+        if path.exists():
+            kept: Step = torch.load(path, weights_only=True)
+            return kept
+        step = compute()
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as stream:
+            torch.save(step, stream)
+            # Or a power cut may leave the name without its bytes, and every later attempt would stumble over it.
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return step
+
+    def state_file(self, name: str) -> Path:
+        """`<name>.state`."""
+        return self.folder / f"{name}.state"
+
+
+def open_plan_folder(folder: Path, plan: str) -> FolderCheckpoints:
+    """The steps of one plan, in a folder of their own: an attempt whose plan is another one, as after an upgrade, finds
+    none of the steps before and begins anew.
     """
-    folder = scratch / hashlib.sha256(plan.encode()).hexdigest()[:16]
-    folder.mkdir(exist_ok=True)
-    return folder
+    own = folder / hashlib.sha256(plan.encode()).hexdigest()[:16]
+    own.mkdir(exist_ok=True)
+    return FolderCheckpoints(own)
 
 
-def keep_step(folder: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a finished step from `folder`, or computed now and kept there for the next attempt.
+def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies a model's tensors, to go back to by `load_state_dict`."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
-    compute returns tensors, numbers, strings, and lists and dicts of them.
+
+def keep_trained(
+    checkpoints: Checkpoints, name: str, baseline: Baseline, model: nn.Module, train: Callable[[], Step]
+) -> tuple[nn.Module, Step]:
+    """Trains a float network of the baseline's architecture, unless the step `name` is kept.
+
+    train: trains `model` in place and returns what is told of it. Returns the trained network, in evaluation mode where
+    the baseline's lies, and the step.
     """
-    path = folder / f"{name}.step"
-    if path.exists():
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
-        return kept
-    result = compute()
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as stream:
-        torch.save(result, stream)
-        # Or a power cut may leave the name without its bytes, and every later attempt would stumble over it.
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    return result
-
-
-def rebuild_model(baseline: Baseline, kept: dict[str, Any]) -> nn.Module:
-    """The float model of a kept step (`widths` and `state`), in evaluation mode, where the baseline's lies."""
     info = baseline.info
-    model = build_model(
-        info.architecture, kept["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
+
+    def compute() -> Step:
+        told = train()
+        return {"widths": list(get_widths(info.architecture, model)), "state": snapshot(model), **told}
+
+    step = checkpoints.keep(name, compute)
+    trained = build_model(
+        info.architecture, step["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
     )
-    model.load_state_dict(kept["state"])
-    return model.to(next(baseline.model.parameters()).device).eval()
-
-
-def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
-    """The integers of a quantized descendant of the baseline."""
-    info = baseline.info
-    return extract_integers(
-        model,
-        info.architecture,
-        input_shape=info.input_shape,
-        class_names=info.class_names,
-        mean=info.mean,
-        std=info.std,
-    )
-
-
-def extract_rounded(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
-    """The same as `compress` stores them."""
-    return round_floats(extract_network(baseline, model), MANTISSA_BITS)
+    trained.load_state_dict(step["state"])
+    return trained.to(device_of(baseline.model)).eval(), step

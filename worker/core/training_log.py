@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
+from worker.core.baseline import Baseline
 from worker.core.learning import Outcome, Trouble, read_outcome
+from worker.core.resume import Checkpoints, Step, keep_trained
 from worker.progress import Reporter
 
 _SAID = {
@@ -17,26 +22,58 @@ _SAID = {
 }
 
 
+@dataclass(frozen=True)
+class StageOutcome:
+    """How the training of one stage went."""
+
+    stage: str
+    outcome: Outcome
+
+    def to_json(self) -> dict[str, Any]:
+        """As a result holds it."""
+        return {"stage": self.stage, **self.outcome.to_json()}
+
+
 class TrainingLog:
-    """Collects the outcomes of a job's trainings by stage, and warns of those that went wrong."""
+    """Collects the outcomes of trainings by stage, in the order in which they ended, and warns of what went wrong."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
-        self.outcomes: list[tuple[str, Outcome]] = []
+        self.outcomes: list[StageOutcome] = []
 
     def add(self, stage: str, stored: Mapping[str, Any] | None) -> None:
         """Takes what `Outcome.to_json` wrote. None: of a step that was kept before outcomes were."""
         if stored is None:
             return
         outcome = read_outcome(stored)
-        self.outcomes.append((stage, outcome))
+        self.outcomes.append(StageOutcome(stage, outcome))
         warning = describe_trouble(stage, outcome)
         if warning is not None:
             self.reporter.warn(warning)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """As a result holds them, in the order in which they ended."""
-        return [{"stage": stage, **outcome.to_json()} for stage, outcome in self.outcomes]
+        """As a result holds them."""
+        return [one.to_json() for one in self.outcomes]
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Who follows a computation of several trainings, and what is kept of them."""
+
+    reporter: Reporter
+    checkpoints: Checkpoints
+    trainings: TrainingLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trainings", TrainingLog(self.reporter))
+
+    def train(
+        self, name: str, stage: str, baseline: Baseline, model: nn.Module, train: Callable[[], Step]
+    ) -> tuple[nn.Module, Step]:
+        """Trains a float network by `keep_trained`, and notes the outcome that the step holds as `training`."""
+        trained, step = keep_trained(self.checkpoints, name, baseline, model, train)
+        self.trainings.add(stage, step.get("training"))
+        return trained, step
 
 
 def describe_trouble(stage: str, outcome: Outcome) -> str | None:

@@ -81,7 +81,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core import plots
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
-    from worker.core.fit_progress import Stage
+    from worker.core.fit_progress import FitProgress
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
     from worker.core.training_log import TrainingLog
@@ -97,7 +97,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     model = build_model(
         spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
     ).to(device)
-    stage = Stage(context, "training", 1, 97)
+    stage = FitProgress(context, "training", 1, 97)
     history = fit(
         model,
         data,
@@ -113,6 +113,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
             patience=spec.patience,
             precision=spec.precision,
             seed=spec.seed,
+            is_fresh=True,
         ),
         on_batch=stage.on_batch,
         on_epoch=stage.on_epoch,

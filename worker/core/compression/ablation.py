@@ -1,7 +1,4 @@
-"""What each technique bought, measured on the way from the plain checkpoint to the file that was chosen.
-
-Imported inside `run` only.
-"""
+"""What each technique bought, measured on the way from the plain checkpoint to the file that was chosen."""
 
 from __future__ import annotations
 
@@ -9,12 +6,17 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import nn
+
+from worker.core.baseline import Baseline
 from worker.core.coding import compute_packed_bytes
+from worker.core.compression.candidates import MANTISSA_BITS, CandidateStore
+from worker.core.compression.derivation import Derivation
+from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
+from worker.core.compression.task import CompressionTask
+from worker.core.compression.timetable import ABLATION, TimedTracker
 from worker.core.integer import IntegerNetwork
-from worker.core.resume import MANTISSA_BITS, extract_network
-from worker.jobs.candidates import Candidate
-from worker.jobs.compress_timetable import ABLATION
-from worker.jobs.shrinking import CALIBRATED_BIT_WIDTH, Shrinker
+from worker.core.quantization_aware import extract_network, quantize_network
 from worker.timetable import FILE_WEIGHT
 
 
@@ -35,65 +37,88 @@ class AblationRow:
     drop_after: float
 
 
-class Ablation:
-    """Rows in the order the techniques build on one another. What was measured before is not measured again."""
+@dataclass(frozen=True)
+class _Point:
+    """Where the way is after a technique."""
 
-    def __init__(self, shrinker: Shrinker) -> None:
-        self.baseline, self.gallery, self.shrinker = shrinker.baseline, shrinker.gallery, shrinker
-        self.num_bytes, self.accuracy = self.baseline.reference_bytes, self.baseline.validation.accuracy
-        self.rows: list[AblationRow] = []
+    technique: str
+    num_bytes: int
+    accuracy: float
+    measure: str = "file"
 
-    def add(self, technique: str, num_bytes: int, accuracy: float, measure: str = "file") -> None:
-        """The next row, measured elsewhere."""
-        before, after = self.baseline.drop(self.accuracy), self.baseline.drop(accuracy)
-        self.rows.append(
-            AblationRow(technique, measure, self.num_bytes, num_bytes, self.accuracy, accuracy, before, after)
+
+def measure_ablation(
+    derivation: Derivation, task: CompressionTask, store: CandidateStore, tracker: TimedTracker
+) -> tuple[AblationRow, ...]:
+    """Measures the way from the float32 checkpoint to the chosen file, which its last row is.
+
+    Each network is encoded with its scales and biases in full.
+    """
+    baseline, chosen = task.baseline, derivation.chosen
+    calibrated = extract_network(baseline, derivation.calibrated)
+    encoded = store.encode("ablation-calibrated", lambda: calibrated)
+    packed = f"{CALIBRATED_BIT_WIDTH} bit integers, calibrated, batch norm folded"
+    points = [
+        _Point("float32 checkpoint", baseline.reference_bytes, baseline.validation.accuracy, "float32"),
+        _Point(packed, compute_packed_bytes(calibrated), encoded.accuracy, "packed"),
+        _Point("context-modelled entropy coding", len(encoded.file), encoded.accuracy),
+    ]
+    share = FILE_WEIGHT / tracker.timetable.parts[ABLATION].weight
+    for stage, technique, build in _list_networks(derivation, task):
+        tracker.report(ABLATION, min(1.0, len(points) * share), phase="measuring what each technique bought")
+        encoded = store.encode(f"ablation-{stage}", build)
+        points.append(_Point(technique, len(encoded.file), encoded.accuracy))
+    last = f"scales and biases rounded to {MANTISSA_BITS} mantissa bits"
+    return build_rows([*points, _Point(last, chosen.num_bytes, chosen.accuracy)], baseline)
+
+
+def build_rows(points: list[_Point], baseline: Baseline) -> tuple[AblationRow, ...]:
+    """Holds each point against the one before; the first against itself."""
+    return tuple(
+        AblationRow(
+            technique=after.technique,
+            measure=after.measure,
+            bytes_before=before.num_bytes,
+            bytes_after=after.num_bytes,
+            accuracy_before=before.accuracy,
+            accuracy_after=after.accuracy,
+            drop_before=baseline.drop(before.accuracy),
+            drop_after=baseline.drop(after.accuracy),
         )
-        self.num_bytes, self.accuracy = num_bytes, accuracy
-
-    def encode(self, technique: str, build: Callable[[], IntegerNetwork]) -> None:
-        """The next row: a network whose scales and biases are still in full, encoded and evaluated."""
-        part = self.gallery.timetable.parts[ABLATION]
-        share = min(1.0, len(self.rows) * FILE_WEIGHT / part.weight)
-        self.gallery.report(ABLATION, share, phase="measuring what each technique bought")
-        encoded = self.gallery.encode(f"ablation {technique}", build)
-        self.add(technique, len(encoded.file), encoded.accuracy)
-
-
-def measure_ablation(shrinker: Shrinker, chosen: Candidate) -> list[AblationRow]:
-    """From the float32 checkpoint to the chosen file; its last row is that file."""
-    ablation = Ablation(shrinker)
-    ablation.add("float32 checkpoint", ablation.num_bytes, ablation.accuracy, "float32")
-    network = extract_network(shrinker.baseline, shrinker.trained[0].model)
-    encoded = ablation.gallery.encode("ablation calibrated", lambda: network)
-    ablation.add(
-        f"{CALIBRATED_BIT_WIDTH} bit integers, calibrated, batch norm folded",
-        compute_packed_bytes(network),
-        encoded.accuracy,
-        "packed",
+        for before, after in zip([points[0], *points], points, strict=False)
     )
-    ablation.add("context-modelled entropy coding", len(encoded.file), encoded.accuracy)
-    extract = functools.partial(extract_network, shrinker.baseline)
-    plain = shrinker.plain.get(chosen)
+
+
+def _list_networks(
+    derivation: Derivation, task: CompressionTask
+) -> list[tuple[str, str, Callable[[], IntegerNetwork]]]:
+    """The networks on the way that are encoded: what each is kept by, its technique, and how it is built."""
+    baseline, chosen, plain = task.baseline, derivation.chosen, derivation.plain
+    found: list[tuple[str, str, Callable[[], IntegerNetwork]]] = []
+
+    def extract(model: nn.Module) -> IntegerNetwork:
+        return extract_network(baseline, model)
+
+    def calibrate(model: nn.Module) -> IntegerNetwork:
+        return extract(quantize_network(model, baseline.data, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH))
+
+    def add(stage: str, technique: str, build: Callable[..., IntegerNetwork], *args: object) -> None:
+        found.append((stage, technique, functools.partial(build, *args)))
+
     if plain is not None:
-        learned = "learned step sizes" if plain.is_trained else "calibrated"
-        ablation.encode(
-            f"{plain.bit_width} bit weights and activations, {learned}", functools.partial(extract, plain.model)
-        )
-    ancestry = shrinker.find_ancestry(chosen)
-    if ancestry and shrinker.is_teacher_trained:
-        teacher = shrinker.quantize(shrinker.teacher, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
-        ablation.encode("dense network trained further, on shifted pictures", functools.partial(extract, teacher))
-    if ancestry:
-        narrow = shrinker.quantize(shrinker.narrowed, CALIBRATED_BIT_WIDTH, CALIBRATED_BIT_WIDTH)
-        ablation.encode("channel pruning, retrained", functools.partial(extract, narrow))
-    said = f"{shrinker.plan.bit_width} bit training (LSQ) while pruned (LAMP) to"
-    for trained in ancestry:
-        ablation.encode(f"{said} {100 * trained.sparsity:.1f} %", functools.partial(extract, trained.model))
+        how = "learned step sizes" if plain.is_trained else "calibrated"
+        add("plain", f"{plain.bit_width} bit weights and activations, {how}", extract, plain.model)
+    if derivation.ancestry:
+        if derivation.teacher.is_trained:
+            technique = "dense network trained further, on shifted pictures"
+            add("teacher", technique, calibrate, derivation.teacher.model)
+        add("narrowed", "channel pruning, retrained", calibrate, derivation.narrowed)
+    said = f"{task.plan.bit_width} bit training (LSQ) while pruned (LAMP) to"
+    for one in derivation.ancestry:
+        add(one.candidate.stage, f"{said} {100 * one.sparsity:.1f} %", extract, one.model)
         said = "further pruned to"
-    if chosen.trade_off is not None:
-        build = functools.partial(shrinker.rounder.round, chosen.trade_off)
-        ablation.encode("rate-distortion rounding", functools.partial(build, refit=False))
-        ablation.encode("scales and biases fitted anew", build)
-    ablation.add(f"scales and biases rounded to {MANTISSA_BITS} mantissa bits", chosen.num_bytes, chosen.accuracy)
-    return ablation.rows
+    if chosen.rd_lambda is not None:
+        round_network = derivation.rounder.round
+        add("rounded", "rate-distortion rounding", functools.partial(round_network, refit=False), chosen.rd_lambda)
+        add("refit", "scales and biases fitted anew", round_network, chosen.rd_lambda)
+    return found

@@ -1,26 +1,20 @@
-"""Files of the dense network that are quantized and no more: no answer of `compress` is larger than one as good.
-
-Imported inside `run` only.
-"""
+"""Files of the dense network that are quantized and no more: no answer of `compress` is larger than one as good."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
-from worker.core.fit_progress import Stage
+from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, extract_stored, is_good
+from worker.core.compression.task import CompressionTask
+from worker.core.compression.timetable import PLAIN, TimedTracker
 from worker.core.quantization import Calibration
-from worker.core.resume import extract_rounded, keep_step
+from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_network, train_quantized
+from worker.core.resume import Step
 from worker.core.training import SoftTargets, compute_soft_targets
-from worker.core.training_log import TrainingLog
-from worker.jobs.candidates import Candidate, Gallery, choose_candidate
-from worker.jobs.compress_timetable import PLAIN
-from worker.jobs.quantize import QuantizeSpec
-from worker.jobs.quantizing import calibrate_baseline, quantize_calibrated, train_quantized
 
 BIT_WIDTHS = (2, 4, 6, 8)
 """Those that `quantize` measures by default, narrowest first."""
@@ -29,7 +23,7 @@ TRAINED_BYTES = 0.9
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainFile:
     """A plain file: its network and what was measured of it. is_trained: on quantized values, else calibrated alone."""
 
     model: nn.Module
@@ -37,86 +31,73 @@ class Plain:
     bit_width: int
     is_trained: bool
 
-    def describe(self) -> list[str]:
-        """What went into it, for the report."""
-        if not self.is_trained:
-            return [f"{self.bit_width} bit quantization, calibrated, without training"]
-        return [
-            "distillation from the dense model",
-            f"quantization-aware training with learned step sizes, {self.bit_width} bit weights and activations",
-        ]
+
+def may_be_smaller(calibrated: Candidate, best: Candidate) -> bool:
+    """Whether a width may still give the answer, told from its calibrated file and the best one so far."""
+    return not best.within or TRAINED_BYTES * calibrated.num_bytes < best.num_bytes
 
 
-class PlainQuantizer:
-    """Makes them as `quantize` does by default."""
+def search_plain(
+    candidates: Sequence[Candidate], task: CompressionTask, store: CandidateStore, tracker: TimedTracker
+) -> list[PlainFile]:
+    """Measures those that could be the answer instead of what is chosen from `candidates`; the narrowest one at least.
 
-    def __init__(self, gallery: Gallery, trainings: TrainingLog, seed: int) -> None:
-        self.gallery, self.trainings, self.baseline = gallery, trainings, gallery.baseline
-        self.spec = QuantizeSpec(model_id="latest", seed=seed)
-        self.found: list[Plain] = []
+    Made as `quantize` makes them by default. A wider file is larger: the first that cannot be smaller than the best so
+    far ends the search. Only what may be smaller, and is not good enough without training, is trained.
+    """
+    baseline = task.baseline
+    calibration = calibrate_network(baseline.model, baseline.data)
+    get_targets = functools.cache(lambda: compute_soft_targets(baseline.model, baseline.data))
+    found: list[PlainFile] = []
 
-    @functools.cached_property
-    def calibration(self) -> dict[str, Calibration]:
-        """What each layer of the baseline reads."""
-        return calibrate_baseline(self.baseline)
-
-    @functools.cached_property
-    def soft_targets(self) -> SoftTargets:
-        """What the baseline says of every training picture."""
-        return compute_soft_targets(self.baseline.model, self.baseline.data)
-
-    def search(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Those that could be the answer instead of what is chosen from `candidates`; the narrowest one at least.
-
-        A wider file is larger: the first that cannot be smaller than the best so far ends the search. Only what may be
-        smaller, and is not good enough without training, is trained.
-        """
-        for position, bit_width in enumerate(BIT_WIDTHS):
-            best = choose_candidate([*candidates, *(plain.candidate for plain in self.found)])
-            calibrated = self.measure(bit_width, position)
-            if best.within and TRAINED_BYTES * calibrated.num_bytes >= best.num_bytes:
-                break
-            if not self.gallery.is_good(calibrated):
-                self.train(bit_width, position)
-        return [plain.candidate for plain in self.found]
-
-    def measure(self, bit_width: int, position: int) -> Candidate:
-        """The file that is calibrated alone. position: of the width."""
-        model = quantize_calibrated(self.spec, self.baseline, self.calibration, bit_width)
-        return self.keep(model, bit_width, (position + 0.2) / len(BIT_WIDTHS), is_trained=False)
-
-    def train(self, bit_width: int, position: int) -> Candidate:
-        """The file that is trained on quantized values as well."""
-        gallery = self.gallery
-        model = quantize_calibrated(self.spec, self.baseline, self.calibration, bit_width)
-        phase = f"quantizing alone to {bit_width} bit"
-        begin, end = ((position + done) / len(BIT_WIDTHS) for done in (0.2, 0.9))
-        stage = Stage(
-            gallery.context, phase, series=f"plain{bit_width}bit_", timetable=gallery.timetable, part=PLAIN,
-            begin=begin, end=end,
-        )  # fmt: skip
-
-        def compute() -> dict[str, Any]:
-            history = train_quantized(self.spec, self.baseline, model, bit_width, self.soft_targets, stage)
-            return {"state": model.state_dict(), "training": history.describe_outcome()}
-
-        kept = keep_step(gallery.folder, f"plain-{bit_width}bit", compute)
-        self.trainings.add(phase, kept["training"])
-        model.load_state_dict(kept["state"])
-        return self.keep(model, bit_width, (position + 1) / len(BIT_WIDTHS), is_trained=True)
-
-    def keep(self, model: nn.Module, bit_width: int, share: float, *, is_trained: bool) -> Candidate:
-        """Measures a network that is trained as far as it will be."""
-        candidate = self.gallery.measure(
-            f"{bit_width} bit, quantized alone, {'trained' if is_trained else 'calibrated'}",
-            functools.partial(extract_rounded, self.baseline, model),
+    def measure(model: nn.Module, bit_width: int, share: float, *, is_trained: bool) -> Candidate:
+        how = "trained" if is_trained else "calibrated"
+        candidate = store.measure(
+            f"plain-{bit_width}bit-{how}",
+            f"{bit_width} bit, quantized alone, {how}",
+            functools.partial(extract_stored, baseline, model),
             PLAIN,
             share,
             is_plain=True,
         )
-        self.found.append(Plain(model, candidate, bit_width, is_trained))
+        found.append(PlainFile(model, candidate, bit_width, is_trained))
         return candidate
 
-    def get(self, candidate: Candidate) -> Plain | None:
-        """The plain network of a candidate; None for one that is not of these."""
-        return next((plain for plain in self.found if plain.candidate == candidate), None)
+    for position, bit_width in enumerate(BIT_WIDTHS):
+        begin, end, over = ((position + done) / len(BIT_WIDTHS) for done in (0.2, 0.9, 1.0))
+        best = choose_candidate([*candidates, *(one.candidate for one in found)])
+        calibrated = _quantize(bit_width, task, calibration)
+        candidate = measure(calibrated, bit_width, begin, is_trained=False)
+        if not may_be_smaller(candidate, best):
+            break
+        if not is_good(candidate, store.reserve):
+            model = _train(bit_width, task, calibration, get_targets, tracker, (begin, end))
+            measure(model, bit_width, over, is_trained=True)
+    return found
+
+
+def _quantize(bit_width: int, task: CompressionTask, calibration: Mapping[str, Calibration]) -> nn.Module:
+    return quantize_network(task.baseline.model, task.baseline.data, bit_width, calibration=calibration)
+
+
+def _train(
+    bit_width: int,
+    task: CompressionTask,
+    calibration: Mapping[str, Calibration],
+    get_targets: Callable[[], SoftTargets],
+    tracker: TimedTracker,
+    shares: tuple[float, float],
+) -> nn.Module:
+    """Trains the baseline on quantized values. shares: of the timetable's part, where that begins and ends."""
+    model = _quantize(bit_width, task, calibration)
+    progress = tracker.follow(f"quantizing alone to {bit_width} bit", PLAIN, f"plain{bit_width}bit_", *shares)
+
+    def compute() -> Step:
+        settings = QatSettings(seed=task.seed)
+        history = train_quantized(model, bit_width, task.baseline, settings, progress, get_targets())
+        return {"state": model.state_dict(), "training": history.describe_outcome()}
+
+    step = tracker.checkpoints.keep(f"plain-{bit_width}bit", compute)
+    tracker.trainings.add(progress.phase, step["training"])
+    model.load_state_dict(step["state"])
+    return model

@@ -1,34 +1,31 @@
-"""The searches of `prune`: probes of (sparsity, validation accuracy), each recorded, and the models between them.
-
-Imported inside `run` only.
-"""
+"""The highest sparsity within an accuracy drop, found by probes of (sparsity, validation accuracy)."""
 
 from __future__ import annotations
 
+import copy
 import functools
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from worker.catalog import PruningPattern, PruningSchedule
+from worker.catalog import PruningMethod, PruningPattern, PruningSchedule, PruningScope
 from worker.core.baseline import Baseline
-from worker.core.checkpoint import copy_model, describe_checkpoint, snapshot
 from worker.core.datasets import Split
-from worker.core.fit_progress import Stage
-from worker.core.models import get_widths
+from worker.core.fit_progress import FitProgress
+from worker.core.graph import list_layers
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
-from worker.core.pruning.difference import Difference, choose_highest, describe_difference, find_difference, search_edge
+from worker.core.pruning.difference import Difference, describe_difference, find_difference
 from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
-from worker.core.resume import keep_step, rebuild_model
+from worker.core.resume import Checkpoints, NoCheckpoints
+from worker.core.search import bisect, refine
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
-from worker.core.training_log import TrainingLog
-from worker.jobs.base import JobContext
-from worker.jobs.prune import PruneSpec
-from worker.progress import Progress
+from worker.core.training_log import StageOutcome, Tracker
+from worker.progress import Progress, QuietReporter, Reporter
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -39,6 +36,95 @@ STEP_CEILING = {PruningPattern.WEIGHTS: 0.99, PruningPattern.CHANNELS: 0.85}
 """How far a step-by-step search without a given sparsity plans its steps."""
 REFINEMENTS = 1
 """Sparsities tried between the last step within the drop and the first beyond it."""
+
+
+# --- what a search decides, on plain numbers
+
+
+class Try(Protocol):
+    """One measured point of a search: the sparsity reached, the validation accuracy, whether the drop is allowed."""
+
+    @property
+    def sparsity(self) -> float: ...
+
+    @property
+    def accuracy(self) -> float: ...
+
+    @property
+    def within(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Try)
+
+
+def choose_highest(tries: Mapping[float, T]) -> float | None:
+    """Chooses the try within the drop that reached most, and returns its key, which is what was asked.
+
+    Of several that reached the same: the most accurate, then the one that asked for least. None where none is within.
+    """
+    within = {asked: one for asked, one in tries.items() if one.within}
+    return max(within, key=lambda asked: (within[asked].sparsity, within[asked].accuracy, -asked), default=None)
+
+
+def search_edge(
+    try_at: Callable[[float], T], coarse: Sequence[float], *, start: float, ceiling: float, finest: float
+) -> dict[float, T]:
+    """Tries what is asked at each of `coarse`, then halves the way from the best within the drop to the next beyond it.
+
+    Best is what reached most, so that a curve may fall and rise again. Ends where the way is at most `finest` long.
+    start: what is reached without asking. ceiling: where nothing is beyond. Returns asked → what came of it.
+    """
+    tries = {asked: try_at(asked) for asked in coarse}
+    best = choose_highest(tries)
+    low = start if best is None else best
+    beyond = min((asked for asked, one in tries.items() if asked > low and not one.within), default=ceiling)
+
+    def is_within(asked: float) -> bool:
+        tries[asked] = try_at(asked)
+        return tries[asked].within
+
+    bisect(is_within, low, beyond, finest=finest)
+    return tries
+
+
+def find_next_sparsity(planned: Sequence[float], within: Sequence[bool], start: float) -> float | None:
+    """The sparsity that a step-by-step search asks for next, always from the last network within the drop.
+
+    planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. within: of
+    the steps taken so far. start: sparsity of the network before the first. None where the search ends.
+    """
+    taken = within[: len(planned)]
+    if all(taken):
+        return planned[len(taken)] if len(taken) < len(planned) else None
+    beyond = taken.index(False)
+    near = planned[beyond - 1] if beyond else start
+    found = refine(near, planned[beyond], within[beyond + 1 :], REFINEMENTS)
+    return None if found is None else found[0]
+
+
+# --- the search on a network
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """How a network is pruned. sparsity: to reach; None for the highest one whose drop is at most `max_drop` points.
+
+    epochs_per_step: of retraining after each of `steps`; both count only where the schedule goes step by step.
+    fine_tune_epochs: of retraining after the last step.
+    """
+
+    pattern: PruningPattern = PruningPattern.WEIGHTS
+    method: PruningMethod = PruningMethod.MAGNITUDE
+    scope: PruningScope = PruningScope.GLOBAL
+    schedule: PruningSchedule = PruningSchedule.ONE_SHOT
+    sparsity: float | None = None
+    max_drop: float = 1.0
+    steps: int = 1
+    epochs_per_step: int = 0
+    fine_tune_epochs: int = 0
+    learning_rate: float = 0.02
+    distillation: bool = True
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,272 +154,245 @@ class Retraining:
 
 
 @dataclass(frozen=True)
-class Found:
+class PruningResult:
     """The model a search ends with, every probe on the way, which one it is, and what was retrained."""
 
     model: nn.Module
     probes: tuple[Probe, ...]
     chosen: Probe
     retrainings: tuple[Retraining, ...] = ()
-
-    def probes_json(self) -> list[dict[str, Any]]:
-        """The curve as numbers, by sparsity."""
-        return [asdict(probe) for probe in sorted(self.probes, key=lambda probe: probe.sparsity)]
-
-    def history_json(self) -> list[dict[str, Any]]:
-        """Each stretch of retraining in the order it was done, its epochs as numbers."""
-        return [asdict(retraining) for retraining in self.retrainings]
+    trainings: tuple[StageOutcome, ...] = ()
 
 
-class Pruner:
-    """Prunes copies of the baseline as a spec says, and measures them on validation."""
+@dataclass(frozen=True)
+class Start:
+    """A baseline as pruning counts it. sparsity: that it has already. granularity: the largest step in which sparsities
+    count: a group of channels; of weights, one in each layer.
+    """
 
-    def __init__(self, spec: PruneSpec, context: JobContext, baseline: Baseline) -> None:
-        self.spec, self.context, self.baseline = spec, context, baseline
-        self.architecture = baseline.info.architecture
-        self.num_channels = count_channels(baseline.model)
-        self.own_sparsity = self.compute_sparsity(baseline.model)
-        self.trainings = TrainingLog(context)
+    num_channels: int
+    sparsity: float
+    granularity: float
 
-    @functools.cached_property
-    def soft_targets(self) -> SoftTargets:
-        """What the dense model says of every training picture."""
-        return compute_soft_targets(self.baseline.model, self.baseline.data)
 
-    def prune(self, model: nn.Module, sparsity: float) -> nn.Module:
-        """A pruned copy. sparsity: fraction of the *baseline's* weights or channels that is gone afterwards."""
-        spec, data = self.spec, self.baseline.data
-        torch.manual_seed(spec.seed)  # Random channel scores: the same probe is the same model.
-        gradients = None
-        if spec.method == "taylor":
-            split = Split(data.train.images[:GRADIENT_EXAMPLES], data.train.labels[:GRADIENT_EXAMPLES])
-            gradients = compute_weight_gradients(model, data, split)
-        if spec.pattern is PruningPattern.CHANNELS:
-            kept_before = count_channels(model) / self.num_channels
-            return prune_channels(
-                model,
-                max(0.0, 1 - (1 - sparsity) / kept_before),
-                self.baseline.info.input_shape,
-                method=spec.method,
-                scope=spec.scope,
-                gradients=gradients,
-            )
-        pruned = copy_model(model, self.baseline.info)
-        apply_pruning(pruned, spec.method, sparsity, scope=spec.scope, gradients=gradients, seed=spec.seed)
-        return pruned.eval()
+def find_highest_sparsity(
+    baseline: Baseline, plan: PruningPlan, report: Reporter | None = None, checkpoints: Checkpoints | None = None
+) -> PruningResult:
+    """Prunes a copy of the baseline as planned, and retrains it at the end where the plan says so.
 
-    def compute_sparsity(self, model: nn.Module) -> float:
-        """What is gone: of the weights, or of the baseline's channels."""
-        if self.spec.pattern is PruningPattern.CHANNELS:
-            return 1 - count_channels(model) / self.num_channels
-        return check_sparsity(model).sparsity
+    Raises JobCancelled where `report` does. What is finished is kept in `checkpoints`, and not done again.
+    """
+    torch.manual_seed(plan.seed)
+    tracker = Tracker(report or QuietReporter(), checkpoints or NoCheckpoints())
+    targets = functools.cache(lambda: compute_soft_targets(baseline.model, baseline.data))
+    start = measure_start(baseline, plan)
+    if plan.schedule is PruningSchedule.ONE_SHOT:
+        found = _search_one_shot(baseline, plan, start, tracker)
+    else:
+        found = _search_step_by_step(baseline, plan, start, tracker, targets)
+    if plan.fine_tune_epochs:
+        found = _fine_tune(baseline, plan, start, tracker, targets, found)
+    chosen = found.chosen
+    if chosen.difference is not None and chosen.asked_sparsity is not None:
+        tracker.reporter.warn(describe_difference(chosen.asked_sparsity, chosen.sparsity, chosen.difference))
+    return replace(found, trainings=tuple(tracker.trainings.outcomes))
 
-    @functools.cached_property
-    def granularity(self) -> float:
-        """The largest step in which sparsities count: a group of channels; of weights, one in each layer."""
-        model = self.baseline.model
-        if self.spec.pattern is PruningPattern.CHANNELS:
-            return count_largest_group(model, self.baseline.info.input_shape) / self.num_channels
-        layers = check_sparsity(model).layers
-        return len(layers) / sum(layer.num_weights for layer in layers)
 
-    def measure(self, model: nn.Module, retrained_epochs: int = 0, *, asked: float | None = None) -> Probe:
-        """The sparsity really reached and the accuracy on validation."""
-        data = self.baseline.data
-        accuracy = evaluate(model, data, data.validation).accuracy
-        sparsity = self.compute_sparsity(model)
-        within = self.baseline.allows(accuracy, self.spec.max_accuracy_drop)
-        difference = None
-        if asked is not None:
-            difference = find_difference(asked, sparsity, granularity=self.granularity, before=self.own_sparsity)
-        return Probe(sparsity, accuracy, self.baseline.drop(accuracy), within, retrained_epochs, asked, difference)
+def measure_start(baseline: Baseline, plan: PruningPlan) -> Start:
+    """Counts a baseline before anything is asked of it."""
+    model, num_channels = baseline.model, count_channels(baseline.model)
+    if plan.pattern is PruningPattern.CHANNELS:
+        return Start(num_channels, 0.0, count_largest_group(model, baseline.info.input_shape) / num_channels)
+    report = check_sparsity(model)
+    return Start(num_channels, report.sparsity, len(report.layers) / sum(layer.num_weights for layer in report.layers))
 
-    def report(self, probe: Probe, percent: float) -> None:
-        """One event and one point of the curve."""
-        asked = ""
-        if probe.difference is not None and probe.asked_sparsity is not None:
-            asked = f" (asked: {100 * probe.asked_sparsity:.2f} %)"
-        self.context.report(
-            Progress(
-                phase="searching",
-                percent=round(percent, 1),
-                message=(
-                    f"sparsity {100 * probe.sparsity:.2f} %{asked}: validation accuracy {100 * probe.accuracy:.2f} %, "
-                    f"drop {probe.drop:.2f} points"
-                ),
-                metrics={"probe_accuracy": probe.accuracy, "probe_drop": probe.drop},
-                metrics_step=probe.sparsity,
-            )
-        )
 
-    def retrain(self, model: nn.Module, epochs: int, stage: Stage) -> dict[str, Any]:
-        """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON, and how they went."""
-        if epochs == 0:
-            return {"history": [], "training": None}
-        spec = self.spec
-        masks = {}
-        if spec.pattern is PruningPattern.WEIGHTS:
-            masks = {
-                name: module.weight.detach() != 0
-                for name, module in model.named_modules()
-                if isinstance(module, nn.Conv2d | nn.Linear)
-            }
-        history = fit(
+def prune(model: nn.Module, sparsity: float, baseline: Baseline, plan: PruningPlan, start: Start) -> nn.Module:
+    """Prunes a copy of a model. sparsity: fraction of the *baseline's* weights or channels that is gone afterwards."""
+    torch.manual_seed(plan.seed)  # Random channel scores: the same probe is the same model.
+    gradients = None
+    if plan.method is PruningMethod.TAYLOR:
+        train = baseline.data.train
+        split = Split(train.images[:GRADIENT_EXAMPLES], train.labels[:GRADIENT_EXAMPLES])
+        gradients = compute_weight_gradients(model, baseline.data, split)
+    if plan.pattern is PruningPattern.CHANNELS:
+        kept_before = count_channels(model) / start.num_channels
+        return prune_channels(
             model,
-            self.baseline.data,
-            TrainingSettings(
-                epochs=epochs,
-                learning_rate=spec.learning_rate,
-                warmup=0.1,
-                distillation_weight=0.7 if spec.distillation else 0.0,
-                seed=spec.seed + stage.epochs_before,
-            ),
-            soft_targets=self.soft_targets if spec.distillation else None,
-            after_step=(lambda trained: apply_masks_(trained, masks)) if masks else None,
-            on_batch=stage.on_batch,
-            on_epoch=stage.on_epoch,
-            on_retry=stage.on_retry,
+            max(0.0, 1 - (1 - sparsity) / kept_before),
+            baseline.info.input_shape,
+            method=plan.method,
+            scope=plan.scope,
+            gradients=gradients,
         )
-        return {"history": history.to_json(), "training": history.describe_outcome()}
+    pruned = copy.deepcopy(model)
+    apply_pruning(pruned, plan.method, sparsity, scope=plan.scope, gradients=gradients, seed=plan.seed)
+    return pruned.eval()
 
 
-def search_one_shot(pruner: Pruner) -> Found:
+def measure_probe(
+    model: nn.Module,
+    baseline: Baseline,
+    plan: PruningPlan,
+    start: Start,
+    retrained_epochs: int = 0,
+    *,
+    asked: float | None = None,
+) -> Probe:
+    """Measures the sparsity really reached and the accuracy on validation."""
+    accuracy = evaluate(model, baseline.data, baseline.data.validation).accuracy
+    if plan.pattern is PruningPattern.CHANNELS:
+        sparsity = 1 - count_channels(model) / start.num_channels
+    else:
+        sparsity = check_sparsity(model).sparsity
+    difference = None
+    if asked is not None:
+        difference = find_difference(asked, sparsity, granularity=start.granularity, before=start.sparsity)
+    within = baseline.allows(accuracy, plan.max_drop)
+    return Probe(sparsity, accuracy, baseline.drop(accuracy), within, retrained_epochs, asked, difference)
+
+
+def _search_one_shot(baseline: Baseline, plan: PruningPlan, start: Start, tracker: Tracker) -> PruningResult:
     """Prunes the dense model once per probe and never retrains: a coarse curve, then bisection at its edge."""
-    baseline, spec = pruner.baseline, pruner.spec
-    if spec.sparsity is not None:
-        model = pruner.prune(baseline.model, spec.sparsity)
-        probe = pruner.measure(model, asked=spec.sparsity)
-        pruner.report(probe, 60)
-        return Found(model, (probe,), probe)
+    if plan.sparsity is not None:
+        model = prune(baseline.model, plan.sparsity, baseline, plan, start)
+        probe = measure_probe(model, baseline, plan, start, asked=plan.sparsity)
+        tracker.reporter.report(_describe(probe, 60))
+        return PruningResult(model, (probe,), probe)
     num_probes = 0
 
     def probe_at(sparsity: float) -> Probe:
         nonlocal num_probes
-        probe = pruner.measure(pruner.prune(baseline.model, sparsity), asked=sparsity)
+        pruned = prune(baseline.model, sparsity, baseline, plan, start)
+        probe = measure_probe(pruned, baseline, plan, start, asked=sparsity)
         num_probes += 1
-        pruner.report(probe, min(90.0, 2 + 5 * num_probes))
+        tracker.reporter.report(_describe(probe, min(90.0, 2 + 5 * num_probes)))
         return probe
 
-    probes = search_edge(
-        probe_at,
-        [sparsity for sparsity in COARSE if sparsity > pruner.own_sparsity],
-        start=pruner.own_sparsity,
-        ceiling=1 - FINEST_STEP,
-        finest=FINEST_STEP,
-    )
+    coarse = [sparsity for sparsity in COARSE if sparsity > start.sparsity]
+    probes = search_edge(probe_at, coarse, start=start.sparsity, ceiling=1 - FINEST_STEP, finest=FINEST_STEP)
     best = choose_highest(probes)
     if best is None:
-        pruner.context.warn("no sparsity tried is within the drop: the model is left as it was")
-        model = baseline.model
-        chosen = pruner.measure(model)
-        return Found(model, (*probes.values(), chosen), chosen)
-    return Found(pruner.prune(baseline.model, best), tuple(probes.values()), probes[best])
+        tracker.reporter.warn("no sparsity tried is within the drop: the model is left as it was")
+        chosen = measure_probe(baseline.model, baseline, plan, start)
+        return PruningResult(baseline.model, (*probes.values(), chosen), chosen)
+    return PruningResult(prune(baseline.model, best, baseline, plan, start), tuple(probes.values()), probes[best])
 
 
-def search_step_by_step(pruner: Pruner) -> Found:
+def _search_step_by_step(
+    baseline: Baseline, plan: PruningPlan, start: Start, tracker: Tracker, targets: Callable[[], SoftTargets]
+) -> PruningResult:
     """Prunes a little, retrains, and repeats from there.
 
-    With a sparsity given: the schedule's steps up to it. Without one: on until a step no longer gets back within
-    the drop, then between the last two steps. Finished steps are kept in the job's scratch folder.
+    With a sparsity given: the schedule's steps up to it. Without one: as `find_next_sparsity` asks.
     """
-    spec, context, baseline = pruner.spec, pruner.context, pruner.baseline
-    final = spec.sparsity if spec.sparsity is not None else STEP_CEILING[spec.pattern]
-    epochs_per_step = spec.epochs_per_step or 0
-    planned = compute_sparsities(spec.schedule, final, spec.steps or 1, pruner.own_sparsity)
-    stretch = 88 / (len(planned) + (0 if spec.sparsity is not None else REFINEMENTS))
+    is_given = plan.sparsity is not None
+    final = plan.sparsity if plan.sparsity is not None else STEP_CEILING[plan.pattern]
+    planned = compute_sparsities(plan.schedule, final, plan.steps, start.sparsity)
+    stretch = 88 / (len(planned) + (0 if is_given else REFINEMENTS))
+    model, chosen = baseline.model, None
     probes: list[Probe] = []
     retrainings: list[Retraining] = []
-
-    def take_step(model: nn.Module, sparsity: float, epochs_before: int) -> tuple[nn.Module, Probe]:
+    while (
+        sparsity := find_next_sparsity(planned, [is_given or probe.within for probe in probes], start.sparsity)
+    ) is not None:
         position = len(probes)
         first = min(2 + stretch * position, 90.0)
-        stage = Stage(
-            context, f"retraining at {100 * sparsity:.1f} %", first, first + stretch,
-            epochs_before=position * epochs_per_step,
+        stage = FitProgress(
+            tracker.reporter, f"retraining at {100 * sparsity:.1f} %", first, first + stretch,
+            epochs_before=position * plan.epochs_per_step,
         )  # fmt: skip
-        pruned = pruner.prune(model, sparsity)
-
-        def compute() -> dict[str, Any]:
-            retrained = pruner.retrain(pruned, epochs_per_step, stage)
-            widths = list(get_widths(pruner.architecture, pruned))
-            return {"widths": widths, "state": snapshot(pruned), **retrained}
-
-        kept = keep_step(context.scratch, f"step-{position}", compute)
-        pruner.trainings.add(stage.phase, kept.get("training"))
-        stepped = rebuild_model(pruner.baseline, kept)
-        probe = pruner.measure(stepped, epochs_before + epochs_per_step, asked=sparsity)
+        pruned = prune(model, sparsity, baseline, plan, start)
+        stepped, step = tracker.train(
+            f"step-{position}",
+            stage.phase,
+            baseline,
+            pruned,
+            functools.partial(retrain, pruned, plan.epochs_per_step, baseline, plan, stage, targets),
+        )
+        before = 0 if chosen is None else chosen.retrained_epochs
+        probe = measure_probe(stepped, baseline, plan, start, before + plan.epochs_per_step, asked=sparsity)
         probes.append(probe)
-        retrainings.append(Retraining(probe.sparsity, kept["history"], sparsity))
-        pruner.report(probe, first + stretch)
-        return stepped, probe
-
-    # `low` and `beyond` are what was asked; what was reached may lie elsewhere.
-    model, within, low, beyond, epochs = baseline.model, None, pruner.own_sparsity, None, 0
-    for sparsity in planned:
-        stepped, probe = take_step(model, sparsity, epochs)
-        if spec.sparsity is None and not probe.within:
-            beyond = sparsity
-            break
-        model, within, low, epochs = stepped, probe, sparsity, probe.retrained_epochs
-    if spec.sparsity is None and beyond is None:
-        context.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
-    if beyond is not None:
-        for _ in range(REFINEMENTS):
-            # Half-way in density, by its logarithm: from 95 % to 99 % the middle is 97.8 %.
-            middle = 1 - ((1 - low) * (1 - beyond)) ** 0.5
-            stepped, probe = take_step(model, middle, epochs)
-            if probe.within:
-                model, within, low, epochs = stepped, probe, middle, probe.retrained_epochs
-            else:
-                beyond = middle
-    if within is None:
-        context.warn("no step came back within the drop: the model is left as it was")
-        within = pruner.measure(model)
-    measured = (*probes, within) if within not in probes else tuple(probes)
-    return Found(model, measured, within, tuple(retrainings))
+        retrainings.append(Retraining(probe.sparsity, step["history"], sparsity))
+        tracker.reporter.report(_describe(probe, first + stretch))
+        if is_given or probe.within:
+            model, chosen = stepped, probe
+    if not is_given and all(probe.within for probe in probes):
+        tracker.reporter.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
+    if chosen is None:
+        tracker.reporter.warn("no step came back within the drop: the model is left as it was")
+        chosen = measure_probe(model, baseline, plan, start)
+        probes.append(chosen)
+    return PruningResult(model, tuple(probes), chosen, tuple(retrainings))
 
 
-def fine_tune(pruner: Pruner, found: Found, stage: Stage) -> Found:
-    """The retraining after the last step that the spec asks for, kept only if validation gains by it."""
-    epochs = pruner.spec.fine_tune_epochs
+def retrain(
+    model: nn.Module,
+    epochs: int,
+    baseline: Baseline,
+    plan: PruningPlan,
+    stage: FitProgress,
+    targets: Callable[[], SoftTargets],
+) -> dict[str, Any]:
+    """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON, and how they went."""
     if epochs == 0:
-        return found
-    info = describe_checkpoint(found.model, pruner.architecture, pruner.baseline.data)
-    tuned = copy_model(found.model, info)
-
-    def compute() -> dict[str, Any]:
-        retrained = pruner.retrain(tuned, epochs, stage)
-        return {"widths": list(info.widths), "state": snapshot(tuned), **retrained}
-
-    kept = keep_step(pruner.context.scratch, "fine-tune", compute)
-    pruner.trainings.add(stage.phase, kept.get("training"))
-    tuned = rebuild_model(pruner.baseline, kept)
-    asked = found.chosen.asked_sparsity
-    probe = pruner.measure(tuned, found.chosen.retrained_epochs + epochs, asked=asked)
-    better = probe.accuracy > found.chosen.accuracy
-    return Found(
-        tuned if better else found.model,
-        (*found.probes, probe),
-        probe if better else found.chosen,
-        (*found.retrainings, Retraining(probe.sparsity, kept["history"], asked)),
+        return {"history": [], "training": None}
+    masks = {}
+    if plan.pattern is PruningPattern.WEIGHTS:
+        masks = {name: layer.weight.detach() != 0 for name, layer in list_layers(model).items()}
+    history = fit(
+        model,
+        baseline.data,
+        TrainingSettings(
+            epochs=epochs,
+            learning_rate=plan.learning_rate,
+            warmup=0.1,
+            distillation_weight=0.7 if plan.distillation else 0.0,
+            seed=plan.seed + stage.epochs_before,
+        ),
+        soft_targets=targets() if plan.distillation else None,
+        after_step=(lambda trained: apply_masks_(trained, masks)) if masks else None,
+        on_batch=stage.on_batch,
+        on_epoch=stage.on_epoch,
+        on_retry=stage.on_retry,
     )
+    return {"history": history.to_json(), "training": history.describe_outcome()}
 
 
-def search(pruner: Pruner) -> Found:
-    """The search that the spec's schedule asks for."""
-    if pruner.spec.schedule is PruningSchedule.ONE_SHOT:
-        return search_one_shot(pruner)
-    return search_step_by_step(pruner)
-
-
-def run_search(spec: PruneSpec, context: JobContext, baseline: Baseline) -> tuple[Found, TrainingLog]:
-    """The whole of a prune job's search, with its closing fine-tuning, and how its trainings went."""
-    torch.manual_seed(spec.seed)
-    pruner = Pruner(spec, context, baseline)
-    found = search(pruner)
+def _fine_tune(
+    baseline: Baseline,
+    plan: PruningPlan,
+    start: Start,
+    tracker: Tracker,
+    targets: Callable[[], SoftTargets],
+    found: PruningResult,
+) -> PruningResult:
+    """Retrains what was found once more; kept only if validation gains by it."""
     before = max(probe.retrained_epochs for probe in found.probes)
-    found = fine_tune(pruner, found, Stage(context, "fine-tuning", 90, 97, epochs_before=before))
+    stage = FitProgress(tracker.reporter, "fine-tuning", 90, 97, epochs_before=before)
+    copied = copy.deepcopy(found.model)
+    train = functools.partial(retrain, copied, plan.fine_tune_epochs, baseline, plan, stage, targets)
+    tuned, step = tracker.train("fine-tune", stage.phase, baseline, copied, train)
     chosen = found.chosen
-    if chosen.difference is not None and chosen.asked_sparsity is not None:
-        context.warn(describe_difference(chosen.asked_sparsity, chosen.sparsity, chosen.difference))
-    return found, pruner.trainings
+    epochs = chosen.retrained_epochs + plan.fine_tune_epochs
+    probe = measure_probe(tuned, baseline, plan, start, epochs, asked=chosen.asked_sparsity)
+    retraining = Retraining(probe.sparsity, step["history"], chosen.asked_sparsity)
+    found = replace(found, probes=(*found.probes, probe), retrainings=(*found.retrainings, retraining))
+    return replace(found, model=tuned, chosen=probe) if probe.accuracy > chosen.accuracy else found
+
+
+def _describe(probe: Probe, percent: float) -> Progress:
+    """One event and one point of the curve."""
+    asked = ""
+    if probe.difference is not None and probe.asked_sparsity is not None:
+        asked = f" (asked: {100 * probe.asked_sparsity:.2f} %)"
+    return Progress(
+        phase="searching",
+        percent=round(percent, 1),
+        message=(
+            f"sparsity {100 * probe.sparsity:.2f} %{asked}: validation accuracy {100 * probe.accuracy:.2f} %, "
+            f"drop {probe.drop:.2f} points"
+        ),
+        metrics={"probe_accuracy": probe.accuracy, "probe_drop": probe.drop},
+        metrics_step=probe.sparsity,
+    )

@@ -11,8 +11,8 @@ import pytest
 from tests.worker.core.report.small_study import build_results
 from tests.worker.core.report.test_analysis import Results, find_all, say
 from tests.worker.core.report.test_method import read_method
+from worker.core.compression.reserve import Reserve
 from worker.core.report.languages import ENGLISH, PERSIAN
-from worker.jobs.reserve import Reserve
 
 CHOSEN, SMALLER = 1, 2
 """Places among the candidates of the small study: 1,000 and 900 bytes."""
