@@ -1,20 +1,20 @@
-"""Where `compress` climbs, decided on made-up endings of its rungs."""
+"""Where `compress` endings_so_far, decided on made-up endings of its rungs."""
 
 from __future__ import annotations
 
 import pytest
 
-from worker.jobs.efforts import PLANS, Plan, Rung
-from worker.jobs.ladder import NARROWED, Climb, find_next
+from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
+from worker.core.compression.stage_search import NARROWED, StageEnding, find_next_stage
 
-PLAN = Plan(
+PLAN = CompressionPlan(
     narrow_epochs=1,
-    rungs=(
-        Rung(0.5, 1, 0.1),
-        Rung(0.8, 1, 0.1),
-        Rung(0.9, 1, 0.1, is_plain=True),
-        Rung(0.98, 1, 0.1, is_plain=True),
-        Rung(0.99, 1, 0.1, is_plain=True),
+    stages=(
+        QatStage(0.5, 1, 0.1),
+        QatStage(0.8, 1, 0.1),
+        QatStage(0.9, 1, 0.1, is_plain=True),
+        QatStage(0.98, 1, 0.1, is_plain=True),
+        QatStage(0.99, 1, 0.1, is_plain=True),
     ),
     refinements=2,
 )  # fmt: skip
@@ -27,14 +27,14 @@ ENDINGS = {
 }
 
 
-def walk(plan: Plan, *endings: str) -> list[tuple[float, int]]:
+def walk(plan: CompressionPlan, *endings: str) -> list[tuple[float, int]]:
     """Sparsity (percent) and start of every rung that is climbed, where they end so; the last ending goes on."""
-    climbs: list[Climb] = []
+    endings_so_far: list[StageEnding] = []
     found = []
-    while (step := find_next(plan, climbs)) is not None:
-        found.append((round(100 * step.rung.sparsity, 1), step.start))
-        climbs.append(Climb(step.rung, *ENDINGS[endings[min(len(climbs), len(endings) - 1)]]))
-        assert len(climbs) < 50
+    while (step := find_next_stage(plan, endings_so_far)) is not None:
+        found.append((round(100 * step.stage.sparsity, 1), step.start))
+        endings_so_far.append(StageEnding(step.stage, *ENDINGS[endings[min(len(endings_so_far), len(endings) - 1)]]))
+        assert len(endings_so_far) < 50
     return found
 
 
@@ -86,7 +86,7 @@ def test_which_rungs_are_climbed_and_from_where(endings: list[str], expected: li
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=[str(effort) for effort in PLANS])
 @pytest.mark.parametrize("ending", list(ENDINGS))
-def test_no_plan_climbs_more_rungs_than_its_progress_bar_has(plan: Plan, ending: str) -> None:
-    assert 1 <= len(walk(plan, ending)) <= len(plan.rungs)
-    for number in range(len(plan.rungs)):
-        assert len(walk(plan, *["good"] * number, ending)) <= len(plan.rungs) + plan.refinements
+def test_no_plan_endings_so_far_more_rungs_than_its_progress_bar_has(plan: CompressionPlan, ending: str) -> None:
+    assert 1 <= len(walk(plan, ending)) <= len(plan.stages)
+    for number in range(len(plan.stages)):
+        assert len(walk(plan, *["good"] * number, ending)) <= len(plan.stages) + plan.refinements

@@ -1,7 +1,4 @@
-"""What a model's summary says of it beside the model that it was made from: what was lost, and whether that means much.
-
-Imported inside `run` only.
-"""
+"""Compares a model with the one that it was made from: what was lost, and whether that means much."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import Any
 from worker.catalog import HealthProblem
 from worker.core.health import describe_problems, is_chance
 from worker.core.measure import Metrics, compute_wilson_interval
-from worker.jobs.base import JobContext
 from worker.paired import Correctness, compute_difference, read_correctness
+from worker.workspace import Workspace
 
 SPLITS = ("validation", "test")
 BUSY_MACHINE = "the machine was busy"
@@ -63,7 +60,7 @@ def list_problems(summary: Mapping[str, Any], labels: Sequence[int]) -> list[str
 
 
 def warn_of_health(
-    context: JobContext,
+    context: Workspace,
     name: str,
     health: Mapping[str, Any],
     class_names: Sequence[str],
@@ -82,7 +79,7 @@ def warn_of_health(
         )
 
 
-def warn_of_load(context: JobContext, name: str, latency: Mapping[str, Any]) -> None:
+def warn_of_load(context: Workspace, name: str, latency: Mapping[str, Any]) -> None:
     """A warning where a time was taken beside other work."""
     load = latency["load"]
     if load["is_busy"]:

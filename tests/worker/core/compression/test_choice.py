@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from worker.core.compression.candidates import Candidate, choose_candidate
+from worker.core.compression.reserve import CONFIDENCE, Reserve
 from worker.core.drop_bound import compute_confidence, compute_drop_bound
-from worker.jobs.candidates import Candidate, choose_candidate
-from worker.jobs.reserve import CONFIDENCE, Reserve
 
 
 def make(num_bytes: int, lost: int, gained: int, reserve: Reserve, *, is_plain: bool) -> Candidate:
     drop = 100 * (lost - gained) / reserve.num_pictures
     return Candidate(
+        stage=f"{num_bytes}",
         name=f"{num_bytes} bytes",
         num_bytes=num_bytes,
         accuracy=0.95 - drop / 100,
         drop=drop,
         within=drop <= reserve.max_drop,
-        safe=drop <= reserve.max_drop and reserve.is_kept(lost, gained),
+        has_margin=drop <= reserve.max_drop and reserve.is_kept(lost, gained),
         sparsity=0.5,
         bit_width=4,
         lost=lost,
@@ -41,11 +43,24 @@ def test_what_is_chosen_is_never_larger_than_the_smallest_plain_file_that_is_as_
             for number in range(8)
         ]
         chosen = choose_candidate(candidates)
+        nothing_has_margin = not any(one.has_margin for one in candidates)
         for plain in candidates:
-            as_good = plain.safe if chosen.safe else plain.within
-            if plain.is_plain and as_good:
+            as_good = plain.has_margin or nothing_has_margin or plain.accuracy >= chosen.accuracy
+            if plain.is_plain and plain.within and as_good:
                 assert chosen.within
                 assert chosen.num_bytes <= plain.num_bytes
+
+
+def test_a_file_with_margin_gives_way_to_a_smaller_plain_one_that_is_as_accurate() -> None:
+    reserve = Reserve(5000, 1.0)
+    large = make(9000, 30, 5, reserve, is_plain=False)
+    # As many more wrong, but on other pictures: on new ones it may be a little further off.
+    plain = make(8000, 130, 105, reserve, is_plain=True)
+    assert large.has_margin
+    assert not plain.has_margin
+    assert choose_candidate([large, plain]) == plain
+    assert choose_candidate([large, replace(plain, is_plain=False)]) == large
+    assert choose_candidate([large, replace(plain, accuracy=large.accuracy - 1e-3)]) == large
 
 
 def test_one_picture_of_few_refuses_no_file() -> None:

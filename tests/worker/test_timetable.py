@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from worker.catalog import Effort
-from worker.jobs.compress_timetable import plan_time
-from worker.jobs.efforts import PLANS
-from worker.jobs.timetable import FILE, TRAINING, VIEWS, Part, Timetable
+from worker.core.compression.plan import PLANS
+from worker.core.compression.timetable import plan_time
+from worker.timetable import FILE, TRAINING, VIEWS, Part, Timetable
 
 SECONDS = {FILE: 60.0, TRAINING: 2.0, VIEWS: 0.5}
 """A busy machine, on which what is not training takes long: seconds for a weight of 1."""

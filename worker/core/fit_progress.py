@@ -1,7 +1,4 @@
-"""A stretch of a job in which one fit runs, as its followers see it.
-
-Imported inside `run` only.
-"""
+"""A stretch of a computation in which one fit runs, as its followers see it."""
 
 from __future__ import annotations
 
@@ -9,15 +6,15 @@ from dataclasses import dataclass
 
 from worker.core.learning import Attempt, EpochRecord
 from worker.core.training import BatchProgress
-from worker.jobs.base import JobContext, Progress
-from worker.jobs.timetable import TRAINING, Timetable
+from worker.progress import Progress, Reporter
+from worker.timetable import TRAINING, Timetable
 
 
 @dataclass(frozen=True)
-class Stage:
+class FitProgress:
     """A stretch of a job in which one fit runs: from `first` to `last` percent, or of a part of a timetable."""
 
-    context: JobContext
+    reporter: Reporter
     phase: str
     first: float = 0.0
     last: float = 100.0
@@ -34,7 +31,7 @@ class Stage:
 
     def on_batch(self, progress: BatchProgress) -> None:
         """For `fit`: moves the bar; this is where a cancel is noticed."""
-        self.context.report(self._place(progress))
+        self.reporter.report(self._place(progress))
 
     def on_epoch(self, record: EpochRecord, progress: BatchProgress) -> None:
         """For `fit`: one event and one point of every series."""
@@ -44,7 +41,7 @@ class Stage:
                 weight = part.weight * (self.end - self.begin) / progress.total_epochs
                 self.timetable.observe(part.kind, weight, record.seconds)
         place = self._place(progress)
-        self.context.report(
+        self.reporter.report(
             Progress(
                 phase=place.phase,
                 percent=place.percent,
@@ -69,7 +66,7 @@ class Stage:
 
     def on_retry(self, given_up: Attempt, learning_rate: float) -> None:
         """For `fit`: one event where the training begins anew."""
-        self.context.report(
+        self.reporter.report(
             Progress(
                 phase=self.phase,
                 message=(

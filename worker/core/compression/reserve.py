@@ -2,7 +2,7 @@
 
 Choosing the smallest of several files favours those that were lucky on validation, and the test set is not asked. So a
 file should be within the drop on pictures that nobody has seen: with CONFIDENCE, by the bound on what it lost of the
-validation pictures and what it gained. Imported inside `run` only.
+validation pictures and what it gained.
 """
 
 from __future__ import annotations

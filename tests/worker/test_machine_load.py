@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.machine_load import Moment, compute_load, measure_load, read_moment
 from worker.core.measure import describe_times
+from worker.machine_load import Moment, compute_load, measure_load, read_moment
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from worker.jobs.candidates import WORTH_THE_RESERVE, Candidate, choose_candidate, find_front
+from worker.core.compression.candidates import WORTH_THE_MARGIN, Candidate, choose_candidate, find_front
 
 
 def make(num_bytes: int, drop: float) -> Candidate:
     """Of a job that allows one point, with a reserve of 0.3."""
     return Candidate(
+        stage=f"{num_bytes}",
         name=f"{num_bytes} bytes",
         num_bytes=num_bytes,
         accuracy=0.93 - drop / 100,
         drop=drop,
         within=drop <= 1.0,
-        safe=drop <= 0.7,
+        has_margin=drop <= 0.7,
         sparsity=0.9,
         bit_width=4,
         lost=0,
@@ -35,7 +36,7 @@ def make(num_bytes: int, drop: float) -> Candidate:
         pytest.param([(9000, 1.1), (6000, 1.1)], 6000, id="of several as accurate the smallest"),
         pytest.param([(120_000, 0.1), (7000, 0.8)], 7000, id="not one that is many times larger"),
         pytest.param(
-            [(int(WORTH_THE_RESERVE * 7000), 0.1), (7000, 0.8)], 28_000, id="but one that is some times larger"
+            [(int(WORTH_THE_MARGIN * 7000), 0.1), (7000, 0.8)], 28_000, id="but one that is some times larger"
         ),
         pytest.param([(120_000, 0.1), (7000, 1.1)], 120_000, id="never one beyond the drop"),
     ],

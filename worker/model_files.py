@@ -1,7 +1,4 @@
-"""What every kind does before and after its own work: open its input model, follow a fit, save and measure models.
-
-Imported inside `run` only: the specs beside which it lies must load without torch.
-"""
+"""What every kind does before and after its own work: opens its input model; saves, measures and registers models."""
 
 from __future__ import annotations
 
@@ -15,8 +12,16 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.baseline_comparison import (
+    describe_drop_intervals,
+    is_answering,
+    list_problems,
+    warn_of_health,
+    warn_of_load,
+)
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
+from worker.core.baseline import Baseline, compute_drop
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
     SUFFIX,
@@ -28,14 +33,12 @@ from worker.core.checkpoint import (
 from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.datasets import Dataset
 from worker.core.device import find_device
-from worker.core.environment import describe_environment
 from worker.core.graph import list_layers
 from worker.core.integer import IntegerNetwork
 from worker.core.lineage import load_lineage_data
 from worker.core.measure import (
     Metrics,
     build_ledger,
-    compute_drop,
     compute_float_sizes,
     count_macs,
     measure_latencies,
@@ -43,17 +46,12 @@ from worker.core.measure import (
 )
 from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
-from worker.jobs.base import JobContext, ModelRecord, Progress
-from worker.jobs.baseline_comparison import (
-    describe_drop_intervals,
-    is_answering,
-    list_problems,
-    warn_of_health,
-    warn_of_load,
-)
+from worker.environment import describe_environment
+from worker.progress import Progress
 from worker.report.figures.canvas import make_titled
 from worker.report.figures.compression import draw_layers, draw_ledger
 from worker.report.figures.training import draw_confusion
+from worker.workspace import ModelRecord, Workspace
 
 FLOAT_BITS = 32
 _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_names", "layers")
@@ -61,29 +59,12 @@ _DESCRIBED = ("architecture", "widths", "parameters", "input_shape", "class_name
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The float model that a job starts from, and how good it is. Drops are counted from here."""
+class StoredBaseline(Baseline):
+    """The stored float model that a job starts from."""
 
     model_id: str
-    model: nn.Module
-    info: CheckpointInfo
-    data: Dataset
-    validation: Evaluation
-    test: Evaluation
-    reference_bytes: int
-    """Bytes of the plain float32 checkpoint of the first model of the lineage."""
     origin: Mapping[str, Any] | None
-    """That first model's id and test accuracy; None when this is the first."""
-
-    def drop(self, validation_accuracy: float) -> float:
-        """Drop on validation in percentage points of an accuracy 0..1."""
-        num_examples = self.validation.num_examples
-        result = Evaluation(math.nan, round(validation_accuracy * num_examples), num_examples)
-        return compute_drop(self.validation, result)
-
-    def allows(self, validation_accuracy: float, max_drop: float) -> bool:
-        """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
-        return self.drop(validation_accuracy) <= max_drop + 1e-9
+    """Id and test accuracy of the first model of the lineage; None when this is the first."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class SavedModel:
     num_bytes: int
 
 
-def open_baseline(context: JobContext, model_id: str) -> Baseline:
+def open_baseline(context: Workspace, model_id: str) -> StoredBaseline:
     """Loads a stored float model with the data of its lineage, as its file reads and names them. How good it is was
     measured when it was stored.
 
@@ -121,7 +102,7 @@ def open_baseline(context: JobContext, model_id: str) -> Baseline:
     model, info = load_checkpoint(path)
     model.to(find_device())
     data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
-    return Baseline(
+    return StoredBaseline(
         model_id=model_id,
         model=model,
         info=info,
@@ -140,12 +121,12 @@ def _read_evaluation(summary: Mapping[str, Any], split: str) -> Evaluation:
 
 
 def save_float_model(
-    context: JobContext,
+    context: Workspace,
     name: str,
     model: nn.Module,
     architecture: str,
     data: Dataset,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     *,
     title: str | None = None,
     is_foreign: bool = False,
@@ -190,12 +171,19 @@ def save_float_model(
 
 
 def save_integer_model(
-    context: JobContext, name: str, network: IntegerNetwork, origin: Baseline | Source, *, title: str | None = None
+    context: Workspace, name: str, network: IntegerNetwork, origin: StoredBaseline | Source, *, title: str | None = None
 ) -> SavedModel:
-    """Writes `<name>.tonok`, decodes it from disk, and measures the decoded network on its integers."""
-    baseline = origin if isinstance(origin, Baseline) else None
+    """Encodes a network, and saves the file by `save_compressed_file`."""
+    return save_compressed_file(context, name, encode_network(network), origin, title=title)
+
+
+def save_compressed_file(
+    context: Workspace, name: str, file: bytes, origin: StoredBaseline | Source, *, title: str | None = None
+) -> SavedModel:
+    """Writes `<name>.tonok`, decodes it from disk, measures the decoded network on its integers and registers it."""
+    baseline = origin if isinstance(origin, StoredBaseline) else None
     path = context.artifact_path(name + COMPRESSED_SUFFIX, ArtifactKind.COMPRESSED)
-    path.write_bytes(encode_network(network))
+    path.write_bytes(file)
     model, decoded = load_compressed(path)
     model.to(find_device())
     metrics = measure_metrics(model, origin.data)
@@ -244,7 +232,7 @@ def _check_answers(metrics: Metrics) -> None:
         )
 
 
-def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: str) -> None:
+def plot_results(context: Workspace, saved: SavedModel, data: Dataset, name: str) -> None:
     """The confusion matrix on test and the sparsity of each layer, as PNG artifacts."""
     test, sparsity = saved.metrics.test, saved.summary["sparsity"]
     draw_confusion(
@@ -261,7 +249,7 @@ def plot_results(context: JobContext, saved: SavedModel, data: Dataset, name: st
     )
 
 
-def describe_result(saved: SavedModel, baseline: Baseline | None) -> dict[str, Any]:
+def describe_result(saved: SavedModel, baseline: StoredBaseline | None) -> dict[str, Any]:
     """The part of a job's result that every kind has."""
     result = {
         "model_id": saved.model_id,
@@ -293,7 +281,7 @@ def _summarize(
     *,
     info: CheckpointInfo,
     metrics: Metrics,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     before: Mapping[str, Any] | None,
     sizes: Mapping[str, int],
     reference_bytes: int,
@@ -375,12 +363,12 @@ def _product(shape: tuple[int, ...]) -> int:
 
 
 def _register(
-    context: JobContext,
+    context: Workspace,
     name: str,
     path: Path,
     file_format: str,
     info: CheckpointInfo,
-    baseline: Baseline | None,
+    baseline: StoredBaseline | None,
     metrics: Metrics,
     summary: Mapping[str, Any],
 ) -> SavedModel:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.jobs.asked import Difference, choose_highest, find_difference, search_edge
+from worker.core.pruning.difference import Difference, find_difference
+from worker.core.pruning.search import choose_highest, find_next_sparsity, search_edge
 
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -97,3 +98,37 @@ def test_a_difference_is_told_by_its_cause(
     asked: float, reached: float, before: float, difference: Difference | None
 ) -> None:
     assert find_difference(asked, reached, granularity=0.01, before=before) is difference
+
+
+PLANNED = [0.5, 0.8, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("within", "expected"),
+    [
+        pytest.param([], 0.5, id="the first step"),
+        pytest.param([True, True], 0.9, id="on while it comes back within the drop"),
+        pytest.param([True, True, True], None, id="no further than planned"),
+        # 1 - sqrt(0.2 * 0.1) = 85.9 %; from 80 to 85.9 % nothing more.
+        pytest.param([True, True, False], 0.8586, id="back half-way in density from the first beyond"),
+        pytest.param([True, False], 0.6838, id="without the steps that were planned behind it"),
+        pytest.param([True, True, False, True], None, id="once, whatever came of it"),
+        pytest.param([True, True, False, False], None, id="once, also where that is beyond"),
+        # 1 - sqrt(0.9 * 0.5): what the network had before is where the way begins.
+        pytest.param([False], 0.3292, id="back to where the network stood"),
+    ],
+)
+def test_the_step_that_is_taken_next(within: list[bool], expected: float | None) -> None:
+    assert find_next_sparsity(PLANNED, within, 0.1) == (None if expected is None else pytest.approx(expected, abs=1e-4))
+
+
+@given(st.lists(st.booleans(), max_size=30), st.floats(0, 0.4))
+def test_a_search_by_steps_ends_and_stays_between_its_ends(endings: list[bool], start: float) -> None:
+    within: list[bool] = []
+    for ending in endings:
+        sparsity = find_next_sparsity(PLANNED, within, start)
+        if sparsity is None:
+            break
+        assert start < sparsity <= PLANNED[-1]
+        within.append(ending)
+    assert len(within) <= len(PLANNED) + 1
