@@ -11,7 +11,6 @@ from fastapi import Depends, FastAPI, Request
 from service.access import AccessMiddleware
 from service.bodies import drop_unused_body
 from service.dashboard import router as dashboard
-from service.documents import install_documents
 from service.errors import install_error_handlers
 from service.heads import HeadMiddleware
 from service.intake import Intake
@@ -19,6 +18,7 @@ from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
+from service.openapi import install_documents
 from service.parameters import check_parameters
 from service.rates import OpenRequests
 from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads

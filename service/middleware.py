@@ -20,7 +20,7 @@ from storage.logs import bind_log_fields
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
-    # Nothing that is served is a page, but for the two that say so themselves (service/documents.py).
+    # Nothing that is served is a page, but for the two that say so themselves (service/openapi.py).
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),

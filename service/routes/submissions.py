@@ -27,8 +27,8 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
-from service.documents import problems
 from service.intake import Write
+from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
 from storage.errors import Conflict, InvalidSpec, NotFound

@@ -29,8 +29,8 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
-from service.documents import problems
 from service.errors import RequestRefused
+from service.openapi import problems
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
 from service.schemas.jobs import JobAnswer
 from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
