@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import RequestRefused, translate_error
 from service.origin_check import refuse_foreign_pages
-from service.rates import RequestRates, name_client
+from service.rate_limits import RequestRates, name_client
 from storage.database import Database
 from storage.keys import KEY, find_key, is_in_force
 from storage.settings import Settings

@@ -20,7 +20,7 @@ from service.middleware import RequestMiddleware, note_route
 from service.negotiation import check_request_line
 from service.openapi import install_documents
 from service.parameters import check_parameters
-from service.rates import OpenRequests
+from service.rate_limits import OpenRequests
 from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
 from service.stream import EventFeed
 from service.writers import Writers

@@ -36,7 +36,7 @@ from service.dependencies import (
 from service.downloads import is_known
 from service.heads import is_head
 from service.openapi import IF_NONE_MATCH, problems
-from service.rates import OpenRequests
+from service.rate_limits import OpenRequests
 from service.schemas.jobs import (
     EventList,
     JobAnswer,
