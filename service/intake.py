@@ -18,9 +18,9 @@ import anyio.to_thread
 from sqlmodel import Session
 
 from storage.database import Database
+from storage.disk_quota import Room
 from storage.errors import DomainError
 from storage.owners import set_owner
-from storage.room import Room
 from storage.tables import Job
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from storage.disk_quota import UNNAMED, Held, Room
 from storage.errors import CorruptFile, DiskFull, NotFound, is_disk_full
-from storage.room import UNNAMED, Held, Room
 from storage.settings import Settings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

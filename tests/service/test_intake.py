@@ -20,11 +20,11 @@ from sqlmodel import Session, col, select
 from service.intake import Intake, Write
 from storage import database as storage_database
 from storage.database import Database, load_sqlite
+from storage.disk_quota import Room
 from storage.errors import Conflict, DiskFull, IdempotencyMismatch, QueueFull
 from storage.files import FileStore
 from storage.jobs import submit_job
 from storage.logs import TextFormatter, bind_log_fields
-from storage.room import Room
 from storage.settings import Settings
 from storage.tables import Job, JobEvent
 
