@@ -12,8 +12,8 @@ from service.access import AccessMiddleware
 from service.bodies import drop_unused_body
 from service.dashboard import router as dashboard
 from service.errors import install_error_handlers
+from service.group_commit import Intake
 from service.heads import HeadMiddleware
-from service.intake import Intake
 from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
 from service.middleware import RequestMiddleware, note_route

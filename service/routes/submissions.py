@@ -27,7 +27,7 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
-from service.intake import Write
+from service.group_commit import Write
 from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads

@@ -17,7 +17,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
 
-from service.intake import Intake, Write
+from service.group_commit import Intake, Write
 from storage import database as storage_database
 from storage.database import Database, load_sqlite
 from storage.disk_quota import Room
@@ -242,7 +242,7 @@ def test_what_befell_many_is_not_logged_as_the_first_ones(settings: Settings, tm
 
     handler = logging.StreamHandler(written := io.StringIO())
     handler.setFormatter(TextFormatter())
-    log = logging.getLogger("service.intake")
+    log = logging.getLogger("service.group_commit")
     log.addHandler(handler)
     anyio.run(run)
     log.removeHandler(handler)
