@@ -13,10 +13,9 @@ from service.bodies import drop_unused_body
 from service.dashboard import router as dashboard
 from service.errors import install_error_handlers
 from service.group_commit import GroupCommit
-from service.heads import HeadMiddleware
 from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
-from service.middleware import RequestMiddleware, note_route
+from service.middleware import HeadMiddleware, RequestMiddleware, note_route
 from service.negotiation import check_request_line
 from service.openapi import install_documents
 from service.parameters import check_parameters

@@ -61,6 +61,12 @@ class FileStore:
         """Whether the file is stored (its bytes unread)."""
         return self.path(sha256).is_file()
 
+    def find(self, sha256: str) -> Path:
+        """The path of a file that is there (its bytes unread). Raises NotFound."""
+        if not self.has(sha256):
+            raise NotFound("the stored file is gone")
+        return self.path(sha256)
+
     def open_verified(self, sha256: str) -> BinaryIO:
         """The file at its beginning, every byte of it checked before. Raises NotFound, CorruptFile."""
         try:

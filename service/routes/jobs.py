@@ -34,7 +34,7 @@ from service.dependencies import (
     WriteSession,
 )
 from service.downloads import is_known
-from service.heads import is_head
+from service.middleware import is_head
 from service.openapi import IF_NONE_MATCH, problems
 from service.rate_limits import OpenRequests
 from service.schemas.jobs import (
