@@ -12,7 +12,7 @@ import pytest
 from storage.artifacts import build_artifact
 from storage.database import Database
 from storage.files import FileStore
-from storage.inventory import check_database, find_broken, find_orphans, sweep_orphans
+from storage.integrity import check_database, find_broken, find_orphans, sweep_orphans
 from storage.settings import Settings
 from tests.storage.conftest import Submit
 

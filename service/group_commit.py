@@ -1,6 +1,6 @@
-"""Submissions that come at the same time are written in one transaction.
+"""The one queue before the database's one write lock, and submissions that are committed together.
 
-A commit waits for the disk for longer than everything else in a submission takes. Who comes while one is under way
+A commit waits for the disk for longer than everything else in a submission takes. Who submits while one is under way
 waits for its end; then all who wait go together, each answered by itself, and nobody before the disk has confirmed.
 """
 
@@ -10,17 +10,19 @@ import asyncio
 import contextvars
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from storage.database import Database
+from storage.disk_quota import Room
 from storage.errors import DomainError
 from storage.owners import set_owner
-from storage.room import Room
 from storage.tables import Job
 
 _log = logging.getLogger(__name__)
@@ -44,14 +46,31 @@ class _Entry:
     decided: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Intake:
-    """The one door through which an API process submits."""
+class GroupCommit:
+    """The writers of one API process: submissions together, everybody else alone, and one at a time."""
 
     def __init__(self, database: Database, room: Room) -> None:
         self._database = database
         self._room = room
         self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
+        self._turn = anyio.Lock()
+
+    @asynccontextmanager
+    async def take_turn(self) -> AsyncIterator[None]:
+        """Holds the turn to write for as long as the block lasts: who waits for it keeps no thread from who reads.
+
+        Raises OperationalError after as long as one waits for the lock itself.
+        """
+        try:
+            with anyio.fail_after(self._database.busy_timeout_s):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise OperationalError("BEGIN IMMEDIATE", None, error) from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def submit(self, owner: str, write: Write) -> tuple[Job, bool]:
         """What `write` has returned, committed. Raises what it raised, DiskFull, OperationalError."""
@@ -74,8 +93,9 @@ class Intake:
             while self._waiting:
                 together, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
                 try:
-                    failure = await anyio.to_thread.run_sync(self._write, together)
-                except Exception as error:  # noqa: BLE001 - no thread could be started: they would wait for ever
+                    async with self.take_turn():
+                        failure = await anyio.to_thread.run_sync(self._write, together)
+                except Exception as error:  # noqa: BLE001 - no turn, or no thread could be started: they would wait for ever
                     failure = error
                 if failure is not None:
                     if not isinstance(failure, DomainError):

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from storage.disk_quota import Room, measure_folder
 from storage.errors import DiskFull
-from storage.room import Room, measure_folder
 from storage.settings import Settings
 
 MIB = 1024**2
