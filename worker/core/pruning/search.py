@@ -22,10 +22,10 @@ from worker.core.pruning.difference import Difference, describe_difference, find
 from worker.core.pruning.schedule import compute_sparsities
 from worker.core.pruning.score import compute_weight_gradients
 from worker.core.resume import Checkpoints, NoCheckpoints
-from worker.core.search import bisect, refine
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
 from worker.progress import Progress, QuietReporter, Reporter
+from worker.search import bisect, refine
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
