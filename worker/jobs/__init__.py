@@ -22,7 +22,7 @@ from worker.jobs.train import TrainSpec
 
 PRELOAD = (
     "torch",
-    "worker.core.pictures",
+    "worker.pictures",
     "worker.core.compression.pipeline",
     "worker.core.pruning.search",
     "worker.model_files",
