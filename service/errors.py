@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -146,7 +146,7 @@ def translate_error(request: Request, error: Exception) -> Response:
             return build_problem(request, error.status, error.code, error.detail, items, error.headers)
         case HTTPException():
             return _translate_http_exception(request, error)
-        case DatabaseError() if type(error) in (DatabaseError, OperationalError):  # its others are faults of ours
+        case OperationalError():
             # In one line, as it comes with every request for as long as it lasts; the place tells nothing.
             _log.error("the database did not answer: %s", error.orig)
             detail = "The database is busy or cannot be reached; nothing was changed."
