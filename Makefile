@@ -15,7 +15,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test test-elsewhere check format lint types contracts backup restore storm bench rivals fuzz lock clean
+.PHONY: help setup demo study serve test test-fast test-elsewhere check format lint types contracts backup restore storm bench rivals fuzz fuzz-readers lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ serve: $(STAMP) ## the API and a worker; a dashboard at http://127.0.0.1:8000/, 
 test: $(STAMP) ## all tests; on Debian as root it installs Chromium first, which two of them need
 	@$(PY) -m tests.needs
 	$(PY) -m pytest -n 2 --dist worksteal
+
+test-fast: $(STAMP) ## the tests that train nothing and start no service: two minutes
+	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-elsewhere: $(STAMP) ## all tests as on other machines, one after the other; VARIANTS="sse41 avx2 threads seed busy"
 	@$(PY) -m tests.needs
@@ -85,6 +88,9 @@ rivals: $(STAMP) ## our jobs and other tools on one checkpoint, each tool in its
 
 fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) with SEED (0); KEY=1: with API keys on
 	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),20) --seed $(SEED) $(if $(KEY),--key)
+
+fuzz-readers: $(STAMP) ## both readers of .tonok files get the same INPUTS (10000) damaged ones, from SEED (0)
+	@$(PY) -m tests.fuzz.readers --inputs $(or $(INPUTS),10000) --seed $(SEED)
 
 lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -34,14 +33,9 @@ def test_the_report_loads_no_torch(module: str) -> None:
     assert {"constriction", "safetensors", "sklearn", "torch", "torchvision"} & set(loaded.stdout.split()) == set()
 
 
-@pytest.mark.parametrize(
-    ("names", "folder"),
-    [(catalog.DatasetName, "datasets"), (catalog.Architecture, "models")],
-    ids=["datasets", "models"],
-)
-def test_a_name_in_the_catalogue_is_a_module_and_a_module_has_its_name_there(names: type[StrEnum], folder: str) -> None:
-    modules = {file.stem for file in (CHECKOUT / "worker" / "core" / folder).glob("*.py")} - {"__init__"}
-    assert modules == {name.value for name in names}
+def test_a_network_in_the_catalogue_is_a_module_and_a_module_has_its_name_there() -> None:
+    modules = {file.stem for file in (CHECKOUT / "worker" / "core" / "models").glob("*.py")} - {"__init__"}
+    assert modules == {name.value for name in catalog.Architecture}
 
 
 def test_only_transaction_commits() -> None:
@@ -101,19 +95,22 @@ def test_no_package_index_is_named(file: str) -> None:
     assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|pypi\.|PIP_INDEX", text)
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
+def test_the_settings_page_lists_every_setting_with_its_default_and_meaning() -> None:
     expected = []
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
         expected.append(f"| `TONOK_{name.upper()}` | {shown} | {field.description} |")
-    readme = (CHECKOUT / "README.md").read_text("utf-8")
-    assert re.findall(r"^\| `TONOK_.*$", readme, flags=re.MULTILINE) == expected
+    page = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")
+    assert re.findall(r"^\| `TONOK_.*$", page, flags=re.MULTILINE) == expected
 
 
 def test_every_make_command_of_the_documents_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
-    documents = [(CHECKOUT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md", ".ci/run")]
+    documents = [
+        (CHECKOUT / name).read_text("utf-8")
+        for name in ("README.md", "CONTRIBUTING.md", ".ci/run", "docs/operations.md")
+    ]
     call = re.compile(r"(?:^|`)make (?:PYTHON=\S+ |--\S+ )?([a-z]+)", flags=re.MULTILINE)
     named = {command for document in documents for command in call.findall(document)}
     assert {"demo", "test", "serve", "check", "bench"} <= named <= targets

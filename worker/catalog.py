@@ -5,7 +5,27 @@ A data set or architecture value *is* the name of its module; a test holds names
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """input_shape: (channels, height, width) of a picture. class_names: in the order of the labels.
+
+    num_pictures: of training and test together.
+    """
+
+    input_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    num_pictures: int
+
+
+_NO_FACTS = DatasetFacts((0, 0, 0), (), 0)
+"""Of a name that is looked up by its value."""
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
+)  # fmt: skip
 
 
 class DatasetName(StrEnum):
@@ -13,8 +33,17 @@ class DatasetName(StrEnum):
 
     # Each value is the name of its module in worker/core/datasets.
 
-    FASHION_MNIST = "fashion_mnist"
-    DIGITS = "digits"
+    facts: DatasetFacts
+
+    def __new__(cls, value: str, facts: DatasetFacts = _NO_FACTS) -> DatasetName:
+        """The name, which knows the facts."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.facts = facts
+        return member
+
+    FASHION_MNIST = "fashion_mnist", DatasetFacts((1, 28, 28), _CLOTHES, 70_000)
+    DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797)
 
 
 class Architecture(StrEnum):
@@ -42,6 +71,8 @@ NUM_WIDTHS: dict[Architecture, int | None] = {
 class PruningMethod(StrEnum):
     """The importance of one weight; higher is kept."""
 
+    # Each value is the name of its module in worker/core/pruning/methods.
+
     MAGNITUDE = "magnitude"
     RANDOM = "random"
     TAYLOR = "taylor"
@@ -50,6 +81,8 @@ class PruningMethod(StrEnum):
 
 class PruningScope(StrEnum):
     """Over which weights the scores compete."""
+
+    # Each value is the name of its module in worker/core/pruning/scopes.
 
     UNIFORM = "uniform"
     GLOBAL = "global"
@@ -66,6 +99,8 @@ class PruningPattern(StrEnum):
 
 class PruningSchedule(StrEnum):
     """How the sparsity grows over the steps."""
+
+    # Each value is the name of its module in worker/core/pruning/schedules.
 
     ONE_SHOT = "one_shot"
     LINEAR = "linear"
@@ -91,8 +126,28 @@ class Effort(StrEnum):
 class Optimizer(StrEnum):
     """The optimizer of `train`."""
 
-    SGD = "sgd"
-    ADAMW = "adamw"
+    # Each value is the name of its module in worker/core/optimizers. The number: what it keeps of each weight.
+
+    num_states: int
+
+    def __new__(cls, value: str, num_states: int) -> Optimizer:
+        """The name, which knows the number."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.num_states = num_states
+        return member
+
+    SGD = "sgd", 1
+    ADAMW = "adamw", 2
+
+
+class Loss(StrEnum):
+    """What `train` makes small."""
+
+    # Each value is the name of its module in worker/core/losses.
+
+    CROSS_ENTROPY = "cross_entropy"
+    BRIER = "brier"
 
 
 class Precision(StrEnum):

@@ -1,4 +1,4 @@
-"""What each data set shows and how its classes are called, and how a network's classes are found among them.
+"""How a network's classes are found among those of a data set.
 
 Torch-free: the API holds an upload against it.
 """
@@ -6,40 +6,12 @@ Torch-free: the API holds an upload against it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.errors import InvalidModel
 from worker.catalog import DatasetName
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """input_shape: (channels, height, width) of a picture. class_names: in the order of the labels."""
-
-    input_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-
-
-DATASET_FACTS: Mapping[DatasetName, DatasetFacts] = {
-    DatasetName.FASHION_MNIST: DatasetFacts(
-        (1, 28, 28),
-        (
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-    ),
-    DatasetName.DIGITS: DatasetFacts((1, 28, 28), tuple(str(digit) for digit in range(10))),
-}
 
 
 class NameMatch(StrEnum):
@@ -93,9 +65,7 @@ def is_same_class(names: Sequence[str], index: int, others: Sequence[str], other
 def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
     """The data set that has just these classes, in whatever order, or None."""
     wanted = sorted(map(_fold, class_names))
-    return next(
-        (name for name, facts in DATASET_FACTS.items() if sorted(map(_fold, facts.class_names)) == wanted), None
-    )
+    return next((name for name in DatasetName if sorted(map(_fold, name.facts.class_names)) == wanted), None)
 
 
 def choose_dataset(asked: DatasetName | None, declared: str | None, class_names: Sequence[str]) -> DatasetName:
@@ -116,7 +86,7 @@ def choose_dataset(asked: DatasetName | None, declared: str | None, class_names:
 
 def check_dataset(name: DatasetName, input_shape: tuple[int, int, int], class_names: Sequence[str]) -> ClassMatch:
     """How the network's classes are found in the data set. Raises InvalidModel where it does not fit."""
-    facts = DATASET_FACTS[name]
+    facts = name.facts
     if facts.input_shape != input_shape:
         raise InvalidModel(
             f"the network reads {'x'.join(map(str, input_shape))} pictures, "

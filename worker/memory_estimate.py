@@ -17,7 +17,6 @@ from worker.catalog import Architecture, DatasetName
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
 """A process with its libraries, its figures and its log, whatever the network."""
-PICTURES = {DatasetName.FASHION_MNIST: 70_000, DatasetName.DIGITS: 1_797}
 PICTURE_SHAPE = (1, 28, 28)
 NUM_CLASSES = 10
 DEFAULT_WIDTHS: dict[Architecture, tuple[int, ...]] = {
@@ -187,5 +186,5 @@ def estimate_encoding(layers: Sequence[LayerShape]) -> int:
 
 def estimate_pictures(dataset: DatasetName | None) -> int:
     """Bytes of a data set; None: of the largest."""
-    count = max(PICTURES.values()) if dataset is None else PICTURES[dataset]
-    return _PICTURE_COPIES * count * math.prod(PICTURE_SHAPE)
+    facts = [name.facts for name in DatasetName] if dataset is None else [dataset.facts]
+    return _PICTURE_COPIES * max(fact.num_pictures * math.prod(fact.input_shape) for fact in facts)

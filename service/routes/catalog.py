@@ -23,6 +23,7 @@ from service.schemas.sizes import SizeEstimate, SizeEstimateRequest, SizeEstimat
 from worker import catalog
 from worker.descriptions import DESCRIPTIONS
 from worker.jobs import POSTED_SPECS
+from worker.registry import name_module
 from worker.size_formula import compute_size_bytes
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
@@ -32,13 +33,14 @@ _FLOAT32_BITS = 32
 # The folder of the core whose modules implement the values; None where worker/descriptions.py says what they are.
 _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
     "architecture": (catalog.Architecture, "models"),
-    "pruning_method": (catalog.PruningMethod, None),
-    "pruning_scope": (catalog.PruningScope, None),
+    "pruning_method": (catalog.PruningMethod, "pruning/methods"),
+    "pruning_scope": (catalog.PruningScope, "pruning/scopes"),
     "pruning_pattern": (catalog.PruningPattern, None),
-    "pruning_schedule": (catalog.PruningSchedule, None),
+    "pruning_schedule": (catalog.PruningSchedule, "pruning/schedules"),
     "quantization_mode": (catalog.QuantizationMode, None),
     "effort": (catalog.Effort, None),
-    "optimizer": (catalog.Optimizer, None),
+    "optimizer": (catalog.Optimizer, "optimizers"),
+    "loss": (catalog.Loss, "losses"),
     "precision": (catalog.Precision, None),
 }
 
@@ -48,7 +50,9 @@ def _list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]
     return [
         NamedChoice(
             name=name.value,
-            description=DESCRIPTIONS.get(name) if folder is None else _read_summary(_CORE / folder / f"{name}.py"),
+            description=DESCRIPTIONS.get(name)
+            if folder is None
+            else _read_summary(_CORE / folder / f"{name_module(name)}.py"),
         )
         for name in names
     ]

@@ -22,12 +22,12 @@ from storage.settings import Settings
 from storage.tables import Job
 from tests.benchmarks.record import write_result
 from worker import jobs
-from worker.context import Context, staging_folder
-from worker.engine.endings import judge
+from worker.engine.context import Context, staging_folder
+from worker.engine.finalize import finalize_attempt
 from worker.engine.memory import read_peak_bytes
 from worker.engine.outcome import Outcome, find_outcome, save_outcome
-from worker.engine.port import Attempt, Ending
-from worker.engine.settle import settle_attempt
+from worker.engine.port import Attempt, ExitStatus
+from worker.engine.verdict import judge
 
 MIB = 1 << 20
 NETWORKS: tuple[Mapping[str, Any], ...] = (
@@ -84,7 +84,9 @@ class Bench:
         attempt = Attempt(lease, resolved, staging, job.owner, None)
         outcome = find_outcome(staging)
         peak = int((staging / "peak").read_text()) if outcome is not None else 0
-        settle_attempt(self.settings, self.database, attempt, judge(None, Ending(0, None), outcome, 7200), outcome)
+        finalize_attempt(
+            self.settings, self.database, attempt, judge(None, ExitStatus(0, None), outcome, 7200), outcome
+        )
         with self.database.read() as session:
             return get_job(session, job.id), peak
 

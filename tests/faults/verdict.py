@@ -17,7 +17,7 @@ from storage.files import FileStore
 from storage.inventory import sweep_orphans
 from storage.settings import Settings
 from tests.faults.quick_jobs import build_content, build_step_seed
-from worker.engine.sweep import sweep_folders
+from worker.engine.cleanup import sweep_folders
 
 _TERMINAL = ("succeeded", "failed", "cancelled")
 

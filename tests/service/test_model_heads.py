@@ -20,10 +20,9 @@ from worker.catalog import Architecture, DatasetName
 from worker.checkpoint_facts import CheckpointInfo, parse_facts
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model, get_widths
-from worker.dataset_facts import DATASET_FACTS
 
 BINARY = {"Content-Type": "application/octet-stream"}
-FASHION = DATASET_FACTS[DatasetName.FASHION_MNIST].class_names
+FASHION = DatasetName.FASHION_MNIST.facts.class_names
 
 
 def send(client: TestClient, content: bytes, **query: Any) -> Response:
@@ -159,9 +158,8 @@ def test_both_sides_read_the_same_facts() -> None:
 
 def test_what_is_known_of_digits_without_loading_them_is_so() -> None:
     data = load_dataset("digits", Path("unused"), None, split_seed=0)
-    facts = DATASET_FACTS[DatasetName.DIGITS]
+    facts = DatasetName.DIGITS.facts
     assert (data.input_shape, data.class_names) == (facts.input_shape, facts.class_names)
-    assert set(DATASET_FACTS) == set(DatasetName)
 
 
 @pytest.mark.parametrize("architecture", list(Architecture))

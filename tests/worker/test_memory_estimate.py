@@ -36,7 +36,6 @@ from worker.memory_estimate import (
     CURVATURE_BATCH,
     DEFAULT_WIDTHS,
     EVALUATION_BATCH,
-    PICTURES,
     REFIT_EXAMPLES,
     Part,
     count_weights,
@@ -97,8 +96,7 @@ def test_what_is_repeated_here_is_what_the_core_does() -> None:
     for architecture in Architecture:
         module = importlib.import_module(f"worker.core.models.{architecture.value}")
         assert DEFAULT_WIDTHS[architecture] == module.DEFAULT_WIDTHS
-    assert PICTURES.keys() == set(DatasetName)
-    assert PICTURES[DatasetName.DIGITS] == len(load_digits().target)
+    assert DatasetName.DIGITS.facts.num_pictures == len(load_digits().target)
     assert inspect.signature(compute_logits).parameters["batch_size"].default == EVALUATION_BATCH
     assert min(SMALL_NETWORK_SPARSITY, *(plan.channel_sparsity for plan in PLANS.values())) >= NARROWED_SHARE
     assert (CALIBRATION_EXAMPLES, CURVATURE_BATCH, REFIT_EXAMPLES) == (CALIBRATED, ROUNDING_BATCH, REFITTED)

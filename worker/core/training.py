@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worker.catalog import Optimizer, Precision
+from worker.catalog import Loss, Optimizer, Precision
 from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast
@@ -31,6 +31,8 @@ from worker.core.learning import (
     judge_attempt,
     judge_epoch,
 )
+from worker.core.losses import GUESSES, LOSSES
+from worker.core.optimizers import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class TrainingSettings:
     learning_rate: float
     batch_size: int = 128
     optimizer: Optimizer = Optimizer.SGD
+    loss: Loss = Loss.CROSS_ENTROPY
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     flip: bool = True
@@ -221,7 +224,7 @@ def _set_terms(
         num_examples=len(labels),
         chance=int(labels.bincount().max()) / len(labels),
         start=state.start_accuracy,
-        guess_loss=None if is_distilled else math.log(len(data.class_names)),
+        guess_loss=None if is_distilled else GUESSES[settings.loss](len(data.class_names)),
         keeps_best=settings.keep_best,
     )
 
@@ -304,7 +307,7 @@ class _Attempt:
             x = data.normalize(images)
             with autocast(settings.precision, self.device):
                 logits = model(x).float()
-            loss = F.cross_entropy(logits, batch.labels, label_smoothing=settings.label_smoothing)
+            loss = LOSSES[settings.loss](logits, batch.labels, settings.label_smoothing)
             if soft_targets is not None:
                 loss = _distill(loss, logits, soft_targets.logits[views, rows], settings)
             state.optimizer.zero_grad(set_to_none=True)
@@ -369,6 +372,4 @@ def _build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.opti
         {"params": scales, "weight_decay": 0.0, "rate_factor": 0.1},
     ]
     groups = [group for group in groups if group["params"]]
-    if settings.optimizer is Optimizer.SGD:
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    return OPTIMIZERS[settings.optimizer](groups, settings.learning_rate)

@@ -30,7 +30,7 @@ from storage.database import Database
 from storage.errors import DiskFull, JobError, LeaseLost, is_disk_full
 from storage.logs import bind_log_fields, configure_logging
 from storage.settings import load_settings
-from worker.context import Context
+from worker.engine.context import Context
 from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.jobs.base import JobCancelled, JobContext, JobOutcome, JobSpec, StepsPending

@@ -24,14 +24,14 @@ from storage.ids import new_id
 from storage.logs import bind_log_fields
 from storage.settings import Settings
 from storage.tables import TERMINAL
-from worker.context import staging_folder
-from worker.engine.endings import Stop, judge
+from worker.engine.cleanup import sweep_files, sweep_folders
+from worker.engine.context import staging_folder
+from worker.engine.finalize import finalize_attempt
+from worker.engine.lease_monitor import LeaseMonitor
 from worker.engine.outcome import find_outcome
-from worker.engine.port import Attempt, Ending, Engine, Lane
+from worker.engine.port import Attempt, Engine, ExitStatus, Lane
 from worker.engine.publish import Publication, publish_log
-from worker.engine.settle import settle_attempt
-from worker.engine.silence import SilenceWatch
-from worker.engine.sweep import sweep_files, sweep_folders
+from worker.engine.verdict import Stop, judge
 
 _POLL_S = 0.05
 _TROUBLE_S = 1.0
@@ -62,7 +62,7 @@ class _Running:
     started_at: float
     renewed_at: float
     stop: Stop | None = None
-    ending: Ending | None = None
+    exit_status: ExitStatus | None = None
 
 
 class Dispatcher:
@@ -88,7 +88,7 @@ class Dispatcher:
         self._on_round = on_round
         # By lease, not by job: an attempt that was lost may still be dying here when this worker claims its job anew.
         self._running: dict[Lease, _Running] = {}
-        self._silence = SilenceWatch(settings.lease_ttl_s)
+        self._leases = LeaseMonitor(settings.lease_ttl_s)
         self._backoff = Backoff(
             log, "use the database", first_s=_TROUBLE_S, longest_s=compute_longest_wait(settings.lease_ttl_s)
         )
@@ -176,7 +176,7 @@ class Dispatcher:
 
     def _recover(self, session: Session) -> bool:
         recovered = False
-        for lease, stamp in self._silence.find_silent(attempts.list_leases(session), time.monotonic()).items():
+        for lease, stamp in self._leases.find_silent(attempts.list_leases(session), time.monotonic()).items():
             status = attempts.requeue_silent(session, lease, stamp)
             if status is None:
                 continue
@@ -193,7 +193,7 @@ class Dispatcher:
         # The holder stops itself before its lease runs out, so that two attempts never run at once. One that has ended
         # by now is kept: whether it may still be published, its fence will tell.
         for running in self._running.values():
-            if running.ending is None and time.monotonic() - running.renewed_at > 0.8 * self._settings.lease_ttl_s:
+            if running.exit_status is None and time.monotonic() - running.renewed_at > 0.8 * self._settings.lease_ttl_s:
                 running.stop = Stop.LOST
                 self._engine.cancel(running.attempt.lease, grace_s=0)
 
@@ -226,7 +226,7 @@ class Dispatcher:
                 self._engine.submit(attempt)
             except OSError as error:
                 log.exception("the attempt could not be started")
-                self._running[lease].ending = Ending(None, None, disk_full=is_disk_full(error))
+                self._running[lease].exit_status = ExitStatus(None, None, disk_full=is_disk_full(error))
         return True
 
     def _watch(self) -> None:
@@ -245,13 +245,13 @@ class Dispatcher:
                     running.stop = Stop.RELEASE
             if running.stop is not None:
                 self._engine.cancel(lease, 0 if running.stop is Stop.LOST else self._settings.cancel_grace_s)
-            running.ending = running.ending or self._engine.status(lease)
-            if running.ending is not None:
+            running.exit_status = running.exit_status or self._engine.status(lease)
+            if running.exit_status is not None:
                 attempt = running.attempt
-                outcome = find_outcome(attempt.staging) if running.ending.exit_code == 0 else None
-                judgement = judge(running.stop, running.ending, outcome, running.max_runtime_s)
+                outcome = find_outcome(attempt.staging) if running.exit_status.exit_code == 0 else None
+                judgement = judge(running.stop, running.exit_status, outcome, running.max_runtime_s)
                 with _name_in_log(attempt):
-                    settle_attempt(self._settings, self._database, attempt, judgement, outcome)
+                    finalize_attempt(self._settings, self._database, attempt, judgement, outcome)
                     log.info("the attempt has ended: %s", judgement.verdict)
                 del self._running[lease]
 

@@ -21,7 +21,7 @@ from storage.settings import Settings
 from worker.engine.log_bound import bound_log
 from worker.engine.memory import measure_groups
 from worker.engine.outcome import ATTEMPT_NAME, LOG_NAME
-from worker.engine.port import Attempt, Ending, Lane
+from worker.engine.port import Attempt, ExitStatus, Lane
 
 _LIGHT_SLOTS = 2
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ class LocalEngine:
         return room - sum(child.lane is lane for child in self._running.values())
 
     def submit(self, attempt: Attempt) -> None:
-        if self._standby.find_ending() is not None:
+        if self._standby.find_exit_code() is not None:
             self._standby = self._spawn()
         attempt.staging.mkdir(parents=True)
         # By file, for a spec may be longer than a pipe takes at once.
@@ -89,9 +89,9 @@ class LocalEngine:
             child.is_terminated = True
             child.signal_group(signal.SIGTERM)
 
-    def status(self, lease: Lease) -> Ending | None:
+    def status(self, lease: Lease) -> ExitStatus | None:
         child = self._running[lease]
-        code = child.find_ending()
+        code = child.find_exit_code()
         if code is None:
             self._look()
             return None
@@ -99,9 +99,9 @@ class LocalEngine:
         if child.log is not None:
             bound_log(child.log, self._settings.max_log_bytes)
         if code >= 0:
-            return Ending(code, None)
+            return ExitStatus(code, None)
         killed = -code == signal.SIGKILL and child.asked_at is None
-        return Ending(
+        return ExitStatus(
             None,
             -code,
             out_of_memory=killed and _count_oom_kills() > child.num_oom_kills,
@@ -174,7 +174,7 @@ class _Child:
 
     def send(self, **message: Any) -> None:
         line = json.dumps(message).encode() + b"\n"
-        # A child that is gone shows in its ending. One that does not read has a full pipe, and stops by itself.
+        # A child that is gone shows in its exit status. One that does not read has a full pipe, and stops by itself.
         with suppress(BrokenPipeError, BlockingIOError):
             os.write(self.channel, line)
 
@@ -190,7 +190,7 @@ class _Child:
             self.process.wait()
             os.close(self.channel)
 
-    def find_ending(self) -> int | None:
+    def find_exit_code(self) -> int | None:
         """The exit code (negative: the signal), or None while it runs. Ends what is left of its group."""
         if self.process.returncode is None:
             if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:

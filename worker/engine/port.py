@@ -34,7 +34,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExitStatus:
     """How an attempt's process ended. `signal` is set where one killed it, else `exit_code`."""
 
     exit_code: int | None
@@ -61,8 +61,8 @@ class Engine(Protocol):
         over it ends the process by force.
         """
 
-    def status(self, lease: Lease) -> Ending | None:
-        """None while the attempt runs. An ending is told once; the attempt is forgotten with it."""
+    def status(self, lease: Lease) -> ExitStatus | None:
+        """None while the attempt runs. An exit status is told once; the attempt is forgotten with it."""
 
     def reconcile(self, held: Collection[Lease]) -> None:
         """Tells which attempts are still ours. Those get a sign of life, without which they stop by themselves

@@ -18,7 +18,6 @@ from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
     EVALUATION_BATCH,
     FLOAT_BYTES,
-    PICTURES,
     LayerShape,
     MemoryEstimate,
     Part,
@@ -100,7 +99,7 @@ def find_field(spec: JobSpec, estimate: MemoryEstimate) -> str:
 
 def _count_at_a_time(spec: TrainSpec) -> int:
     """Pictures of a batch: no more than there are."""
-    return min(spec.batch_size, PICTURES[spec.dataset], spec.max_train_examples or spec.batch_size)
+    return min(spec.batch_size, spec.dataset.facts.num_pictures, spec.max_train_examples or spec.batch_size)
 
 
 def _read_layers(summary: Mapping[str, Any]) -> tuple[list[LayerShape], DatasetName | None] | None:
@@ -131,7 +130,7 @@ def _estimate_train(
     layers: list[LayerShape], dataset: DatasetName | None, batch_size: int, optimizer: Optimizer
 ) -> MemoryEstimate:
     # The weights, their gradients, what the optimizer keeps of each, and the best epoch's.
-    copies = 4.5 if optimizer is Optimizer.SGD else 5.5
+    copies = 3.5 + optimizer.num_states
     values = max(estimate_training(layers, batch_size), estimate_passes(layers, EVALUATION_BATCH))
     return _sum_up(layers, dataset, copies, values)
 

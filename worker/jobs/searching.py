@@ -18,8 +18,8 @@ from worker.core.datasets import Split
 from worker.core.models import get_widths
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
-from worker.core.pruning.schedule import compute_sparsities
-from worker.core.pruning.score import compute_weight_gradients
+from worker.core.pruning.methods import compute_weight_gradients
+from worker.core.pruning.schedules import compute_sparsities
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.jobs.asked import Difference, choose_highest, describe_difference, find_difference, search_edge
 from worker.jobs.base import JobContext, Progress

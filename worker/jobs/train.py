@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
-from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Optimizer, Precision
+from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rules
 
 
@@ -56,6 +56,7 @@ class TrainSpec(JobSpec):
     epochs: int = Field(12, ge=1, le=500)
     batch_size: int = Field(128, ge=1, le=8192)
     optimizer: Optimizer = Optimizer.SGD
+    loss: Loss = Loss.CROSS_ENTROPY
     learning_rate: float = Field(0.1, gt=0, le=10)
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -106,6 +107,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
             learning_rate=spec.learning_rate,
             batch_size=spec.batch_size,
             optimizer=spec.optimizer,
+            loss=spec.loss,
             weight_decay=spec.weight_decay,
             label_smoothing=spec.label_smoothing,
             max_shift=spec.max_shift,

@@ -12,7 +12,7 @@ from storage.database import Database
 from storage.jobs import submit_job
 from storage.settings import Settings
 from worker.engine.dispatcher import Dispatcher, compute_longest_wait
-from worker.engine.port import Attempt, Ending, Lane
+from worker.engine.port import Attempt, ExitStatus, Lane
 
 
 class SlowEngine:
@@ -32,11 +32,11 @@ class SlowEngine:
     def cancel(self, lease: Lease, grace_s: float) -> None:
         pass
 
-    def status(self, lease: Lease) -> Ending | None:
+    def status(self, lease: Lease) -> ExitStatus | None:
         if lease not in self.dead:
             return None
         self.running.remove(lease)
-        return Ending(None, 9)
+        return ExitStatus(None, 9)
 
     def reconcile(self, held: Collection[Lease]) -> None:
         pass

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from worker.catalog import DatasetName
+from worker.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,17 @@ def take_samples(data: Dataset, per_class: int) -> tuple[tuple[Any, ...], ...]:
     return tuple(samples)
 
 
+DATASETS = Registry[Callable[[Path, str | None], RawDataset]](DatasetName, __name__, "load")
+"""root, mirror → what `load_dataset` splits."""
+
+
 def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> Dataset:
     """Loads a data set and splits its training part, stratified by class.
 
     The split depends on `split_seed` alone. A model carries it, so that no later job of its lineage
     validates on what the model was trained on. Raises DatasetUnavailable.
     """
-    module = importlib.import_module(f"{__name__}.{DatasetName(name).value}")
-    raw: RawDataset = module.load(root, mirror)
+    raw = DATASETS[name](root, mirror)
     kept, held_out = train_test_split(
         torch.arange(len(raw.train)).numpy(),
         test_size=raw.validation_size,

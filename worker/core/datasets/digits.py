@@ -11,7 +11,6 @@ from sklearn.model_selection import train_test_split
 
 from worker.catalog import DatasetName
 from worker.core.datasets import RawDataset, Split
-from worker.dataset_facts import DATASET_FACTS
 
 
 def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every data set is loaded alike
@@ -27,7 +26,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
     return RawDataset(
         Split(images[train], labels[train]),
         Split(images[test], labels[test]),
-        DATASET_FACTS[DatasetName.DIGITS].class_names,
+        DatasetName.DIGITS.facts.class_names,
         mean=round(round(255 * float(scaled.mean())) / 255, 5),  # a whole pixel value: see fashion_mnist.py
         std=round(float(scaled.std()), 4),
         validation_size=150,

@@ -15,7 +15,6 @@ from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
 from storage.errors import DatasetUnavailable
 from worker.catalog import DatasetName
 from worker.core.datasets import RawDataset, Split
-from worker.dataset_facts import DATASET_FACTS
 
 FOLDER = "FashionMNIST"
 
@@ -38,7 +37,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:
     return RawDataset(
         parts[0],
         parts[1],
-        DATASET_FACTS[DatasetName.FASHION_MNIST].class_names,
+        DatasetName.FASHION_MNIST.facts.class_names,
         mean=0.28627,
         std=0.3530,
         validation_size=5000,

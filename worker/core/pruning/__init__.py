@@ -10,8 +10,9 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.graph import list_layers
-from worker.core.pruning.scope import Masks, choose_masks
-from worker.core.pruning.score import compute_scores
+from worker.core.pruning.masks import Masks
+from worker.core.pruning.methods import compute_scores
+from worker.core.pruning.scopes import choose_masks
 
 __all__ = ["LayerSparsity", "SparsityReport", "apply_masks_", "apply_pruning", "check_sparsity", "get_masks"]
 
@@ -71,8 +72,6 @@ def apply_pruning(
     layers = list_layers(model)
     # Below every score, so that the random control too builds on the zeros of the step before.
     alive = {name: torch.where(layers[name].weight == 0, -1.0, score) for name, score in scores.items()}
-    if PruningScope(scope) is PruningScope.LAMP:
-        alive = {name: score.clamp_min(0) for name, score in alive.items()}
     masks = choose_masks(alive, sparsity, PruningScope(scope))
     apply_masks_(model, masks)
     return masks

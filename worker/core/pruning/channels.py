@@ -14,6 +14,8 @@ from torch import nn
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.graph import list_layers
 from worker.core.pruning.allocation import ChannelGroup, allocate_evenly, allocate_together, count_least
+from worker.core.pruning.methods import IMPORTANCES
+from worker.core.pruning.scopes import RANKS_TOGETHER
 
 LARGEST_GLOBAL_RATIO = 0.9
 """What one layer may lose where all are ranked together, so that none is cut through."""
@@ -44,9 +46,9 @@ def prune_channels(
     *hidden, last = layers.values()
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
     example = torch.zeros(1, *input_shape, device=next(narrow.parameters()).device)
-    options = {"importance": _build_importance(method), "ignored_layers": [last]}
+    options = {"importance": IMPORTANCES[method](), "ignored_layers": [last]}
     finder = torch_pruning.pruner.BasePruner(narrow, example, pruning_ratio=sparsity, **options)
-    is_ranked_together = scope is not PruningScope.UNIFORM
+    is_ranked_together = RANKS_TOGETHER[scope]
     found = [_describe_group(finder, hidden, group, is_ranked_together) for group in _list_groups(finder)]
     groups = [group for group, _ in found]
     if is_ranked_together:
@@ -108,25 +110,3 @@ def count_channels(model: nn.Module) -> int:
     """Output channels and neurons of all layers but the last."""
     *hidden, _last = list_layers(model).values()
     return sum(layer.weight.shape[0] for layer in hidden)
-
-
-class _BatchNormScaleImportance(torch_pruning.importance.BNScaleImportance):  # type: ignore[misc]
-    """Batch-norm gains; magnitudes for a group without a batch norm, which the library alone would never prune."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fallback = torch_pruning.importance.GroupMagnitudeImportance(p=2)
-
-    def __call__(self, group: torch_pruning.dependency.Group) -> torch.Tensor:
-        scores: torch.Tensor | None = super().__call__(group)
-        return self.fallback(group) if scores is None else scores
-
-
-def _build_importance(method: PruningMethod) -> torch_pruning.importance.Importance:
-    if method is PruningMethod.MAGNITUDE:
-        return torch_pruning.importance.GroupMagnitudeImportance(p=2)
-    if method is PruningMethod.TAYLOR:
-        return torch_pruning.importance.GroupTaylorImportance()
-    if method is PruningMethod.BATCH_NORM_SCALE:
-        return _BatchNormScaleImportance()
-    return torch_pruning.importance.RandomImportance()

@@ -6,8 +6,9 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.pruning import apply_masks_, check_sparsity
-from worker.core.pruning.scope import Masks, choose_masks
-from worker.core.pruning.score import compute_scores
+from worker.core.pruning.masks import Masks
+from worker.core.pruning.methods import compute_scores
+from worker.core.pruning.scopes import choose_masks
 
 
 class GradualPruner:

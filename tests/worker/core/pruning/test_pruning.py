@@ -12,7 +12,7 @@ from worker.core.models import build_model, get_widths
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity, get_masks
 from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.gradual import GradualPruner
-from worker.core.pruning.score import compute_scores
+from worker.core.pruning.methods import compute_scores
 from worker.core.training import TrainingSettings, fit
 
 SHAPE = (1, 28, 28)

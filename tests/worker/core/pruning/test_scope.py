@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.catalog import PruningSchedule, PruningScope
-from worker.core.pruning.schedule import compute_sparsities
-from worker.core.pruning.scope import allocate_erk, choose_masks, compute_lamp, keep_largest
+from worker.core.pruning.masks import keep_largest
+from worker.core.pruning.schedules import compute_sparsities
+from worker.core.pruning.scopes import choose_masks
+from worker.core.pruning.scopes.erk import allocate_erk
+from worker.core.pruning.scopes.lamp import compute_lamp
 
 
 def count_kept(masks: dict[str, torch.Tensor]) -> dict[str, int]:

@@ -14,7 +14,7 @@ class _Sighting:
     first_seen_at: float
 
 
-class SilenceWatch:
+class LeaseMonitor:
     """A lease whose stamp has not changed for `ttl_s` seconds of our own monotonic clock is silent.
 
     An expiry by the wall clock would be simpler and wrong: set forward, the clock would take every job from its

@@ -16,7 +16,7 @@ from storage.files import FileStore
 from storage.settings import Settings
 from storage.tables import DEFAULT_OWNER, Model, utc_now
 from worker.catalog import ArtifactKind
-from worker.context import Context, staging_folder
+from worker.engine.context import Context, staging_folder
 from worker.jobs.base import JobCancelled, JobOutcome, ModelRecord, Progress
 
 

@@ -24,11 +24,11 @@ from storage.errors import DiskFull, LeaseLost
 from storage.files import FileStore
 from storage.settings import Settings
 from storage.tables import TERMINAL, JobStatus
-from worker.context import scratch_folder
-from worker.engine.endings import Judgement, Verdict
+from worker.engine.context import scratch_folder
 from worker.engine.outcome import DISK_FULL, Outcome
 from worker.engine.port import Attempt
 from worker.engine.publish import Publication, publish_log, publish_outcome
+from worker.engine.verdict import Judgement, Verdict
 
 _UNPUBLISHED = {
     "code": "internal_error",
@@ -40,7 +40,7 @@ _UNPUBLISHED = {
 log = logging.getLogger(__name__)
 
 
-def settle_attempt(
+def finalize_attempt(
     settings: Settings, database: Database, attempt: Attempt, judgement: Judgement, outcome: Outcome | None
 ) -> None:
     """May be called again after an OperationalError or DiskFull. Where the lease is lost, leaves nothing behind."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from worker.engine.outcome import DISK_FULL, Outcome
-from worker.engine.port import Ending
+from worker.engine.port import ExitStatus
 
 
 class Stop(StrEnum):
@@ -46,7 +46,7 @@ class Judgement:
     error: Mapping[str, Any] | None = None
 
 
-def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtime_s: int) -> Judgement:
+def judge(stop: Stop | None, exit_status: ExitStatus, outcome: Outcome | None, max_runtime_s: int) -> Judgement:
     """An outcome that the run reached by itself counts, even where a stop came at the same moment."""
     if stop is Stop.LOST:
         return Judgement(Verdict.DISCARDED)
@@ -62,15 +62,15 @@ def judge(stop: Stop | None, ending: Ending, outcome: Outcome | None, max_runtim
         return Judgement(Verdict.WAITING)
     if stop is Stop.CANCEL or outcome is not None:
         return Judgement(Verdict.CANCELLED)
-    if ending.disk_full:
+    if exit_status.disk_full:
         return Judgement(Verdict.FAILED, DISK_FULL)
-    if ending.exceeded_bytes is not None:
+    if exit_status.exceeded_bytes is not None:
         # Not tried again: the same run would come to hold as much.
-        return Judgement(Verdict.FAILED, _describe_excess(ending.exceeded_bytes))
-    if ending.exit_code is None and ending.signal is None:
+        return Judgement(Verdict.FAILED, _describe_excess(exit_status.exceeded_bytes))
+    if exit_status.exit_code is None and exit_status.signal is None:
         # The machine's fault, not the job's: as where the worker itself is lost.
-        return Judgement(Verdict.LOST, _describe_crash(ending))
-    return Judgement(Verdict.CRASHED, _describe_crash(ending))
+        return Judgement(Verdict.LOST, _describe_crash(exit_status))
+    return Judgement(Verdict.CRASHED, _describe_crash(exit_status))
 
 
 def _describe_deadline(max_runtime_s: int) -> dict[str, Any]:
@@ -91,15 +91,15 @@ def _describe_excess(max_bytes: int) -> dict[str, Any]:
     }
 
 
-def _describe_crash(ending: Ending) -> dict[str, Any]:
-    if ending.out_of_memory:
+def _describe_crash(exit_status: ExitStatus) -> dict[str, Any]:
+    if exit_status.out_of_memory:
         code, title, how = "out_of_memory", "Out of memory", "was killed because the machine ran out of memory"
     else:
         code, title = "worker_lost", "The job's process was lost"
-        if ending.signal is not None:
-            how = f"was ended by {signal.Signals(ending.signal).name}"
-        elif ending.exit_code is not None:
-            how = f"ended with exit code {ending.exit_code} and left no outcome"
+        if exit_status.signal is not None:
+            how = f"was ended by {signal.Signals(exit_status.signal).name}"
+        elif exit_status.exit_code is not None:
+            how = f"ended with exit code {exit_status.exit_code} and left no outcome"
         else:
             how = "could not be started"
     return {"code": code, "title": title, "detail": f"the job's process {how}", "retryable": True}

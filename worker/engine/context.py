@@ -26,8 +26,8 @@ from storage.models import get_model
 from storage.settings import Settings
 from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
+from worker.engine.child_jobs import look_up_step, read_step, stage_step
 from worker.engine.outcome import Outcome, StagedModel, Wait, staged_file
-from worker.engine.stepping import look_up_step, read_step, stage_step
 from worker.jobs.base import (
     DatasetLocation,
     FinishedStep,

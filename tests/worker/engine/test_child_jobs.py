@@ -11,7 +11,7 @@ from storage.attempts import Lease, PlannedStep
 from storage.jobs import get_job
 from storage.steps import compute_step_hash, list_children
 from tests.worker.engine.conftest import Bench
-from worker.engine.stepping import stage_step
+from worker.engine.child_jobs import stage_step
 from worker.jobs.base import JobSpec, Step
 
 

@@ -1,0 +1,196 @@
+"""Something new takes one file, and one line in the catalogue; what is in neither is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.core.datasets import DATASETS
+from worker.core.losses import GUESSES, LOSSES
+from worker.core.optimizers import OPTIMIZERS
+from worker.core.pruning.methods import IMPORTANCES, SCORES
+from worker.core.pruning.schedules import SCHEDULES
+from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
+from worker.registry import Registry, name_module
+
+CHECKOUT = Path(__file__).parents[2]
+REGISTRIES: Mapping[str, Registry[Any]] = {
+    "scores": SCORES,
+    "importances": IMPORTANCES,
+    "scopes": SCOPES,
+    "channel scopes": RANKS_TOGETHER,
+    "schedules": SCHEDULES,
+    "optimizers": OPTIMIZERS,
+    "losses": LOSSES,
+    "guesses": GUESSES,
+    "data sets": DATASETS,
+}
+
+
+@pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
+def test_every_name_has_its_module_and_every_module_its_name(registry: Registry[Any]) -> None:
+    folder = CHECKOUT.joinpath(*registry.package.split("."))
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__"} == {name_module(name) for name in registry.names}
+    assert all(registry[name] is not None for name in registry.names)
+
+
+@pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
+@pytest.mark.parametrize("name", ["nonsense", "", "__init__", "..masks"])
+def test_what_the_catalogue_does_not_have_is_refused(registry: Registry[Any], name: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - its wording is Python's
+        registry[name]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What somebody writes who adds something: a file, and a line behind the line that begins so."""
+
+    folder: str
+    content: str
+    behind: str
+    line: str
+
+
+ADDITIONS = (
+    Addition(
+        "pruning/methods",
+        '''"""The square of a weight."""
+from torch_pruning.pruner.importance import GroupMagnitudeImportance
+from worker.core.graph import list_layers
+def compute_scores(model, inputs):
+    return {name: layer.weight.detach() ** 2 for name, layer in list_layers(model).items()}
+def build_importance():
+    return GroupMagnitudeImportance(p=1)
+''',
+        '    TAYLOR = "taylor"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "pruning/scopes",
+        '''"""All from the first layer that has enough."""
+import torch
+from worker.core.pruning.masks import keep_largest
+RANKS_TOGETHER = False
+def choose_masks(scores, sparsity):
+    first = next(iter(scores))
+    masks = {name: torch.ones_like(score, dtype=torch.bool) for name, score in scores.items()}
+    return masks | {first: keep_largest(scores[first], 1)}
+''',
+        '    UNIFORM = "uniform"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "pruning/schedules",
+        '''"""All in the last step."""
+def compute_sparsities(start, final, steps):
+    return [start] * (steps - 1) + [final]
+''',
+        '    LINEAR = "linear"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "optimizers",
+        '''"""Root mean square propagation."""
+import torch
+def build(groups, learning_rate):
+    return torch.optim.RMSprop(groups, lr=learning_rate)
+''',
+        '    ADAMW = "adamw"',
+        '    DUMMY = "dummy", 1',
+    ),
+    Addition(
+        "losses",
+        '''"""Distance to the right answer."""
+import torch.nn.functional as F
+def compute(logits, labels, label_smoothing):
+    return F.multi_margin_loss(logits, labels)
+def compute_guess(num_classes):
+    return 1 - 1 / num_classes
+''',
+        '    BRIER = "brier"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "datasets",
+        '''"""Black pictures and white ones."""
+import torch
+from worker.core.datasets import RawDataset, Split
+def load(root, mirror):
+    labels = torch.arange(80) % 2
+    split = Split((labels * 255).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous(), labels)
+    return RawDataset(split, split, ("black", "white"), 0.5, 0.5, 20, True)
+''',
+        '    DIGITS = "digits"',
+        '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160)',
+    ),
+)
+
+SCRIPT = """
+import json
+from pathlib import Path
+import torch
+from service.routes.catalog import get_datasets, get_methods
+from worker.core.datasets import load_dataset
+from worker.core.models import build_model
+from worker.core.pruning import apply_pruning
+from worker.core.pruning.channels import count_channels, prune_channels
+from worker.core.pruning.schedules import compute_sparsities
+from worker.core.training import TrainingSettings, fit
+from worker.jobs.prune import PruneSpec
+from worker.jobs.train import TrainSpec
+data = load_dataset("dummy", Path("unused"), None, 0)
+spec = TrainSpec(dataset="dummy", architecture="mlp", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
+model = build_model(spec.architecture, spec.widths, num_classes=2)
+history = fit(model, data, TrainingSettings(
+    epochs=spec.epochs, learning_rate=0.001, optimizer=spec.optimizer, loss=spec.loss, precision="float32"))
+narrow = prune_channels(model, 0.5, data.input_shape, method="dummy", scope="dummy")
+masks = apply_pruning(model, "dummy", 0.5, scope="dummy")
+asked = PruneSpec(model_id="latest", method="dummy", schedule="dummy", sparsity=0.5, steps=2)
+choices = get_methods().choices | {"dataset": get_datasets().datasets}
+print(json.dumps({
+    "epochs": len(history.to_json()),
+    "classes": data.class_names,
+    "channels": count_channels(narrow),
+    "kept": int(next(iter(masks.values())).sum()),
+    "sparsities": compute_sparsities(asked.schedule, asked.sparsity, asked.steps),
+    "shown": {name: item.description for name, items in choices.items() for item in items if item.name == "dummy"},
+}))
+"""
+
+
+def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
+    for package in ("service", "worker", "storage"):
+        shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    names = tmp_path / "worker" / "catalog.py"
+    text = names.read_text("utf-8")
+    for addition in ADDITIONS:
+        (tmp_path / "worker" / "core" / addition.folder / "dummy.py").write_text(addition.content)
+        lines = text.splitlines()
+        (place,) = [number for number, line in enumerate(lines) if line.startswith(addition.behind)]
+        text = "\n".join([*lines[: place + 1], addition.line, *lines[place + 1 :]])
+    names.write_text(text)
+    run = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {
+        "epochs": 2,
+        "classes": ["black", "white"],
+        "channels": 2,
+        "kept": 1,
+        "sparsities": [0.0, 0.5],
+        "shown": {
+            "pruning_method": "The square of a weight.",
+            "pruning_scope": "All from the first layer that has enough.",
+            "pruning_schedule": "All in the last step.",
+            "optimizer": "Root mean square propagation.",
+            "loss": "Distance to the right answer.",
+            "dataset": "Black pictures and white ones.",
+        },
+    }

@@ -1,0 +1,18 @@
+"""Minus the logarithm of the probability of the right class."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def compute(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+    """Label smoothing as of Szegedy et al. 2016, arXiv:1512.00567."""
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+
+def compute_guess(num_classes: int) -> float:
+    """Of 1 / num_classes for each class."""
+    return math.log(num_classes)
