@@ -18,9 +18,9 @@ from sqlalchemy.exc import OperationalError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.browsers import refuse_foreign_pages
 from service.errors import RequestRefused, translate_error
-from service.rates import RequestRates, name_client
+from service.origin_check import refuse_foreign_pages
+from service.rate_limits import RequestRates, name_client
 from storage.database import Database
 from storage.keys import KEY, find_key, is_in_force
 from storage.settings import Settings

@@ -11,19 +11,17 @@ from fastapi import Depends, FastAPI, Request
 from service.access import AccessMiddleware
 from service.bodies import drop_unused_body
 from service.dashboard import router as dashboard
-from service.documents import install_documents
 from service.errors import install_error_handlers
-from service.heads import HeadMiddleware
-from service.intake import Intake
+from service.group_commit import GroupCommit
 from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
-from service.middleware import RequestMiddleware, note_route
+from service.middleware import HeadMiddleware, RequestMiddleware, note_route
 from service.negotiation import check_request_line
+from service.openapi import install_documents
 from service.parameters import check_parameters
-from service.rates import OpenRequests
+from service.rate_limits import OpenRequests
 from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
 from service.stream import EventFeed
-from service.writers import Writers
 from storage.database import Database
 from storage.files import FileStore
 from storage.settings import Settings
@@ -59,8 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.files = files
-    app.state.intake = Intake(database, files.room)
-    app.state.writers = Writers(database.busy_timeout_s)
+    app.state.group_commit = GroupCommit(database, files.room)
     app.state.metrics = metrics
     app.state.feed = feed
     app.state.open_streams = OpenRequests(

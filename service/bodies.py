@@ -88,7 +88,7 @@ def read_body(body_type: type[Body], body: bytes, most_values: int = MOST_VALUES
 
 
 def describe_body(body_type: type[BaseModel], *names: str) -> dict[str, Any]:
-    """`openapi_extra` of a route that uses `parse_body`; service/documents.py adds the schema it points to.
+    """`openapi_extra` of a route that uses `parse_body`; service/openapi.py adds the schema it points to.
 
     names: of the model's examples, where a reader has several to choose from.
     """

@@ -15,7 +15,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlmodel import Session
 
 from service.access import Caller
-from service.writers import Writers
+from service.group_commit import GroupCommit
 from storage.database import Database
 from storage.errors import NotFound
 from storage.files import FileStore
@@ -44,10 +44,10 @@ async def get_files(request: Request) -> FileStore:
     return files
 
 
-async def get_writers(request: Request) -> Writers:
-    """The app's turns to write."""
-    writers: Writers = request.app.state.writers
-    return writers
+async def get_group_commit(request: Request) -> GroupCommit:
+    """The app's turn to write."""
+    group_commit: GroupCommit = request.app.state.group_commit
+    return group_commit
 
 
 async def get_caller(request: Request) -> Caller:
@@ -59,7 +59,7 @@ async def get_caller(request: Request) -> Caller:
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 FilesDep = Annotated[FileStore, Depends(get_files)]
-WritersDep = Annotated[Writers, Depends(get_writers)]
+GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
 
 
 def check_room(files: Annotated[FileStore, Depends(get_files)]) -> None:
@@ -76,7 +76,7 @@ def _read_session(database: DatabaseDep, caller: CallerDep) -> Iterator[Session]
 
 
 async def _take_turn(request: Request) -> AsyncIterator[None]:
-    async with (await get_writers(request)).take_turn():
+    async with (await get_group_commit(request)).take_turn():
         yield
 
 

@@ -1,18 +1,16 @@
-"""Bytes of the file store over HTTP: Range, ETag, 304, HEAD. The bytes are checked against their SHA-256 first."""
+"""Bytes of the file store over HTTP: their SHA-256 is checked, then Starlette sends them, or a range."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
 from urllib.parse import quote
 
 from fastapi import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 
 from service.dependencies import LATEST
 from service.errors import RequestRefused
-from service.heads import is_head
+from service.middleware import is_head
 from storage.files import FileStore
 from storage.tables import Artifact
 
@@ -27,33 +25,6 @@ def is_known(request: Request, etag: str) -> bool:
     return etag in known or "*" in known
 
 
-def parse_range(header: str | None, num_bytes: int) -> tuple[int, int] | None:
-    """First byte and one past the last of a single `bytes=` range, or None for all of the file.
-
-    Anything but one well-formed range counts as none, as RFC 9110 allows; so does any of an empty file. Raises
-    RequestRefused (416) when the range begins behind the end.
-    """
-    match = _RANGE.fullmatch(header.strip()) if header and num_bytes else None
-    if match is None or match.group(0) == "bytes=-":
-        return None
-    first, last = match.groups()
-    if not first:
-        start, stop = max(0, num_bytes - int(last)), num_bytes
-    else:
-        start, stop = int(first), min(num_bytes, int(last) + 1) if last else num_bytes
-        if last and int(last) < int(first):
-            return None
-    if start >= num_bytes:
-        raise RequestRefused(
-            416,
-            "range_not_satisfiable",
-            f"The file has {num_bytes} bytes.",
-            pointer="Range",
-            headers={"Content-Range": f"bytes */{num_bytes}"},
-        )
-    return start, stop
-
-
 def build_download(request: Request, files: FileStore, artifact: Artifact) -> Response:
     """The answer to GET or HEAD of an artifact: 200, 206 or 304. Raises NotFound, CorruptFile, RequestRefused (416)."""
     etag = f'"{artifact.sha256}"'
@@ -65,23 +36,36 @@ def build_download(request: Request, files: FileStore, artifact: Artifact) -> Re
     }
     if is_known(request, etag):
         return Response(status_code=304, headers=headers)
-    start, stop, status = 0, artifact.num_bytes, 200
-    # If-Range with another tag means: these are not the bytes I have begun with, send them all.
-    if request.headers.get("if-range", etag) == etag:
-        part = parse_range(request.headers.get("range"), artifact.num_bytes)
-        if part is not None:
-            start, stop = part
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.num_bytes}"
-    headers["Content-Length"] = str(stop - start)
+    _check_range(request, etag, artifact.num_bytes)
     if is_head(request):
-        return Response(status_code=status, headers=headers, media_type=artifact.media_type)
-    # Opened before the headers leave, so that a corrupt file is a clean 500 and a deletion cannot cut the stream.
-    file = files.open_verified(artifact.sha256)
-    file.seek(start)
-    return StreamingResponse(
-        _read_chunks(file, stop - start), status_code=status, headers=headers, media_type=artifact.media_type
-    )
+        request.scope["method"] = "HEAD"  # as it was asked: the file is neither read nor sent
+        path = files.find(artifact.sha256)
+    else:
+        path = files.verify(artifact.sha256)
+    answer = FileResponse(path, headers=headers, media_type=artifact.media_type)
+    answer.chunk_size = _CHUNK_BYTES
+    return answer
+
+
+def _check_range(request: Request, etag: str, num_bytes: int) -> None:
+    """Leaves one well-formed range to FileResponse; anything else counts as none, as RFC 9110 allows.
+
+    So does any of an empty file. Raises RequestRefused (416) when the range begins behind the end.
+    """
+    match = _RANGE.fullmatch(request.headers.get("range", "").strip()) if num_bytes else None
+    first, last = match.groups() if match else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
+        request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
+    elif (int(first) if first else num_bytes - int(last)) >= num_bytes and request.headers.get(
+        "if-range", etag
+    ) == etag:
+        raise RequestRefused(
+            416,
+            "range_not_satisfiable",
+            f"The file has {num_bytes} bytes.",
+            pointer="Range",
+            headers={"Content-Range": f"bytes */{num_bytes}"},
+        )
 
 
 def _describe_caching(request: Request) -> str:
@@ -95,13 +79,3 @@ def _name_attachment(name: str) -> str:
     """The name for clients of today, and plain ASCII in its place for those that know no other."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".") or "file"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _read_chunks(file: BinaryIO, num_bytes: int) -> Iterator[bytes]:
-    with file:
-        while num_bytes > 0:
-            chunk = file.read(min(_CHUNK_BYTES, num_bytes))
-            if not chunk:
-                return
-            num_bytes -= len(chunk)
-            yield chunk

@@ -20,7 +20,7 @@ from storage.logs import bind_log_fields
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
-    # Nothing that is served is a page, but for the two that say so themselves (service/documents.py).
+    # Nothing that is served is a page, but for the two that say so themselves (service/openapi.py).
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -100,6 +100,26 @@ class RequestMiddleware:
             route = scope["state"].get("route", "unmatched")
             took = time.perf_counter() - started if seconds is None else seconds
             self.observe(scope["method"], route, status or 500, took)
+
+
+class HeadMiddleware:
+    """Asks the path's GET for HEAD (RFC 9110, 9.3.2). The server knows what was asked, and leaves the content out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope["state"]["is_head"] = True
+            # A range is a part of what GET sends, and of nothing else: RFC 9110, 14.2.
+            headers = [header for header in scope["headers"] if header[0] != b"range"]
+            scope = {**scope, "method": "GET", "headers": headers}
+        await self.app(scope, receive, send)
+
+
+def is_head(request: Request) -> bool:
+    """Whether nobody will see the content of the answer."""
+    return getattr(request.state, "is_head", False)
 
 
 def _tell_that_we_stop(request: Request) -> Response:

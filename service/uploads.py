@@ -22,9 +22,9 @@ from sqlmodel import Session
 from service.bodies import check_encoding, read_chunks
 from service.errors import RequestRefused
 from storage.artifacts import build_artifact, lock_publication
+from storage.disk_quota import Held
 from storage.errors import DiskFull
 from storage.files import FileStore, StoredFile
-from storage.room import Held
 from storage.tables import Job
 from worker.catalog import ArtifactKind
 

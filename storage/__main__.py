@@ -13,7 +13,7 @@ from storage.backup import BackupFailed, Manifest, create_backup, restore_backup
 from storage.database import Database, load_sqlite
 from storage.errors import DiskFull, SchemaTooNew
 from storage.files import FileStore
-from storage.inventory import ORPHAN_GRACE_S, check_database, find_broken, find_orphans
+from storage.integrity import ORPHAN_GRACE_S, check_database, find_broken, find_orphans
 from storage.settings import Settings, load_settings
 
 

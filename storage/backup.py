@@ -24,7 +24,7 @@ from storage.attempts import list_leases, release_job
 from storage.database import Database, load_sqlite
 from storage.errors import CorruptFile, NotFound
 from storage.files import FileStore, fsync_folder
-from storage.inventory import list_hashes
+from storage.integrity import list_hashes
 from storage.settings import Settings
 from storage.tables import WorkerNode, utc_now
 from storage.workers import list_live_workers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +40,6 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._writer = threading.Lock()
         self.busy_timeout_s = _BUSY_TIMEOUT_MS / 1000
         self._readers = self.engine.execution_options(tonok_reader=True, postgresql_readonly=True)
 
@@ -92,26 +90,13 @@ class Database:
         owner: whose rows it sees (storage/owners.py); None for all. Raises DiskFull, OperationalError.
         """
         try:
-            with self._take_turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 set_owner(session, owner)
                 yield session
         except OperationalError as error:
             if is_disk_full(error):
                 raise DiskFull("the disk that holds the database is full; nothing was changed") from error
             raise
-
-    @contextmanager
-    def _take_turn(self) -> Iterator[None]:
-        """Threads of one process queue up here: SQLite would let each sleep, longer and longer, and look again."""
-        if not self.is_sqlite:
-            yield
-            return
-        if not self._writer.acquire(timeout=_BUSY_TIMEOUT_MS / 1000):
-            raise OperationalError("BEGIN IMMEDIATE", None, TimeoutError("the database is locked by this process"))
-        try:
-            yield
-        finally:
-            self._writer.release()
 
     @contextmanager
     def read(self, owner: str | None = None) -> Iterator[Session]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from storage.disk_quota import UNNAMED, Held, Room
 from storage.errors import CorruptFile, DiskFull, NotFound, is_disk_full
-from storage.room import UNNAMED, Held, Room
 from storage.settings import Settings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -60,6 +60,12 @@ class FileStore:
     def has(self, sha256: str) -> bool:
         """Whether the file is stored (its bytes unread)."""
         return self.path(sha256).is_file()
+
+    def find(self, sha256: str) -> Path:
+        """The path of a file that is there (its bytes unread). Raises NotFound."""
+        if not self.has(sha256):
+            raise NotFound("the stored file is gone")
+        return self.path(sha256)
 
     def open_verified(self, sha256: str) -> BinaryIO:
         """The file at its beginning, every byte of it checked before. Raises NotFound, CorruptFile."""

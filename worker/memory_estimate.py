@@ -30,7 +30,7 @@ DEFAULT_WIDTHS: dict[Architecture, tuple[int, ...]] = {
 
 EVALUATION_BATCH = 500
 CALIBRATION_EXAMPLES = 1024
-CURVATURE_BATCH = 128
+FISHER_BATCH = 128
 REFIT_EXAMPLES = 2048
 
 _PICTURE_COPIES = 3
@@ -176,7 +176,7 @@ def estimate_rounding(layers: Sequence[LayerShape], kept_share: float) -> int:
     )
     # Every layer's output twice, as it was and as it is, and the working copies of the layer that is fitted.
     outputs = 4 * sum(layer.outputs for layer in layers) + 6 * max(layer.outputs for layer in layers)
-    return round(FLOAT_BYTES * max(CURVATURE_BATCH * by_picture, REFIT_EXAMPLES * kept_share * outputs))
+    return round(FLOAT_BYTES * max(FISHER_BATCH * by_picture, REFIT_EXAMPLES * kept_share * outputs))
 
 
 def estimate_encoding(layers: Sequence[LayerShape]) -> int:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.dependencies import ArtifactId, FilesDep, ReadSession, ShownJobId
-from service.documents import IF_NONE_MATCH, problems
 from service.downloads import build_download
+from service.openapi import IF_NONE_MATCH, problems
 from service.schemas.jobs import ArtifactList, build_artifact
 from storage.artifacts import get_artifact_of_job, list_artifacts
 from storage.jobs import get_job

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends
 
 import worker
 from service.bodies import describe_body, parse_body
-from service.documents import problems
+from service.openapi import problems
 from service.schemas.catalog import (
     DatasetList,
     Methods,

@@ -33,10 +33,10 @@ from service.dependencies import (
     WriterTurn,
     WriteSession,
 )
-from service.documents import IF_NONE_MATCH, problems
 from service.downloads import is_known
-from service.heads import is_head
-from service.rates import OpenRequests
+from service.middleware import is_head
+from service.openapi import IF_NONE_MATCH, problems
+from service.rate_limits import OpenRequests
 from service.schemas.jobs import (
     EventList,
     JobAnswer,

@@ -41,8 +41,8 @@ from service.dependencies import (
     ReadSession,
     get_latest_model,
 )
-from service.documents import problems
 from service.downloads import build_download
+from service.openapi import problems
 from service.routes.artifacts import DOWNLOAD_PARAMETERS, DOWNLOAD_RESPONSES
 from service.schemas.models import (
     ComparedLayer,

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from service.dependencies import DatabaseDep, SettingsDep
-from service.documents import problems
 from service.errors import build_problem
 from service.metrics import METRICS_MEDIA_TYPE, Metrics, Snapshot
+from service.openapi import problems
 from service.schemas.catalog import Liveness, Readiness
 from storage.database import Database
 from storage.settings import Settings

@@ -27,8 +27,8 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
-from service.documents import problems
-from service.intake import Write
+from service.group_commit import Write
+from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
 from storage.errors import Conflict, InvalidSpec, NotFound
@@ -163,7 +163,7 @@ def _add_submit_route(kind: str, spec_type: type[JobSpec]) -> None:
             return await anyio.to_thread.run_sync(_validate_only, request, spec)
         state, caller = request.app.state, request.state.caller
         write = _plan(spec, idempotency_key, caller.request_id, state.settings)
-        return accept_job(*await state.intake.submit(caller.owner, write))
+        return accept_job(*await state.group_commit.submit(caller.owner, write))
 
     # Without this a GET would look for a job of this name.
     router.add_api_route(f"/{kind}", refuse_method, methods=["GET", "DELETE"], include_in_schema=False)

@@ -21,16 +21,16 @@ from service.dependencies import (
     CallerDep,
     DatabaseDep,
     FilesDep,
+    GroupCommitDep,
     IdempotencyKey,
     ModelId,
     SettingsDep,
-    WritersDep,
-    WriterTurn,
     check_room,
     get_latest_model,
 )
-from service.documents import problems
 from service.errors import RequestRefused
+from service.group_commit import GroupCommit
+from service.openapi import problems
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
 from service.schemas.jobs import JobAnswer
 from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
@@ -38,7 +38,7 @@ from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
 from storage.artifacts import remove_unreferenced
 from storage.database import Database
 from storage.errors import InvalidModel, NotFound
-from storage.files import FileStore
+from storage.files import FileStore, StoredFile
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.references import check_models
@@ -107,7 +107,8 @@ def _check_model(stream: BinaryIO, dataset: DatasetName | None) -> None:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
 
 
-def _submit(
+async def _submit(
+    group_commit: GroupCommit,
     database: Database,
     files: FileStore,
     settings: Settings,
@@ -117,8 +118,23 @@ def _submit(
     key: str | None,
 ) -> tuple[Job, bool]:
     """Stores the file, then queues the job that it is for; returns it and whether it is new. Closes the upload."""
+    stored = await anyio.to_thread.run_sync(upload.store, files)
+    queue = partial(_queue, database, files, settings, caller, spec, upload, stored, key)
+    async with group_commit.take_turn():
+        return await anyio.to_thread.run_sync(queue)
+
+
+def _queue(
+    database: Database,
+    files: FileStore,
+    settings: Settings,
+    caller: Caller,
+    spec: UploadSpec,
+    upload: Upload,
+    stored: StoredFile,
+    key: str | None,
+) -> tuple[Job, bool]:
     sent, resolved = spec.model_dump(mode="json", exclude_unset=True), spec.model_dump(mode="json")
-    stored = upload.store(files)
     is_needless = True
     try:
         with database.transaction(caller.owner) as session:
@@ -199,7 +215,7 @@ async def predict(
     files: FilesDep,
     settings: SettingsDep,
     caller: CallerDep,
-    writers: WritersDep,
+    group_commit: GroupCommitDep,
     model_id: ModelId,
     upload: Annotated[Upload, Depends(_receive_picture)],
     compare_to: Annotated[
@@ -225,10 +241,9 @@ async def predict(
     """
     checked_at = time.monotonic()
     deadline = checked_at + wait_s
-    ask = partial(_ask, database, files, settings, caller, model_id, compare_to, top_k, invert, upload, idempotency_key)
-    async with writers.take_turn():
-        found = await anyio.to_thread.run_sync(ask)
-    job, is_new = found
+    resolve = partial(_resolve, database, settings, caller, model_id, compare_to, top_k, invert)
+    spec = await anyio.to_thread.run_sync(resolve)
+    job, is_new = await _submit(group_commit, database, files, settings, caller, spec, upload, idempotency_key)
     while job.status not in TERMINAL and time.monotonic() < deadline:
         if await request.is_disconnected():
             break
@@ -247,18 +262,15 @@ async def predict(
     return JSONResponse(answer.model_dump(mode="json"), headers=headers)
 
 
-def _ask(
+def _resolve(
     database: Database,
-    files: FileStore,
     settings: Settings,
     caller: Caller,
     model_id: str,
     compare_to: str | None,
     top_k: int,
     invert: bool,
-    upload: Upload,
-    key: str | None,
-) -> tuple[Job, bool]:
+) -> PredictSpec:
     find_model = partial(_find_model, database, caller.owner)
     wanted: dict[str, Any] = {"model_id": find_model(model_id), "top_k": top_k, "invert": invert}
     if compare_to is not None:
@@ -267,7 +279,7 @@ def _ask(
         except NotFound as error:
             raise NotFound(f"compare_to: {error.detail.removeprefix('compare_to: ')}", field="compare_to") from None
     _check_worker(database, settings)
-    return _submit(database, files, settings, caller, PredictSpec(**wanted), upload, key)
+    return PredictSpec(**wanted)
 
 
 def _explain(job: Job) -> RequestRefused:
@@ -292,13 +304,13 @@ def _explain(job: Job) -> RequestRefused:
         **problems(408, 413, 415, 422, 429, 507),
     },
 )
-def upload_model(
+async def upload_model(
+    group_commit: GroupCommitDep,
     database: DatabaseDep,
     files: FilesDep,
     settings: SettingsDep,
     caller: CallerDep,
     model: Annotated[_ModelUpload, Depends(_receive_model)],
-    _turn: WriterTurn,  # behind the upload: it is not held while that comes
     name: Annotated[str | None, Query(pattern=NAME, max_length=100, description="What people call the model.")] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -310,4 +322,5 @@ def upload_model(
     """
     given = {"name": name, "dataset": model.dataset}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
-    return accept_job(*_submit(database, files, settings, caller, spec, model.upload, idempotency_key))
+    upload = model.upload
+    return accept_job(*await _submit(group_commit, database, files, settings, caller, spec, upload, idempotency_key))

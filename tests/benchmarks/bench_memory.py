@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, nargs="*", default=range(len(NETWORKS)))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    for module in (*jobs.PRELOAD, "worker.jobs.products"):
+    for module in (*jobs.PRELOAD, "worker.model_files"):
         importlib.import_module(module)
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -13,10 +13,12 @@ import time
 from tests.faults.points import FOLDER_VARIABLE, install
 from worker.catalog import ArtifactKind
 from worker.jobs import check_memory, parse_stored_spec
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
+from worker.progress import Progress
+from worker.workspace import ModelRecord
 
 __all__ = [
     "LIGHT_KINDS",

@@ -13,7 +13,7 @@ from storage.artifacts import list_artifacts
 from storage.database import Database
 from storage.errors import DiskFull, is_disk_full
 from storage.files import FileStore
-from storage.inventory import check_database, find_broken
+from storage.integrity import check_database, find_broken
 from storage.settings import Settings
 from storage.tables import Job
 from tests.faults.conftest import SmallDisk

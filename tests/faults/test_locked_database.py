@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
@@ -15,9 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from service.app import create_app
-from service.writers import Writers
+from service.group_commit import GroupCommit
 from storage import database as storage_database
 from storage.database import load_sqlite
+from storage.files import FileStore
 from storage.settings import Settings
 from tests.service.conftest import check_problem
 from tests.service.model_files import frame
@@ -78,16 +79,19 @@ def test_while_more_wait_for_the_lock_than_there_are_threads_reading_goes_on(set
         assert {answer.result().status_code for answer in waiting} == {200}
 
 
-def test_who_gets_no_turn_to_write_is_told_that_the_database_does_not_answer() -> None:
+def test_who_gets_no_turn_to_write_is_told_that_the_database_does_not_answer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_database, "_BUSY_TIMEOUT_MS", 50)
+
     async def run() -> None:
-        writers = Writers(max_wait_s=0.05)
-        async with AsyncExitStack() as turns:
-            for _ in range(4):
-                await turns.enter_async_context(writers.take_turn())
+        group_commit = GroupCommit(storage_database.Database(settings), FileStore(settings).room)
+        async with group_commit.take_turn():
             with pytest.raises(OperationalError):
-                await turns.enter_async_context(writers.take_turn())
-        async with writers.take_turn():
-            """They are given back."""
+                async with group_commit.take_turn():
+                    raise AssertionError
+        async with group_commit.take_turn():
+            """It is given back."""
 
     anyio.run(run)
 

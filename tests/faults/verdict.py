@@ -14,7 +14,7 @@ from typing import Any
 from storage.backup import restore_backup
 from storage.database import Database, load_sqlite
 from storage.files import FileStore
-from storage.inventory import sweep_orphans
+from storage.integrity import sweep_orphans
 from storage.settings import Settings
 from tests.faults.quick_jobs import build_content, build_step_seed
 from worker.engine.cleanup import sweep_folders

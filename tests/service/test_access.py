@@ -17,7 +17,7 @@ from httpx2 import Response
 
 from service.access import Caller, end_with_key
 from service.app import create_app
-from service.rates import name_client
+from service.rate_limits import name_client
 from storage.database import Database
 from storage.files import FileStore
 from storage.keys import create_key, revoke_key

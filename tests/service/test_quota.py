@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message
 
 from service.app import create_app
-from storage.room import measure_folder
+from storage.disk_quota import measure_folder
 from storage.settings import Settings
 from tests.service.model_files import frame
 from tests.service.test_observability import read_metric

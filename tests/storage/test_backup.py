@@ -20,7 +20,7 @@ from storage.backup import BackupFailed, create_backup, restore_backup, verify_b
 from storage.database import Database
 from storage.files import FileStore
 from storage.ids import new_id
-from storage.inventory import check_database, find_broken, find_orphans, list_hashes
+from storage.integrity import check_database, find_broken, find_orphans, list_hashes
 from storage.jobs import delete_job, get_job, list_events
 from storage.settings import Settings
 from storage.tables import Artifact, Job, Model, WorkerNode, utc_now

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from storage.ids import new_id
 
@@ -23,3 +26,21 @@ def test_the_first_ten_characters_are_the_milliseconds_since_the_epoch() -> None
     for digit in digits:
         number = number * 32 + alphabet.index(digit)
     assert before <= number >> 80 <= time.time_ns() // 1_000_000 + 1
+
+
+def test_ids_rise_while_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    moments = iter([now, now - 5_000_000_000, now - 1_000_000, now + 1_000_000])
+    monkeypatch.setattr("storage.ids.time.time_ns", lambda: next(moments))
+    ids = [new_id("job") for _ in range(4)]
+    assert ids == sorted(set(ids))
+
+
+def test_ids_of_many_threads_rise_for_each_of_them() -> None:
+    def make(_number: int) -> list[str]:
+        return [new_id("job") for _ in range(500)]
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(8)))
+    assert all(ids == sorted(ids) for ids in made)
+    assert len({job_id for ids in made for job_id in ids}) == 4000

@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from storage.errors import Diverged, TooMuchMemory
 from worker.catalog import ArtifactKind
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelRecord, Progress, Step
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.stored import StoredSpec, adapt_spec
+from worker.progress import Progress
+from worker.workspace import ModelRecord
 
 PRELOAD = ()
 LIGHT_KINDS = ("light_sample", "lighter_sample")

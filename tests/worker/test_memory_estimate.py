@@ -19,24 +19,18 @@ from sklearn.datasets import load_digits
 from storage.errors import TooMuchMemory
 from storage.settings import LEAST_JOB_BYTES, Settings
 from worker.catalog import Architecture, DatasetName, Optimizer
+from worker.core.compression.plan import PLANS
+from worker.core.compression.teacher import SMALL_NETWORK_SPARSITY
 from worker.core.graph import list_layers
 from worker.core.models import build_model
-from worker.core.quantization.rate_distortion import BATCH_SIZE as ROUNDING_BATCH
 from worker.core.training import compute_logits
 from worker.engine.local import build_environment
 from worker.jobs import SPECS, check_memory, parse_spec
 from worker.jobs.base import JobSpec
-from worker.jobs.efforts import PLANS
 from worker.jobs.memory import NARROWED_SHARE, estimate_memory
-from worker.jobs.quantizing import CALIBRATION_EXAMPLES as CALIBRATED
-from worker.jobs.rounding import REFIT_EXAMPLES as REFITTED
-from worker.jobs.shrinking import SMALL_NETWORK_SPARSITY
 from worker.memory_estimate import (
-    CALIBRATION_EXAMPLES,
-    CURVATURE_BATCH,
     DEFAULT_WIDTHS,
     EVALUATION_BATCH,
-    REFIT_EXAMPLES,
     Part,
     count_weights,
     estimate_training,
@@ -99,7 +93,6 @@ def test_what_is_repeated_here_is_what_the_core_does() -> None:
     assert DatasetName.DIGITS.facts.num_pictures == len(load_digits().target)
     assert inspect.signature(compute_logits).parameters["batch_size"].default == EVALUATION_BATCH
     assert min(SMALL_NETWORK_SPARSITY, *(plan.channel_sparsity for plan in PLANS.values())) >= NARROWED_SHARE
-    assert (CALIBRATION_EXAMPLES, CURVATURE_BATCH, REFIT_EXAMPLES) == (CALIBRATED, ROUNDING_BATCH, REFITTED)
 
 
 def test_every_kind_that_is_posted_is_estimated_and_those_with_a_file_are_not() -> None:

@@ -16,6 +16,7 @@ from storage.errors import InvalidModel
 from worker.checkpoint_facts import CheckpointInfo, check_facts
 from worker.core.coding import decode_network
 from worker.core.datasets import Dataset
+from worker.core.device import device_of
 from worker.core.integer import IntegerNetwork
 from worker.core.models import build_model, get_widths, shrink_widths
 from worker.core.quantization.deploy import build_integer_model
@@ -173,9 +174,4 @@ def copy_model(model: nn.Module, info: CheckpointInfo) -> nn.Module:
     """A network of the same widths with the same weights, independent of the one given."""
     twin = _build(info)
     twin.load_state_dict(model.state_dict())
-    return twin.to(next(model.parameters()).device)
-
-
-def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of a model's tensors, to go back to by `load_state_dict`."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    return twin.to(device_of(model))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import platform
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 from worker.catalog import Precision
 
@@ -14,6 +16,11 @@ from worker.catalog import Precision
 def find_device() -> torch.device:
     """The GPU where there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the tensors of a model lie."""
+    return next(itertools.chain(model.parameters(), model.buffers())).device
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

@@ -11,6 +11,8 @@ import math
 
 from scipy.stats import norm
 
+from worker.core.search import bisect
+
 
 def compute_score(lost: int, gained: int, num_pictures: int, drop: float) -> float:
     """Standard deviations by which the drop seen exceeds a true drop (fraction, below 1). Falls as `drop` rises."""
@@ -26,14 +28,12 @@ def compute_score(lost: int, gained: int, num_pictures: int, drop: float) -> flo
 def compute_drop_bound(lost: int, gained: int, num_pictures: int, confidence: float) -> float:
     """The drop, in points, that the true one does not exceed with this one-sided confidence."""
     limit = -float(norm.ppf(confidence))
-    low, high = (lost - gained) / num_pictures, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if compute_score(lost, gained, num_pictures, middle) > limit:
-            low = middle
-        else:
-            high = middle
-    return 100 * high
+    seen = (lost - gained) / num_pictures
+
+    def is_refuted(drop: float) -> bool:
+        return compute_score(lost, gained, num_pictures, drop) > limit
+
+    return 100 * bisect(is_refuted, seen, 1.0, finest=0.0)[1]
 
 
 def compute_confidence(lost: int, gained: int, num_pictures: int, max_drop: float) -> float:

@@ -55,6 +55,7 @@ class Terms:
     chance: share of the largest class. start: accuracy of the weights that the training begins with. guess_loss: the
     training loss of a network that says "each class as likely"; None where the loss holds more than the labels.
     keeps_best: whether the best epoch counts, else the last one, of a network that is pruned meanwhile.
+    is_fresh: the training begins with weights that were drawn by lot.
     """
 
     num_examples: int
@@ -62,6 +63,7 @@ class Terms:
     start: float
     guess_loss: float | None
     keeps_best: bool
+    is_fresh: bool = False
 
     def is_at_chance(self, accuracy: float) -> bool:
         """Whether guessing the largest class gets so many pictures right once in a hundred times, or more often."""
@@ -70,16 +72,19 @@ class Terms:
 
     @property
     def fall(self) -> float | None:
-        """The accuracy below which a network has forgotten half of what it knew; None where it knew less than half.
+        """The accuracy below which a network has forgotten half of what it knew; None where it knew nothing.
 
-        Weights drawn by lot may beat the largest class by luck: that is nothing to forget.
+        Fresh weights may beat the largest class by luck: that is nothing to forget.
         """
-        middle = (self.start + self.chance) / 2
-        return middle if self.start > (1 + self.chance) / 2 else None
+        return None if self.is_fresh or self.is_at_chance(self.start) else (self.start + self.chance) / 2
 
     def has_forgotten(self, accuracy: float) -> bool:
         """Whether it is below the fall."""
         return self.fall is not None and accuracy < self.fall
+
+    def is_given_up(self, accuracy: float) -> bool:
+        """Whether an epoch that ends so is the attempt's last. Who knew little may fall below that, and recover."""
+        return self.start > (1 + self.chance) / 2 and self.has_forgotten(accuracy)
 
     def is_worse_than_start(self, accuracy: float) -> bool:
         """Whether it lies clearly below the accuracy of a start that knew something."""
@@ -183,7 +188,7 @@ def judge_epoch(record: EpochRecord, terms: Terms) -> Trouble | None:
     """What ends an attempt at once, whatever the epochs left might bring."""
     if not math.isfinite(record.train_loss):
         return Trouble.NOT_FINITE
-    return Trouble.FORGOT if terms.has_forgotten(record.validation_accuracy) else None
+    return Trouble.FORGOT if terms.is_given_up(record.validation_accuracy) else None
 
 
 def judge_attempt(records: Sequence[EpochRecord], accuracy: float, terms: Terms) -> Trouble | None:

@@ -18,14 +18,17 @@ from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
 from worker.catalog import HealthProblem
+from worker.core.baseline import Baseline
+from worker.core.checkpoint import count_checkpoint_bytes, describe_checkpoint
 from worker.core.datasets import Dataset, Split, lay_channels_last
-from worker.core.device import describe_device
-from worker.core.environment import find_processor
+from worker.core.device import describe_device, device_of
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
-from worker.core.machine_load import measure_load, read_moment
+from worker.core.models import find_architecture
 from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
-from worker.core.training import Evaluation, compute_logits, evaluate_logits, find_right, get_device
+from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
+from worker.environment import find_processor
+from worker.machine_load import measure_load, read_moment
 from worker.paired import Correctness
 
 KB = 1024
@@ -99,7 +102,7 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str,
     was_training = model.training
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, *input_shape, device=get_device(model)))
+            model.eval()(torch.zeros(1, *input_shape, device=device_of(model)))
     finally:
         for handle in handles:
             handle.remove()
@@ -117,7 +120,7 @@ def measure_latencies(
     The models take turns, pass by pass, so that a machine that gets slower meanwhile is slower for all of them. Only
     times of one `run_id` can be held against each other; `load` says what else the machine did.
     """
-    device = get_device(models[0])
+    device = device_of(models[0])
     x = lay_channels_last(torch.randn(batch_size, *input_shape, device=device))
     times: list[list[float]] = [[] for _ in models]
     before = read_moment()
@@ -223,7 +226,7 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
 def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:
     """logits: (N, num_classes) of `split`, in its order; the layers are watched on some of its pictures."""
     num_classes = len(data.class_names)
-    watched = data.normalize(split.images[:WATCHED_EXAMPLES].to(get_device(model)))
+    watched = data.normalize(split.images[:WATCHED_EXAMPLES].to(device_of(model)))
     return judge_health(
         logits.argmax(1).bincount(minlength=num_classes).tolist(),
         split.labels.bincount(minlength=num_classes).tolist(),
@@ -245,7 +248,11 @@ def record_correctness(logits: torch.Tensor, split: Split) -> Correctness:
     return Correctness(pictures, len(split), int.from_bytes(right.tobytes(), "little"))
 
 
-def compute_drop(baseline: Evaluation, result: Evaluation) -> float:
-    """Accuracy drop in percentage points, from counts: 50 pictures of 5,000 are 1.0, not 1.0000000000000009."""
-    lost = baseline.num_correct * result.num_examples - result.num_correct * baseline.num_examples
-    return 100 * lost / (baseline.num_examples * result.num_examples)
+def measure_baseline(model: nn.Module, data: Dataset) -> Baseline:
+    """Evaluates a float network on validation and test, so that a compression can start from it.
+
+    Raises InvalidModel where it is of no architecture known here.
+    """
+    info = describe_checkpoint(model, find_architecture(model), data)
+    validation, test = (evaluate(model, data, split) for split in (data.validation, data.test))
+    return Baseline(model.eval(), info, data, validation, test, count_checkpoint_bytes(info, info.widths))

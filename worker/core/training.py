@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from torch import nn
 from worker.catalog import Loss, Optimizer, Precision
 from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
 from worker.core.datasets import Dataset, Split
-from worker.core.device import autocast
+from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
 from worker.core.learning import (
     Attempt,
@@ -72,6 +71,8 @@ class TrainingSettings:
     temperature: float = 2.0
     keep_best: bool = True
     """Keep the epoch with the best validation accuracy, else the last one."""
+    is_fresh: bool = False
+    """The weights were drawn by lot: what they know by luck is nothing to forget."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,12 @@ class BatchProgress:
     epochs_before: int = 0
 
 
-def get_device(model: nn.Module) -> torch.device:
-    """Where the tensors of a model lie."""
-    return next(itertools.chain(model.parameters(), model.buffers())).device
-
-
 @torch.inference_mode()
 def compute_logits(
     model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32, batch_size: int = 500
 ) -> torch.Tensor:
     """Logits float32 (N, num_classes) of a whole split, in evaluation mode; the mode is put back."""
-    device = get_device(model)
+    device = device_of(model)
     was_training = model.training
     model.eval()
     with autocast(precision, device):
@@ -143,7 +139,7 @@ def compute_soft_targets(
     number of all.
     """
     train, count = data.train, count_views(max_shift)
-    logits = torch.zeros(count, len(train), len(data.class_names), device=get_device(teacher))
+    logits = torch.zeros(count, len(train), len(data.class_names), device=device_of(teacher))
     # Mirrored views of a data set that is never mirrored are not asked about.
     for view in range(0, count, 1 if data.is_mirrorable else 2):
         if on_view is not None:
@@ -226,6 +222,7 @@ def _set_terms(
         start=state.start_accuracy,
         guess_loss=None if is_distilled else GUESSES[settings.loss](len(data.class_names)),
         keeps_best=settings.keep_best,
+        is_fresh=settings.is_fresh,
     )
 
 
@@ -236,7 +233,7 @@ class _Attempt:
         self, model: nn.Module, data: Dataset, settings: TrainingSettings, state: FitState, terms: Terms
     ) -> None:
         self.model, self.data, self.settings, self.state, self.terms = model, data, settings, state, terms
-        self.device = get_device(model)
+        self.device = device_of(model)
         self.train = data.train.to(self.device)
         self.total_steps = settings.epochs * math.ceil(len(self.train) / settings.batch_size)
         state.prepare(_build_optimizer(model, settings), torch.Generator().manual_seed(settings.seed))

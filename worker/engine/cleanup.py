@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.database import Database
 from storage.files import FileStore
-from storage.inventory import find_broken, sweep_orphans
+from storage.integrity import find_broken, sweep_orphans
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 

@@ -28,16 +28,9 @@ from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
 from worker.engine.child_jobs import look_up_step, read_step, stage_step
 from worker.engine.outcome import Outcome, StagedModel, Wait, staged_file
-from worker.jobs.base import (
-    DatasetLocation,
-    FinishedStep,
-    JobCancelled,
-    JobOutcome,
-    ModelRecord,
-    Progress,
-    Step,
-    StepsPending,
-)
+from worker.jobs.base import FinishedStep, JobOutcome, Step, StepsPending
+from worker.progress import JobCancelled, Progress
+from worker.workspace import DatasetLocation, ModelRecord
 
 _WRITE_INTERVAL_S = 0.25
 _LONGEST_WAIT_S = 10.0

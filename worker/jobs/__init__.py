@@ -20,7 +20,13 @@ from worker.jobs.stored import StoredSpec, adapt_spec
 from worker.jobs.study import StudySpec
 from worker.jobs.train import TrainSpec
 
-PRELOAD = ("torch", "worker.core.pictures", "worker.jobs.searching", "worker.jobs.shrinking")
+PRELOAD = (
+    "torch",
+    "worker.core.pictures",
+    "worker.core.compression.pipeline",
+    "worker.core.pruning.search",
+    "worker.model_files",
+)
 """What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
 AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | StudySpec | ImportSpec | PredictSpec

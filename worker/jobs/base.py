@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from worker.catalog import ArtifactKind
 from worker.names import NAME
+from worker.workspace import Workspace
 
 LATEST_MODEL = "latest"
 """In a spec that is sent: the newest model of a succeeded train job. A resolved spec holds that model's id."""
@@ -72,10 +72,6 @@ class UploadSpec(JobSpec):
     """A job about a file that came with its request. It has a route of its own instead of one under /v1/jobs."""
 
 
-class JobCancelled(Exception):
-    """Raised by `JobContext.report` once a cancel was asked for. Not an error: let it pass."""
-
-
 class StepsPending(Exception):
     """Raised by `JobContext.run_steps` where steps have not ended yet. Not an error: let it pass."""
 
@@ -115,27 +111,6 @@ class FinishedStep:
 
 
 @dataclass(frozen=True)
-class DatasetLocation:
-    """Where data sets live (`root`), and a folder or https:// URL to fill it from (`mirror`)."""
-
-    root: Path
-    mirror: str | None
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """A network that a job made. `files`: format → a name given to `artifact_path` before."""
-
-    name: str
-    architecture: str
-    dataset: str
-    parent_model_id: str | None
-    files: Mapping[str, str]
-    summary: Mapping[str, Any]
-    """JSON: `evaluation` {validation, test}, `sparsity`, `size`, `layers`, `latency`, `macs` …"""
-
-
-@dataclass(frozen=True)
 class JobOutcome:
     """What a run returns: the result as JSON, and the model that is its main product."""
 
@@ -143,48 +118,16 @@ class JobOutcome:
     output_model_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Progress:
-    """One report. Fields left at None keep their last value; `metrics` become points of the series."""
-
-    phase: str | None = None
-    percent: float | None = None
-    step: int | None = None
-    total_steps: int | None = None
-    epoch: int | None = None
-    total_epochs: int | None = None
-    eta_s: float | None = None
-    """Seconds until the job's end, not only its present stage's."""
-    message: str | None = None
-    """One line for the event log, when this moment is worth one (an epoch's end, a finished probe)."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    metrics_step: float = 0.0
-    """The x value of `metrics` (an epoch, or a sparsity)."""
-
-
-class JobContext(Protocol):
+class JobContext(Workspace, Protocol):
     """Everything a run may touch."""
 
     job_id: str
     threads: int
-    datasets: DatasetLocation
     scratch: Path
     """A folder of this job alone that survives a killed attempt: finished steps are kept here."""
 
-    def model_file(self, model_id: str) -> Path:
-        """Path of a stored model's checkpoint (or, without one, its compressed file), its SHA-256 checked."""
-
     def upload_file(self) -> Path:
         """Path of the file that came with the request, its SHA-256 checked. Nobody has looked into it yet."""
-
-    def model_summary(self, model_id: str) -> Mapping[str, Any]:
-        """`Model.summary` of a stored model."""
-
-    def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
-        """A path to write an artifact to. It is published under `name` only if the job succeeds."""
-
-    def save_model(self, record: ModelRecord) -> str:
-        """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
 
     def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
         """Runs child jobs, those that have been done before excepted; returns them by name.
@@ -193,9 +136,3 @@ class JobContext(Protocol):
         `run` starts again from its beginning, to pass here at once. So do nothing expensive before, and ask for the
         same steps again. later_s: what the steps not asked for yet may cost. Raises StepFailed, JobCancelled.
         """
-
-    def report(self, progress: Progress) -> None:
-        """Records progress. Cheap: may be called per batch. Raises JobCancelled when asked to stop."""
-
-    def warn(self, message: str) -> None:
-        """Adds a line to the job's warnings."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from worker.catalog import ArtifactKind, Effort
+from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 
 
@@ -16,7 +17,7 @@ class CompressSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     kind: Literal["compress"] = "compress"
     model_id: ModelId
@@ -31,55 +32,40 @@ class CompressSpec(JobSpec):
 
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
-    """Follows the plan of the effort, then stores the smallest candidate within the drop and measures its file."""
-    from worker.jobs.ablation import measure_ablation
-    from worker.jobs.candidates import choose_candidate, find_front
-    from worker.jobs.compress_timetable import FINISHING
-    from worker.jobs.controls import measure_controls
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
-    from worker.jobs.reserve import CONFIDENCE
-    from worker.jobs.shrinking import Shrinker
+    """Compresses by the plan of the effort, then stores the file that was chosen and measures it."""
+    from worker.core.compression.pipeline import compress
+    from worker.core.resume import open_plan_folder
+    from worker.model_files import describe_result, open_baseline, plot_results, save_compressed_file
     from worker.report.figures.ablation import AblationStep, draw_ablation
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import draw_front
 
-    baseline = open_baseline(context, spec.model_id)
-    shrinker = Shrinker(spec, context, baseline)
-    candidates = shrinker.run()
-    chosen, reserve = choose_candidate(candidates), shrinker.gallery.reserve
-    if not chosen.within:
-        context.warn(
-            f"no candidate stays within {spec.max_accuracy_drop} points on validation; the most accurate one is kept"
-        )
-    elif not reserve.is_decidable:
-        context.warn(
-            f"{reserve.num_pictures} validation pictures are too few to say that the drop on others stays within "
-            f"{spec.max_accuracy_drop} points: what can be said with {100 * CONFIDENCE:.0f} % confidence is "
-            f"{chosen.drop_bound:.2f}"
-        )
-    elif not chosen.safe:
-        context.warn(
-            "the chosen file is within the drop, but without a reserve: on other pictures it may be up to "
-            f"{chosen.drop_bound:.2f} points"
-        )
-    controls = measure_controls(shrinker, chosen) if spec.controls else None
-    ablation = measure_ablation(shrinker, chosen)
-    shrinker.gallery.report(FINISHING, 0.0, phase="measuring")
-    name = f"compressed-{spec.effort}"
-    saved = save_integer_model(context, name, shrinker.gallery.load(chosen), baseline, title=spec.name)
-    front = find_front(candidates)
+    baseline, plan = open_baseline(context, spec.model_id), PLANS[spec.effort]
+    found = compress(
+        baseline.model,
+        baseline.data,
+        plan,
+        spec.max_accuracy_drop,
+        spec.seed,
+        context,
+        checkpoints=open_plan_folder(context.scratch, f"{spec.version} {plan}"),
+        baseline=baseline,
+        with_controls=spec.controls,
+    )
+    name, chosen = f"compressed-{spec.effort}", found.chosen
+    saved = save_compressed_file(context, name, found.file, baseline, title=spec.name)
     draw_front(
         make_titled("Every candidate: bytes of the file against validation accuracy"),
         context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
-        [(candidate.num_bytes, candidate.accuracy) for candidate in candidates],
-        [(candidate.num_bytes, candidate.accuracy) for candidate in front],
+        [(candidate.num_bytes, candidate.accuracy) for candidate in found.candidates],
+        [(candidate.num_bytes, candidate.accuracy) for candidate in found.front],
         threshold=baseline.validation.accuracy - spec.max_accuracy_drop / 100,
         chosen=(chosen.num_bytes, chosen.accuracy),
     )
     draw_ablation(
         make_titled("What each technique bought, on top of those above it"),
         context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
-        [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in ablation],
+        [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in found.ablation],
         max_drop=spec.max_accuracy_drop,
     )
     plot_results(context, saved, baseline.data, name)
@@ -87,13 +73,14 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "file_bytes": saved.num_bytes,
         "compression_ratio": baseline.reference_bytes / saved.num_bytes,
         "within_max_accuracy_drop": chosen.within,
-        "reserve": reserve.to_json(chosen.lost, chosen.gained),
-        "chosen": asdict(chosen),
-        "candidates": [asdict(candidate) for candidate in candidates],
-        "front": [asdict(candidate) for candidate in front],
-        "ablation": [asdict(row) for row in ablation],
-        "controls": None if controls is None else [asdict(control) for control in controls],
-        "techniques": shrinker.describe_techniques(chosen),
-        "trainings": shrinker.trainings.to_json(),
+        "reserve": found.reserve.to_json(chosen.lost, chosen.gained),
+        "chosen": chosen.to_json(),
+        "candidates": [candidate.to_json() for candidate in found.candidates],
+        "front": [candidate.to_json() for candidate in found.front],
+        "stages": [asdict(stage) for stage in found.stages],
+        "ablation": [asdict(row) for row in found.ablation],
+        "controls": None if found.controls is None else [asdict(control) for control in found.controls],
+        "techniques": list(found.techniques),
+        "trainings": [training.to_json() for training in found.trainings],
     }
     return JobOutcome(result, saved.model_id)

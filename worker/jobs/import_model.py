@@ -11,11 +11,12 @@ from pydantic import Field
 from worker.catalog import DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
-from worker.jobs.base import JobContext, JobOutcome, Progress, UploadSpec
+from worker.jobs.base import JobContext, JobOutcome, UploadSpec
+from worker.progress import Progress
 
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset
-    from worker.jobs.products import SavedModel
+    from worker.model_files import SavedModel
 
 
 class ImportSpec(UploadSpec):
@@ -33,7 +34,7 @@ class ImportSpec(UploadSpec):
 def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     """Loads the file, holds what it says of itself against the data set, and stores it anew."""
     from worker.core.checkpoint import is_compressed
-    from worker.jobs.products import describe_result, plot_results
+    from worker.model_files import describe_result, plot_results
 
     path = context.upload_file()
     context.report(Progress(phase="reading", percent=0))
@@ -55,7 +56,7 @@ class Imported:
 
 def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
     from worker.core.checkpoint import load_checkpoint, read_header
-    from worker.jobs.products import save_float_model
+    from worker.model_files import save_float_model
 
     header = read_header(path)
     model, info = load_checkpoint(path)
@@ -84,7 +85,7 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imp
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
     from worker.core.checkpoint import load_compressed, save_checkpoint
     from worker.core.models import build_model
-    from worker.jobs.products import Source, save_integer_model
+    from worker.model_files import Source, save_integer_model
 
     _, network = load_compressed(path)
     info = CheckpointInfo(

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress, describe_rules
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.progress import Progress
 
 LARGEST_CHANNEL_SPARSITY = 0.9
 DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}
@@ -94,13 +95,28 @@ class PruneSpec(JobSpec):
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
     from worker.core.measure import count_macs
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_float_model
-    from worker.jobs.searching import run_search
+    from worker.core.pruning.search import PruningPlan, find_highest_sparsity
+    from worker.core.resume import FolderCheckpoints
+    from worker.model_files import describe_result, open_baseline, plot_results, save_float_model
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import draw_sparsity
 
     baseline = open_baseline(context, spec.model_id)
-    found, trainings = run_search(spec, context, baseline)
+    plan = PruningPlan(
+        pattern=spec.pattern,
+        method=spec.method,
+        scope=spec.scope,
+        schedule=spec.schedule,
+        sparsity=spec.sparsity,
+        max_drop=spec.max_accuracy_drop,
+        steps=spec.steps or 1,
+        epochs_per_step=spec.epochs_per_step or 0,
+        fine_tune_epochs=spec.fine_tune_epochs,
+        learning_rate=spec.learning_rate,
+        distillation=spec.distillation,
+        seed=spec.seed,
+    )
+    found = find_highest_sparsity(baseline, plan, context, FolderCheckpoints(context.scratch))
     context.report(Progress(phase="measuring", percent=97))
     name = f"pruned-{spec.pattern}-{spec.schedule}"
     saved = save_float_model(
@@ -122,12 +138,12 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "asked_sparsity": found.chosen.asked_sparsity,
         "reached_sparsity": found.chosen.sparsity,
         "sparsity_difference": found.chosen.difference,
-        "curve": found.probes_json(),
+        "curve": [asdict(probe) for probe in sorted(found.probes, key=lambda probe: probe.sparsity)],
         "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
         "baseline_latency": saved.summary["baseline_latency"],
-        "history": found.history_json(),
-        "trainings": trainings.to_json(),
+        "history": [asdict(retraining) for retraining in found.retrainings],
+        "trainings": [training.to_json() for training in found.trainings],
     }
     return JobOutcome(result, saved.model_id)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, Progress
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.memory_estimate import CALIBRATION_EXAMPLES
+from worker.progress import Progress
 
 if TYPE_CHECKING:
-    from worker.core.integer import IntegerNetwork
-    from worker.core.quantization import Calibration
-    from worker.core.training import SoftTargets
-    from worker.jobs.products import Baseline, SavedModel
-
-DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
-"""Epochs of quantization-aware training by bit width: the fewer levels, the more there is to learn."""
+    from worker.core.baseline import Baseline
+    from worker.model_files import SavedModel
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
 
@@ -52,64 +50,47 @@ class QuantizeSpec(JobSpec):
 
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
-    """Each width in turn: calibrate, train on quantized values, store the integers, measure the decoded file."""
+    """Each width in turn: calibrates, trains on quantized values, stores the integers, measures the decoded file."""
+    from worker.core.fit_progress import FitProgress
+    from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_to_width
+    from worker.core.resume import FolderCheckpoints
     from worker.core.training import compute_soft_targets
-    from worker.jobs.products import describe_result, open_baseline, plot_results, save_integer_model
-    from worker.jobs.quantizing import CALIBRATION_EXAMPLES, calibrate_baseline
-    from worker.jobs.trainings import TrainingLog
-    from worker.report.figures.canvas import make_titled
-    from worker.report.figures.compression import Mark, draw_bit_widths
-    from worker.report.figures.training import draw_quantization
+    from worker.core.training_log import TrainingLog
+    from worker.model_files import describe_result, open_baseline, plot_results, save_integer_model
 
     baseline = open_baseline(context, spec.model_id)
     data = baseline.data
-    calibration = calibrate_baseline(baseline)
-    is_distilled = spec.distillation and spec.mode is QuantizationMode.QUANTIZATION_AWARE
-    soft_targets = compute_soft_targets(baseline.model, data) if is_distilled else None
-    saved, rows, histories = {}, [], {}
-    trainings = TrainingLog(context)
-    for position, bit_width in enumerate(spec.bit_widths):
-        network, step = _quantize(spec, context, baseline, calibration, position, soft_targets)
-        trainings.add(f"{bit_width} bit", step.get("training"))
+    is_trained = spec.mode is QuantizationMode.QUANTIZATION_AWARE
+    is_distilled = spec.distillation and is_trained
+    settings = QatSettings(
+        spec.activation_bit_width, spec.per_channel, spec.epochs, spec.learning_rate, spec.distillation, spec.seed
+    )
+    calibration = calibrate_network(baseline.model, data)
+    get_targets = functools.cache(lambda: compute_soft_targets(baseline.model, data)) if is_distilled else None
+    checkpoints, trainings = FolderCheckpoints(context.scratch), TrainingLog(context)
+    saved, rows = {}, []
+    share = 95 / len(spec.bit_widths)
+    for position, width in enumerate(spec.bit_widths):
+        begin, end = 2 + share * position, 2 + share * (position + 1)
+        progress = FitProgress(context, f"quantizing to {width} bit", begin, end, series=f"{width}bit_")
+        network, step = quantize_to_width(
+            baseline, width, settings, calibration, progress, checkpoints, get_targets, is_trained=is_trained
+        )
+        trainings.add(f"{width} bit", step.get("training"))
         model = save_integer_model(
-            context, f"quantized-{bit_width}bit", network, baseline, title=spec.name and f"{spec.name} {bit_width} bit"
+            context, f"quantized-{width}bit", network, baseline, title=spec.name and f"{spec.name} {width} bit"
         )
-        saved[bit_width] = model
-        histories[bit_width] = step["history"]
-        rows.append(_describe_width(bit_width, model, step["history"]))
-        context.report(
-            Progress(
-                message=(
-                    f"{bit_width} bit: test accuracy {100 * model.metrics.test.accuracy:.2f} %, "
-                    f"drop {model.summary['accuracy_drop']['test']:.2f} points, {model.num_bytes} bytes"
-                )
-            )
-        )
-    allowed = [
-        bits
-        for bits, model in saved.items()
-        if baseline.allows(model.metrics.validation.accuracy, spec.max_accuracy_drop)
-    ]
+        saved[width] = model
+        rows.append(_describe_width(width, model, step["history"]))
+        test, drop = model.metrics.test.accuracy, model.summary["accuracy_drop"]["test"]
+        message = f"{width} bit: test accuracy {100 * test:.2f} %, drop {drop:.2f} points, {model.num_bytes} bytes"
+        context.report(Progress(message=message))
+    accuracies = {width: model.metrics.validation.accuracy for width, model in saved.items()}
+    allowed = [width for width, one in accuracies.items() if baseline.allows(one, spec.max_accuracy_drop)]
     if not allowed:
         context.warn(f"no bit width stays within {spec.max_accuracy_drop} points on validation; the widest is kept")
     chosen = min(allowed) if allowed else max(saved)
-    draw_bit_widths(
-        make_titled("Accuracy and size by bit width"),
-        context.artifact_path("bit-widths.png", ArtifactKind.PLOT),
-        {
-            row["bit_width"]: Mark(row["accuracy"], tuple(row["evaluation"]["test"]["interval"]), row["file_bytes"])
-            for row in rows
-        },
-        baseline=baseline.test.accuracy,
-    )
-    trained = {bits: history for bits, history in histories.items() if history}
-    if trained:
-        draw_quantization(
-            make_titled("Quantization-aware training"),
-            context.artifact_path("quantization-training.png", ArtifactKind.PLOT),
-            trained,
-            baseline={"loss": baseline.validation.loss, "accuracy": baseline.validation.accuracy},
-        )
+    _plot_widths(context, rows, baseline)
     plot_results(context, saved[chosen], data, f"{chosen}bit")
     result = describe_result(saved[chosen], baseline) | {
         "bit_width": chosen,
@@ -122,36 +103,28 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     return JobOutcome(result, saved[chosen].model_id)
 
 
-def _quantize(
-    spec: QuantizeSpec,
-    context: JobContext,
-    baseline: Baseline,
-    calibration: Mapping[str, Calibration],
-    position: int,
-    soft_targets: SoftTargets | None,
-) -> tuple[IntegerNetwork, dict[str, Any]]:
-    """The integers of one width, and the kept step with its `history` and how its `training` went."""
-    from worker.jobs.quantizing import quantize_calibrated, train_quantized
-    from worker.jobs.stages import Stage
-    from worker.jobs.steps import extract_network, keep_step
+def _plot_widths(context: JobContext, rows: Sequence[Mapping[str, Any]], baseline: Baseline) -> None:
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import Mark, draw_bit_widths
+    from worker.report.figures.training import draw_quantization
 
-    bit_width = spec.bit_widths[position]
-    share = 95 / len(spec.bit_widths)
-    model = quantize_calibrated(spec, baseline, calibration, bit_width)
-
-    def train() -> dict[str, Any]:
-        if spec.mode is QuantizationMode.POST_TRAINING:
-            return {"state": model.state_dict(), "history": []}
-        stage = Stage(
-            context, f"quantizing to {bit_width} bit", 2 + share * position, 2 + share * (position + 1),
-            series=f"{bit_width}bit_",
-        )  # fmt: skip
-        history = train_quantized(spec, baseline, model, bit_width, soft_targets, stage)
-        return {"state": model.state_dict(), "history": history.to_json(), "training": history.describe_outcome()}
-
-    step = keep_step(context.scratch, f"{bit_width}bit", train)
-    model.load_state_dict(step["state"])
-    return extract_network(baseline, model), step
+    draw_bit_widths(
+        make_titled("Accuracy and size by bit width"),
+        context.artifact_path("bit-widths.png", ArtifactKind.PLOT),
+        {
+            row["bit_width"]: Mark(row["accuracy"], tuple(row["evaluation"]["test"]["interval"]), row["file_bytes"])
+            for row in rows
+        },
+        baseline=baseline.test.accuracy,
+    )
+    trained = {row["bit_width"]: row["history"] for row in rows if row["history"]}
+    if trained:
+        draw_quantization(
+            make_titled("Quantization-aware training"),
+            context.artifact_path("quantization-training.png", ArtifactKind.PLOT),
+            trained,
+            baseline={"loss": baseline.validation.loss, "accuracy": baseline.validation.accuracy},
+        )
 
 
 def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, Any]]) -> dict[str, Any]:

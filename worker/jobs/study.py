@@ -11,11 +11,12 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningMethod, PruningSchedule
-from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Progress, Step
+from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
+from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 
 BIT_WIDTHS = (8, 6, 4, 2)
@@ -273,7 +274,7 @@ def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[
 
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
     """Writes the documents; returns what the report finds, each finding with its numbers, as JSON."""
-    from worker.core.environment import describe_environment
+    from worker.environment import describe_environment
     from worker.report import write_report
 
     facts = StudyFacts(

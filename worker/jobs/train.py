@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, Progress, describe_rules
+from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
+from worker.progress import Progress
 
 
 def _as_many(count: int) -> dict[str, Any]:
@@ -80,11 +81,11 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
 
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
+    from worker.core.fit_progress import FitProgress
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
-    from worker.jobs.products import describe_result, plot_results, save_float_model
-    from worker.jobs.stages import Stage
-    from worker.jobs.trainings import TrainingLog
+    from worker.core.training_log import TrainingLog
+    from worker.model_files import describe_result, plot_results, save_float_model
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.training import draw_training
 
@@ -98,7 +99,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     model = build_model(
         spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
     ).to(device)
-    stage = Stage(context, "training", 1, 97)
+    stage = FitProgress(context, "training", 1, 97)
     history = fit(
         model,
         data,
@@ -115,6 +116,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
             patience=spec.patience,
             precision=spec.precision,
             seed=spec.seed,
+            is_fresh=True,
         ),
         on_batch=stage.on_batch,
         on_epoch=stage.on_epoch,

@@ -15,7 +15,9 @@ from tests.benchmarks.rivals.shelf import Shelf
 from tests.benchmarks.rivals.task import BIT_WIDTHS, TaskFiles
 from worker.catalog import ArtifactKind
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import DatasetLocation, FinishedStep, ModelRecord, Progress, Step
+from worker.jobs.base import FinishedStep, Step
+from worker.progress import Progress
+from worker.workspace import DatasetLocation, ModelRecord
 
 BASELINE_EPOCHS = 16
 

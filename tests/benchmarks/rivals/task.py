@@ -15,8 +15,8 @@ import numpy as np
 from storage.settings import Settings
 from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
+from worker.core.quantization_aware import DEFAULT_EPOCHS
 from worker.jobs.prune import DEFAULT_STEPS
-from worker.jobs.quantize import DEFAULT_EPOCHS
 
 BIT_WIDTHS = (8, 6, 4, 2)
 

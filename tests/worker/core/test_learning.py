@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,17 @@ def test_chance_is_what_guessing_the_largest_class_reaches_now_and_then() -> Non
 def test_a_lucky_draw_of_weights_has_nothing_to_forget() -> None:
     terms = Terms(num_examples=150, chance=0.1, start=0.3, guess_loss=GUESS, keeps_best=True)
     assert judge(make((2.2, 0.11), (1.0, 0.6), (0.2, 0.9)), terms) is None
+
+
+def test_what_knew_less_than_half_and_forgot_it_is_noticed_at_the_end() -> None:
+    terms = Terms(num_examples=150, chance=0.1, start=0.4, guess_loss=None, keeps_best=True)
+    assert judge(make((2.2, 0.15), (2.2, 0.2)), terms) is Trouble.FORGOT
+    assert judge(make((2.2, 0.15), (2.2, 0.26)), terms) is Trouble.WORSE_THAN_START
+    assert judge(make((2.2, 0.15), (1.0, 0.6)), terms) is None
+    assert not terms.has_learned(0.2)
+    assert choose_attempt([Attempt(0.1, 2, 0.2, Trouble.FORGOT)], terms) is None
+    fresh = replace(terms, is_fresh=True, start=0.3)
+    assert judge(make((2.2, 0.25), (2.1, 0.25)), fresh) is None
 
 
 def test_a_network_that_is_only_slow_is_not_trained_at_a_gentler_rate() -> None:

@@ -12,10 +12,10 @@ from torch import nn
 
 from tests.variants import SEED
 from worker.catalog import Architecture
+from worker.core.baseline import compute_drop
 from worker.core.datasets import Dataset
 from worker.core.measure import (
     build_ledger,
-    compute_drop,
     compute_float_sizes,
     compute_wilson_interval,
     count_macs,

@@ -13,9 +13,9 @@ from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.core.pruning import apply_pruning
-from worker.jobs.asked import Difference, describe_difference
+from worker.core.pruning.difference import Difference, describe_difference
 from worker.jobs.base import JobOutcome
-from worker.jobs.products import open_baseline, save_float_model
+from worker.model_files import open_baseline, save_float_model
 
 Stock = Callable[..., Shop]
 

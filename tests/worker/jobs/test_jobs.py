@@ -14,10 +14,11 @@ from tests.variants import SEED
 from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
 from worker.core.checkpoint import load_checkpoint, load_compressed
+from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import JobCancelled, JobOutcome, Progress
-from worker.jobs.efforts import PLANS, Plan, Rung
+from worker.jobs.base import JobOutcome
+from worker.progress import JobCancelled, Progress
 
 PRUNE = {"kind": "prune", "model_id": "mdl_0", "seed": SEED}
 GRADUAL = PRUNE | {"schedule": "linear", "steps": 3, "sparsity": 0.6}
@@ -239,9 +240,9 @@ def read_times(context: FakeContext) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in context.scratch.glob("*/*.step")}
 
 
-TINY = Plan(
+TINY = CompressionPlan(
     2,
-    (Rung(0.5, 2, 0.04), Rung(0.98, 2, 0.03, is_plain=True)),
+    (QatStage(0.5, 2, 0.04), QatStage(0.98, 2, 0.03, is_plain=True)),
     refinements=2,
     teacher_epochs=3,
     max_shift=1,

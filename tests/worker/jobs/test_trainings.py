@@ -8,14 +8,15 @@ import pytest
 
 from tests.worker.jobs.conftest import TRAIN, Shop
 from worker.catalog import Effort
+from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.learning import Attempt, Outcome, Trouble
-from worker.jobs import shrinking
-from worker.jobs.efforts import PLANS, Plan, Rung
-from worker.jobs.trainings import TrainingLog, describe_trouble
+from worker.core.training_log import TrainingLog, describe_trouble
 
 ABSURD = 10.0
 """A learning rate at which nothing is learned anywhere."""
-SHORT = Plan(1, (Rung(0.5, 1, 0.02), Rung(0.6, 1, 0.02, is_plain=True)), channel_sparsity=0.2)
+SHORT = CompressionPlan(
+    1, (QatStage(0.5, 1, 0.02), QatStage(0.6, 1, 0.02, is_plain=True)), channel_sparsity=0.2, dense_rate=ABSURD
+)
 
 
 def check_trainings(result: dict[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
@@ -59,7 +60,6 @@ def test_a_training_without_trouble_is_told_without_a_warning(shop: Shop) -> Non
 def test_a_search_whose_trainings_collapse_answers_with_no_more_than_plain_quantization(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shrinking, "DENSE_RATE", ABSURD)
     monkeypatch.setitem(PLANS, Effort.QUICK, SHORT)
     outcome, context = shop.run("job", kind="compress", model_id="mdl_0", max_accuracy_drop=5)
     result: dict[str, Any] = dict(outcome.result)

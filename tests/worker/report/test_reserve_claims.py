@@ -11,7 +11,7 @@ import pytest
 from tests.worker.report.small_study import ENGLISH, PERSIAN, build_results
 from tests.worker.report.test_analysis import Results, find_all, say
 from tests.worker.report.test_method import read_method
-from worker.jobs.reserve import Reserve
+from worker.core.compression.reserve import Reserve
 
 CHOSEN, SMALLER = 1, 2
 """Places among the candidates of the small study: 1,000 and 900 bytes."""

@@ -6,6 +6,7 @@ That is all a file has to hold to rebuild a network, also one whose channels wer
 from __future__ import annotations
 
 import importlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -57,11 +58,7 @@ def shrink_widths(
         model = build_model(architecture, scale(share), input_shape=input_shape, num_classes=num_classes)
         return sum(parameter.numel() for parameter in model.parameters()) <= max_parameters
 
-    small, large = 0, 1024
-    while large - small > 1:
-        middle = (small + large) // 2
-        small, large = (middle, large) if fits(middle) else (small, middle)
-    return scale(small)
+    return scale(bisect_left(range(1, 1024), True, key=lambda share: not fits(share)))
 
 
 def has_batch_norm(architecture: str) -> bool:
@@ -69,6 +66,14 @@ def has_batch_norm(architecture: str) -> bool:
     with torch.device("meta"):
         model = build_model(architecture)
     return any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+def find_architecture(model: nn.Module) -> str:
+    """Finds the name of the architecture that a network is of. Raises InvalidModel where it is none of these."""
+    package, _, name = type(model).__module__.rpartition(".")
+    if package != __name__ or name not in set(Architecture):
+        raise InvalidModel(f"{type(model).__name__} is none of the architectures known here")
+    return name
 
 
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import torch_pruning
 from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
+from worker.core.device import device_of
 from worker.core.graph import list_layers
 from worker.core.pruning.allocation import ChannelGroup, allocate_evenly, allocate_together, count_least
 from worker.core.pruning.methods import IMPORTANCES
@@ -45,7 +46,7 @@ def prune_channels(
         layers[name].weight.grad = gradient.clone()
     *hidden, last = layers.values()
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
-    example = torch.zeros(1, *input_shape, device=next(narrow.parameters()).device)
+    example = torch.zeros(1, *input_shape, device=device_of(narrow))
     options = {"importance": IMPORTANCES[method](), "ignored_layers": [last]}
     finder = torch_pruning.pruner.BasePruner(narrow, example, pruning_ratio=sparsity, **options)
     is_ranked_together = RANKS_TOGETHER[scope]
@@ -97,7 +98,7 @@ def _round_width(width: int, sparsity: float, multiple_of: int) -> int:
 def count_largest_group(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Channels that can only go together at most: the steps in which channel pruning counts."""
     *hidden, last = list_layers(model).values()
-    example = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
+    example = torch.zeros(1, *input_shape, device=device_of(model))
     importance = torch_pruning.importance.RandomImportance()
     finder = torch_pruning.pruner.BasePruner(
         model, example, importance=importance, pruning_ratio=0.0, ignored_layers=[last]

@@ -3,7 +3,7 @@
 After training each weight may leave its integer for the next one towards zero or for zero itself. It takes the one with
 the least
 
-    curvature / 2 * (scale * (integer - trained integer))^2 + trade_off * bits
+    curvature / 2 * (scale * (integer - trained integer))^2 + rd_lambda * bits
 
 where the first term estimates how much the loss grows and the second what the entropy coder will need: rate-distortion
 optimised quantization as in DeepCABAC (Wiedemann et al. 2020, arXiv:1907.11900), with the curvature that Optimal Brain
@@ -24,17 +24,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from worker.core.datasets import Dataset, Split
+from worker.core.device import device_of
 from worker.core.graph import get_batch_norm
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer
 from worker.core.quantization.linear import SMALLEST_SCALE, linear_quantize
-from worker.core.training import get_device
+from worker.memory_estimate import FISHER_BATCH
 
 REFRESHES = 3
 """The integers chosen change what the next ones cost: so often are costs estimated and integers chosen anew."""
 PRIOR_DECISIONS = 4.0
 """A row's or column's share of non-zeros starts from the layer's, which counts as so many decisions."""
-BATCH_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ def estimate_bits(integers: torch.Tensor, bit_width: int) -> BitCosts:
     )
 
 
-def compute_curvatures(model: nn.Module, data: Dataset, split: Split, seed: int = 0) -> dict[str, torch.Tensor]:
+def compute_fisher_diagonal(model: nn.Module, data: Dataset, split: Split, seed: int = 0) -> dict[str, torch.Tensor]:
     """Layer name → the loss's second derivative by each quantized weight, float32 of the weight's shape, >= 0.
 
     The diagonal of the Fisher information: the mean over the pictures of `split` of the squared gradient of the
     cross-entropy, each picture by itself, with a label drawn from the model's own prediction.
     """
-    device = get_device(model)
+    device = device_of(model)
     model = copy.deepcopy(model).eval()
     layers = list_quantized_layers(model)
     sums = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
@@ -93,7 +93,7 @@ def compute_curvatures(model: nn.Module, data: Dataset, split: Split, seed: int 
         _set_integers_(layer, _round_nearest(layer))
         layer.register_forward_hook(_Squares(sums[name]))
     generator = torch.Generator().manual_seed(seed)
-    for images in torch.split(split.images, BATCH_SIZE):
+    for images in torch.split(split.images, FISHER_BATCH):
         logits = model(data.normalize(images.to(device)))
         chances = logits.detach().softmax(1).cpu()
         labels = torch.multinomial(chances, 1, generator=generator)[:, 0].to(device)
@@ -130,19 +130,19 @@ class _Squares:
         self.total += by_picture.square().sum(0).view(self.total.shape)
 
 
-def round_for_rate(model: nn.Module, curvatures: Mapping[str, torch.Tensor], trade_off: float) -> nn.Module:
+def round_for_rate(model: nn.Module, fisher_diagonal: Mapping[str, torch.Tensor], rd_lambda: float) -> nn.Module:
     """A copy of a network made by `quantize_model` whose weights lie on the integers that are worth their bits.
 
-    curvatures: of `compute_curvatures`. trade_off: how much loss (nats per picture) a bit is worth; with 0 no integer
-    changes. Zeros stay zero.
+    fisher_diagonal: of `compute_fisher_diagonal`. rd_lambda: how much loss (nats per picture) a bit is worth; with
+    0 no integer changes. Zeros stay zero.
     """
     rounded = copy.deepcopy(model)
     for name, layer in list_quantized_layers(rounded).items():
-        _set_integers_(layer, choose_integers(layer, curvatures[name], trade_off))
+        _set_integers_(layer, choose_integers(layer, fisher_diagonal[name], rd_lambda))
     return rounded
 
 
-def choose_integers(layer: QuantizedLayer, curvature: torch.Tensor, trade_off: float) -> torch.Tensor:
+def choose_integers(layer: QuantizedLayer, curvature: torch.Tensor, rd_lambda: float) -> torch.Tensor:
     """int32 of the weight's shape: the integers with the least estimated loss and bits."""
     scale = layer.weight_scale.detach().abs().clamp_min(SMALLEST_SCALE)
     nearest = _round_nearest(layer)
@@ -152,7 +152,7 @@ def choose_integers(layer: QuantizedLayer, curvature: torch.Tensor, trade_off: f
     for _ in range(REFRESHES):
         costs = estimate_bits(chosen, layer.bit_width)
         bits = torch.stack([costs.of(candidate) for candidate in candidates])
-        best = (loss + trade_off * bits).argmin(0, keepdim=True)
+        best = (loss + rd_lambda * bits).argmin(0, keepdim=True)
         chosen = candidates.gather(0, best)[0]
     return chosen
 

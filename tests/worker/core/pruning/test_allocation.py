@@ -14,8 +14,8 @@ from worker.core.models import build_model, get_widths
 from worker.core.pruning import apply_pruning, check_sparsity
 from worker.core.pruning.allocation import ChannelGroup, allocate_evenly, allocate_together, count_least
 from worker.core.pruning.channels import LARGEST_GLOBAL_RATIO, count_channels, count_largest_group, prune_channels
+from worker.core.pruning.difference import find_difference
 from worker.core.pruning.gradual import GradualPruner
-from worker.jobs.asked import find_difference
 
 SHAPE = (1, 28, 28)
 SPARSITIES = (0.0, 0.07, 0.3, 0.5, 0.8, 0.9)

@@ -16,7 +16,7 @@ from worker.core.datasets import Dataset, Split
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.deploy import build_integer_model
 from worker.core.quantization.rate_distortion import (
-    compute_curvatures,
+    compute_fisher_diagonal,
     estimate_bits,
     refit_channels_,
     round_for_rate,
@@ -34,7 +34,7 @@ def count_weight_bits(weight: NDArray[np.int8], bit_width: int) -> int:
 def test_curvature_is_the_mean_of_each_pictures_squared_gradient(architecture: str, digits: Dataset) -> None:
     model = quantize(build_settled(architecture, digits), digits, 4)
     split = Split(digits.train.images[:12], digits.train.labels[:12])
-    found = compute_curvatures(model, digits, split, seed=3)
+    found = compute_fisher_diagonal(model, digits, split, seed=3)
 
     layers = list_quantized_layers(model)
     with torch.no_grad():
@@ -73,16 +73,18 @@ def test_a_non_zero_is_cheaper_where_its_row_is_full() -> None:
 
 @pytest.fixture(scope="module")
 def rounding(digits: Dataset) -> tuple[nn.Module, dict[str, torch.Tensor]]:
-    """A quantized network and its curvatures."""
+    """A quantized network and its fisher_diagonal."""
     model = quantize(build_settled("depthwise_cnn", digits), digits, 4)
-    return model, compute_curvatures(model, digits, Split(digits.train.images[:200], digits.train.labels[:200]))
+    return model, compute_fisher_diagonal(model, digits, Split(digits.train.images[:200], digits.train.labels[:200]))
 
 
 def test_rounding_for_nothing_changes_no_integer(
     rounding: tuple[nn.Module, dict[str, torch.Tensor]], digits: Dataset
 ) -> None:
-    model, curvatures = rounding
-    before, after = (extract(one, "depthwise_cnn", digits) for one in (model, round_for_rate(model, curvatures, 0.0)))
+    model, fisher_diagonal = rounding
+    before, after = (
+        extract(one, "depthwise_cnn", digits) for one in (model, round_for_rate(model, fisher_diagonal, 0.0))
+    )
     for old, new in zip(before.layers, after.layers, strict=True):
         assert np.array_equal(old.weight, new.weight)
         assert np.array_equal(old.scale, new.scale)
@@ -91,11 +93,11 @@ def test_rounding_for_nothing_changes_no_integer(
 def test_the_more_a_bit_is_worth_the_smaller_the_file_and_only_towards_zero(
     rounding: tuple[nn.Module, dict[str, torch.Tensor]], digits: Dataset
 ) -> None:
-    model, curvatures = rounding
+    model, fisher_diagonal = rounding
     before = extract(model, "depthwise_cnn", digits)
     sizes = [len(encode_network(before))]
-    for trade_off in (1e-6, 1e-5, 1e-4):
-        network = extract(round_for_rate(model, curvatures, trade_off), "depthwise_cnn", digits)
+    for rd_lambda in (1e-6, 1e-5, 1e-4):
+        network = extract(round_for_rate(model, fisher_diagonal, rd_lambda), "depthwise_cnn", digits)
         sizes.append(len(encode_network(network)))
         for old, new in zip(before.layers, network.layers, strict=True):
             shrunk = np.sign(old.weight) * new.weight  # In the direction of the old value.
@@ -108,9 +110,9 @@ def test_the_more_a_bit_is_worth_the_smaller_the_file_and_only_towards_zero(
 def test_the_weights_that_the_loss_does_not_mind_go_first(
     rounding: tuple[nn.Module, dict[str, torch.Tensor]], digits: Dataset
 ) -> None:
-    model, curvatures = rounding
-    spared = {name: torch.full_like(value, 1e6) for name, value in curvatures.items()}
-    spared["fc"] = torch.zeros_like(curvatures["fc"])
+    model, fisher_diagonal = rounding
+    spared = {name: torch.full_like(value, 1e6) for name, value in fisher_diagonal.items()}
+    spared["fc"] = torch.zeros_like(fisher_diagonal["fc"])
     before, after = (extract(one, "depthwise_cnn", digits) for one in (model, round_for_rate(model, spared, 1e-6)))
     for old, new in zip(before.layers, after.layers, strict=True):
         if old.name == "fc":
@@ -124,7 +126,7 @@ def test_the_weights_that_the_loss_does_not_mind_go_first(
 def test_refitting_brings_each_channel_back_to_its_mean(architecture: str, digits: Dataset) -> None:
     model = quantize(build_settled(architecture, digits), digits, 4)
     split = Split(digits.train.images[:200], digits.train.labels[:200])
-    rounded = round_for_rate(model, compute_curvatures(model, digits, split), 1e-5)
+    rounded = round_for_rate(model, compute_fisher_diagonal(model, digits, split), 1e-5)
     x = digits.normalize(digits.train.images[200:600])
 
     def observe(network: nn.Module) -> torch.Tensor:

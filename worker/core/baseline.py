@@ -1,0 +1,43 @@
+"""The network that a compression starts from, and how good it is: every drop is counted from here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from worker.checkpoint_facts import CheckpointInfo
+from worker.core.datasets import Dataset
+from worker.core.training import Evaluation
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A float network in evaluation mode, the data that it was trained on, and how good it is.
+
+    reference_bytes: of the plain float32 checkpoint that ratios are taken against.
+    """
+
+    model: nn.Module
+    info: CheckpointInfo
+    data: Dataset
+    validation: Evaluation
+    test: Evaluation
+    reference_bytes: int
+
+    def drop(self, validation_accuracy: float) -> float:
+        """Drop on validation in percentage points of an accuracy 0..1."""
+        num_examples = self.validation.num_examples
+        result = Evaluation(math.nan, round(validation_accuracy * num_examples), num_examples)
+        return compute_drop(self.validation, result)
+
+    def allows(self, validation_accuracy: float, max_drop: float) -> bool:
+        """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
+        return self.drop(validation_accuracy) <= max_drop + 1e-9
+
+
+def compute_drop(baseline: Evaluation, result: Evaluation) -> float:
+    """Accuracy drop in percentage points, from counts: 50 pictures of 5,000 are 1.0, not 1.0000000000000009."""
+    lost = baseline.num_correct * result.num_examples - result.num_correct * baseline.num_examples
+    return 100 * lost / (baseline.num_examples * result.num_examples)

@@ -1,0 +1,73 @@
+"""Which stage of a plan is trained next, judged by what came of those before: a test needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from worker.core.compression.plan import CompressionPlan, QatStage
+from worker.core.search import refine
+
+PATIENCE = 2
+"""Stages on plain pictures of which none kept the margin: more training will not bring it back after so many."""
+NARROWED = -1
+"""In place of a stage's number: the network that no stage has pruned yet."""
+HOPELESS = 2.0
+"""A stage so many points beyond the drop is the last: more training will not bring it back."""
+
+
+@dataclass(frozen=True)
+class StageEnding:
+    """What came of one stage. is_good: a search may go on from it. is_hopeless: no training brings it back.
+
+    learned: else it has forgotten everything, and is nobody's ancestor.
+    """
+
+    stage: QatStage
+    learned: bool
+    is_good: bool
+    is_hopeless: bool
+
+
+@dataclass(frozen=True)
+class NextStage:
+    """The stage to train, from the weights that the stage with the number `start` ended with, or those of NARROWED."""
+
+    stage: QatStage
+    start: int
+
+
+def find_next_stage(plan: CompressionPlan, endings: Sequence[StageEnding]) -> NextStage | None:
+    """Asks for the plan's stages until one goes too far, then for those between. endings: all so far, in their order.
+
+    One on changed pictures goes too far only where it is hopeless: what it misses, plain pictures may bring back.
+    """
+    best = start = NARROWED
+    num_misses = 0
+    for number, stage in enumerate(plan.stages):
+        if number == len(endings):
+            return NextStage(stage, start)
+        ending = endings[number]
+        if ending.is_good:
+            best = start = number
+        elif stage.is_plain and best != NARROWED:
+            return _go_back(plan, endings, best, number)
+        elif ending.is_hopeless and ending.learned:
+            return None
+        elif ending.learned:
+            start = number
+            num_misses += stage.is_plain
+            if num_misses == PATIENCE:
+                return None
+    return None
+
+
+def _go_back(plan: CompressionPlan, endings: Sequence[StageEnding], best: int, beyond: int) -> NextStage | None:
+    """Refines between the best stage and the one beyond the drop, whose epochs and rate each one between has too."""
+    far, first = endings[beyond].stage, beyond + 1
+    outcomes = [ending.is_good for ending in endings[first:]]
+    found = refine(endings[best].stage.sparsity, far.sparsity, outcomes, plan.refinements)
+    if found is None:
+        return None
+    sparsity, start = found
+    return NextStage(replace(far, sparsity=sparsity), best if start is None else first + start)

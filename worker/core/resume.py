@@ -1,0 +1,104 @@
+"""Finished steps of a long computation: kept, and found again by the next attempt after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from worker.core.baseline import Baseline
+from worker.core.device import device_of
+from worker.core.models import build_model, get_widths
+
+Step = dict[str, Any]
+"""Tensors, numbers, strings, and lists and dicts of them."""
+
+
+class Checkpoints(Protocol):
+    """Where a computation keeps what it has finished."""
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Returns the step of that name as it was kept, or computes it now and keeps it for the next attempt."""
+
+    def state_file(self, name: str) -> Path | None:
+        """Where a training of that name keeps its last epoch; None to keep none."""
+
+
+class NoCheckpoints:
+    """Keeps nothing: what is killed begins anew."""
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:  # noqa: ARG002
+        """Computes the step."""
+        return compute()
+
+    def state_file(self, name: str) -> Path | None:  # noqa: ARG002
+        """No file."""
+        return None
+
+
+class FolderCheckpoints:
+    """Keeps each step as a file of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Reads `<name>.step`, or computes and writes it."""
+        path = self.folder / f"{name}.step"
+        if path.exists():
+            kept: Step = torch.load(path, weights_only=True)
+            return kept
+        step = compute()
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as stream:
+            torch.save(step, stream)
+            # Or a power cut may leave the name without its bytes, and every later attempt would stumble over it.
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return step
+
+    def state_file(self, name: str) -> Path:
+        """`<name>.state`."""
+        return self.folder / f"{name}.state"
+
+
+def open_plan_folder(folder: Path, plan: str) -> FolderCheckpoints:
+    """The steps of one plan, in a folder of their own: an attempt whose plan is another one, as after an upgrade, finds
+    none of the steps before and begins anew.
+    """
+    own = folder / hashlib.sha256(plan.encode()).hexdigest()[:16]
+    own.mkdir(exist_ok=True)
+    return FolderCheckpoints(own)
+
+
+def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies a model's tensors, to go back to by `load_state_dict`."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def keep_trained(
+    checkpoints: Checkpoints, name: str, baseline: Baseline, model: nn.Module, train: Callable[[], Step]
+) -> tuple[nn.Module, Step]:
+    """Trains a float network of the baseline's architecture, unless the step `name` is kept.
+
+    train: trains `model` in place and returns what is told of it. Returns the trained network, in evaluation mode where
+    the baseline's lies, and the step.
+    """
+    info = baseline.info
+
+    def compute() -> Step:
+        told = train()
+        return {"widths": list(get_widths(info.architecture, model)), "state": snapshot(model), **told}
+
+    step = checkpoints.keep(name, compute)
+    trained = build_model(
+        info.architecture, step["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
+    )
+    trained.load_state_dict(step["state"])
+    return trained.to(device_of(baseline.model)).eval(), step

@@ -1,0 +1,50 @@
+"""Where a run finds stored models and data sets, and leaves files and models of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from worker.catalog import ArtifactKind
+from worker.progress import Reporter
+
+
+@dataclass(frozen=True)
+class DatasetLocation:
+    """Where data sets live (`root`), and a folder or https:// URL to fill it from (`mirror`)."""
+
+    root: Path
+    mirror: str | None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A network that a job made. `files`: format → a name given to `artifact_path` before."""
+
+    name: str
+    architecture: str
+    dataset: str
+    parent_model_id: str | None
+    files: Mapping[str, str]
+    summary: Mapping[str, Any]
+    """JSON: `evaluation` {validation, test}, `sparsity`, `size`, `layers`, `latency`, `macs` …"""
+
+
+class Workspace(Reporter, Protocol):
+    """Models and files by name; `worker.jobs.base.JobContext` is one."""
+
+    datasets: DatasetLocation
+
+    def model_file(self, model_id: str) -> Path:
+        """Path of a stored model's checkpoint (or, without one, its compressed file), its SHA-256 checked."""
+
+    def model_summary(self, model_id: str) -> Mapping[str, Any]:
+        """`Model.summary` of a stored model."""
+
+    def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
+        """A path to write an artifact to. It is published under `name` only if the job succeeds."""
+
+    def save_model(self, record: ModelRecord) -> str:
+        """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
