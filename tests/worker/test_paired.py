@@ -20,7 +20,7 @@ from worker.paired import (
     compute_unpaired_interval,
     read_correctness,
 )
-from worker.report.analysis.evidence import Measured
+from worker.report.analysis.results import Measured
 
 
 def measure(num_correct: int, num_examples: int, correctness: Correctness | None = None) -> Measured:

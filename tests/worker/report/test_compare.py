@@ -4,7 +4,8 @@ import pytest
 
 from worker.core.measure import compute_wilson_interval
 from worker.paired import Correctness
-from worker.report.analysis.evidence import Measured, Order, compare
+from worker.report.analysis.evidence import Order, compare
+from worker.report.analysis.results import Measured
 
 
 def measure(num_correct: int, num_examples: int, right: int | None = None) -> Measured:

@@ -16,7 +16,10 @@ import docx
 import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
+from docx.document import Document
 from docx.oxml.ns import qn
+from docx.shared import Cm
+from docx.text.paragraph import Paragraph
 
 from tests.worker.report.small_study import build_facts, build_results
 from worker.report import write_report
@@ -25,8 +28,7 @@ from worker.report.content import Figure, Report, Table, iterate_blocks, iterate
 from worker.report.language.fonts import REGULAR
 from worker.report.writers.pdf import write_pdf
 from worker.report.writers.web import write_html
-from worker.report.writers.word import write_docx
-from worker.report.writers.word_package import obfuscate
+from worker.report.writers.word import REFERENCES, write_docx
 
 STEP = re.compile(r"[^.\[\]]+")
 FORMATS = ("pdf", "docx", "html", "json")
@@ -79,6 +81,12 @@ def list_fonts(path: Path) -> Iterator[tuple[str, bool]]:
             yield name.value.decode(), bool(pdfium.FPDFFont_GetIsEmbedded(font))
 
 
+def iterate_paragraphs(document: Document) -> Iterator[Paragraph]:
+    """Every paragraph, those of tables included."""
+    for element in document.element.body.iter(qn("w:p")):
+        yield Paragraph(element, document._body)
+
+
 def test_the_pdf_says_the_key_numbers(english: Written) -> None:
     text = read_pdf(english["pdf"])
     for number in ("90.00 %", "89.40 %", "95.00 %", "0.98 KB", "40.0", "job_00train"):
@@ -108,7 +116,10 @@ def test_the_persian_docx_reads_from_right_to_left(persian: Written) -> None:
     assert code
     assert all(p._p.get_or_add_pPr().find(qn("w:bidi")) is None for p in code)
     prose = [p for p in document.paragraphs if p.text and p.style is not None and p.style.name != "Source Code"]
-    assert all(p._p.pPr is not None and p._p.pPr.find(qn("w:bidi")) is not None for p in prose)
+    # Pandoc gives the title and its line below no direction: their styles have it.
+    by_style = {style.name for style in document.styles if style.element.xpath("./w:pPr/w:bidi")}
+    assert by_style == {"Title", "Subtitle"}
+    assert all(p._p.xpath("./w:pPr/w:bidi") or (p.style is not None and p.style.name in by_style) for p in prose)
 
 
 def test_the_english_docx_reads_from_left_to_right(english: Written) -> None:
@@ -127,7 +138,8 @@ def test_docx_headings_captions_heads_and_alternative_texts(english: Written) ->
     pictures = list(document.element.body.iter(qn("wp:docPr")))
     assert pictures
     assert all(len(one.get("descr")) > 20 for one in pictures)
-    assert "tonok-report" not in document.element.xml, "no path of this machine"
+    paths = [picture.get("descr") for picture in document.element.body.iter(qn("pic:cNvPr"))]
+    assert not any("/" in path for path in paths), "no path of this machine"
     assert "PAGE" in document.sections[0].footer._element.xml
 
 
@@ -136,8 +148,52 @@ def test_the_persian_docx_carries_its_font(persian: Written) -> None:
         table = package.read("word/fontTable.xml").decode()
         key = re.search(r'embedRegular r:id="rId1" w:fontKey="\{([0-9A-F-]+)\}"', table)
         assert key is not None
-        # The mask is its own inverse.
-        assert obfuscate(package.read("word/fonts/font1.odttf"), uuid.UUID(key.group(1))) == REGULAR.read_bytes()
+        font = package.read("word/fonts/font1.odttf")
+    # As Office embeds fonts: the first 32 bytes XOR the key, backwards (ECMA-376 part 4, 2.8.1).
+    mask = uuid.UUID(key.group(1)).bytes[::-1]
+    assert bytes(byte ^ mask[place % 16] for place, byte in enumerate(font[:32])) + font[32:] == REGULAR.read_bytes()
+
+
+@pytest.mark.parametrize("language", ["english", "persian"])
+def test_the_looks_of_the_docx_are_those_of_the_reference_document(
+    language: str, request: pytest.FixtureRequest
+) -> None:
+    written = request.getfixturevalue(language)
+    document = docx.Document(str(written["docx"]))
+    reference = docx.Document(str(REFERENCES / f"{written.report.language}.docx"))
+    known = {style.name for style in reference.styles}
+    # A paragraph whose style the reference does not know would look as Word likes.
+    assert {p.style.name for p in iterate_paragraphs(document) if p.style is not None} <= known
+    unstyled = [p for p in iterate_paragraphs(document) if p.text and (p._p.pPr is None or p._p.pPr.pStyle is None)]
+    assert unstyled == []
+    one, other = document.sections[0], reference.sections[0]
+    assert (one.page_width, one.left_margin) == (other.page_width, other.left_margin)
+    assert one.page_width == pytest.approx(Cm(21), rel=1e-3)
+    widths = [int(extent.get("cx")) for extent in document.element.body.iter(qn("wp:extent"))]
+    assert 0.98 * Cm(21 - 2 * 2.2) < max(widths) <= Cm(21 - 2 * 2.2)
+
+
+@pytest.mark.parametrize("language", ["english", "persian"])
+def test_the_contents_of_the_docx_are_a_field_with_an_entry_for_each_heading(
+    language: str, request: pytest.FixtureRequest
+) -> None:
+    body = docx.Document(str(request.getfixturevalue(language)["docx"])).element.body
+    marks = [mark.get(qn("w:fldCharType")) for mark in body.iter(qn("w:fldChar"))]
+    assert marks == ["begin", "separate", "end"]
+    (code,) = body.iter(qn("w:instrText"))
+    assert code.text == r'TOC \o "1-2" \h \z \u'
+    entries = [
+        link.get(qn("w:anchor")) for link in body.xpath('.//w:p[w:pPr/w:pStyle[contains(@w:val, "TOC")]]/w:hyperlink')
+    ]
+    headings = [section for _, section in iterate_sections(request.getfixturevalue(language).report.sections)]
+    assert entries == [f"sec-{section.key}" for section in headings if section.numbered]
+    assert set(entries) <= {mark.get(qn("w:name")) for mark in body.iter(qn("w:bookmarkStart"))}
+
+
+def test_a_docx_says_no_mark_of_direction_in_its_properties(persian: Written) -> None:
+    properties = docx.Document(str(persian["docx"])).core_properties
+    assert properties.title == persian.report.title
+    assert (properties.author, properties.language) == ("Tonok", "fa")
 
 
 def test_the_page_needs_nothing_else(persian: Written) -> None:

@@ -12,8 +12,9 @@ from scipy.stats import binomtest
 
 from worker.paired import compute_difference
 from worker.report import facts as names
-from worker.report.analysis.evidence import Evidence, Measured, Model, Order, compare
+from worker.report.analysis.evidence import Evidence, Order, compare
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import Latency, Measured, Model
 from worker.report.language.values import (
     Value,
     basis,
@@ -79,10 +80,10 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
                 source,
             )
         )
-    history = baseline.result.get("history") or []
+    history, best = baseline.history, baseline.best_epoch
     if not history:
         return findings
-    best, source = baseline.result["best_epoch"], cite(baseline, "history")
+    source = cite(baseline, "history")
     findings.append(_describe_end(baseline, source))
     row = next(row for row in history if row["epoch"] == best)
     gap = 100 * (row["train_accuracy"] - row["validation_accuracy"])
@@ -95,7 +96,7 @@ def analyse_fit(evidence: Evidence) -> list[Finding]:
     if round(gap, 2) == 0:
         size, values = "none", {"validation": percent(row["validation_accuracy"])}
     findings.append(Finding(f"fit.gap_{size}", values, source))
-    precision, stored = baseline.result.get("precision"), baseline.validation
+    precision, stored = baseline.precision, baseline.validation
     if precision != "float32" and round(row["validation_accuracy"] * stored.num_examples) != stored.num_correct:
         values = {
             "training": percent(row["validation_accuracy"]),
@@ -112,7 +113,7 @@ def _describe_end(baseline: Model, source: str) -> Finding:
 
     A falling validation loss is no evidence of it: it goes up and down by chance too, and has no interval here.
     """
-    history, best = baseline.result["history"], baseline.result["best_epoch"]
+    history, best = baseline.history, baseline.best_epoch
     last = history[-1]["epoch"]
     if best != last:
         return Finding("fit.peaked", {"best": count(best), "epochs": count(last)}, source)
@@ -186,8 +187,7 @@ def _find_lossless(evidence: Evidence) -> Finding:
 def analyse_widest(evidence: Evidence) -> list[Finding]:
     """Why the training curve of the widest width and its file do not end at one accuracy."""
     model = next(iter(evidence.widths.values()))
-    rows = model.result.get("history") or []
-    best = max((row["validation_accuracy"] for row in rows), default=None)
+    best = max((row["validation_accuracy"] for row in model.history), default=None)
     if best is None or round(best * model.validation.num_examples) == model.validation.num_correct:
         return []
     values = {"training": percent(best), "stored": percent(model.validation.accuracy)}
@@ -215,10 +215,9 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
     model = evidence.channels
     if model is None:
         return []
-    result, source = model.result, cite(model, "chosen")
-    before, after = result["baseline_macs"], result["macs"]
-    chosen, asked = result["chosen"], model.step.spec.get("sparsity")
-    if chosen["sparsity"] <= 0 or before == after:
+    source, before, after = cite(model, "chosen"), model.baseline_macs, model.macs
+    chosen, asked = model.chosen_probe, model.step.spec.get("sparsity")
+    if chosen.sparsity <= 0 or before == after:
         if asked is None:
             return [Finding("channels.none", {"limit": limit(evidence.max_drop)}, source)]
         return [Finding("channels.unchanged", {"sparsity": percent(asked), "macs": count(before)}, cite(model, "macs"))]
@@ -227,7 +226,7 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
         Finding(
             "channels.narrowed",
             {
-                "sparsity": percent(chosen["sparsity"]),
+                "sparsity": percent(chosen.sparsity),
                 "before": count(before),
                 "after": count(after),
                 "factor": decimals(before / after, 2),
@@ -239,45 +238,41 @@ def analyse_channels(evidence: Evidence) -> list[Finding]:
     if asked is not None and not evidence.is_within(model):
         values = {"drop": change(evidence.drop(model, "validation")), "limit": limit(evidence.max_drop)}
         findings.append(Finding("channels.beyond", values, cite(model, "evaluation.validation")))
-    latency, reference = result.get("latency"), result.get("baseline_latency")
-    if latency and reference and _same_machine(latency, reference):
-        speed = reference["median_ms"] / latency["median_ms"]
+    latency, reference = model.latency, model.baseline_latency
+    if latency and reference and latency.machine == reference.machine:
+        speed = reference.median_ms / latency.median_ms
         verdict = "faster" if speed > 1.05 else "slower" if speed < 0.95 else "as_fast"
-        if _overlap(latency.get("median_interval_ms"), reference.get("median_interval_ms")):
+        if _overlap(latency.interval_ms, reference.interval_ms):
             verdict = "as_fast"
         values = {
-            "before": significant(reference["median_ms"]),
-            "after": significant(latency["median_ms"]),
-            "batch": count(latency["batch_size"]),
+            "before": significant(reference.median_ms),
+            "after": significant(latency.median_ms),
+            "batch": count(latency.batch_size),
             "factor": decimals(max(speed, 1 / speed), 2),
         }
         findings.append(Finding(f"channels.{verdict}", values, cite(model, "latency")))
-        findings += _describe_load(model, latency.get("load") or {})
+        findings += _describe_load(model, latency)
     return findings
 
 
-def _overlap(one: list[float] | None, other: list[float] | None) -> bool:
+def _overlap(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
     """Whether two intervals share a point; jobs of earlier versions recorded none."""
     return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
 
 
-def _describe_load(model: Model, load: dict[str, object]) -> list[Finding]:
+def _describe_load(model: Model, latency: Latency) -> list[Finding]:
     """Says so where the machine did something else while times were taken."""
-    if not load.get("is_busy"):
+    if not latency.is_busy:
         return []
-    source, cores = cite(model, "latency.load"), load.get("other_cores")
-    if not isinstance(cores, float):
+    source = cite(model, "latency.load")
+    if latency.other_cores is None:
         return [Finding("channels.jostled", {}, source)]
-    return [Finding("channels.busy", {"cores": decimals(cores, 1)}, source)]
+    return [Finding("channels.busy", {"cores": decimals(latency.other_cores, 1)}, source)]
 
 
 def _drop_values(model: Model, drop: float) -> dict[str, Value]:
     values = {"accuracy": percent(model.test.accuracy)}
     return values if round(drop, 2) == 0 else values | {"drop": magnitude(drop)}
-
-
-def _same_machine(one: dict[str, object], other: dict[str, object]) -> bool:
-    return all(one.get(key) == other.get(key) for key in ("device", "batch_size", "threads", "run_id"))
 
 
 def analyse_controls(evidence: Evidence) -> list[Finding]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from worker.report.analysis.claims import cite
 from worker.report.analysis.confusions import Pair, count_errors, rank_pairs
-from worker.report.analysis.evidence import Evidence, Model
+from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import Model
 from worker.report.language.values import class_name, count, decimals, percent
 
 WORST_PAIRS, CONCENTRATED = 5, 0.5
@@ -23,7 +24,7 @@ def analyse_classes(evidence: Evidence) -> list[Finding]:
     errors = count_errors(baseline.matrix)
     if errors == 0:
         return analyse_confusions(baseline, labels)
-    scores = {label: baseline.report[label]["f1-score"] for label in labels}
+    scores = {label: baseline.class_scores[label]["f1-score"] for label in labels}
     best, worst = max(scores, key=lambda label: scores[label]), min(scores, key=lambda label: scores[label])
     source = cite(baseline, "classification_report")
     if round(scores[best] - scores[worst], 3) == 0:
@@ -47,8 +48,8 @@ def _describe_weakest(model: Model, name: str, label: int) -> Finding:
     leaning = "equal" if lost == attracted else "both" if is_near else "recall" if lost > attracted else "precision"
     values = {
         "worst": class_name(name),
-        "precision": decimals(model.report[name]["precision"]),
-        "recall": decimals(model.report[name]["recall"]),
+        "precision": decimals(model.class_scores[name]["precision"]),
+        "recall": decimals(model.class_scores[name]["recall"]),
         "lost": count(lost),
     }
     if leaning != "equal":
@@ -116,16 +117,15 @@ def analyse_final_classes(evidence: Evidence) -> list[Finding]:
     final, baseline = evidence.final, evidence.baseline
     if final is None:
         return []
-    falls = {
-        label: baseline.report[label]["f1-score"] - final.report[label]["f1-score"] for label in evidence.class_names
-    }
+    before, after = baseline.class_scores, final.class_scores
+    falls = {label: before[label]["f1-score"] - after[label]["f1-score"] for label in evidence.class_names}
     hurt = max(falls, key=lambda label: falls[label])
     source = f"{cite(baseline, 'classification_report')}; {cite(final, 'classification_report')}"
     if falls[hurt] <= NOTABLE_F1:
         return [Finding("classes.none_hurt", {"fall": decimals(max(0.0, falls[hurt]))}, source)]
     values = {
         "worst": class_name(hurt),
-        "before": decimals(baseline.report[hurt]["f1-score"]),
-        "after": decimals(final.report[hurt]["f1-score"]),
+        "before": decimals(before[hurt]["f1-score"]),
+        "after": decimals(after[hurt]["f1-score"]),
     }
     return [Finding("classes.most_hurt", values, source)]

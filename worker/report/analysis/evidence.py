@@ -1,15 +1,15 @@
-"""The results of a study's steps, read once into what the analysis and the tables need."""
+"""A study's models by what they are for, and what decides between them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from worker.paired import Correctness, compute_difference, read_correctness
+from worker.paired import compute_difference
 from worker.report import facts as names
-from worker.report.facts import StepFact, StudyFacts
+from worker.report.analysis.results import Candidate, Measured, Model, read_widths
+from worker.report.facts import StudyFacts
 
 ACCURACY_FLOOR = 0.9196
 """The test accuracy that the assignment asks of the network on FashionMNIST."""
@@ -17,23 +17,6 @@ CONTROLS = (names.CONTROL_UNPRUNED, names.CONTROL_RANDOM, names.CONTROL_SMALL_DE
 SAME_SPARSITY = 0.001
 """Below it a network counts as not pruned, and two sparsities as the same."""
 COMPRESSED_SUFFIX = ".tonok"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one model scored on one split. interval: 95 %, Wilson, fractions."""
-
-    num_correct: int
-    num_examples: int
-    loss: float
-    interval: tuple[float, float]
-    correctness: Correctness | None = None
-    """Picture by picture; None where a job was run before that was kept."""
-
-    @property
-    def accuracy(self) -> float:
-        """Fraction 0..1."""
-        return self.num_correct / self.num_examples
 
 
 class Order(StrEnum):
@@ -51,67 +34,6 @@ def compare(one: Measured, other: Measured) -> Order:
     if not difference.is_distinguishable:
         return Order.SAME
     return Order.HIGHER if difference.value > 0 else Order.LOWER
-
-
-@dataclass(frozen=True)
-class LayerZeros:
-    """Zeros among a layer's weights."""
-
-    name: str
-    zeros: int
-    total: int
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction 0..1."""
-        return self.zeros / self.total
-
-
-@dataclass(frozen=True)
-class Model:
-    """One stored model and everything measured of it."""
-
-    step: StepFact
-    model_id: str
-    where: str
-    """Which part of the job's result it is read from."""
-    validation: Measured
-    test: Measured
-    sparsity: float
-    layers: tuple[LayerZeros, ...]
-    """Empty for a bit width of a job that was run before it recorded them."""
-    sizes: Mapping[str, int]
-    reference_bytes: int
-    report: Mapping[str, Any]
-    result: Mapping[str, Any]
-
-    @property
-    def health(self) -> Mapping[str, Any] | None:
-        """As `worker.core.health` records it; None for a job that was run before it did."""
-        health: Mapping[str, Any] | None = self.result.get("health")
-        return health
-
-    @property
-    def matrix(self) -> Sequence[Sequence[int]]:
-        """[true class][predicted class] on test."""
-        matrix: Sequence[Sequence[int]] = self.result["confusion_matrix"]
-        return matrix
-
-    @property
-    def file_bytes(self) -> int:
-        """Bytes on disk."""
-        return self.sizes["file"]
-
-    @property
-    def ratio(self) -> float:
-        """How many times smaller its file is than the float32 checkpoint of the baseline."""
-        return self.reference_bytes / self.file_bytes
-
-    @property
-    def macro(self) -> Mapping[str, float]:
-        """precision, recall and f1-score, averaged over the classes."""
-        average: Mapping[str, float] = self.report["macro avg"]
-        return average
 
 
 @dataclass(frozen=True)
@@ -175,12 +97,12 @@ class Evidence:
     @property
     def reserves(self) -> Mapping[str, Reserve]:
         """What compression kept, for files as `trained` and as `rounded` after that; empty if unrecorded."""
-        shares = {} if self.final is None else self.final.result.get("reserve_shares") or {}
+        shares = {} if self.final is None else self.final.reserve_shares
         return {name: Reserve(share, (1 - share) * self.max_drop) for name, share in shares.items()}
 
-    def find_reserve(self, candidate: Mapping[str, Any]) -> Reserve | None:
+    def find_reserve(self, candidate: Candidate) -> Reserve | None:
         """The one that a candidate of compression had to keep."""
-        return self.reserves.get("trained" if candidate.get("trade_off") is None else "rounded")
+        return self.reserves.get("rounded" if candidate.is_rounded else "trained")
 
     @property
     def is_control_moot(self) -> bool:
@@ -197,17 +119,12 @@ class Evidence:
 def read_evidence(facts: StudyFacts) -> Evidence:
     """Reads every step. Raises KeyError without a `train` step: a report is about a trained network."""
     steps = facts.steps
-    baseline = read_model(steps[names.TRAIN])
+    baseline = Model(steps[names.TRAIN], "result", steps[names.TRAIN].result)
 
     def find(name: str) -> Model | None:
-        return read_model(steps[name]) if name in steps else None
+        return Model(steps[name], "result", steps[name].result) if name in steps else None
 
-    widths: dict[int, Model] = {}
-    if names.QUANTIZE in steps:
-        step = steps[names.QUANTIZE]
-        rows = sorted(enumerate(step.result["widths"]), key=lambda pair: -pair[1]["bit_width"])
-        widths = {row["bit_width"]: _read_width(step, position, row) for position, row in rows}
-    labels = [key for key in baseline.report if key not in ("accuracy", "macro avg", "weighted avg")]
+    controls = {name: control for name in CONTROLS if (control := find(name)) is not None}
     return Evidence(
         facts=facts,
         baseline=baseline,
@@ -215,68 +132,13 @@ def read_evidence(facts: StudyFacts) -> Evidence:
         step_by_step=find(names.STEP_BY_STEP),
         channels=find(names.CHANNELS),
         final=find(names.COMPRESS),
-        widths=widths,
-        controls={name: read_model(steps[name]) for name in CONTROLS if name in steps},
+        widths=read_widths(steps[names.QUANTIZE]) if names.QUANTIZE in steps else {},
+        controls=controls,
         max_drop=_find_max_drop(facts),
-        class_names=tuple(labels),
+        class_names=tuple(name for name in baseline.class_scores if name not in ("macro avg", "weighted avg")),
     )
 
 
 def _find_max_drop(facts: StudyFacts) -> float:
     specs = [facts.spec, *(step.spec for step in facts.steps.values())]
     return next((float(s["max_accuracy_drop"]) for s in specs if s.get("max_accuracy_drop") is not None), 1.0)
-
-
-def read_model(step: StepFact) -> Model:
-    """The model that a job's result is about."""
-    result = step.result
-    return Model(
-        step=step,
-        model_id=result["model_id"],
-        where="result",
-        validation=_read_measured(result, "validation"),
-        test=_read_measured(result, "test"),
-        sparsity=result["sparsity"]["total"],
-        layers=_read_layers(result["sparsity"]["layers"]),
-        sizes=_read_sizes(result["size"]),
-        reference_bytes=result["size"]["reference_bytes"],
-        report=result["classification_report"],
-        result=result,
-    )
-
-
-def _read_width(step: StepFact, position: int, row: Mapping[str, Any]) -> Model:
-    return Model(
-        step=step,
-        model_id=row["model_id"],
-        where=f"result.widths[{position}]",
-        validation=_read_measured(row, "validation"),
-        test=_read_measured(row, "test"),
-        sparsity=row["sparsity"],
-        layers=_read_layers(row.get("layer_sparsity", ())),
-        sizes=_read_sizes(row["size"]),
-        reference_bytes=row["size"]["reference_bytes"],
-        report=row["classification_report"],
-        result=row,
-    )
-
-
-def _read_layers(rows: Sequence[Mapping[str, Any]]) -> tuple[LayerZeros, ...]:
-    return tuple(LayerZeros(row["name"], row["zeros"], row["total"]) for row in rows)
-
-
-def _read_measured(result: Mapping[str, Any], split: str) -> Measured:
-    measured = result["evaluation"][split]
-    low, high = measured["interval"]
-    return Measured(
-        measured["num_correct"],
-        measured["num_examples"],
-        measured["loss"],
-        (low, high),
-        read_correctness(result.get("correctness"), split),
-    )
-
-
-def _read_sizes(size: Mapping[str, Any]) -> dict[str, int]:
-    # `float32` is the checkpoint that every ratio is against; jobs of earlier versions put a model's own there.
-    return {entry["measure"]: entry["bytes"] for entry in size["entries"]} | {"float32": size["reference_bytes"]}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from worker.catalog import HealthProblem
 from worker.report.analysis.claims import cite
-from worker.report.analysis.evidence import Evidence, Model
+from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import Model
 from worker.report.language.values import Value, class_name, code, count, percent, term
 
 
@@ -31,15 +32,15 @@ def _describe(evidence: Evidence, name: Value, model: Model) -> list[Finding]:
         return []
     values: dict[str, dict[str, Value]] = {
         HealthProblem.ONE_CLASS: {
-            "class": class_name(evidence.class_names[health["most_answered_class"]]),
-            "share": percent(health["most_answered_share"]),
+            "class": class_name(evidence.class_names[health.most_answered_class]),
+            "share": percent(health.most_answered_share),
         },
         HealthProblem.CHANCE: {
-            "accuracy": percent(health["accuracy"]),
-            "largest": percent(health["largest_class_share"]),
+            "accuracy": percent(health.accuracy),
+            "largest": percent(health.largest_class_share),
         },
-        HealthProblem.DEAD_LAYER: {"layers": code(", ".join(health["dead_layers"]))},
-        HealthProblem.NOT_FINITE: {"pictures": count(health["num_not_finite"])},
+        HealthProblem.DEAD_LAYER: {"layers": code(", ".join(health.dead_layers))},
+        HealthProblem.NOT_FINITE: {"pictures": count(health.num_not_finite)},
     }
     source = cite(model, "health")
-    return [Finding(f"health.{problem}", {"model": name, **values[problem]}, source) for problem in health["problems"]]
+    return [Finding(f"health.{problem}", {"model": name, **values[problem]}, source) for problem in health.problems]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from worker.report.analysis.claims import cite, describe_difference, say_drop
-from worker.report.analysis.evidence import SAME_SPARSITY, Evidence, Model, Order, compare
+from worker.report.analysis.evidence import SAME_SPARSITY, Evidence, Order, compare
 from worker.report.analysis.findings import Finding
 from worker.report.analysis.reserve import analyse_reserve
+from worker.report.analysis.results import Model
 from worker.report.analysis.techniques import is_calibrated
 from worker.report.language.values import (
     Value,
@@ -26,30 +27,29 @@ def analyse_search(evidence: Evidence, model: Model | None, key: str) -> list[Fi
     """What a search for the highest sparsity found. key: `one_shot` or `step_by_step`, the prefix of its sentences."""
     if model is None:
         return []
-    result, allowed = model.result, {"limit": limit(evidence.max_drop)}
-    chosen, curve = result["chosen"], result["curve"]
+    allowed, chosen = {"limit": limit(evidence.max_drop)}, model.chosen_probe
     source = cite(model, "chosen")
-    if chosen["sparsity"] < SAME_SPARSITY:
+    if chosen.sparsity < SAME_SPARSITY:
         return [Finding(f"{key}.none", allowed, source)]
     values = allowed | {
-        "sparsity": percent(chosen["sparsity"]),
-        "drop": change(chosen["drop"]),
-        "fold": ratio(1 / (1 - chosen["sparsity"])),
+        "sparsity": percent(chosen.sparsity),
+        "drop": change(chosen.drop),
+        "fold": ratio(1 / (1 - chosen.sparsity)),
     }
     if key == "step_by_step":
-        values["epochs"] = count(chosen["retrained_epochs"])
-    findings = [Finding(f"{key}.found" if chosen["within"] else f"{key}.beyond", values, source)]
+        values["epochs"] = count(chosen.retrained_epochs)
+    findings = [Finding(f"{key}.found" if chosen.within else f"{key}.beyond", values, source)]
     beyond = min(
-        (probe for probe in curve if probe["sparsity"] > chosen["sparsity"] and not probe["within"]),
-        key=lambda probe: probe["sparsity"],
+        (probe for probe in model.curve if probe.sparsity > chosen.sparsity and not probe.within),
+        key=lambda probe: probe.sparsity,
         default=None,
     )
     if beyond is not None:
-        values = {"sparsity": percent(beyond["sparsity"]), "drop": points(beyond["drop"])}
+        values = {"sparsity": percent(beyond.sparsity), "drop": points(beyond.drop)}
         findings.append(Finding(f"{key}.next", values, cite(model, "curve")))
-    elif chosen["within"]:
-        findings.append(Finding(f"{key}.ceiling", {"sparsity": percent(chosen["sparsity"])}, cite(model, "curve")))
-    findings.append(_confirm_on_test(evidence, model, was_within=chosen["within"]))
+    elif chosen.within:
+        findings.append(Finding(f"{key}.ceiling", {"sparsity": percent(chosen.sparsity)}, cite(model, "curve")))
+    findings.append(_confirm_on_test(evidence, model, was_within=chosen.within))
     return findings
 
 
@@ -159,7 +159,7 @@ def analyse_final(evidence: Evidence) -> list[Finding]:
         values = {"bits": count(best), "kilobytes": kilobytes(narrow.file_bytes)}
         if key != "as_large":
             values["factor"] = Value("decimals1", max(factor, 1 / factor))
-        way = "calibrated_than_width" if is_calibrated(final.result) else "than_width"
+        way = "calibrated_than_width" if is_calibrated(final.step) else "than_width"
         findings.append(Finding(f"final.{way}_{key}", values, f"{cite(final, 'size')}; {cite(narrow, 'size')}"))
     return findings
 
@@ -223,6 +223,6 @@ def conclude(evidence: Evidence) -> list[Finding]:
         }
         if round(drop, 2):
             values["drop"] = magnitude(drop)
-        way = "conclude.final.calibrated" if is_calibrated(final.result) else "conclude.final"
+        way = "conclude.final.calibrated" if is_calibrated(final.step) else "conclude.final"
         findings.append(Finding(say_drop(way, drop), values, cite(final)))
     return findings

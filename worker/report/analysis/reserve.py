@@ -5,12 +5,10 @@ Results of earlier versions recorded it as a share of the drop, later ones as a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from worker.report.analysis.claims import cite
-from worker.report.analysis.evidence import Evidence, Model
+from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import AskedReserve, Candidate, Model
 from worker.report.language.values import Value, change, count, kilobytes, limit, percent, plain, points
 
 
@@ -19,12 +17,12 @@ def describe_protocol(evidence: Evidence) -> list[Finding]:
     final = evidence.final
     if final is None:
         return []
-    shares, asked = evidence.reserves, _read_asked(final)
+    shares, asked = evidence.reserves, final.asked_reserve
     if asked is not None:
-        values = {"limit": limit(evidence.max_drop), "confidence": plain(100 * asked["confidence"])}
-        if asked["is_decidable"]:
+        values = {"limit": limit(evidence.max_drop), "confidence": plain(100 * asked.confidence)}
+        if asked.is_decidable:
             return [Finding("protocol.bound", values, cite(final, "reserve"))]
-        values |= {"pictures": count(asked["validation_pictures"]), "smallest": points(asked["smallest_drop_bound"])}
+        values |= {"pictures": count(asked.validation_pictures), "smallest": points(asked.smallest_drop_bound)}
         return [Finding("protocol.undecidable", values, cite(final, "reserve"))]
     if shares:
         values = {
@@ -39,74 +37,67 @@ def describe_protocol(evidence: Evidence) -> list[Finding]:
 
 def analyse_reserve(evidence: Evidence, final: Model) -> list[Finding]:
     """What the reserve came to for the chosen file, and the smaller candidate that was not taken for want of it."""
-    asked = _read_asked(final)
+    asked = final.asked_reserve
     return _explain_share(evidence, final) if asked is None else _explain_bound(evidence, final, asked)
 
 
-def _read_asked(final: Model) -> Mapping[str, Any] | None:
-    asked: Mapping[str, Any] | None = final.result.get("reserve")
-    return asked
-
-
-def _explain_bound(evidence: Evidence, final: Model, asked: Mapping[str, Any]) -> list[Finding]:
-    chosen, max_drop = final.result["chosen"], evidence.max_drop
+def _explain_bound(evidence: Evidence, final: Model, asked: AskedReserve) -> list[Finding]:
+    chosen, max_drop = final.chosen_candidate, evidence.max_drop
     allowed = {"limit": limit(max_drop)}
-    values = {"confidence": plain(100 * asked["confidence"]), "bound": points(asked["drop_bound"])}
-    pictures = {"pictures": count(asked["validation_pictures"])}
+    values = {"confidence": plain(100 * asked.confidence), "bound": points(asked.drop_bound)}
+    pictures = {"pictures": count(asked.validation_pictures)}
     source = f"{cite(final, 'reserve')}; {cite(final, 'chosen')}"
-    if not asked["is_decidable"]:
+    if not asked.is_decidable:
         return [Finding("final.bound_undecidable", values | allowed | pictures, source)]
-    if asked["drop_bound"] <= max_drop:
-        differing = {"lost": count(chosen["lost"]), "gained": count(chosen["gained"])}
+    if asked.drop_bound <= max_drop:
+        differing = {"lost": count(chosen.lost), "gained": count(chosen.gained)}
         found = [Finding("final.bound_kept", values | pictures | differing, source)]
         return found + _name_smaller(evidence, final)
-    values |= allowed | {"reached": percent(asked["reached_confidence"])}
-    keeping = min((one["num_bytes"] for one in _list_bounded(final) if one["drop_bound"] <= max_drop), default=None)
+    values |= allowed | {"reached": percent(asked.reached_confidence)}
+    keeping = min((one.num_bytes for one, bound in _list_bounded(final) if bound <= max_drop), default=None)
     if keeping is None:
         return [Finding("final.bound_missed", values, source)]
-    values |= {"kilobytes": kilobytes(keeping), "factor": Value("decimals1", keeping / chosen["num_bytes"])}
+    values |= {"kilobytes": kilobytes(keeping), "factor": Value("decimals1", keeping / chosen.num_bytes)}
     return [Finding("final.bound_forgone", values, f"{source}; {cite(final, 'candidates')}")]
 
 
 def _name_smaller(evidence: Evidence, final: Model) -> list[Finding]:
     """The smallest candidate that was within the drop on validation, and whose bound was beyond it."""
     smaller = [
-        one
-        for one in _find_smaller(final, _list_bounded(final))
-        if one["within"] and one["drop_bound"] > evidence.max_drop
+        (one, bound)
+        for one, bound in _list_bounded(final)
+        if one.num_bytes < final.chosen_candidate.num_bytes and one.within and bound > evidence.max_drop
     ]
-    smallest = min(smaller, key=lambda one: one["num_bytes"], default=None)
-    if smallest is None:
+    if not smaller:
         return []
+    smallest, bound = min(smaller, key=lambda pair: pair[0].num_bytes)
     values = {
-        "kilobytes": kilobytes(smallest["num_bytes"]),
-        "drop": change(smallest["drop"]),
+        "kilobytes": kilobytes(smallest.num_bytes),
+        "drop": change(smallest.drop),
         "limit": limit(evidence.max_drop),
-        "bound": points(smallest["drop_bound"]),
+        "bound": points(bound),
     }
     return [Finding("final.bound_not_taken", values, f"{cite(final, 'candidates')}; {cite(final, 'chosen')}")]
 
 
-def _list_bounded(final: Model) -> list[Mapping[str, Any]]:
-    return [one for one in final.result.get("candidates") or [] if one.get("drop_bound") is not None]
-
-
-def _find_smaller(final: Model, candidates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [one for one in candidates if one["num_bytes"] < final.result["chosen"]["num_bytes"]]
+def _list_bounded(final: Model) -> list[tuple[Candidate, float]]:
+    """Candidates with their bound."""
+    return [(one, one.drop_bound) for one in final.candidates if one.drop_bound is not None]
 
 
 def _explain_share(evidence: Evidence, final: Model) -> list[Finding]:
     """The same of an earlier version's result."""
-    if not evidence.reserves or not final.result["chosen"]["safe"]:
+    chosen = final.chosen_candidate
+    if not evidence.reserves or not chosen.is_safe:
         return []
-    smaller = [one for one in _find_smaller(final, final.result["candidates"]) if one["within"] and not one["safe"]]
-    smallest = min(smaller, key=lambda one: one["num_bytes"], default=None)
+    smaller = [one for one in final.candidates if one.num_bytes < chosen.num_bytes and one.within and not one.is_safe]
+    smallest = min(smaller, key=lambda one: one.num_bytes, default=None)
     reserve = None if smallest is None else evidence.find_reserve(smallest)
     if smallest is None or reserve is None:
         return []
     values = {
-        "kilobytes": kilobytes(smallest["num_bytes"]),
-        "drop": points(smallest["drop"]),
+        "kilobytes": kilobytes(smallest.num_bytes),
+        "drop": points(smallest.drop),
         "limit": limit(evidence.max_drop),
         "share": plain(100 * reserve.share),
         "safe": points(reserve.max_drop),

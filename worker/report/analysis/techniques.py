@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from worker.report import facts as names
-from worker.report.facts import StudyFacts
+from worker.report.analysis.results import is_distilled, read_techniques, read_widths
+from worker.report.facts import StepFact, StudyFacts
 
 _WORDS = {
     "distillation": ("distill",),
@@ -34,11 +32,11 @@ def find_techniques(facts: StudyFacts) -> list[str]:
     steps = facts.steps
     found = set()
     for step in steps.values():
-        said = " ".join(str(line) for line in step.result.get("techniques") or []).lower()
+        said = " ".join(read_techniques(step)).lower()
         found |= {key for key, words in _WORDS.items() if any(word in said for word in words)}
-        if step.result.get("distillation") is True:
+        if is_distilled(step):
             found.add("distillation")
-    if names.QUANTIZE in steps and any(row.get("history") for row in steps[names.QUANTIZE].result["widths"]):
+    if names.QUANTIZE in steps and any(model.history for model in read_widths(steps[names.QUANTIZE]).values()):
         found |= {"learned_steps", "batch_norm_folding", "entropy_coding"}
     if names.CHANNELS in steps:
         found.add("channel_pruning")
@@ -48,6 +46,6 @@ def find_techniques(facts: StudyFacts) -> list[str]:
     return [key for key in _WORDS if key in found]
 
 
-def is_calibrated(result: Mapping[str, Any]) -> bool:
+def is_calibrated(step: StepFact) -> bool:
     """Whether a compression ended with the candidate that is calibrated and neither pruned nor trained."""
-    return any("calibrated, without training" in line for line in result.get("techniques") or [])
+    return any("calibrated, without training" in line for line in read_techniques(step))

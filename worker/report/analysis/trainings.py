@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import Training, read_trainings
 from worker.report.facts import StepFact
 from worker.report.language.values import code, count, percent, plain, term
 
@@ -16,36 +14,35 @@ def analyse_trainings(evidence: Evidence, *steps: str) -> list[Finding]:
     found = []
     for name in steps:
         step = evidence.facts.steps.get(name)
-        trainings = [] if step is None else step.result.get("trainings") or []
-        for position, training in enumerate(trainings):
-            if step is not None and training["attempts"] and training["attempts"][0]["reason"] is not None:
+        for position, training in enumerate([] if step is None else read_trainings(step)):
+            if step is not None and training.attempts and training.attempts[0].reason is not None:
                 found.append(_describe(step, position, training))
     return found
 
 
-def _describe(step: StepFact, position: int, training: Mapping[str, Any]) -> Finding:
-    attempts, kept = training["attempts"], training["kept"]
-    rates = [attempt["learning_rate"] for attempt in attempts]
+def _describe(step: StepFact, position: int, training: Training) -> Finding:
+    attempts, kept = training.attempts, training.kept
+    rates = [attempt.learning_rate for attempt in attempts]
     values = {
-        "stage": code(training["stage"]),
+        "stage": code(training.stage),
         "step": term(f"step.{step.name}"),
         "rate": plain(rates[0]),
-        "reason": term(f"trouble.{attempts[0]['reason']}"),
+        "reason": term(f"trouble.{attempts[0].reason}"),
     }
     source = f"`{step.job_id}` · `result.trainings[{position}]`"
-    if training["learned"]:
-        if rates[kept] != rates[0]:
+    if training.has_learned:
+        if kept is not None and rates[kept] != rates[0]:
             return Finding("training.gentler", values | {"kept": plain(rates[kept])}, source)
         return Finding("training.no_better" if len(attempts) > 1 else "training.as_it_went", values, source)
     values |= {
         "rates": count(len(set(rates))),
         "lowest": plain(min(rates)),
-        "start": percent(training["start_accuracy"]),
+        "start": percent(training.start_accuracy),
     }
     if kept is None:
         return Finding("training.start_kept", values, source)
     values |= {
-        "accuracy": percent(attempts[kept]["best_validation_accuracy"]),
-        "chance": percent(training["chance_accuracy"]),
+        "accuracy": percent(attempts[kept].best_validation_accuracy),
+        "chance": percent(training.chance_accuracy),
     }
     return Finding("training.not_learned", values, source)

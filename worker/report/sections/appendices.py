@@ -6,6 +6,7 @@ from worker.report import facts as names
 from worker.report.analysis.claims import (
     cite,
 )
+from worker.report.analysis.results import read_environment
 from worker.report.content import Block, Column, Section
 from worker.report.facts import StepFact
 from worker.report.language.values import Value, code, count, percent
@@ -84,7 +85,7 @@ def _list_surroundings(desk: Builder) -> Cells:
     steps = _ordered_steps(desk)
     recorded: dict[str, dict[str, list[str]]] = {}
     for step in steps:
-        for name, value in (step.result.get("environment") or {_UNRECORDED: _UNRECORDED}).items():
+        for name, value in (read_environment(step) or {_UNRECORDED: _UNRECORDED}).items():
             recorded.setdefault(name, {}).setdefault(str(value), []).append(_name_step(desk, step))
     rows: Cells = []
     for name, values in recorded.items():

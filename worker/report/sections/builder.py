@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from worker.report.analysis.evidence import Evidence, Model
+from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
+from worker.report.analysis.results import Model
 from worker.report.content import Block, Bullets, Column, Figure, Paragraph, Section, Table
 from worker.report.facts import (
     CHANNELS,

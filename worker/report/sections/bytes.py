@@ -11,8 +11,9 @@ from worker.report.analysis.claims import (
     cite,
 )
 from worker.report.analysis.classes import analyse_confusions, analyse_final_classes
-from worker.report.analysis.evidence import COMPRESSED_SUFFIX, Evidence, Model
+from worker.report.analysis.evidence import COMPRESSED_SUFFIX, Evidence
 from worker.report.analysis.pruning import analyse_final, analyse_sizes
+from worker.report.analysis.results import Model, read_techniques
 from worker.report.analysis.techniques import find_techniques
 from worker.report.analysis.trainings import analyse_trainings
 from worker.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
@@ -32,7 +33,7 @@ def build_widest(desk: Builder) -> Section | None:
         return None
     bits, model = next(iter(evidence.widths.items()))
     blocks: list[Block] = []
-    history = model.result.get("history") or []
+    history = model.history
     baseline = {"loss": evidence.baseline.validation.loss, "accuracy": evidence.baseline.validation.accuracy}
     if history:
         draw = partial(draw_quantization, desk.canvas, histories={bits: history}, baseline=baseline)
@@ -75,7 +76,7 @@ def build_widths(desk: Builder) -> Section | None:
         return None
     source = f"`{next(iter(evidence.widths.values())).step.job_id}` · `result.widths`"
     blocks: list[Block] = []
-    histories = {bits: model.result.get("history") or [] for bits, model in evidence.widths.items()}
+    histories = {bits: model.history for bits, model in evidence.widths.items()}
     if all(histories.values()) and len(histories) > 1:
         baseline = {"loss": evidence.baseline.validation.loss, "accuracy": evidence.baseline.validation.accuracy}
         draw = partial(draw_quantization, desk.canvas, histories=histories, baseline=baseline)
@@ -150,7 +151,7 @@ def build_final(desk: Builder) -> Section | None:
     evidence, final = desk.evidence, desk.evidence.final
     if final is None:
         return None
-    candidates, front = final.result.get("candidates") or [], final.result.get("front") or []
+    candidates = final.candidates
     figure = "front" if len(candidates) > 1 else None
     blocks: list[Block] = [
         *desk.argue(analyse_final(evidence), figure=figure, table="final"),
@@ -158,16 +159,16 @@ def build_final(desk: Builder) -> Section | None:
         _describe_final(desk, final),
     ]
     if len(candidates) > 1:
-        chosen = final.result["chosen"]
+        chosen = final.chosen_candidate
         reserve = evidence.find_reserve(chosen)
         draw = partial(
             draw_front,
             desk.canvas,
-            tried=[(one["num_bytes"], one["accuracy"]) for one in candidates],
-            front=[(one["num_bytes"], one["accuracy"]) for one in front],
+            tried=[(one.num_bytes, one.accuracy) for one in candidates],
+            front=[(one.num_bytes, one.accuracy) for one in final.front],
             threshold=evidence.baseline.validation.accuracy - evidence.max_drop / 100,
             safe=None if reserve is None else evidence.baseline.validation.accuracy - reserve.max_drop / 100,
-            chosen=(chosen["num_bytes"], chosen["accuracy"]),
+            chosen=(chosen.num_bytes, chosen.accuracy),
         )
         blocks.append(desk.figure("front", draw, source=cite(final, "candidates")))
     labels = evidence.class_names
@@ -195,7 +196,7 @@ def _describe_final(desk: Builder, final: Model) -> Table:
         [desk.term("row.drop_test"), points(evidence.drop(final))],
         [desk.term("row.macro"), Value("slashed", [final.macro[key] for key in ("precision", "recall", "f1-score")])],
         [desk.term("row.sparsity"), percent(final.sparsity)],
-        [desk.term("row.macs"), count(final.result["macs"])],
+        [desk.term("row.macs"), count(final.macs)],
         [desk.term("row.file_bytes"), count(final.file_bytes)],
         [desk.term("row.file"), kilobytes(final.file_bytes)],
         [desk.term("row.ratio"), ratio(final.ratio)],
@@ -229,8 +230,8 @@ def build_techniques(desk: Builder) -> Section | None:
         return None
     items = [desk.say(f"technique.{key}") for key in found]
     blocks: list[Block] = [desk.paragraph("techniques.opening"), Bullets(items)]
-    said = evidence.final.result.get("techniques") if evidence.final is not None else None
-    if said and evidence.final is not None:
+    said = read_techniques(evidence.final.step) if evidence.final is not None else []
+    if said:
         blocks.append(desk.paragraph("techniques.recorded", field=code("result.techniques")))
         blocks.append(Listing("\n".join(f"- {line}" for line in said), "text"))
     return desk.section("techniques", blocks)

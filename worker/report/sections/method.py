@@ -9,6 +9,7 @@ import numpy as np
 from worker.report.analysis import examples
 from worker.report.analysis.claims import cite
 from worker.report.analysis.reserve import describe_protocol
+from worker.report.analysis.results import is_distilled
 from worker.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.report.figures.compression import draw_quantizer
 from worker.report.figures.training import draw_samples
@@ -34,7 +35,7 @@ def build_data(desk: Builder) -> Section:
             for label, name in enumerate(dataset.class_names)
         ]
         rows.append([desk.term("total"), *(count(total) for total in totals)])
-        used = evidence.baseline.result.get("num_train_examples")
+        used = evidence.baseline.num_train_examples
         is_limited = used is not None and used < totals[0]
         columns = desk.columns("class", "#train", "#validation", "#test")
         blocks += [
@@ -100,7 +101,7 @@ def _describe_network(desk: Builder) -> list[Block]:
 
 def _list_settings(desk: Builder) -> Table:
     baseline = desk.evidence.baseline
-    spec, result = baseline.step.spec, baseline.result
+    spec = baseline.step.spec
     optimizer = spec.get("optimizer")
     dataset = desk.evidence.facts.dataset
     may_mirror = dataset is None or dataset.is_mirrorable
@@ -112,16 +113,16 @@ def _list_settings(desk: Builder) -> Table:
         ("learning_rate", _number(spec.get("learning_rate"))),
         ("batch_size", _number(spec.get("batch_size"))),
         ("epochs", _number(spec.get("epochs"))),
-        ("best_epoch", _number(result.get("best_epoch"))),
+        ("best_epoch", _number(baseline.best_epoch)),
         ("weight_decay", _number(spec.get("weight_decay"))),
         ("label_smoothing", _number(spec.get("label_smoothing"))),
         ("flip", None if spec.get("flip") is None else desk.term("yes" if spec["flip"] and may_mirror else "no")),
         ("max_shift", _number(spec.get("max_shift"))),
         ("patience", _number(spec.get("patience"))),
-        ("precision", None if result.get("precision") is None else code(result["precision"])),
+        ("precision", None if baseline.precision is None else code(baseline.precision)),
         (
             "num_train_examples",
-            None if result.get("num_train_examples") is None else count(result["num_train_examples"]),
+            None if baseline.num_train_examples is None else count(baseline.num_train_examples),
         ),
         ("seed", _number(desk.evidence.seed)),
         ("seconds", Value("decimals0", baseline.step.seconds)),
@@ -227,7 +228,7 @@ def _explain_searches(desk: Builder, allowed: Value) -> list[Block]:
         if spec.get("schedule") == "geometric":
             blocks.append(Formula(r"S_t = 1-\left(1-S_T\right)^{t/T},\qquad t=1,\dots,T"))
             blocks.append(desk.paragraph("searches.geometric"))
-        if evidence.step_by_step.result.get("distillation"):
+        if is_distilled(evidence.step_by_step.step):
             blocks.append(desk.paragraph("searches.distillation"))
     return blocks
 

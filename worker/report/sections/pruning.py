@@ -13,8 +13,9 @@ from worker.report.analysis.claims import (
 )
 from worker.report.analysis.classes import analyse_classes
 from worker.report.analysis.confusions import count_errors, rank_pairs
-from worker.report.analysis.evidence import CONTROLS, Measured, Model
+from worker.report.analysis.evidence import CONTROLS
 from worker.report.analysis.pruning import analyse_plain_files, analyse_search, compare_pruning
+from worker.report.analysis.results import Measured, Model
 from worker.report.analysis.trainings import analyse_trainings
 from worker.report.content import Block, Section, Table
 from worker.report.figures.compression import Mark, draw_intervals, draw_layers, draw_sparsity
@@ -46,13 +47,12 @@ def build_results(desk: Builder) -> Section:
 def build_training(desk: Builder) -> Section:
     """Curves and accuracy of the trained network."""
     baseline = desk.evidence.baseline
-    history = baseline.result.get("history") or []
+    history, best = baseline.history, baseline.best_epoch
     blocks: list[Block] = [
         *desk.argue(analyse_fit(desk.evidence), figure="training" if history else None, table="baseline"),
         *desk.list_findings(analyse_trainings(desk.evidence, names.TRAIN)),
     ]
-    if history:
-        best = baseline.result["best_epoch"]
+    if best is not None:
         blocks.append(
             desk.figure(
                 "training", partial(draw_training, desk.canvas, history=history, best_epoch=best),
@@ -84,11 +84,11 @@ def report_classes(desk: Builder, key: str, model: Model) -> Table:
     """scikit-learn's classification report."""
     rows: Cells = []
     for label in desk.evidence.class_names:
-        row = model.report[label]
+        row = model.class_scores[label]
         scores = [decimals(row[score]) for score in ("precision", "recall", "f1-score")]
         rows.append([class_name(label), *scores, count(int(row["support"]))])
     for average, key_of_name in (("macro avg", "macro_avg"), ("weighted avg", "weighted_avg")):
-        row = model.report[average]
+        row = model.class_scores[average]
         scores = [decimals(row[score]) for score in ("precision", "recall", "f1-score")]
         rows.append([desk.term(key_of_name), *scores, count(int(row["support"]))])
     return desk.table(
@@ -169,12 +169,12 @@ def draw_curves(desk: Builder, key: str, models: dict[str, Model]) -> Block:
             draw_sparsity,
             desk.canvas,
             curves={
-                labels[name]: [(probe["sparsity"], probe["accuracy"]) for probe in model.result["curve"]]
+                labels[name]: [(probe.sparsity, probe.accuracy) for probe in model.curve]
                 for name, model in models.items()
             },
             baseline=evidence.baseline.validation.accuracy,
             max_drop=evidence.max_drop,
-            chosen={labels[name]: model.result["chosen"]["sparsity"] for name, model in models.items()},
+            chosen={labels[name]: model.chosen_probe.sparsity for name, model in models.items()},
             axis="channels" if channels else "sparsity",
         ),
         source="; ".join(cite(model, "curve") for model in models.values()),
@@ -183,11 +183,11 @@ def draw_curves(desk: Builder, key: str, models: dict[str, Model]) -> Block:
 
 def list_probes(desk: Builder, key: str, model: Model) -> Table:
     """Every probe of a search as numbers; the chosen one bold."""
-    probes, chosen = model.result["curve"], model.result["chosen"]
+    probes, chosen = model.curve, model.chosen_probe
     rows: Cells = [
         [
-            percent(probe["sparsity"]), percent(probe["accuracy"]), points(probe["drop"]),
-            desk.term("yes" if probe["within"] else "no"), count(probe["retrained_epochs"]),
+            percent(probe.sparsity), percent(probe.accuracy), points(probe.drop),
+            desk.term("yes" if probe.within else "no"), count(probe.retrained_epochs),
         ]
         for probe in probes
     ]  # fmt: skip
@@ -270,8 +270,7 @@ def build_channels(desk: Builder) -> Section | None:
     evidence, model = desk.evidence, desk.evidence.channels
     if model is None:
         return None
-    before, result = evidence.baseline, model.result
-    latency, reference = result.get("latency") or {}, result.get("baseline_latency") or {}
+    before, times = evidence.baseline, (model.baseline_latency, model.latency)
     rows: Cells = [
         [desk.term("row.accuracy"), percent(before.test.accuracy), percent(model.test.accuracy)],
         [
@@ -279,13 +278,13 @@ def build_channels(desk: Builder) -> Section | None:
             count(sum(layer.total for layer in before.layers)),
             count(sum(layer.total for layer in model.layers)),
         ],
-        [desk.term("row.macs"), count(result["baseline_macs"]), count(result["macs"])],
-        [desk.term("row.latency"), significant(reference.get("median_ms")), significant(latency.get("median_ms"))],
+        [desk.term("row.macs"), count(model.baseline_macs), count(model.macs)],
+        [desk.term("row.latency"), *(significant(None if one is None else one.median_ms) for one in times)],
         [desk.term("row.file"), kilobytes(before.file_bytes), kilobytes(model.file_bytes)],
     ]
-    if result.get("widths"):
-        rows.append([desk.term("row.widths"), "–", code("-".join(str(width) for width in result["widths"]))])
-    places = {probe["sparsity"] for probe in result["curve"]}
+    if model.hidden_widths:
+        rows.append([desk.term("row.widths"), "–", code("-".join(str(width) for width in model.hidden_widths))])
+    places = {probe.sparsity for probe in model.curve}
     return desk.section(
         "channels",
         [

@@ -20,6 +20,7 @@ from worker.report.content import (
     Report,
     Section,
     Table,
+    iterate_sections,
 )
 from worker.report.language.wording import Wording
 from worker.report.writers.columns import share_width
@@ -27,6 +28,14 @@ from worker.report.writers.inline import Inlines, InlineWriter, make_span, sprea
 
 API_VERSION = [1, 23, 1]
 SOURCE_STYLE = "Source"
+CONTENTS_DEPTH = 2
+CONTENTS_BEGIN = (
+    '<w:r><w:fldChar w:fldCharType="begin" w:dirty="true"/></w:r>'
+    f'<w:r><w:instrText xml:space="preserve">TOC \\o "1-{CONTENTS_DEPTH}" \\h \\z \\u</w:instrText></w:r>'
+    '<w:r><w:fldChar w:fldCharType="separate"/></w:r>'
+)
+CONTENTS_END = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+PAGE_BREAK = '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
 LONGEST_WHOLE_TABLE = 14
 """Rows; a longer table may go over several pages, a shorter one is kept whole."""
 NO_ATTRIBUTES: list[Any] = ["", [], []]
@@ -54,8 +63,33 @@ class TreeWriter:
             meta["subtitle"] = {"t": "MetaInlines", "c": self.inline.read(self.report.subtitle)}
             blocks.append(self._write_bare_table(front_matter))
         for section in self.report.sections:
+            if self.format_name == "docx" and section is self._first_numbered:
+                blocks += self._write_contents()
             blocks += self.write_section(section, 1)
         return json.dumps({"pandoc-api-version": API_VERSION, "meta": meta, "blocks": blocks})
+
+    @property
+    def _first_numbered(self) -> Section:
+        return next(section for section in self.report.sections if section.numbered)
+
+    def _write_contents(self) -> list[Tree]:
+        """A table of contents for Word: a field that it brings up to date, with entries for whatever does not.
+
+        They have no page: only a word processor knows it.
+        """
+        numbered = [section for section in self.report.sections if section.numbered]
+        entries = [(level, one) for level, one in iterate_sections(numbered) if level <= CONTENTS_DEPTH]
+        title = self.wording.term("contents")
+        blocks = [self._style("TOC Heading", {"t": "Para", "c": self.inline.words(title)})]
+        for position, (level, section) in enumerate(entries):
+            name = strip_markup(name_section(section, self.labels))
+            entry: Inlines = [{"t": "Link", "c": [NO_ATTRIBUTES, self.inline.words(name), [f"#sec-{section.key}", ""]]}]
+            if position == 0:
+                entry.insert(0, {"t": "RawInline", "c": ["openxml", CONTENTS_BEGIN]})
+            if position == len(entries) - 1:
+                entry.append({"t": "RawInline", "c": ["openxml", CONTENTS_END]})
+            blocks.append(self._style(f"toc {level}", {"t": "Para", "c": entry}))
+        return [*blocks, {"t": "RawBlock", "c": ["openxml", PAGE_BREAK]}]
 
     def write_section(self, section: Section, level: int) -> list[Tree]:
         """A heading and everything below it."""
@@ -81,11 +115,14 @@ class TreeWriter:
     def write_block(self, block: Block) -> list[Tree]:
         """One block, which may take several of pandoc's."""
         if isinstance(block, Paragraph):
-            return [{"t": "Para", "c": self.inline.read(block.text)}]
+            return [self._style("Body Text", {"t": "Para", "c": self.inline.read(block.text)})]
         if isinstance(block, Formula):
-            return [{"t": "Para", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, block.tex]}]}]
+            math = {"t": "Math", "c": [{"t": "DisplayMath"}, block.tex]}
+            return [self._style("Body Text", {"t": "Para", "c": [math]})]
         if isinstance(block, Listing):
-            return [{"t": "CodeBlock", "c": [["", [block.language], []], block.text]}]
+            code = {"t": "CodeBlock", "c": [["", [block.language], []], block.text]}
+            is_turned = self.format_name == "docx" and self.report.persian
+            return [{"t": "Div", "c": [["", [], [["dir", "ltr"]]], [code]]}] if is_turned else [code]
         if isinstance(block, Bullets):
             return [self._write_list(block)]
         if isinstance(block, Figure):
@@ -96,10 +133,14 @@ class TreeWriter:
         begin = "#[\n#show figure.where(kind: table): set block(breakable: true)"
         return [{"t": "RawBlock", "c": ["typst", begin]}, written, {"t": "RawBlock", "c": ["typst", "]"]}]
 
+    def _style(self, name: str, block: Tree) -> Tree:
+        """In Word, a paragraph in that style of the reference document; pandoc gives Persian ones none by itself."""
+        if self.format_name != "docx":
+            return block
+        return {"t": "Div", "c": [["", [], [["custom-style", name]]], [{"t": "Para", "c": block["c"]}]]}
+
     def _write_list(self, block: Bullets) -> Tree:
-        # Plain items are set in the small letters of tables by the DOCX writer.
-        kind = "Para" if self.format_name == "docx" else "Plain"
-        items = [[{"t": kind, "c": self.inline.read(item)}] for item in block.items]
+        items = [[self._style("List Item", {"t": "Plain", "c": self.inline.read(item)})] for item in block.items]
         if not block.ordered:
             return {"t": "BulletList", "c": items}
         return {"t": "OrderedList", "c": [[1, {"t": "Decimal"}, {"t": "Period"}], items]}
@@ -122,7 +163,7 @@ class TreeWriter:
         return make_span(inlines, classes=["source"])
 
     def _write_figure(self, figure: Figure) -> Tree:
-        target = str(figure.path) if self.format_name == "docx" else figure.path.name
+        target = figure.path.name
         if self.format_name == "html":
             target = "data:image/png;base64," + base64.b64encode(figure.path.read_bytes()).decode()
         alt = spread(strip_markup(figure.alt))
@@ -140,8 +181,12 @@ class TreeWriter:
 
     def _write_table(self, table: Table) -> Tree:
         caption = self._write_caption(f"tab:{table.key}", table.caption, table.source)
-        head = self._write_row([column.head for column in table.columns], strong=True)
-        body = [self._write_row(row, strong=position in table.emphasis) for position, row in enumerate(table.rows)]
+        head = self._write_row([column.head for column in table.columns], strong=True, is_kept=True)
+        last = len(table.rows) - 1 if len(table.rows) <= LONGEST_WHOLE_TABLE else 0
+        body = [
+            self._write_row(row, strong=position in table.emphasis, is_kept=position < last)
+            for position, row in enumerate(table.rows)
+        ]
         classes = ["small"] if table.small else []
         return {
             "t": "Table",
@@ -156,7 +201,7 @@ class TreeWriter:
         }
 
     def _write_bare_table(self, table: Table) -> Tree:
-        body = [self._write_row(row, strong=False) for row in table.rows]
+        body = [self._write_row(row) for row in table.rows]
         return {
             "t": "Table",
             "c": [
@@ -183,14 +228,15 @@ class TreeWriter:
             for column, width in zip(table.columns, widths, strict=True)
         ]
 
-    def _write_row(self, cells: Sequence[str], *, strong: bool) -> list[Any]:
+    def _write_row(self, cells: Sequence[str], *, strong: bool = False, is_kept: bool = False) -> list[Any]:
         written = []
         for cell in cells:
             # A paragraph of nothing would have the size of the body's letters in Word.
             inlines = self.inline.read(cell) or spread("\N{NO-BREAK SPACE}")
             if strong:
                 inlines = [{"t": "Strong", "c": inlines}]
-            written.append([NO_ATTRIBUTES, {"t": "AlignDefault"}, 1, 1, [{"t": "Plain", "c": inlines}]])
+            block = self._style("Kept Row" if is_kept else "Compact", {"t": "Plain", "c": inlines})
+            written.append([NO_ATTRIBUTES, {"t": "AlignDefault"}, 1, 1, [block]])
         return [NO_ATTRIBUTES, written]
 
 
