@@ -39,6 +39,15 @@ def test_a_network_in_the_catalogue_is_a_module_and_a_module_has_its_name_there(
     assert modules == {name.value for name in catalog.Architecture}
 
 
+def count_lines(folder: str) -> int:
+    """Of the Python files in it."""
+    return sum(len(file.read_text("utf-8").splitlines()) for file in (CHECKOUT / folder).rglob("*.py"))
+
+
+def test_the_core_stays_small() -> None:
+    assert count_lines("worker/core") <= 6500
+
+
 def test_only_transaction_commits() -> None:
     committing = {file.relative_to(CHECKOUT).as_posix() for file in SOURCES if ".commit()" in file.read_text("utf-8")}
     assert committing <= {"storage/database.py", "tests/test_architecture.py"}

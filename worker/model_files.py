@@ -21,6 +21,7 @@ from worker.baseline_comparison import (
 )
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
+from worker.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.baseline import Baseline, compute_drop
 from worker.core.checkpoint import (
     COMPRESSED_SUFFIX,
@@ -30,11 +31,9 @@ from worker.core.checkpoint import (
     load_compressed,
     save_checkpoint,
 )
-from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
 from worker.core.datasets import Dataset
 from worker.core.device import find_device
 from worker.core.graph import list_layers
-from worker.core.integer import IntegerNetwork
 from worker.core.lineage import load_lineage_data
 from worker.core.measure import (
     Metrics,
@@ -47,6 +46,7 @@ from worker.core.measure import (
 from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
 from worker.environment import describe_environment
+from worker.integer_network import IntegerNetwork
 from worker.progress import Progress
 from worker.report.figures.canvas import make_titled
 from worker.report.figures.compression import draw_layers, draw_ledger

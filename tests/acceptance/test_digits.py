@@ -8,9 +8,9 @@ import torch
 
 from tests.acceptance.conftest import Service
 from tests.variants import SEED
-from worker.core.coding import decode_network
+from worker.coding import decode_network
 from worker.core.datasets import load_dataset
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
 
 
 def test_train_prune_quantize_and_compress_from_request_to_decoded_file(service: Service) -> None:

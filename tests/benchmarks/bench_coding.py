@@ -23,10 +23,10 @@ import numpy as np
 
 from tests.benchmarks.record import CHECKOUT, write_result
 from tests.benchmarks.rivals.page import write_page
-from tests.worker.core.coding.networks import build_layer, build_network, build_weight
-from worker.core.coding import compute_entropy_bytes, decode_network, encode_network
-from worker.core.coding.ledger import compute_weight_entropy_bits
-from worker.core.integer import IntegerNetwork
+from tests.worker.coding.networks import build_layer, build_network, build_weight
+from worker.coding import compute_entropy_bytes, decode_network, encode_network
+from worker.coding.ledger import compute_weight_entropy_bits
+from worker.integer_network import IntegerNetwork
 
 ROUNDS = 3
 ENVIRONMENT = CHECKOUT / ".tonok" / "rivals" / "environments" / "nncodec" / "bin" / "python"

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from storage.errors import InvalidModel
-from worker.core.coding.container import ARCHITECTURES, _code_network, encode_network
-from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import RangeWriter
-from worker.core.coding.scan import choose_scans, compute_natural_scan
-from worker.core.coding.weights import Scan
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding.container import ARCHITECTURES, _code_network, encode_network
+from worker.coding.fields import Fields
+from worker.coding.ranges import RangeWriter
+from worker.coding.scan import choose_scans, compute_natural_scan
+from worker.coding.weights import Scan
+from worker.integer_network import IntegerLayer, IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC
 
 ODD_VALUES = (0, 1, 127, 128, 254, 255)
@@ -125,14 +125,14 @@ class LyingWriter(RangeWriter):
         self._rng, self._lies_at, self._burst = rng, set(lies_at), burst
         self._place, self._until = 0, 0
 
-    def code(self, probability: int, bit: int) -> int:
+    def transcode(self, probability: int, bit: int) -> int:
         if self._place in self._lies_at:
             self._until = self._place + self._burst
             bit ^= 1
         elif self._place < self._until:
             bit = self._rng.getrandbits(1)
         self._place += 1
-        return super().code(probability, bit)
+        return super().transcode(probability, bit)
 
 
 def write_lies(rng: random.Random, network: IntegerNetwork, num_decisions: int) -> bytes:

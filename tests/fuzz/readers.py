@@ -27,8 +27,8 @@ import numpy as np
 
 from storage.errors import InvalidModel
 from tests.fuzz.mutations import Mutator
-from worker.core.coding import decode_network, reader
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding import decode_network, reader
+from worker.integer_network import IntegerLayer, IntegerNetwork
 
 MEMORY_BYTES = 3 << 30
 """Of a process's address space: where it ends, a reader fails with MemoryError, which is a finding."""

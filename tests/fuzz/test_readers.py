@@ -6,7 +6,7 @@ import random
 
 from tests.fuzz.mutations import Mutator, build_networks, flip_bits, seal
 from tests.fuzz.readers import are_same, check_inputs, compare_readers, read_with_service
-from worker.core.coding import encode_network
+from worker.coding import encode_network
 from worker.model_heads import TONOK_HEAD_BYTES
 
 NUM_INPUTS = 2000

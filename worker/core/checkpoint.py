@@ -14,12 +14,12 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import CheckpointInfo, check_facts
-from worker.core.coding import decode_network
+from worker.coding import decode_network
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
-from worker.core.integer import IntegerNetwork
 from worker.core.models import build_model, get_widths, shrink_widths
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
+from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
 
 SUFFIX = ".safetensors"

@@ -11,7 +11,7 @@ from torch import nn
 
 from worker.binomial import compute_upper_tail
 from worker.catalog import HealthProblem
-from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
+from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
 
 NEARLY_ALL = 0.95
 """Share of the answers from which on one class takes nearly all; where so many pictures are of it, that is no fault."""

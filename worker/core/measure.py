@@ -25,7 +25,7 @@ from worker.core.device import describe_device, device_of
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
 from worker.core.models import find_architecture
-from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
+from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
 from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
 from worker.environment import find_processor
 from worker.machine_load import measure_load, read_moment

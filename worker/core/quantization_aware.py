@@ -14,13 +14,13 @@ from worker.core.baseline import Baseline
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
 from worker.core.fit_progress import FitProgress
-from worker.core.integer import IntegerNetwork
 from worker.core.learning import History
 from worker.core.pruning import apply_masks_, get_masks
 from worker.core.quantization import Calibration, calibrate, quantize_model
-from worker.core.quantization.deploy import extract_integers
+from worker.core.quantization.integer_model import extract_integers
 from worker.core.resume import Checkpoints, Step
 from worker.core.training import SoftTargets, TrainingSettings, fit
+from worker.integer_network import IntegerNetwork
 from worker.memory_estimate import CALIBRATION_EXAMPLES
 
 DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}

@@ -17,8 +17,8 @@ from storage.errors import InvalidModel
 from tests.worker.jobs.conftest import FakeContext, Shop
 from worker.catalog import DatasetName
 from worker.checkpoint_facts import CheckpointInfo
+from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
-from worker.core.coding import encode_network
 from worker.core.datasets import Dataset, load_dataset
 from worker.dataset_facts import is_same_class
 from worker.jobs import parse_spec, run_spec

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from storage.errors import InvalidModel
 from tests.worker.jobs.conftest import FakeContext, Shop
 from tests.worker.jobs.test_uploads import rewrite, run_import
+from worker.coding import encode_network
 from worker.core.checkpoint import load_compressed
-from worker.core.coding import encode_network
 from worker.jobs.base import JobOutcome
 
 POST_TRAINING: dict[str, Any] = {"kind": "quantize", "model_id": "mdl_0", "mode": "post_training"}

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from storage.errors import InvalidModel, InvalidPicture
 from tests.variants import SEED
 from tests.worker.jobs.conftest import Shop
+from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.coding import encode_network
 from worker.core.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobOutcome

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from worker.coding import compute_packed_bytes
 from worker.core.baseline import Baseline
-from worker.core.coding import compute_packed_bytes
 from worker.core.compression.candidates import MANTISSA_BITS, CandidateStore
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import ABLATION, TimedTracker
-from worker.core.integer import IntegerNetwork
 from worker.core.quantization_aware import extract_network, quantize_network
+from worker.integer_network import IntegerNetwork
 from worker.timetable import FILE_WEIGHT
 
 

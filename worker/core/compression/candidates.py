@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from worker.coding import encode_network
 from worker.core.baseline import Baseline
-from worker.core.coding import encode_network
 from worker.core.compression.reserve import Reserve
 from worker.core.compression.timetable import TimedTracker
 from worker.core.device import device_of
-from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.measure import look_at_health
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import extract_network
 from worker.core.resume import Step
 from worker.core.training import compute_logits, find_right
+from worker.integer_network import IntegerNetwork, round_floats
 from worker.timetable import FILE, FILE_WEIGHT
 
 WORTH_THE_MARGIN = 4.0

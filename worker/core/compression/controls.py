@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from worker.catalog import PruningMethod
+from worker.coding import decode_network, encode_network
 from worker.core.baseline import compute_drop
 from worker.core.checkpoint import match_widths
-from worker.core.coding import decode_network, encode_network
 from worker.core.compression.candidates import CandidateStore, extract_stored
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.plan import QatStage
@@ -22,7 +22,7 @@ from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker, name_control
 from worker.core.device import device_of
 from worker.core.models import build_model
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
 from worker.core.training import evaluate

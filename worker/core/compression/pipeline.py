@@ -43,7 +43,7 @@ from worker.progress import QuietReporter, Reporter
 class CompressionResult:
     """The file that was chosen, and all that was measured on the way.
 
-    file: of `chosen`, as `worker.core.coding.decode_network` reads it. front: the candidates that no other beats in
+    file: of `chosen`, as `worker.coding.decode_network` reads it. front: the candidates that no other beats in
     both bytes and accuracy. stages: what each was asked for and reached. controls: None where none were asked for.
     """
 

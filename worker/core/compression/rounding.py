@@ -14,9 +14,9 @@ from worker.core.compression.candidates import MANTISSA_BITS, Candidate, Candida
 from worker.core.compression.timetable import NUM_LAMBDAS, ROUNDING
 from worker.core.datasets import Split
 from worker.core.device import device_of
-from worker.core.integer import IntegerNetwork, round_floats
 from worker.core.quantization.rate_distortion import compute_fisher_diagonal, refit_channels_, round_for_rate
 from worker.core.quantization_aware import extract_network
+from worker.integer_network import IntegerNetwork, round_floats
 from worker.memory_estimate import REFIT_EXAMPLES
 
 FISHER_EXAMPLES = 4096

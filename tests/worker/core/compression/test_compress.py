@@ -9,12 +9,12 @@ import torch
 
 from tests.variants import SEED
 from worker.catalog import Precision
-from worker.core.coding import decode_network
+from worker.coding import decode_network
 from worker.core.compression.pipeline import compress
 from worker.core.compression.plan import CompressionPlan, QatStage
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import DEFAULT_EPOCHS, QatSettings
 from worker.core.resume import FolderCheckpoints
 from worker.core.training import TrainingSettings, evaluate, fit

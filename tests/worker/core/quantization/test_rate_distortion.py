@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from tests.worker.core.coding.networks import build_layer, build_network, build_weight
-from tests.worker.core.quantization.test_deploy import build_settled, extract, quantize
-from worker.core.coding import encode_network
+from tests.worker.coding.networks import build_layer, build_network, build_weight
+from tests.worker.core.quantization.test_integer_model import build_settled, extract, quantize
+from worker.coding import encode_network
 from worker.core.datasets import Dataset, Split
 from worker.core.quantization import list_quantized_layers
-from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization.rate_distortion import (
     compute_fisher_diagonal,
     estimate_bits,

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
-from worker.core.coding.fields import Fields, fits_float32
-from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
-from worker.core.coding.scan import choose_scans, compute_natural_scan
-from worker.core.coding.weights import Scan, WeightModels, code_weights
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding.fields import Fields, fits_float32
+from worker.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
+from worker.coding.scan import choose_scans, compute_natural_scan
+from worker.coding.weights import Scan, WeightModels, code_weights
+from worker.integer_network import IntegerLayer, IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC, check_tonok_frame
 
 _T = TypeVar("_T")

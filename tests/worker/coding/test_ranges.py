@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.coding import reader
-from worker.core.coding.ranges import CostMeter, RangeReader, RangeWriter
-from worker.core.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
+from worker.coding import reader
+from worker.coding.ranges import CostMeter, RangeReader, RangeWriter
+from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 
 DECISIONS = st.lists(st.tuples(st.sampled_from([1, 2, 300, 32768, 65534, 65535]), st.integers(0, 1)), max_size=300)
 
@@ -20,11 +20,11 @@ DECISIONS = st.lists(st.tuples(st.sampled_from([1, 2, 300, 32768, 65534, 65535])
 def test_decisions_come_back_from_both_readers_and_cost_what_the_meter_says(decisions: list[tuple[int, int]]) -> None:
     writer, meter = RangeWriter(), CostMeter()
     for probability, bit in decisions:
-        writer.code(probability, bit)
-        meter.code(probability, bit)
+        writer.transcode(probability, bit)
+        meter.transcode(probability, bit)
     data = writer.finish()
     fast, slow = RangeReader(data), reader.Bits(data)
-    assert [fast.code(p, 0) for p, _ in decisions] == [bit for _, bit in decisions]
+    assert [fast.transcode(p, 0) for p, _ in decisions] == [bit for _, bit in decisions]
     assert [slow.read(p) for p, _ in decisions] == [bit for _, bit in decisions]
     assert not data.endswith(b"\0")
     assert len(data) <= meter.bits / 8 * 1.001 + 2
@@ -37,7 +37,7 @@ def test_a_block_is_read_as_the_same_bits_one_by_one() -> None:
     data = writer.finish()
     np.testing.assert_array_equal(RangeReader(data).code_block(9362, np.zeros_like(bits)), bits)
     one_by_one = RangeReader(data)
-    assert [one_by_one.code(9362, 0) for _ in bits] == bits.tolist()
+    assert [one_by_one.transcode(9362, 0) for _ in bits] == bits.tolist()
 
 
 def test_the_tables_are_known_numbers() -> None:

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import CostMeter
-from worker.core.coding.weights import Scan, WeightModels, code_weights
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding.fields import Fields
+from worker.coding.ranges import CostMeter
+from worker.coding.weights import Scan, WeightModels, code_weights
+from worker.integer_network import IntegerLayer, IntegerNetwork
 
 MIXED_DECISIONS = 1 << 19
 """Over all layers: beyond, layers are coded in blocks. Well below what the format allows, for the writer's sake."""

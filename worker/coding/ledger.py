@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.integer_network import IntegerLayer, IntegerNetwork
 
 FLOAT_BITS = 32
 

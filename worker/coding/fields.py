@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
-from worker.core.coding.mixing import AdaptiveBits, MixedBit
-from worker.core.coding.ranges import BitCoder
+from worker.coding.mixing import AdaptiveBits, MixedBit
+from worker.coding.ranges import BitCoder
 
 EVEN = 1 << 15
 """The probability of a bit of which nothing is known."""
@@ -45,13 +45,13 @@ class Fields:
 
     def bit(self, kind: Hashable, value: int) -> int:
         """A flag, 0 or 1; flags of one kind share their statistics."""
-        return self._bits.code(self.coder, kind, value)
+        return self._bits.transcode(self.coder, kind, value)
 
     def raw(self, value: int, num_bits: int) -> int:
         """A number of exactly `num_bits` bits, each costing one bit, highest first."""
         read = 0
         for shift in range(num_bits - 1, -1, -1):
-            read = 2 * read + self.coder.code(EVEN, value >> shift & 1)
+            read = 2 * read + self.coder.transcode(EVEN, value >> shift & 1)
         return read
 
     def number(self, kind: str, value: int, limit: int) -> int:
@@ -176,14 +176,14 @@ def _code_byte(model: MixedBit, coder: BitCoder, before: int, byte: int) -> int:
     node = 1
     for shift in range(7, -1, -1):
         contexts = (node, node | (before & 0xFF) << 8, node | (before & 0xFFFF) << 8, node | before << 8)
-        node = 2 * node | model.code(coder, contexts, 0, byte >> shift & 1)
+        node = 2 * node | model.transcode(coder, contexts, 0, byte >> shift & 1)
     return node & 0xFF
 
 
 class _Rehearsal:
     """A coder for text that both sides know already."""
 
-    def code(self, probability: int, bit: int) -> int:  # noqa: ARG002 - there is no file
+    def transcode(self, probability: int, bit: int) -> int:  # noqa: ARG002 - there is no file
         return bit
 
     def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:  # noqa: ARG002

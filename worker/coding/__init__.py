@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.core.coding.container import decode_network, encode_network
-from worker.core.coding.ledger import compute_entropy_bytes, compute_packed_bytes
+from worker.coding.container import decode_network, encode_network
+from worker.coding.ledger import compute_entropy_bytes, compute_packed_bytes
 
 __all__ = ["compute_entropy_bytes", "compute_packed_bytes", "decode_network", "encode_network"]

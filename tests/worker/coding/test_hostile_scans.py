@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from storage.errors import InvalidModel
-from tests.worker.core.coding.networks import build_layer, build_network
-from worker.core.coding import container, decode_network
-from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import MAX_DECISIONS, RangeWriter
-from worker.core.coding.weights import Scan
+from tests.worker.coding.networks import build_layer, build_network
+from worker.coding import container, decode_network
+from worker.coding.fields import Fields
+from worker.coding.ranges import MAX_DECISIONS, RangeWriter
+from worker.coding.weights import Scan
 from worker.model_heads import TONOK_MAGIC
 
 BYTES_PER_DECISION = 600
@@ -24,7 +24,7 @@ BYTES_PER_DECISION = 600
 MEASURE = """
 import re, sys
 from pathlib import Path
-from worker.core.coding import decode_network
+from worker.coding import decode_network
 def read_peak():
     # Of this program alone: ru_maxrss begins with what the process that started it held.
     return 1024 * int(re.search(r"VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1])

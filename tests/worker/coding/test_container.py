@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from storage.errors import InvalidModel
-from tests.worker.core.coding.networks import (
+from tests.worker.coding.networks import (
     build_layer,
     build_network,
     build_small_network,
     build_typical_network,
     build_weight,
 )
-from worker.core.coding import decode_network, encode_network
-from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
-from worker.core.coding.reader import Bits, Reader, read_file
-from worker.core.coding.weights import Scan, WeightModels, code_weights
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding import decode_network, encode_network
+from worker.coding.fields import Fields
+from worker.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
+from worker.coding.reader import Bits, Reader, read_file
+from worker.coding.weights import Scan, WeightModels, code_weights
+from worker.integer_network import IntegerLayer, IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES
 
 FINITE_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -193,9 +193,9 @@ def test_a_file_may_not_declare_more_weights_than_its_bytes_allow() -> None:
 def test_a_reader_stops_after_so_many_decisions() -> None:
     reader = RangeReader(b"")
     for _ in range(MAX_DECISIONS):
-        reader.code(32768, 0)
+        reader.transcode(32768, 0)
     with pytest.raises(InvalidModel, match="more decisions"):
-        reader.code(32768, 0)
+        reader.transcode(32768, 0)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MAX_DECISIONS = 1 << 20
 class BitCoder(Protocol):
     """Something that takes part in the coding of binary decisions."""
 
-    def code(self, probability: int, bit: int) -> int:
+    def transcode(self, probability: int, bit: int) -> int:
         """probability: of a 1, in 1/65536, 1..65535. Returns the bit that is (now) in the file."""
 
     def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -41,7 +41,7 @@ class RangeWriter:
         self._encoder = constriction.stream.queue.RangeEncoder()
         self._decisions_left = MAX_DECISIONS
 
-    def code(self, probability: int, bit: int) -> int:
+    def transcode(self, probability: int, bit: int) -> int:
         self._decisions_left -= 1
         if self._decisions_left < 0:
             raise InvalidModel("The network takes more decisions than the compressed format allows.")
@@ -87,7 +87,7 @@ class RangeReader:
         self._decoder = constriction.stream.queue.RangeDecoder(words)
         self._decisions_left = MAX_DECISIONS
 
-    def code(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
+    def transcode(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
         self._decisions_left -= 1
         if self._decisions_left < 0:
             raise InvalidModel("The file holds more decisions than the format allows.")
@@ -110,7 +110,7 @@ class CostMeter:
     def __init__(self) -> None:
         self.bits = 0.0
 
-    def code(self, probability: int, bit: int) -> int:
+    def transcode(self, probability: int, bit: int) -> int:
         self.bits += _COST_BITS[probability if bit else 65536 - probability]
         return bit
 

@@ -14,13 +14,13 @@ from torch import nn
 from storage.errors import InvalidModel
 from tests.variants import SEED
 from worker.catalog import Architecture
-from worker.core.coding import decode_network, encode_network
+from worker.coding import decode_network, encode_network
 from worker.core.datasets import Dataset
-from worker.core.integer import IntegerLayer, IntegerNetwork, round_floats
 from worker.core.models import build_model
 from worker.core.quantization import calibrate, list_quantized_layers, quantize_model
-from worker.core.quantization.deploy import IntegerConv2d, build_integer_model, extract_integers
+from worker.core.quantization.integer_model import IntegerConv2d, build_integer_model, extract_integers
 from worker.core.quantization.layers import _LearnedStep
+from worker.integer_network import IntegerLayer, IntegerNetwork, round_floats
 
 BIT_WIDTHS = [8, 6, 4, 2]
 

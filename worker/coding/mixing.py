@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from worker.core.coding.ranges import BitCoder
-from worker.core.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
+from worker.coding.ranges import BitCoder
+from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 
 STATE_BITS = 22
 """A context's probability has six bits more than the coder's, so that slow learning is not rounded away."""
@@ -37,10 +37,10 @@ class AdaptiveBits:
     def __init__(self) -> None:
         self._states: dict[Hashable, list[int]] = {}
 
-    def code(self, coder: BitCoder, context: Hashable, bit: int) -> int:
+    def transcode(self, coder: BitCoder, context: Hashable, bit: int) -> int:
         """Returns the bit in the file."""
         state = self._states.setdefault(context, [EVEN_STATE, 0])
-        bit = coder.code(min(65535, max(1, state[0] >> 6)), bit)
+        bit = coder.transcode(min(65535, max(1, state[0] >> 6)), bit)
         probability, count = state
         state[0] = probability + (((bit << STATE_BITS) - probability) * RATES[count] >> 16)
         state[1] = min(count + 1, MEMORY - 1)
@@ -71,7 +71,7 @@ class MixedBit:
         """For a new layer: its rows and columns are new, whom to trust is not."""
         self._tables = [{} for _ in self._tables]
 
-    def code(self, coder: BitCoder, contexts: Sequence[int], weight_set: int, bit: int) -> int:
+    def transcode(self, coder: BitCoder, contexts: Sequence[int], weight_set: int, bit: int) -> int:
         """contexts: one per input. Returns the bit in the file."""
         # This is where the time goes: plain loops over a few numbers are the fastest that Python offers here.
         states: list[list[int]] = []
@@ -96,7 +96,7 @@ class MixedBit:
         elif mixed < -LOGIT_LIMIT:
             mixed = -LOGIT_LIMIT
         probability = PROBABILITY[mixed + LOGIT_LIMIT]
-        bit = coder.code(probability, bit)
+        bit = coder.transcode(probability, bit)
 
         count = self._counts[weight_set]
         self._counts[weight_set] = count + 1

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.fuzz.readers import read_with_reference, read_with_service
-from worker.core.coding import encode_network
-from worker.core.integer import IntegerLayer, IntegerNetwork
+from worker.coding import encode_network
+from worker.integer_network import IntegerLayer, IntegerNetwork
 
 FILES = json.loads((Path(__file__).parent / "cases" / "written_by_13ab725.json").read_text())
 """[the file in hexadecimal, the SHA-256 of `describe` of what was read from it]: every architecture and bit width."""

@@ -342,7 +342,7 @@ def prime_letters() -> Mixer:
 
 
 def read_file(data: bytes) -> dict[str, Any]:
-    """The network as plain values and arrays, named as in worker/core/integer.py.
+    """The network as plain values and arrays, named as in worker/integer_network.py.
 
     Raises InvalidModel, and nothing else, for what is not a valid file.
     """

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from storage.errors import InvalidModel
 from tests.fuzz.mutations import seal
 from tests.fuzz.readers import compare_readers
-from tests.worker.core.coding.networks import build_layer, build_network, build_small_network
-from worker.core.coding import decode_network, encode_network, reader
-from worker.core.coding.container import _code_network
-from worker.core.coding.fields import Fields
-from worker.core.coding.ranges import RangeReader, RangeWriter
-from worker.core.coding.scan import choose_scans
-from worker.core.coding.weights import Scan
-from worker.core.integer import IntegerNetwork
+from tests.worker.coding.networks import build_layer, build_network, build_small_network
+from worker.coding import decode_network, encode_network, reader
+from worker.coding.container import _code_network
+from worker.coding.fields import Fields
+from worker.coding.ranges import RangeReader, RangeWriter
+from worker.coding.scan import choose_scans
+from worker.coding.weights import Scan
+from worker.integer_network import IntegerNetwork
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.tonok"))
 """Found by a stranger: mutations of the service's files that 13ab725 answered with ValueError or OverflowError."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.worker.core.coding.networks import build_layer, build_network, build_typical_network, build_weight
-from worker.core.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
-from worker.core.coding.ledger import compute_weight_entropy_bits
+from tests.worker.coding.networks import build_layer, build_network, build_typical_network, build_weight
+from worker.coding import compute_entropy_bytes, compute_packed_bytes, encode_network
+from worker.coding.ledger import compute_weight_entropy_bits
 
 
 def measure_weight_bytes(weight: NDArray[np.int8], bit_width: int = 4) -> int:

@@ -17,10 +17,10 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
-from worker.core.integer import IntegerLayer, IntegerNetwork
 from worker.core.models import build_model, get_widths
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
+from worker.integer_network import IntegerLayer, IntegerNetwork
 
 EXACT_IN_FLOAT32 = 2**24
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
-from worker.core.coding.fields import Fields
-from worker.core.coding.mixing import MixedBit
-from worker.core.coding.ranges import BitCoder
+from worker.coding.fields import Fields
+from worker.coding.mixing import MixedBit
+from worker.coding.ranges import BitCoder
 
 SMALL_KERNEL = 16
 """Channels of at most so many positions are kernels, larger ones flattened pictures."""
@@ -129,10 +129,10 @@ def _code_mixed(
         near = min(9, 2 * abs(left) + 2 * abs(upper) + abs(upper_left) + abs(upper_right)) if has_positions else 10
         value = weight[row][column]
         contexts = (0, row, column, position, area, row << 20 | x)
-        if models.nonzero.code(coder, contexts, near, int(value != 0)):
+        if models.nonzero.transcode(coder, contexts, near, int(value != 0)):
             cross = _sign(above) * 27 + _sign(before) * 9 + _sign(left) * 3 + _sign(upper)
             around = _sign(left) * 27 + _sign(upper) * 9 + _sign(upper_left) * 3 + _sign(upper_right)
-            negative = models.negative.code(coder, (0, cross, around), int(has_positions), int(value < 0))
+            negative = models.negative.transcode(coder, (0, cross, around), int(has_positions), int(value < 0))
             # How dense the row and the column have been so far.
             density = min(15, 64 * in_row[row] // (column + 8)) << 4 | min(15, 32 * in_column[column] // (row + 4))
             magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, (row, column, density))
@@ -155,14 +155,14 @@ def _code_magnitude(
     size = 0
     while size < bit_width - 1:
         contexts = (size, size | row, size | column, size | density)
-        if not model.code(coder, contexts, size, int(magnitude >= 2 << size)):
+        if not model.transcode(coder, contexts, size, int(magnitude >= 2 << size)):
             break
         size += 1
     read = 1
     for shift in range(size - 1, -1, -1):
         node = 8 + (1 << size) + read
         contexts = (node, node | row, node | column, node | density)
-        read = 2 * read + model.code(coder, contexts, size, magnitude >> shift & 1)
+        read = 2 * read + model.transcode(coder, contexts, size, magnitude >> shift & 1)
     return read
 
 
