@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -255,4 +256,6 @@ def measure_baseline(model: nn.Module, data: Dataset) -> Baseline:
     """
     info = describe_checkpoint(model, find_architecture(model), data)
     validation, test = (evaluate(model, data, split) for split in (data.validation, data.test))
-    return Baseline(model.eval(), info, data, validation, test, count_checkpoint_bytes(info, info.widths))
+    return Baseline(
+        copy.deepcopy(model).eval(), info, data, validation, test, count_checkpoint_bytes(info, info.widths)
+    )

@@ -3,7 +3,7 @@
 After training each weight may leave its integer for the next one towards zero or for zero itself. It takes the one with
 the least
 
-    curvature / 2 * (scale * (integer - trained integer))^2 + rd_lambda * bits
+    fisher / 2 * (scale * (integer - trained integer))^2 + rd_lambda * bits
 
 where the first term estimates how much the loss grows and the second what the entropy coder will need: rate-distortion
 optimised quantization as in DeepCABAC (Wiedemann et al. 2020, arXiv:1907.11900), with the curvature that Optimal Brain
@@ -142,12 +142,12 @@ def round_for_rate(model: nn.Module, fisher_diagonal: Mapping[str, torch.Tensor]
     return rounded
 
 
-def choose_integers(layer: QuantizedLayer, curvature: torch.Tensor, rd_lambda: float) -> torch.Tensor:
+def choose_integers(layer: QuantizedLayer, fisher: torch.Tensor, rd_lambda: float) -> torch.Tensor:
     """int32 of the weight's shape: the integers with the least estimated loss and bits."""
     scale = layer.weight_scale.detach().abs().clamp_min(SMALLEST_SCALE)
     nearest = _round_nearest(layer)
     candidates = torch.stack([nearest, nearest - nearest.sign(), torch.zeros_like(nearest)])
-    loss = curvature / 2 * (scale * (nearest - candidates)).square()
+    loss = fisher / 2 * (scale * (nearest - candidates)).square()
     chosen = nearest
     for _ in range(REFRESHES):
         costs = estimate_bits(chosen, layer.bit_width)

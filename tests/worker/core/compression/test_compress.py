@@ -41,6 +41,7 @@ def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path
     data = digits.limit_train(400)
     model = build_model("mlp", (24,), input_shape=data.input_shape, num_classes=10)
     fit(model, data, TrainingSettings(4, 0.05, batch_size=32, flip=False, precision=Precision.FLOAT32, is_fresh=True))
+    model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     checkpoints = FolderCheckpoints(tmp_path)
     with pytest.raises(JobCancelled):
@@ -50,6 +51,7 @@ def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path
     # What was finished before the cancel is not done again.
     assert kept == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.step")}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.training
     assert found.chosen.within
     assert found.chosen.num_bytes == len(found.file) == min(one.num_bytes for one in found.candidates if one.has_margin)
     assert len({one.stage for one in found.candidates}) == len(found.candidates)
