@@ -29,6 +29,7 @@ from worker.report.language.values import (
     magnitude,
     probability,
     ratio,
+    text,
 )
 
 FOLDER = Path(__file__).parent
@@ -126,10 +127,11 @@ class Wording:
 
     def list_words(self, words: list[str]) -> str:
         """a, b and c."""
-        if len(words) < 2:
-            return "".join(words)
-        comma = "، " if self.language == "fa" else ", "
-        return f"{comma.join(words[:-1])} {self.term('and')} {words[-1]}"
+        listed = words[0] if words else ""
+        for position, word in enumerate(words[1:], start=2):
+            key = "list.last" if position == len(words) else "list.more"
+            listed = self.say(key, words=text(listed), last=text(word))
+        return listed
 
     def _prepare(self, value: Value) -> str | _Count:
         shown = self.show(value)
