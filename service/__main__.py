@@ -12,6 +12,7 @@ from service.listen import MAX_WAITING, adopt_socket, format_url, open_socket
 from service.protocol import MAX_ACCEPTED_AT_ONCE, ProblemProtocol
 from storage.logs import configure_logging
 from storage.settings import load_settings
+from storage.startup import check_data
 
 _GRACE_S = 3
 """How long open streams may go on after the order to stop: they never end by themselves."""
@@ -34,6 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings()
     listening = open_socket(settings) if arguments.fd is None else adopt_socket(settings, arguments.fd)
+    check_data(settings)
     configure_logging(settings)
     if arguments.fd is None:
         print(f"Tonok's API: {format_url(listening)}/docs", flush=True)

@@ -9,11 +9,10 @@ import anyio
 from fastapi import Depends, FastAPI, Request
 
 from service.access import AccessMiddleware
-from service.bodies import drop_unused_body
+from service.bodies import drop_unused_body, has_body
 from service.dashboard import router as dashboard
 from service.errors import install_error_handlers
 from service.group_commit import GroupCommit
-from service.lingering import LingeringMiddleware, has_body
 from service.metrics import Metrics
 from service.middleware import HeadMiddleware, RequestMiddleware, note_route
 from service.negotiation import check_request_line
@@ -77,7 +76,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AccessMiddleware, database=database, settings=settings)
     app.add_middleware(RequestMiddleware, observe=metrics.observe_request)
-    app.add_middleware(LingeringMiddleware)
     return app
 
 

@@ -23,6 +23,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
+from starlette.datastructures import Headers
 
 from service.errors import MOST_ERRORS, RequestRefused
 
@@ -253,6 +254,11 @@ async def read_chunks(
         if num_bytes > max_bytes:
             raise too_large
         yield chunk
+
+
+def has_body(headers: Headers) -> bool:
+    """Whether a body is announced; it may turn out to be empty."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 async def drop_unused_body(request: Request) -> None:

@@ -136,7 +136,13 @@ def find_speed_gap(one: Compared, reference: Compared) -> Gap | None:
 
 
 def find_times(one: Compared, reference: Compared) -> tuple[float, float] | None:
-    """Median milliseconds of both where one was made from the other and they were timed in turns, in one run."""
+    """Median milliseconds of both where one was made from the other and they were timed in turns, in one run.
+
+    Beside itself a model is as fast as itself.
+    """
+    if one.id == reference.id:
+        time = (one.summary.get("latency") or {}).get("median_ms")
+        return (float(time), float(time)) if time else None
     own, other = _find_turns(one, reference.id), _find_turns(reference, one.id)
     return own if own is not None else None if other is None else (other[1], other[0])
 

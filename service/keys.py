@@ -10,6 +10,7 @@ from storage.database import Database
 from storage.errors import NotFound
 from storage.keys import OWNER, create_key, list_keys, revoke_key
 from storage.settings import load_settings
+from storage.startup import check_data
 
 
 def main() -> int:
@@ -27,7 +28,9 @@ def main() -> int:
 
     # Of alembic, which tells of every revision: not what was asked for here.
     logging.disable(logging.INFO)
-    database = Database(load_settings())
+    settings = load_settings()
+    check_data(settings)
+    database = Database(settings)
     try:
         database.create()
         if arguments.command == "create":

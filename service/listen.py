@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from storage.database import Database
 from storage.keys import has_keys
 from storage.settings import Settings, is_loopback
+from storage.startup import check_data
 
 MAX_WAITING = 2048
 """Connections that may wait in the socket to be accepted: while the API is busy, or is started again."""
@@ -65,6 +66,7 @@ def _refuse_strangers(settings: Settings, address: Any) -> None:
 
 
 def _has_keys(settings: Settings) -> bool:
+    check_data(settings)
     database = Database(settings)
     try:
         database.create()

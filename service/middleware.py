@@ -44,8 +44,7 @@ Observe = Callable[[str, str, int, float], None]
 class RequestMiddleware:
     """Gives each request an id (the client's `X-Request-ID` where it is a sane one) and reports how long it took.
 
-    Outside of it there is only service/lingering.py: what escapes the others becomes an answer here, so that it has its
-    id and headers too.
+    The outermost: what escapes the others becomes an answer here, so that it has its id and headers too.
     """
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
@@ -61,10 +60,9 @@ class RequestMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
         started = time.perf_counter()
-        seconds: float | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status, seconds
+            nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
@@ -72,9 +70,6 @@ class RequestMiddleware:
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.extend(header for header in SECURITY_HEADERS if header[0] not in named)
                 message = {**message, "headers": headers}
-            elif not message.get("more_body", False):
-                # Now, as what is left of the request's body is taken in before the end is sent (service/lingering.py).
-                seconds = time.perf_counter() - started
             await send(message)
 
         try:
@@ -98,8 +93,7 @@ class RequestMiddleware:
             await translate_error(Request(scope), error)(scope, receive, send_with_headers)
         finally:
             route = scope["state"].get("route", "unmatched")
-            took = time.perf_counter() - started if seconds is None else seconds
-            self.observe(scope["method"], route, status or 500, took)
+            self.observe(scope["method"], route, status or 500, time.perf_counter() - started)
 
 
 class HeadMiddleware:

@@ -1,4 +1,7 @@
-"""What happens to a connection outside of its requests: silence, too many of them, and HTTP that is none."""
+"""What uvicorn leaves open: a connection without a request, too many of them, bodies after their answer, no HTTP.
+
+docs/decisions/http-layer.md tells what was measured without each of these.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.errors import PROBLEM_MEDIA_TYPE, encode_problem
 from service.framing import StrictBuffer
-from service.lingering import MAX_SILENCE_S
 from service.middleware import SECURITY_HEADERS
 from storage.logs import bind_log_fields
 
@@ -34,7 +36,8 @@ class ProblemProtocol(H11Protocol):
     """uvicorn's protocol over h11, but no connection is held open for nothing, and every refusal is a problem."""
 
     max_head_s: ClassVar[float] = 30.0
-    """How long a connection may be open, or stay open after an answer, until the next request's head has come."""
+    """How long a connection may be open, or stay open after an answer, until the next request's head has come. What is
+    left of the body of the answered request is taken in meanwhile, and thrown away."""
 
     _has_refused = False
     _num_ahead = 0
@@ -67,16 +70,29 @@ class ProblemProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Called with new bytes, and after an answer, where it must not log as the request that was answered."""
         contextvars.Context().run(super().handle_events)
-        if self.conn.their_state is not h11.IDLE:
+        if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
+            if self.conn.their_state is h11.SEND_BODY:
+                self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # as much as a cycle calls
 
     def on_response_complete(self) -> None:
-        """Called at the end of an answer. Whose body has not ended by now (service/lingering.py) ends it never."""
-        if self.conn.their_state is h11.SEND_BODY:
-            self.transport.close()
-        else:
+        """Called at the end of an answer."""
+        if not self._has_refused:  # else its end is in sight
             self._wait_for_head()
-        super().on_response_complete()
+            super().on_response_complete()
+
+    def close_behind_body(self) -> None:
+        """Ends what is sent, and takes in what still comes for a while.
+
+        Closed with bytes unread, the connection would be reset, and a client that sends in one go would learn of a
+        broken pipe and never of the answer.
+        """
+        self._has_refused = True
+        self._stop_waiting()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._head_timer = self.loop.call_later(self.max_head_s, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called once."""
@@ -94,9 +110,7 @@ class ProblemProtocol(H11Protocol):
             self.cycle.message_event.set()
         detail = "This is not a well-formed HTTP/1.1 request, or its headers are too long."
         self._refuse(400, "malformed_request", detail)
-        # As service/lingering.py: closed with bytes unread, the connection would be reset, and the answer lost.
-        self.transport.write_eof()
-        self.loop.call_later(MAX_SILENCE_S, self.transport.close)
+        self.close_behind_body()
 
     def _refuse(self, status: int, code: str, detail: str, *more: tuple[bytes, bytes]) -> None:
         self._has_refused = True
@@ -129,6 +143,21 @@ class ProblemProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class _Answering:
+    """The transport of a request whose body has not ended: as a cycle asks for its end, the answer is not lost."""
+
+    def __init__(self, protocol: ProblemProtocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self._protocol = protocol
+
+    def close(self) -> None:
+        if self._protocol.conn.their_state is h11.SEND_BODY:
+            self._protocol.close_behind_body()
+        else:
+            self._protocol.transport.close()
 
 
 def count_allowed_connections() -> int:

@@ -18,6 +18,7 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -41,12 +42,6 @@ _RECONNECT_MS = 5000
 log = logging.getLogger(__name__)
 
 
-def format_event(name: str, data: str, seq: int | None = None) -> bytes:
-    """One frame. data: JSON on one line."""
-    number = "" if seq is None else f"id: {seq}\n"
-    return f"{number}event: {name}\ndata: {data}\n\n".encode()
-
-
 class FeedBroken(Exception):
     """Raised in a stream that the poller can tell nothing more."""
 
@@ -60,7 +55,7 @@ async def tell_failure(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         log.info("a stream is ended: %s", type(error).__name__)
         detail = "Events cannot be read at the moment. Come again, with Last-Event-ID."
         problem = encode_problem(status=503, code="events_unavailable", detail=detail, instance="", request_id=None)
-        yield f"retry: {_RECONNECT_MS}\n".encode() + format_event("unavailable", problem.decode())
+        yield format_sse_event(event="unavailable", data_str=problem.decode(), retry=_RECONNECT_MS)
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ class EventFeed:
                     with anyio.move_on_after(_KEEP_ALIVE_S) as silence:
                         await bell.wait()
                     if silence.cancelled_caught:
-                        yield b": still here\n\n"
+                        yield KEEPALIVE_COMMENT
 
     @contextmanager
     def _join(self, job_id: str) -> Iterator[_Channel]:
@@ -223,11 +218,12 @@ class EventFeed:
 
 
 def _build_frame(event: JobEvent) -> _Frame:
-    return _Frame(event.seq, format_event(event.type, build_event(event).model_dump_json(), event.seq))
+    data = build_event(event).model_dump_json()
+    return _Frame(event.seq, format_sse_event(event=event.type, data_str=data, id=str(event.seq)))
 
 
 def _build_done(job: Job) -> bytes:
-    return format_event("done", build_job(job).model_dump_json())
+    return format_sse_event(event="done", data_str=build_job(job).model_dump_json())
 
 
 def _read(database: Database, owner: str, job_id: str, after: int) -> _History:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from service.listen import format_url, open_socket
 from service.liveness import HealthProbe, Patience, Pulse, Sign
 from storage.settings import load_settings
+from storage.startup import check_data
 
 _POLL_S = 0.1
 _FIRST_DELAY_S = 0.5
@@ -171,6 +172,7 @@ def main() -> int:
     """Runs until SIGINT or SIGTERM; the exit code is 1 where the API could not start."""
     settings = load_settings()
     listening = open_socket(settings)
+    check_data(settings)
     stop = StopOrder()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.give)
@@ -196,8 +198,8 @@ def main() -> int:
     )
     children = [api]
     api.start()
-    healthy = _wait_until_healthy(listening, api, stop)
-    failed = not healthy and api.has_ended()
+    healthy = wait_until_healthy(listening, api, stop, Patience(silence_s))
+    failed = not healthy and not stop
     if healthy and not stop:
         worker.start()
         children.append(worker)
@@ -214,10 +216,19 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _wait_until_healthy(listening: socket.socket, api: Child, stop: StopOrder) -> bool:
-    """False when the API ended, or the order to stop came, before it answered."""
+def wait_until_healthy(listening: socket.socket, api: Child, stop: StopOrder, patience: Patience) -> bool:
+    """False when the API ended, the order to stop came, or the patience was over before it answered."""
     host, port = format_url(listening).removeprefix("http://").rsplit(":", 1)
+    looked_at = time.monotonic()
     while not (api.has_ended() or stop):
+        now = time.monotonic()
+        patience.wait(now - looked_at)
+        looked_at = now
+        if patience.is_over:
+            print(
+                "tonok: the API does not come to answer (TONOK_HANG_TIMEOUT_S, ten times); ending it", file=sys.stderr
+            )
+            return False
         connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=1)
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/healthz")

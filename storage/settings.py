@@ -109,10 +109,10 @@ class Settings(BaseSettings):
     )
     hang_timeout_s: float = Field(
         120.0,
-        ge=10,
+        ge=20,
         allow_inf_nan=False,
-        description="Seconds without a sign of life after which `make serve` ends the API or the worker, and starts it "
-        "again.",
+        description="Seconds, 20 at least, without a sign of life after which `make serve` ends the API or the "
+        "worker, and starts it again.",
     )
     lease_ttl_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds after which a silent worker's job is taken over."

@@ -12,6 +12,7 @@ import pytest
 
 from storage.settings import Settings
 from worker import catalog
+from worker.jobs import SPECS
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGES = ("service", "worker", "storage", "tests")
@@ -57,6 +58,13 @@ def test_the_data_of_a_model_come_by_way_of_what_its_file_says() -> None:
 def test_a_file_can_be_read_in_one_sitting() -> None:
     long = {file.name: lines for file in SOURCES if (lines := len(file.read_text("utf-8").splitlines())) > 420}
     assert long == {}
+
+
+def test_the_folder_of_jobs_holds_kinds_and_little_else() -> None:
+    files = {file.stem for file in (CHECKOUT / "worker" / "jobs").glob("*.py")}
+    assert len(files) <= 10
+    kinds = {spec.__module__.rpartition(".")[2] for spec in SPECS.values()}
+    assert files - kinds == {"__init__", "base", "stored"}
 
 
 def test_every_module_is_called_after_what_it_holds() -> None:

@@ -13,6 +13,7 @@ import signal
 from storage.database import Database
 from storage.logs import configure_logging
 from storage.settings import load_settings
+from storage.startup import check_data
 from worker.engine.dispatcher import Dispatcher
 from worker.engine.local import LocalEngine
 from worker.engine.port import Lane
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--pulse-fd", type=int, help="file descriptor of a pipe that takes signs of life")
     arguments = parser.parse_args()
     settings = load_settings()
+    check_data(settings)
     configure_logging(settings)
     database = Database(settings)
     database.create()

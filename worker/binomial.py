@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+from worker.search import bisect
+
+_FINEST = 1e-12
+
 
 def compute_lower_tail(successes: int, trials: int, probability: float) -> float:
     """P(X <= successes) of `trials` independent trials. probability: of a success in each, 0..1."""
@@ -22,6 +26,16 @@ def compute_lower_tail(successes: int, trials: int, probability: float) -> float
 def compute_upper_tail(successes: int, trials: int, probability: float) -> float:
     """P(X >= successes), likewise."""
     return compute_lower_tail(trials - successes, trials, 1 - probability)
+
+
+def compute_exact_interval(successes: int, trials: int, error: float = 0.05) -> tuple[float, float]:
+    """Interval of a probability (Clopper and Pearson 1934), fractions: each end is refuted by half of `error`."""
+    low = high = None
+    if successes > 0:
+        low = bisect(lambda p: compute_upper_tail(successes, trials, p) < error / 2, 0.0, 1.0, finest=_FINEST)[0]
+    if successes < trials:
+        high = bisect(lambda p: compute_lower_tail(successes, trials, p) >= error / 2, 0.0, 1.0, finest=_FINEST)[1]
+    return 0.0 if low is None else low, 1.0 if high is None else high
 
 
 def _sum_down(successes: int, trials: int, probability: float) -> float:

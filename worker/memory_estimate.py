@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from worker.catalog import Architecture, DatasetName
+from worker.catalog import Architecture, DatasetName, Optimizer
 
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
@@ -32,6 +34,13 @@ EVALUATION_BATCH = 500
 CALIBRATION_EXAMPLES = 1024
 FISHER_BATCH = 128
 REFIT_EXAMPLES = 2048
+RETRAINING_BATCH = 128
+"""Of every kind that starts from a stored model."""
+NARROWED_SHARE = 0.4
+"""`compress` rounds a network that has lost at least so many of its channels."""
+
+DescribeModel = Callable[[str], Mapping[str, Any]]
+"""A stored model's id to its summary."""
 
 _PICTURE_COPIES = 3
 """A data set as it is read, split, and on the device."""
@@ -65,6 +74,11 @@ class MemoryEstimate:
     def dominant(self) -> Part:
         """What takes the most."""
         return max(self.parts, key=lambda part: self.parts[part])
+
+
+def find_shape_field(estimate: MemoryEstimate, *, has_widths: bool) -> str:
+    """The field of a spec with a shape of its own that most of its memory goes back to."""
+    return "dataset" if estimate.dominant is Part.PICTURES else "widths" if has_widths else "architecture"
 
 
 @dataclass(frozen=True)
@@ -188,3 +202,64 @@ def estimate_pictures(dataset: DatasetName | None) -> int:
     """Bytes of a data set; None: of the largest."""
     facts = [name.facts for name in DatasetName] if dataset is None else [dataset.facts]
     return _PICTURE_COPIES * max(fact.num_pictures * math.prod(fact.input_shape) for fact in facts)
+
+
+def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
+    """Reads the layers of a stored model from its summary. None for one that no architecture of ours describes."""
+    with suppress(KeyError, TypeError, ValueError):
+        channels, height, width = summary["input_shape"]
+        return list_layer_shapes(
+            Architecture(summary["architecture"]),
+            summary["widths"],
+            (channels, height, width),
+            len(summary["class_names"]),
+        )
+    return None
+
+
+def _sum_up(layers: list[LayerShape], dataset: DatasetName | None, copies: float, values: int) -> MemoryEstimate:
+    return MemoryEstimate(
+        {
+            Part.PICTURES: estimate_pictures(dataset),
+            Part.WEIGHTS: round(copies * count_weights(layers) * FLOAT_BYTES),
+            Part.BATCHES: values,
+        }
+    )
+
+
+def estimate_train(
+    layers: list[LayerShape], dataset: DatasetName | None, batch_size: int, optimizer: Optimizer
+) -> MemoryEstimate:
+    """What training from scratch holds."""
+    # The weights, their gradients, what the optimizer keeps of each, and the best epoch's.
+    copies = 3.5 + optimizer.num_states
+    values = max(estimate_training(layers, batch_size), estimate_passes(layers, EVALUATION_BATCH))
+    return _sum_up(layers, dataset, copies, values)
+
+
+def estimate_prune(layers: list[LayerShape], dataset: DatasetName | None) -> MemoryEstimate:
+    """What pruning and retraining hold."""
+    # As for training; the dense model, masks and scores besides.
+    values = max(estimate_training(layers, RETRAINING_BATCH), estimate_passes(layers, EVALUATION_BATCH))
+    return _sum_up(layers, dataset, 7, values)
+
+
+def estimate_quantize(layers: list[LayerShape], dataset: DatasetName | None, *, is_trained: bool) -> MemoryEstimate:
+    """What quantization to one width holds."""
+    values = max(
+        estimate_passes(layers, CALIBRATION_EXAMPLES),
+        estimate_training(layers, RETRAINING_BATCH, quantized=True) if is_trained else 0,
+        estimate_encoding(layers),
+    )
+    return _sum_up(layers, dataset, 9 if is_trained else 6, values)
+
+
+def estimate_compress(layers: list[LayerShape], dataset: DatasetName | None) -> MemoryEstimate:
+    """What a compression holds, whatever its plan."""
+    values = max(
+        estimate_passes(layers, CALIBRATION_EXAMPLES),
+        estimate_training(layers, RETRAINING_BATCH, quantized=True),
+        estimate_rounding(layers, 1 - NARROWED_SHARE),
+        estimate_encoding(layers),
+    )
+    return _sum_up(layers, dataset, 10, values)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from worker.binomial import compute_lower_tail
+from worker.binomial import compute_exact_interval, compute_lower_tail
 
 SIGNIFICANCE = 0.05
 """Two models differ where chance alone would make such a difference less often than this."""
-_Z = 1.959963984540054
 
 
 class Basis(StrEnum):
@@ -126,10 +125,16 @@ def compute_mcnemar_p(only_one: int, only_other: int) -> float:
 
 
 def compute_paired_interval(only_one: int, only_other: int, num_examples: int) -> tuple[float, float]:
-    """95 % interval of the difference of two accuracies on the same pictures (Wald), fractions."""
-    difference = only_one - only_other
-    reach = _Z * math.sqrt(only_one + only_other - difference**2 / num_examples)
-    return (difference - reach) / num_examples, (difference + reach) / num_examples
+    """Interval of the difference of two accuracies on the same pictures, fractions, of one mind with McNemar's test.
+
+    The difference is (2 s - 1) d, where d is the share of the pictures that the two judge differently and s the share
+    of those that the first alone gets right. Both are bounded by Clopper and Pearson at 95 %; zero lies outside where,
+    and only where, the exact p is below SIGNIFICANCE.
+    """
+    differing = only_one + only_other
+    low, high = (2 * share - 1 for share in compute_exact_interval(only_one, differing, SIGNIFICANCE))
+    fewest, most = compute_exact_interval(differing, num_examples, SIGNIFICANCE)
+    return min(low * fewest, low * most), max(high * fewest, high * most)
 
 
 def compute_unpaired_interval(one: Scored, other: Scored) -> tuple[float, float]:

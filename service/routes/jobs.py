@@ -15,6 +15,7 @@ from typing import Annotated
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import EventSourceResponse
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -272,7 +273,7 @@ async def stream_events(
 
 
 def _answer_stream(frames: AsyncIterator[bytes] | Iterator[bytes]) -> Response:
-    return StreamingResponse(frames, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return EventSourceResponse(frames, headers={"X-Accel-Buffering": "no"})
 
 
 @router.get(

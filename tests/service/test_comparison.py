@@ -117,7 +117,8 @@ def test_the_comparison_leaves_claims_out_and_says_why(client: TestClient, works
     other = workshop.train(split_seed=1, health=CHANCE)
     digits = workshop.train(dataset="digits")
     answer = client.get(f"/v1/compare?models={first},{other},{digits}").json()
-    _, second, third = answer["models"]
+    itself, second, third = answer["models"]
+    assert (itself["size_ratio"], itself["speedup"], itself["not_compared"]) == (1.0, 1.0, [])
     assert second["accuracy_drop"] == {"validation": None, "test": 0.0}
     assert [(gap["field"], gap["reason"]) for gap in second["not_compared"]] == [
         ("accuracy_drop.validation", "other_pictures"),

@@ -5,17 +5,41 @@ from __future__ import annotations
 import http.server
 import os
 import socket
+import sys
 import threading
 import time
 
 import pytest
+from annotated_types import Ge
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.liveness import HealthProbe, Patience, Pulse
+from service.supervisor import Child, StopOrder, wait_until_healthy
+from storage.database import Database
+from storage.settings import Settings
 from worker.pulse import Pulse as WorkerPulse
 
 BOUND_S = 120.0
+
+
+def test_who_waits_for_a_locked_database_is_not_taken_for_hanging(settings: Settings) -> None:
+    (least,) = [rule.ge for rule in Settings.model_fields["hang_timeout_s"].metadata if isinstance(rule, Ge)]
+    assert isinstance(least, int)
+    assert least > Database(settings).busy_timeout_s
+
+
+def test_an_api_that_never_answers_is_not_waited_for_for_ever() -> None:
+    pulse = Pulse()
+    child = Child(
+        "API", [sys.executable, "-c", "import time; time.sleep(600)"], sign=pulse, longest_silence_s=BOUND_S, grace_s=1
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        child.start()
+        try:
+            assert not wait_until_healthy(listening, child, StopOrder(), Patience(0.01))
+        finally:
+            child.wait_or_kill(0.0)
 
 
 def begin() -> Patience:

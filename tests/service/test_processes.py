@@ -114,6 +114,32 @@ def test_it_does_not_let_other_machines_in_unasked(module: str, environment: dic
     assert "python -m service.keys create" in ended.stderr
 
 
+MODULES = ["service", "service.supervisor", "worker"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_data_directory_that_cannot_be_made_is_one_clear_line(module: str, environment: dict[str, str]) -> None:
+    # No folder can be made in /proc, whoever one is.
+    ended = run(module, environment, TONOK_DATA_DIR="/proc/nowhere")
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "TONOK_DATA_DIR" in ended.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_that_is_no_database_is_one_clear_line_and_left_as_it_is(
+    module: str, environment: dict[str, str]
+) -> None:
+    database = Path(environment["TONOK_DATA_DIR"]) / "tonok.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.write_bytes(b"my diary\n" * 1000)
+    ended = run(module, environment)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert str(database) in ended.stderr
+    assert database.read_bytes() == b"my diary\n" * 1000
+
+
 def test_with_a_key_it_lets_in_whoever_shows_it_until_it_is_revoked(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
@@ -177,7 +203,7 @@ def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
     with urllib.request.urlopen(request) as answer:
         stream = json.load(answer)["links"]["stream"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{stream}") as following:
-        assert following.readline() == b"id: 1\n"
+        assert following.readline() == b"event: queued\n"
         api.send_signal(signal.SIGTERM)
         assert api.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM)
     assert api.stdout is not None
@@ -272,7 +298,7 @@ def test_the_supervisor_ends_what_hangs_and_starts_it_again(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path, module: str
 ) -> None:
     port = int(environment["TONOK_PORT"])
-    environment["TONOK_HANG_TIMEOUT_S"] = "10"
+    environment["TONOK_HANG_TIMEOUT_S"] = "20"
     log = tmp_path / "supervisor.log"
     with log.open("w") as output:
         supervisor = start("service.supervisor", output)

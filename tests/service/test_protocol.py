@@ -94,9 +94,8 @@ def test_a_request_may_take_longer_than_its_head(port: int) -> None:
     ids=["silence", "drops"],
 )
 def test_a_kept_connection_whose_body_never_ends_is_dropped(
-    framing: bytes, first: bytes, more: bytes, port: int, monkeypatch: pytest.MonkeyPatch
+    framing: bytes, first: bytes, more: bytes, port: int
 ) -> None:
-    monkeypatch.setattr("service.lingering.MAX_SECONDS", 2.0)
     before = _sum_up(port, "sum", status="404")
     head = b"POST /v1/nowhere HTTP/1.1\nHost: localhost\n" + framing + b"\n\n"
     is_over = threading.Event()
@@ -214,8 +213,7 @@ def test_a_body_that_is_no_http_is_told_once_and_nothing_is_done(
 
 
 @pytest.mark.parametrize("path", ["{job}/stream", "{job}?wait_s=30", "{job}/events"])
-def test_a_body_that_nobody_wants_is_not_read_for_ever(path: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.lingering.MAX_SECONDS", 0.2)
+def test_a_body_that_nobody_wants_is_not_read_for_ever(path: str, port: int) -> None:
     head = f"GET {path.format(job=_submit(port))} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n".encode()
     with _connect(port, head) as connection:
 
@@ -240,11 +238,36 @@ def test_a_small_body_that_nobody_wants_is_borne(port: int) -> None:
     assert _ask(port, "GET", f"{job}/stream", bytes(100_000))[0] == 413
 
 
+@pytest.mark.parametrize("connection_header", [b"", b"Connection: close\n"], ids=["kept", "closed"])
+def test_who_goes_on_sending_behind_its_refusal_is_dropped(connection_header: bytes, port: int) -> None:
+    head = b"POST /v1/nowhere HTTP/1.1\nHost: localhost\n" + connection_header + b"Transfer-Encoding: chunked\n\n"
+    with _connect(port, head) as connection:
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        assert _read_to_the_end(connection).startswith(b"HTTP/1.1 404 ")
+        # Closed and not only half of it: else the sender would go on and on.
+        sending.join(PATIENCE_S)
+        assert not sending.is_alive()
+
+
+def test_who_stops_sending_behind_its_refusal_is_dropped_too(port: int, server: tuple[uvicorn.Server, int]) -> None:
+    head = b"POST /v1/nowhere HTTP/1.1\nHost: localhost\nConnection: close\nContent-Length: 1000\n\n."
+    with _connect(port, head) as connection:
+        assert _read_to_the_end(connection).startswith(b"HTTP/1.1 404 ")
+        address = connection.getsockname()
+        wait_for(lambda: all(open_one.client != address for open_one in list(server[0].server_state.connections)))
+
+
 def test_json_that_comes_bit_by_bit_has_its_time_and_a_file_has_as_long_as_it_comes(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.bodies.MAX_JSON_S", 0.8)
-    monkeypatch.setattr("service.lingering.MAX_SECONDS", 0.2)
     head = b"POST %s HTTP/1.1\nHost: localhost\nContent-Type: %s\nContent-Length: %d\n\n"
     with (
         _connect(port, head % (b"/v1/jobs/train", b"application/json", 1000)) as json_comes,

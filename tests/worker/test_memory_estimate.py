@@ -27,10 +27,10 @@ from worker.core.training import compute_logits
 from worker.engine.local import build_environment
 from worker.jobs import SPECS, check_memory, parse_spec
 from worker.jobs.base import JobSpec
-from worker.jobs.memory import NARROWED_SHARE, estimate_memory
 from worker.memory_estimate import (
     DEFAULT_WIDTHS,
     EVALUATION_BATCH,
+    NARROWED_SHARE,
     Part,
     count_weights,
     estimate_training,
@@ -62,7 +62,7 @@ def estimate(kind: str, widths: tuple[int, ...] | None = None, **spec: Any) -> d
         spec["widths"] = widths
     else:
         spec = {"model_id": "mdl_0"}
-    found = estimate_memory(parse_spec({"kind": kind, **spec}), lambda _id: describe(architecture, widths))
+    found = parse_spec({"kind": kind, **spec}).estimate_memory(lambda _id: describe(architecture, widths))
     assert found is not None
     return found.parts
 
@@ -99,9 +99,9 @@ def test_every_kind_that_is_posted_is_estimated_and_those_with_a_file_are_not() 
     for kind in ("train", "prune", "quantize", "compress", "study"):
         assert sum(estimate(kind).values()) > 0
     for spec in ({"kind": "import"}, {"kind": "predict", "model_id": "mdl_0"}):
-        assert estimate_memory(parse_spec(spec), lambda _id: {}) is None
+        assert parse_spec(spec).estimate_memory(lambda _id: {}) is None
     # A model of which too little is known, such as one that an older version has stored.
-    assert estimate_memory(parse_spec({"kind": "prune", "model_id": "mdl_0"}), lambda _id: {}) is None
+    assert parse_spec({"kind": "prune", "model_id": "mdl_0"}).estimate_memory(lambda _id: {}) is None
 
 
 # --- how it grows

@@ -7,10 +7,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from worker.core.measure import compute_wilson_interval
 from worker.paired import (
+    SIGNIFICANCE,
     Basis,
     Correctness,
     compute_difference,
@@ -41,7 +42,7 @@ def test_the_loss_that_two_bits_hid_is_seen() -> None:
     difference = compute_difference(score(everything >> 10), score(everything))
     assert (difference.only_one, difference.only_other) == (0, 10)
     assert difference.p_value == pytest.approx(0.002, abs=5e-5)
-    assert (100 * difference.low, 100 * difference.high) == pytest.approx((-4.48, -1.08), abs=5e-3)
+    assert (100 * difference.low, 100 * difference.high) == pytest.approx((-5.05, -0.51), abs=5e-3)
     assert difference.basis is Basis.PAIRED
     assert difference.is_distinguishable
     # The same two counts without the pictures: they hide it, and the answer says what it rests on.
@@ -64,7 +65,33 @@ def test_a_difference_turned_round_is_its_mirror_and_holds_the_counted_one(drawn
     assert there.p_value == back.p_value
     assert there.low - 1e-12 <= there.value <= there.high + 1e-12
     assert there.value == pytest.approx((first.bit_count() - second.bit_count()) / num_examples)
-    assert compute_paired_interval(0, 0, num_examples) == (0, 0)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(120, 5000))
+def test_the_interval_and_the_exact_test_are_of_one_mind(only_one: int, only_other: int, num_examples: int) -> None:
+    low, high = compute_paired_interval(only_one, only_other, num_examples)
+    assert (low > 0 or high < 0) == (compute_mcnemar_p(only_one, only_other) < SIGNIFICANCE)
+
+
+def test_four_pictures_to_none_of_150_prove_nothing() -> None:
+    low, high = compute_paired_interval(4, 0, 150)
+    assert low < 0 < 4 / 150 < high
+    assert compute_mcnemar_p(4, 0) == 0.125
+    # Nor do none to none prove that the two are alike: that is the rule of three, nearly.
+    assert compute_paired_interval(0, 0, 150) == pytest.approx((-0.0243, 0.0243), abs=1e-4)
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    # Of 150 pictures 3 % are lost and 1 % is won: the share of all outcomes whose interval holds the true 2 points.
+    num_examples, lost, won = 150, 0.03, 0.01
+    covered = 0.0
+    for one in range(31):
+        for other in range(16):
+            low, high = compute_paired_interval(one, other, num_examples)
+            if low <= lost - won <= high:
+                chance = binom.pmf(one, num_examples, lost)
+                covered += chance * binom.pmf(other, num_examples - one, won / (1 - lost))
+    assert covered >= 0.95
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, 2**n - 1))))

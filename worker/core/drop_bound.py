@@ -11,7 +11,7 @@ import math
 
 from scipy.stats import norm
 
-from worker.core.search import bisect
+from worker.search import bisect
 
 
 def compute_score(lost: int, gained: int, num_pictures: int, drop: float) -> float:

@@ -15,6 +15,8 @@ from worker.core.quantization.deploy import IntegerConv2d, IntegerLinear
 
 NEARLY_ALL = 0.95
 """Share of the answers from which on one class takes nearly all; where so many pictures are of it, that is no fault."""
+LEAST_GAIN = 0.2
+"""Who answers one class nearly always, and yet is right on so large a share of what that class leaves, tells others."""
 CERTAINTY = 0.05
 """A network is right more often than by chance where chance is right as often with a smaller probability than this."""
 SAME = 1e-6
@@ -60,7 +62,9 @@ def judge_health(
     most, share = max(enumerate(answered), key=lambda pair: pair[1])[0], max(answered) / num_examples
     largest = max(labelled) / num_examples
     found = {
-        HealthProblem.ONE_CLASS: share >= NEARLY_ALL and 1 - share < (1 - largest) / 2,
+        HealthProblem.ONE_CLASS: share >= NEARLY_ALL
+        and 1 - share < (1 - largest) / 2
+        and num_correct / num_examples - largest < LEAST_GAIN * (1 - largest),
         HealthProblem.CHANCE: is_chance(num_correct, num_examples, largest),
         HealthProblem.DEAD_LAYER: bool(dead_layers),
         HealthProblem.NOT_FINITE: num_not_finite > 0,

@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter
 
 from storage.errors import InvalidSpec
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, UploadSpec
+from worker.jobs.base import check_memory as check_memory
 from worker.jobs.compress import CompressSpec
 from worker.jobs.import_model import ImportSpec
-from worker.jobs.memory import check_memory as check_memory
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
@@ -22,7 +22,7 @@ from worker.jobs.train import TrainSpec
 
 PRELOAD = (
     "torch",
-    "worker.core.pictures",
+    "worker.pictures",
     "worker.core.compression.pipeline",
     "worker.core.pruning.search",
     "worker.model_files",

@@ -9,11 +9,15 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from storage.errors import TooMuchMemory
+from worker.memory_estimate import DescribeModel, MemoryEstimate
 from worker.names import NAME
 from worker.workspace import Workspace
 
 LATEST_MODEL = "latest"
 """In a spec that is sent: the newest model of a succeeded train job. A resolved spec holds that model's id."""
+
+_MIB = 1 << 20
 
 ModelId = Annotated[
     str,
@@ -66,6 +70,27 @@ class JobSpec(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="Seeds the split, the order of batches and every random choice.")
     max_attempts: int = Field(2, ge=1, le=5, description="Times the job may be started before it fails.")
     max_runtime_s: int = Field(7200, ge=1, le=604_800, description="Seconds after which an attempt is stopped.")
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:  # noqa: ARG002
+        """Estimates what the job holds at its peak; None where its file decides, or the model's shape is unknown."""
+        return None
+
+    def find_memory_field(self, estimate: MemoryEstimate) -> str:  # noqa: ARG002
+        """Names the field that most of its memory goes back to."""
+        return "model_id"
+
+
+def check_memory(spec: JobSpec, describe_model: DescribeModel, max_bytes: int | None) -> MemoryEstimate | None:
+    """Returns the estimate. Raises TooMuchMemory where it is more than a job may hold."""
+    estimate = spec.estimate_memory(describe_model)
+    if estimate is not None and max_bytes is not None and estimate.num_bytes > max_bytes:
+        field = spec.find_memory_field(estimate)
+        raise TooMuchMemory(
+            f"{field}: the job would need about {estimate.num_bytes // _MIB:,} MiB of memory, and may hold "
+            f"{max_bytes // _MIB:,} (TONOK_MAX_JOB_BYTES)",
+            field=f"/{field}",
+        )
+    return estimate
 
 
 class UploadSpec(JobSpec):

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from worker.catalog import ArtifactKind, Effort
 from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
 
 
 class CompressSpec(JobSpec):
@@ -29,6 +30,11 @@ class CompressSpec(JobSpec):
         "network not pruned, "
         "the same pruned at random, and a small dense network of about the same bytes. Three to four times the time.",
     )
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+        """Estimates it from the stored model's shape."""
+        layers = read_layers(describe_model(self.model_id))
+        return None if layers is None else estimate_compress(layers, None)
 
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:

@@ -54,8 +54,8 @@ def _predict(
     import torch
 
     from worker.core.checkpoint import load_network
-    from worker.core.picture_warnings import Notice
-    from worker.core.pictures import load_picture
+    from worker.picture_warnings import Notice
+    from worker.pictures import load_picture
 
     network = load_network(context.model_file(model_id))
     pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert)

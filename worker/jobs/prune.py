@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_prune, read_layers
 from worker.progress import Progress
 
 LARGEST_CHANNEL_SPARSITY = 0.9
@@ -90,6 +91,11 @@ class PruneSpec(JobSpec):
         if channels and sparsity is not None and sparsity > LARGEST_CHANNEL_SPARSITY:
             raise ValueError(f"at most {LARGEST_CHANNEL_SPARSITY} of the channels can be removed")
         return sparsity
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+        """Estimates it from the stored model's shape."""
+        layers = read_layers(describe_model(self.model_id))
+        return None if layers is None else estimate_prune(layers, None)
 
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:

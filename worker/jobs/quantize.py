@@ -10,7 +10,13 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
-from worker.memory_estimate import CALIBRATION_EXAMPLES
+from worker.memory_estimate import (
+    CALIBRATION_EXAMPLES,
+    DescribeModel,
+    MemoryEstimate,
+    estimate_quantize,
+    read_layers,
+)
 from worker.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,6 +53,15 @@ class QuantizeSpec(JobSpec):
     max_accuracy_drop: float = Field(
         1.0, ge=0, le=100, description="The output model is the narrowest width within this validation drop."
     )
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+        """Estimates it from the stored model's shape."""
+        layers = read_layers(describe_model(self.model_id))
+        return (
+            None
+            if layers is None
+            else estimate_quantize(layers, None, is_trained=self.mode is QuantizationMode.QUANTIZATION_AWARE)
+        )
 
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:

@@ -1,12 +1,14 @@
 """A stored spec as today's code reads it: it was accepted once, whatever has been forbidden since.
 
 Strict rules stand at the door (service/). Behind it a job that was answered 202 is run: what is not known any more is
-left out, a number out of today's range becomes the nearest one within, and each such change is told. What cannot be
-read so is `invalid_spec`, by name.
+left out, a number out of today's range, alone or in a list, becomes the nearest one within, and each such change is
+told. What cannot be read so is `invalid_spec`, by name: also a fraction beyond a limit that is no value itself, which
+has no nearest one.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,11 +87,27 @@ def _adapt_field(content: Content, problem: Mapping[str, Any]) -> SpecChange | N
         return SpecChange(field, content.pop(field), None, "this version takes no such name")
     if field == "labels":
         return _adapt_labels(content, problem, inner)
-    nearest = _find_nearest(problem)
-    if inner or nearest is None:
+    return _adapt_number(content, problem)
+
+
+def _adapt_number(content: Content, problem: Mapping[str, Any]) -> SpecChange | None:
+    """A number where `problem` is: a field's own, or one in a list of it."""
+    field, *inner = problem["loc"]
+    changed = {field: copy.deepcopy(content[field])}
+    holder: Any = changed
+    try:
+        for part in (field, *inner[:-1]) if inner else ():
+            holder = holder[part]
+        key = inner[-1] if inner else field
+        was = holder[key]
+    except (KeyError, IndexError, TypeError):  # a name of pydantic's own, such as a member of a union
         return None
-    was, content[field] = content[field], nearest
-    return SpecChange(field, was, nearest, "this version takes no value beyond it")
+    nearest = _find_nearest(problem, was)
+    if nearest is None:
+        return None
+    holder[key] = nearest
+    content.update(changed)
+    return SpecChange(".".join(map(str, problem["loc"])), was, nearest, "this version takes no value beyond it")
 
 
 def _adapt_labels(content: Content, problem: Mapping[str, Any], inner: list[Any]) -> SpecChange | None:
@@ -108,13 +126,18 @@ def _adapt_labels(content: Content, problem: Mapping[str, Any], inner: list[Any]
     return SpecChange("labels", dropped, None, "this version takes no such labels")
 
 
-def _find_nearest(problem: Mapping[str, Any]) -> float | None:
-    """The limit that a number is beyond; None for another problem, or where the limit is no value itself."""
+def _find_nearest(problem: Mapping[str, Any], was: Any) -> float | None:
+    """The value within the limit that a number is beyond; None for another problem, or where none is nearest."""
     limits = problem.get("ctx", {})
-    if problem["type"] == "greater_than_equal":
-        return limits["ge"]  # type: ignore[no-any-return]
-    if problem["type"] == "less_than_equal":
-        return limits["le"]  # type: ignore[no-any-return]
+    match problem["type"]:
+        case "greater_than_equal":
+            return limits["ge"]  # type: ignore[no-any-return]
+        case "less_than_equal":
+            return limits["le"]  # type: ignore[no-any-return]
+        case "greater_than" if isinstance(was, int) and isinstance(limits["gt"], int):
+            return limits["gt"] + 1
+        case "less_than" if isinstance(was, int) and isinstance(limits["lt"], int):
+            return limits["lt"] - 1
     return None
 
 

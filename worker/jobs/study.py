@@ -16,6 +16,17 @@ from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
+from worker.memory_estimate import (
+    RETRAINING_BATCH,
+    DescribeModel,
+    MemoryEstimate,
+    estimate_compress,
+    estimate_prune,
+    estimate_quantize,
+    estimate_train,
+    find_shape_field,
+    list_layer_shapes,
+)
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 
@@ -63,6 +74,21 @@ class StudySpec(JobSpec):
     @classmethod
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         return check_widths(widths, info.data.get("architecture"))
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate:  # noqa: ARG002
+        """Estimates its largest step."""
+        layers = list_layer_shapes(self.architecture, self.widths)
+        steps = [
+            estimate_train(layers, self.dataset, RETRAINING_BATCH, Optimizer.ADAMW),
+            estimate_prune(layers, self.dataset),
+            estimate_quantize(layers, self.dataset, is_trained=True),
+            estimate_compress(layers, self.dataset),
+        ]
+        return max(steps, key=lambda step: step.num_bytes)
+
+    def find_memory_field(self, estimate: MemoryEstimate) -> str:
+        """Names the data set or the shape."""
+        return find_shape_field(estimate, has_widths=self.widths is not None)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,17 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validat
 
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
+from worker.memory_estimate import (
+    EVALUATION_BATCH,
+    DescribeModel,
+    MemoryEstimate,
+    Part,
+    estimate_passes,
+    estimate_train,
+    estimate_training,
+    find_shape_field,
+    list_layer_shapes,
+)
 from worker.progress import Progress
 
 
@@ -73,6 +84,25 @@ class TrainSpec(JobSpec):
     @classmethod
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         return check_widths(widths, info.data.get("architecture"))
+
+    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate:  # noqa: ARG002
+        """Estimates it from the widths and the pictures of a batch."""
+        layers = list_layer_shapes(self.architecture, self.widths)
+        return estimate_train(layers, self.dataset, self._count_at_a_time(), self.optimizer)
+
+    def find_memory_field(self, estimate: MemoryEstimate) -> str:
+        """Names the data set, the batch or the shape."""
+        field = find_shape_field(estimate, has_widths=self.widths is not None)
+        if field == "dataset" or estimate.dominant is Part.WEIGHTS:
+            return field
+        # With few pictures at a time the evaluation takes more, and no smaller batch would help.
+        layers = list_layer_shapes(self.architecture, self.widths)
+        is_batch = estimate_training(layers, self._count_at_a_time()) > estimate_passes(layers, EVALUATION_BATCH)
+        return "batch_size" if is_batch and self.batch_size > 1 else field
+
+    def _count_at_a_time(self) -> int:
+        """Pictures of a batch: no more than there are."""
+        return min(self.batch_size, self.dataset.facts.num_pictures, self.max_train_examples or self.batch_size)
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:

@@ -33,6 +33,11 @@ ONE_CLASS, CHANCE, DEAD_LAYER, NOT_FINITE = HealthProblem
         # 96 of 100 pictures are of one class: to answer it 96 times is no fault, to answer nothing else is.
         ((96, 4), (96, 4), 100, []),
         ((100, 0), (96, 4), 96, [ONE_CLASS, CHANCE]),
+        # Nine in ten are of one class; whoever finds four in ten of the others, and errs on none, is no alarm.
+        ((960, 40), (900, 100), 940, []),
+        # But one who finds hardly any is.
+        ((995, 5), (900, 100), 905, [ONE_CLASS, CHANCE]),
+        ((980, 20), (900, 100), 918, [ONE_CLASS]),
     ],
 )
 def test_a_network_is_judged_by_what_it_answers(

@@ -80,6 +80,31 @@ def test_a_number_beyond_a_limit_that_came_later_becomes_the_limit(kind: str, na
         assert [(change.field, change.now) for change in stored.changes] == [(name, rules[limit])]
 
 
+@pytest.mark.parametrize(("kind", "change", "field", "now"), [
+    ("train", {"seed": 2**31}, "seed", 2**31 - 1),
+    ("train", {"seed": -1}, "seed", 0),
+    ("quantize", {"bit_widths": [8, 1]}, "bit_widths.1", 2),
+    ("quantize", {"bit_widths": [99, 4]}, "bit_widths.0", 8),
+])  # fmt: skip
+def test_a_whole_number_beyond_any_limit_becomes_the_nearest_within_also_in_a_list(
+    kind: str, change: dict[str, Any], field: str, now: int
+) -> None:
+    content = {**store(kind), **change}
+    stored = parse_stored_spec(content)
+    assert [(made.field, made.now) for made in stored.changes] == [(field, now)]
+    assert content == {**store(kind), **change}  # what is stored is not touched
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [("train", {"learning_rate": 0.0}), ("train", {"learning_rate": 0}), ("train", {"label_smoothing": 1.0})],
+)
+def test_a_fraction_beyond_a_limit_that_is_no_value_has_no_nearest_one(kind: str, change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSpec) as refusal:
+        parse_stored_spec({**store(kind), **change})
+    assert refusal.value.field in change
+
+
 @pytest.mark.parametrize(
     "field", [{"name": "a\nb"}, {"name": "x" * 101}, {"labels": {"Team": "a"}}, {"labels": {"team": "a\x00"}}]
 )

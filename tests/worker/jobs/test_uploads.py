@@ -25,9 +25,9 @@ from tests.worker.jobs.conftest import Shop
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.coding import encode_network
 from worker.core.datasets import load_dataset
-from worker.core.pictures import Preparation, load_picture
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import JobOutcome
+from worker.pictures import Preparation, load_picture
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from worker.core.compression.plan import CompressionPlan, QatStage
-from worker.core.search import refine
+from worker.search import refine
 
 PATIENCE = 2
 """Stages on plain pictures of which none kept the margin: more training will not bring it back after so many."""

@@ -22,10 +22,10 @@ from worker.core.pruning.difference import Difference, describe_difference, find
 from worker.core.pruning.methods import compute_weight_gradients
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
-from worker.core.search import bisect, refine
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
 from worker.progress import Progress, QuietReporter, Reporter
+from worker.search import bisect, refine
 
 GRADIENT_EXAMPLES = 512
 COARSE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -165,13 +165,15 @@ class PruningResult:
 
 
 @dataclass(frozen=True)
-class Start:
-    """A baseline as pruning counts it. sparsity: that it has already. granularity: the largest step in which sparsities
-    count: a group of channels; of weights, one in each layer.
+class PruningTask:
+    """A baseline as a plan counts it. start: sparsity that it has already. granularity: the largest step in which
+    sparsities count: a group of channels; of weights, one in each layer.
     """
 
+    baseline: Baseline
+    plan: PruningPlan
     num_channels: int
-    sparsity: float
+    start: float
     granularity: float
 
 
@@ -185,30 +187,33 @@ def find_highest_sparsity(
     torch.manual_seed(plan.seed)
     tracker = Tracker(report or QuietReporter(), checkpoints or NoCheckpoints())
     targets = functools.cache(lambda: compute_soft_targets(baseline.model, baseline.data))
-    start = measure_start(baseline, plan)
+    task = open_task(baseline, plan)
     if plan.schedule is PruningSchedule.ONE_SHOT:
-        found = _search_one_shot(baseline, plan, start, tracker)
+        found = _search_one_shot(task, tracker)
     else:
-        found = _search_step_by_step(baseline, plan, start, tracker, targets)
+        found = _search_step_by_step(task, tracker, targets)
     if plan.fine_tune_epochs:
-        found = _fine_tune(baseline, plan, start, tracker, targets, found)
+        found = _fine_tune(found, task, tracker, targets)
     chosen = found.chosen
     if chosen.difference is not None and chosen.asked_sparsity is not None:
         tracker.reporter.warn(describe_difference(chosen.asked_sparsity, chosen.sparsity, chosen.difference))
     return replace(found, trainings=tuple(tracker.trainings.outcomes))
 
 
-def measure_start(baseline: Baseline, plan: PruningPlan) -> Start:
+def open_task(baseline: Baseline, plan: PruningPlan) -> PruningTask:
     """Counts a baseline before anything is asked of it."""
     model, num_channels = baseline.model, count_channels(baseline.model)
     if plan.pattern is PruningPattern.CHANNELS:
-        return Start(num_channels, 0.0, count_largest_group(model, baseline.info.input_shape) / num_channels)
+        step = count_largest_group(model, baseline.info.input_shape) / num_channels
+        return PruningTask(baseline, plan, num_channels, 0.0, step)
     report = check_sparsity(model)
-    return Start(num_channels, report.sparsity, len(report.layers) / sum(layer.num_weights for layer in report.layers))
+    step = len(report.layers) / sum(layer.num_weights for layer in report.layers)
+    return PruningTask(baseline, plan, num_channels, report.sparsity, step)
 
 
-def prune(model: nn.Module, sparsity: float, baseline: Baseline, plan: PruningPlan, start: Start) -> nn.Module:
+def prune(model: nn.Module, sparsity: float, task: PruningTask) -> nn.Module:
     """Prunes a copy of a model. sparsity: fraction of the *baseline's* weights or channels that is gone afterwards."""
+    baseline, plan = task.baseline, task.plan
     torch.manual_seed(plan.seed)  # Random channel scores: the same probe is the same model.
     gradients = None
     if plan.method is PruningMethod.TAYLOR:
@@ -216,7 +221,7 @@ def prune(model: nn.Module, sparsity: float, baseline: Baseline, plan: PruningPl
         split = Split(train.images[:GRADIENT_EXAMPLES], train.labels[:GRADIENT_EXAMPLES])
         gradients = compute_weight_gradients(model, baseline.data, split)
     if plan.pattern is PruningPattern.CHANNELS:
-        kept_before = count_channels(model) / start.num_channels
+        kept_before = count_channels(model) / task.num_channels
         return prune_channels(
             model,
             max(0.0, 1 - (1 - sparsity) / kept_before),
@@ -231,118 +236,103 @@ def prune(model: nn.Module, sparsity: float, baseline: Baseline, plan: PruningPl
 
 
 def measure_probe(
-    model: nn.Module,
-    baseline: Baseline,
-    plan: PruningPlan,
-    start: Start,
-    retrained_epochs: int = 0,
-    *,
-    asked: float | None = None,
+    model: nn.Module, task: PruningTask, retrained_epochs: int = 0, *, asked: float | None = None
 ) -> Probe:
     """Measures the sparsity really reached and the accuracy on validation."""
+    baseline, plan = task.baseline, task.plan
     accuracy = evaluate(model, baseline.data, baseline.data.validation).accuracy
     if plan.pattern is PruningPattern.CHANNELS:
-        sparsity = 1 - count_channels(model) / start.num_channels
+        sparsity = 1 - count_channels(model) / task.num_channels
     else:
         sparsity = check_sparsity(model).sparsity
     difference = None
     if asked is not None:
-        difference = find_difference(asked, sparsity, granularity=start.granularity, before=start.sparsity)
+        difference = find_difference(asked, sparsity, granularity=task.granularity, before=task.start)
     within = baseline.allows(accuracy, plan.max_drop)
     return Probe(sparsity, accuracy, baseline.drop(accuracy), within, retrained_epochs, asked, difference)
 
 
-def _search_one_shot(baseline: Baseline, plan: PruningPlan, start: Start, tracker: Tracker) -> PruningResult:
+def _search_one_shot(task: PruningTask, tracker: Tracker) -> PruningResult:
     """Prunes the dense model once per probe and never retrains: a coarse curve, then bisection at its edge."""
-    if plan.sparsity is not None:
-        model = prune(baseline.model, plan.sparsity, baseline, plan, start)
-        probe = measure_probe(model, baseline, plan, start, asked=plan.sparsity)
+    dense, given = task.baseline.model, task.plan.sparsity
+    if given is not None:
+        model = prune(dense, given, task)
+        probe = measure_probe(model, task, asked=given)
         tracker.reporter.report(_describe(probe, 60))
         return PruningResult(model, (probe,), probe)
     num_probes = 0
 
     def probe_at(sparsity: float) -> Probe:
         nonlocal num_probes
-        pruned = prune(baseline.model, sparsity, baseline, plan, start)
-        probe = measure_probe(pruned, baseline, plan, start, asked=sparsity)
+        probe = measure_probe(prune(dense, sparsity, task), task, asked=sparsity)
         num_probes += 1
         tracker.reporter.report(_describe(probe, min(90.0, 2 + 5 * num_probes)))
         return probe
 
-    coarse = [sparsity for sparsity in COARSE if sparsity > start.sparsity]
-    probes = search_edge(probe_at, coarse, start=start.sparsity, ceiling=1 - FINEST_STEP, finest=FINEST_STEP)
+    coarse = [sparsity for sparsity in COARSE if sparsity > task.start]
+    probes = search_edge(probe_at, coarse, start=task.start, ceiling=1 - FINEST_STEP, finest=FINEST_STEP)
     best = choose_highest(probes)
     if best is None:
         tracker.reporter.warn("no sparsity tried is within the drop: the model is left as it was")
-        chosen = measure_probe(baseline.model, baseline, plan, start)
-        return PruningResult(baseline.model, (*probes.values(), chosen), chosen)
-    return PruningResult(prune(baseline.model, best, baseline, plan, start), tuple(probes.values()), probes[best])
+        chosen = measure_probe(dense, task)
+        return PruningResult(dense, (*probes.values(), chosen), chosen)
+    return PruningResult(prune(dense, best, task), tuple(probes.values()), probes[best])
 
 
-def _search_step_by_step(
-    baseline: Baseline, plan: PruningPlan, start: Start, tracker: Tracker, targets: Callable[[], SoftTargets]
-) -> PruningResult:
+def _search_step_by_step(task: PruningTask, tracker: Tracker, targets: Callable[[], SoftTargets]) -> PruningResult:
     """Prunes a little, retrains, and repeats from there.
 
     With a sparsity given: the schedule's steps up to it. Without one: as `find_next_sparsity` asks.
     """
+    baseline, plan = task.baseline, task.plan
     is_given = plan.sparsity is not None
     final = plan.sparsity if plan.sparsity is not None else STEP_CEILING[plan.pattern]
-    planned = compute_sparsities(plan.schedule, final, plan.steps, start.sparsity)
+    planned = compute_sparsities(plan.schedule, final, plan.steps, task.start)
     stretch = 88 / (len(planned) + (0 if is_given else REFINEMENTS))
     model, chosen = baseline.model, None
     probes: list[Probe] = []
     retrainings: list[Retraining] = []
-    while (
-        sparsity := find_next_sparsity(planned, [is_given or probe.within for probe in probes], start.sparsity)
-    ) is not None:
+    endings: list[bool] = []
+    while (sparsity := find_next_sparsity(planned, endings, task.start)) is not None:
         position = len(probes)
         first = min(2 + stretch * position, 90.0)
         stage = FitProgress(
             tracker.reporter, f"retraining at {100 * sparsity:.1f} %", first, first + stretch,
             epochs_before=position * plan.epochs_per_step,
         )  # fmt: skip
-        pruned = prune(model, sparsity, baseline, plan, start)
-        stepped, step = tracker.train(
-            f"step-{position}",
-            stage.phase,
-            baseline,
-            pruned,
-            functools.partial(retrain, pruned, plan.epochs_per_step, baseline, plan, stage, targets),
-        )
+        pruned = prune(model, sparsity, task)
+        train = functools.partial(retrain, pruned, plan.epochs_per_step, task, stage, targets)
+        stepped, step = tracker.train(f"step-{position}", stage.phase, baseline, pruned, train)
         before = 0 if chosen is None else chosen.retrained_epochs
-        probe = measure_probe(stepped, baseline, plan, start, before + plan.epochs_per_step, asked=sparsity)
+        probe = measure_probe(stepped, task, before + plan.epochs_per_step, asked=sparsity)
         probes.append(probe)
+        endings.append(is_given or probe.within)
         retrainings.append(Retraining(probe.sparsity, step["history"], sparsity))
         tracker.reporter.report(_describe(probe, first + stretch))
-        if is_given or probe.within:
+        if endings[-1]:
             model, chosen = stepped, probe
-    if not is_given and all(probe.within for probe in probes):
+    if not is_given and all(endings):
         tracker.reporter.warn(f"the search ends at {100 * final:.0f} %, still within the drop")
     if chosen is None:
         tracker.reporter.warn("no step came back within the drop: the model is left as it was")
-        chosen = measure_probe(model, baseline, plan, start)
+        chosen = measure_probe(model, task)
         probes.append(chosen)
     return PruningResult(model, tuple(probes), chosen, tuple(retrainings))
 
 
 def retrain(
-    model: nn.Module,
-    epochs: int,
-    baseline: Baseline,
-    plan: PruningPlan,
-    stage: FitProgress,
-    targets: Callable[[], SoftTargets],
+    model: nn.Module, epochs: int, task: PruningTask, stage: FitProgress, targets: Callable[[], SoftTargets]
 ) -> dict[str, Any]:
     """Fine-tunes in place; weights that are zero stay zero. Returns the epochs as JSON, and how they went."""
     if epochs == 0:
         return {"history": [], "training": None}
+    plan = task.plan
     masks = {}
     if plan.pattern is PruningPattern.WEIGHTS:
         masks = {name: layer.weight.detach() != 0 for name, layer in list_layers(model).items()}
     history = fit(
         model,
-        baseline.data,
+        task.baseline.data,
         TrainingSettings(
             epochs=epochs,
             learning_rate=plan.learning_rate,
@@ -360,22 +350,15 @@ def retrain(
 
 
 def _fine_tune(
-    baseline: Baseline,
-    plan: PruningPlan,
-    start: Start,
-    tracker: Tracker,
-    targets: Callable[[], SoftTargets],
-    found: PruningResult,
+    found: PruningResult, task: PruningTask, tracker: Tracker, targets: Callable[[], SoftTargets]
 ) -> PruningResult:
     """Retrains what was found once more; kept only if validation gains by it."""
     before = max(probe.retrained_epochs for probe in found.probes)
     stage = FitProgress(tracker.reporter, "fine-tuning", 90, 97, epochs_before=before)
-    copied = copy.deepcopy(found.model)
-    train = functools.partial(retrain, copied, plan.fine_tune_epochs, baseline, plan, stage, targets)
-    tuned, step = tracker.train("fine-tune", stage.phase, baseline, copied, train)
-    chosen = found.chosen
-    epochs = chosen.retrained_epochs + plan.fine_tune_epochs
-    probe = measure_probe(tuned, baseline, plan, start, epochs, asked=chosen.asked_sparsity)
+    copied, chosen, epochs = copy.deepcopy(found.model), found.chosen, task.plan.fine_tune_epochs
+    train = functools.partial(retrain, copied, epochs, task, stage, targets)
+    tuned, step = tracker.train("fine-tune", stage.phase, task.baseline, copied, train)
+    probe = measure_probe(tuned, task, chosen.retrained_epochs + epochs, asked=chosen.asked_sparsity)
     retraining = Retraining(probe.sparsity, step["history"], chosen.asked_sparsity)
     found = replace(found, probes=(*found.probes, probe), retrainings=(*found.retrainings, retraining))
     return replace(found, model=tuned, chosen=probe) if probe.accuracy > chosen.accuracy else found

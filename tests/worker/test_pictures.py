@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from worker.catalog import PredictionWarning
-from worker.core.picture_warnings import Look, judge_picture
-from worker.core.pictures import Preparation, load_picture
+from worker.picture_warnings import Look, judge_picture
+from worker.pictures import Preparation, load_picture
 
 GRAY, RGB, GRAY_ALPHA, RGBA = 0, 2, 4, 6
 SAMPLES = {GRAY: 1, RGB: 3, GRAY_ALPHA: 2, RGBA: 4}

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from storage.errors import InvalidPicture
-from worker.core.picture_warnings import Look, Notice, judge_picture
+from worker.picture_warnings import Look, Notice, judge_picture
 
 FORMATS = ("PNG", "JPEG", "PPM")
 MAX_PIXELS = 1 << 24

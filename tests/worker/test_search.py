@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.search import bisect, find_log_density_midpoint, refine
+from worker.search import bisect, find_log_density_midpoint, refine
 
 
 @given(st.floats(0, 1), st.floats(1e-6, 0.1))

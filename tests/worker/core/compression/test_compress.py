@@ -1,0 +1,66 @@
+"""`compress` as a library: from a notebook, on a network and its data, without a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.variants import SEED
+from worker.catalog import Precision
+from worker.core.coding import decode_network
+from worker.core.compression.pipeline import compress
+from worker.core.compression.plan import CompressionPlan, QatStage
+from worker.core.datasets import Dataset
+from worker.core.models import build_model
+from worker.core.quantization.deploy import build_integer_model
+from worker.core.quantization_aware import DEFAULT_EPOCHS, QatSettings
+from worker.core.resume import FolderCheckpoints
+from worker.core.training import TrainingSettings, evaluate, fit
+from worker.jobs.quantize import QuantizeSpec
+from worker.progress import JobCancelled, Progress, QuietReporter
+
+PLAN = CompressionPlan(1, (QatStage(0.5, 1, 0.02, is_plain=True),), channel_sparsity=0.25)
+
+
+class Stopping(QuietReporter):
+    """Cancels at the first report of a phase."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+
+    def report(self, progress: Progress) -> None:
+        if progress.phase == self.phase:
+            raise JobCancelled
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(SEED)
+    data = digits.limit_train(400)
+    model = build_model("mlp", (24,), input_shape=data.input_shape, num_classes=10)
+    fit(model, data, TrainingSettings(4, 0.05, batch_size=32, flip=False, precision=Precision.FLOAT32, is_fresh=True))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    checkpoints = FolderCheckpoints(tmp_path)
+    with pytest.raises(JobCancelled):
+        compress(model, data, PLAN, 20.0, SEED, Stopping("measuring"), checkpoints=checkpoints)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.step")}
+    found = compress(model, data, PLAN, 20.0, SEED, checkpoints=checkpoints)
+    # What was finished before the cancel is not done again.
+    assert kept == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.step")}
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert found.chosen.within
+    assert found.chosen.num_bytes == len(found.file) == min(one.num_bytes for one in found.candidates if one.has_margin)
+    assert len({one.stage for one in found.candidates}) == len(found.candidates)
+    stored = build_integer_model(decode_network(found.file))
+    assert evaluate(stored, data, data.validation).accuracy == found.chosen.accuracy
+    assert found.stages[0].unit == "channels"
+    assert found.stages[0].asked_sparsity == 0.25
+
+
+def test_compress_holds_its_files_against_what_quantize_makes_by_default() -> None:
+    spec, settings = QuantizeSpec(model_id="latest"), QatSettings()
+    for field in ("activation_bit_width", "per_channel", "epochs", "learning_rate", "distillation", "seed"):
+        assert getattr(spec, field) == getattr(settings, field)
+    assert set(DEFAULT_EPOCHS) == set(range(2, 9))
