@@ -105,6 +105,12 @@ def test_a_sentence_refuses_to_be_printed_with_a_hole_or_with_a_number_too_many(
         ENGLISH.say("fact.accuracy", accuracy=percent(0.9), drop=percent(0.1))
 
 
+def test_a_long_value_is_said_whole() -> None:
+    layers = ", ".join(f"block{number}.conv" for number in range(400))
+    assert len(layers) > 5000
+    assert layers in ENGLISH.say("health.dead_layer", model=text("It"), layers=text(layers))
+
+
 def test_one_and_many_have_words_of_their_own() -> None:
     one, many = (ENGLISH.say("picture.training", epochs=count(epochs)) for epochs in (1, 12))
     assert ("over one epoch." in one, "over 12 epochs." in many) == (True, True)

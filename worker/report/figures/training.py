@@ -45,11 +45,8 @@ def draw_training(canvas: Canvas, path: Path, history: History, best_epoch: int)
     """Loss and accuracy of train and validation by epoch, with the epoch that was kept."""
     with canvas.figure(path, 2.6) as figure:
         left, right = figure.subplots(1, 2)
-        epochs = [row["epoch"] for row in history]
-        for axes, measure, factor in ((left, "loss", 1.0), (right, "accuracy", 100.0)):
-            for split, colour, marker, dash in (("train", BLUE, "o", "-"), ("validation", VERMILION, "s", "--")):
-                values = [factor * row[f"{split}_{measure}"] for row in history]
-                axes.plot(epochs, values, color=colour, marker=marker, linestyle=dash, label=canvas.term(split))
+        _draw_splits(canvas, left, right, history)
+        for axes in (left, right):
             axes.axvline(
                 best_epoch, color=QUIET, linewidth=1, linestyle=DASHED, zorder=1,
                 label=canvas.say("figure.best_epoch", epoch=count(best_epoch)),
@@ -101,7 +98,7 @@ def draw_quantization(
     with canvas.figure(path, 2.6 if len(histories) == 1 else 2.9) as figure:
         left, right = figure.subplots(1, 2)
         if len(histories) == 1:
-            _draw_one_width(canvas, left, right, next(iter(histories.values())))
+            _draw_splits(canvas, left, right, next(iter(histories.values())))
         else:
             for width, colour, marker in zip(sorted(histories, reverse=True), SERIES, MARKERS, strict=False):
                 rows = histories[width]
@@ -131,7 +128,8 @@ def draw_quantization(
             )  # fmt: skip
 
 
-def _draw_one_width(canvas: Canvas, left: Axes, right: Axes, rows: History) -> None:
+def _draw_splits(canvas: Canvas, left: Axes, right: Axes, rows: History) -> None:
+    """Loss at the left and accuracy at the right, train and validation apart."""
     epochs = [row["epoch"] for row in rows]
     for axes, measure, factor in ((left, "loss", 1.0), (right, "accuracy", 100.0)):
         for split, colour, marker, dash in (("train", BLUE, "o", "-"), ("validation", VERMILION, "s", "--")):

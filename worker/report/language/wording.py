@@ -29,6 +29,7 @@ from worker.report.language.values import (
     magnitude,
     probability,
     ratio,
+    text,
 )
 
 FOLDER = Path(__file__).parent
@@ -71,11 +72,11 @@ class Wording:
         pattern = self._bundle.get_message(key.replace(".", "-")).value
         if pattern is None:
             raise KeyError(key)
-        prepared = {name: self._prepare(value) for name, value in values.items()}
-        said, errors = self._bundle.format_pattern(pattern, prepared)
+        places = {name: _Place(name, value.raw if value.kind == "count" else None) for name, value in values.items()}
+        said, errors = self._bundle.format_pattern(pattern, places)
         if errors:
             raise ValueError(f"{key}: {errors[0]}")
-        return str(said)
+        return _PLACE.sub(lambda match: self.show(values[match.group(1)]), str(said))
 
     def term(self, key: str) -> str:
         """A word or a heading. Raises KeyError."""
@@ -126,30 +127,30 @@ class Wording:
 
     def list_words(self, words: list[str]) -> str:
         """a, b and c."""
-        if len(words) < 2:
-            return "".join(words)
-        comma = "، " if self.language == "fa" else ", "
-        return f"{comma.join(words[:-1])} {self.term('and')} {words[-1]}"
-
-    def _prepare(self, value: Value) -> str | _Count:
-        shown = self.show(value)
-        return shown if value.kind != "count" or value.raw is None else _Count(value.raw, shown)
+        listed = words[0] if words else ""
+        for position, word in enumerate(words[1:], start=2):
+            key = "list.last" if position == len(words) else "list.more"
+            listed = self.say(key, words=text(listed), last=text(word))
+        return listed
 
 
 @dataclass(frozen=True)
-class _Count(FluentType):
-    """A whole number as the language writes it (Fluent's own numerals are Latin in every language)."""
+class _Place(FluentType):
+    """Where a value goes, put there afterwards: Fluent takes none above 2,500 letters, and has Latin digits alone."""
 
-    number: int
-    shown: str
+    name: str
+    number: int | None
 
     def format(self, locale: object) -> str:  # noqa: ARG002 - Fluent's signature
-        return self.shown
+        return f"\ue000{self.name}\ue001"
 
 
-def _choose_plural(value: _Count) -> FluentType:
+_PLACE = re.compile("\ue000([a-z0-9_]+)\ue001")
+
+
+def _choose_plural(place: _Place) -> FluentType:
     """What `PLURAL($n)` in a catalogue selects by."""
-    return FluentInt(value.number)
+    return FluentInt(place.number or 0)
 
 
 class _VariableFinder(Visitor):

@@ -5,7 +5,8 @@
 subtitle = Pruning, quantization and entropy coding, measured in accuracy and in bytes on disk
 contents = Contents
 source = Source
-and = and
+list-more = { $words }, { $last }
+list-last = { $words } and { $last }
 yes = yes
 no = no
 total = total

@@ -5,7 +5,8 @@
 subtitle = هرس، کوانتش و کدگذاری آنتروپی؛ با اندازه‌گیری دقت و بایت‌های روی دیسک
 contents = فهرست مطالب
 source = منبع
-and = و
+list-more = { $words }، { $last }
+list-last = { $words } و { $last }
 yes = بله
 no = خیر
 total = مجموع
