@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validat
 from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
 from worker.progress import Progress
+from worker.results.train import TrainResult
 
 
 def _as_many(count: int) -> dict[str, Any]:
@@ -146,4 +147,4 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "stopped_early": len(history.to_json()) < spec.epochs,
         "is_mirrored": spec.flip and data.is_mirrorable,
     }
-    return JobOutcome(result, saved.model_id)
+    return JobOutcome(TrainResult.model_validate(result).to_json(), saved.model_id)
