@@ -47,6 +47,7 @@ from worker.core.pruning import check_sparsity
 from worker.core.training import Evaluation
 from worker.environment import describe_environment
 from worker.integer_network import IntegerNetwork
+from worker.model_summary import ModelSummary
 from worker.progress import Progress
 from worker.report.figures.canvas import make_titled
 from worker.report.figures.compression import draw_layers, draw_ledger
@@ -379,6 +380,6 @@ def _register(
         dataset=info.dataset,
         parent_model_id=None if baseline is None else baseline.model_id,
         files={file_format: path.name},
-        summary=summary,
+        summary=ModelSummary.model_validate(summary).to_json(),
     )
     return SavedModel(context.save_model(record), metrics, summary, path.stat().st_size)

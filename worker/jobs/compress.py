@@ -11,6 +11,7 @@ from worker.catalog import ArtifactKind, Effort
 from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
+from worker.results.compress import CompressResult
 
 
 class CompressSpec(JobSpec):
@@ -89,4 +90,4 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "techniques": list(found.techniques),
         "trainings": [training.to_json() for training in found.trainings],
     }
-    return JobOutcome(result, saved.model_id)
+    return JobOutcome(CompressResult.model_validate(result).to_json(), saved.model_id)

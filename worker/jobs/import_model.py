@@ -13,6 +13,7 @@ from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
 from worker.jobs.base import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
+from worker.results.import_model import ImportResult
 
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset
@@ -40,9 +41,8 @@ def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     context.report(Progress(phase="reading", percent=0))
     imported = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
     plot_results(context, imported.saved, imported.data, "imported")
-    return JobOutcome(
-        describe_result(imported.saved, None) | {"imported_from": imported.origin}, imported.saved.model_id
-    )
+    result = describe_result(imported.saved, None) | {"imported_from": imported.origin}
+    return JobOutcome(ImportResult.model_validate(result).to_json(), imported.saved.model_id)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import Field
 from worker.catalog import PredictionWarning
 from worker.dataset_facts import is_same_class
 from worker.jobs.base import JobContext, JobOutcome, ModelId, UploadSpec
+from worker.results.predict import PredictResult
 
 
 class PredictSpec(UploadSpec):
@@ -44,7 +45,7 @@ def run(spec: PredictSpec, context: JobContext) -> JobOutcome:
         agree = is_same_class(names, first["top"][0]["class_index"], others, second["top"][0]["class_index"])
         if agree is None:
             context.warn("the two models do not name the same classes: whether they agree cannot be told")
-    return JobOutcome({"predictions": predictions, "agree": agree})
+    return JobOutcome(PredictResult.model_validate({"predictions": predictions, "agree": agree}).to_json())
 
 
 def _predict(

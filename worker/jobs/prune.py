@@ -11,6 +11,7 @@ from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_prune, read_layers
 from worker.progress import Progress
+from worker.results.prune import PruneResult
 
 LARGEST_CHANNEL_SPARSITY = 0.9
 DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}
@@ -152,4 +153,4 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "history": [asdict(retraining) for retraining in found.retrainings],
         "trainings": [training.to_json() for training in found.trainings],
     }
-    return JobOutcome(result, saved.model_id)
+    return JobOutcome(PruneResult.model_validate(result).to_json(), saved.model_id)

@@ -18,6 +18,7 @@ from worker.memory_estimate import (
     read_layers,
 )
 from worker.progress import Progress
+from worker.results.quantize import QuantizeResult
 
 if TYPE_CHECKING:
     from worker.core.baseline import Baseline
@@ -115,7 +116,7 @@ def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
         "num_calibration_examples": min(CALIBRATION_EXAMPLES, len(data.train)),
         "first_layer_input": "the picture's own 8 bits",
     }
-    return JobOutcome(result, saved[chosen].model_id)
+    return JobOutcome(QuantizeResult.model_validate(result).to_json(), saved[chosen].model_id)
 
 
 def _plot_widths(context: JobContext, rows: Sequence[Mapping[str, Any]], baseline: Baseline) -> None:

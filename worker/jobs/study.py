@@ -29,6 +29,7 @@ from worker.memory_estimate import (
 )
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
+from worker.results.study import StudyResult
 
 BIT_WIDTHS = (8, 6, 4, 2)
 SAMPLES_PER_CLASS = 12
@@ -265,18 +266,16 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     final = steps["compress"]
     (compressed,) = [artifact for artifact in final.artifacts if artifact.kind == ArtifactKind.COMPRESSED]
     shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
-    return JobOutcome(
-        {
-            "model_id": final.output_model_id,
-            **{name: final.result[name] for name in ("evaluation", "accuracy_drop", "sparsity", "size")},
-            **{name: final.result.get(name) for name in ("accuracy_drop_interval", "health")},
-            "file_bytes": final.result["file_bytes"],
-            "compression_ratio": final.result["compression_ratio"],
-            "steps": {name: _describe_step(step) for name, step in steps.items()},
-            "findings": findings,
-        },
-        final.output_model_id,
-    )
+    result = {
+        "model_id": final.output_model_id,
+        **{name: final.result[name] for name in ("evaluation", "accuracy_drop", "sparsity", "size")},
+        **{name: final.result.get(name) for name in ("accuracy_drop_interval", "health")},
+        "file_bytes": final.result["file_bytes"],
+        "compression_ratio": final.result["compression_ratio"],
+        "steps": {name: _describe_step(step) for name, step in steps.items()},
+        "findings": findings,
+    }
+    return JobOutcome(StudyResult.read(result).to_json(), final.output_model_id)
 
 
 def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[int, ...]:

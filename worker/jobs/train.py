@@ -20,6 +20,7 @@ from worker.memory_estimate import (
     list_layer_shapes,
 )
 from worker.progress import Progress
+from worker.results.train import TrainResult
 
 
 def _as_many(count: int) -> dict[str, Any]:
@@ -176,4 +177,4 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "stopped_early": len(history.to_json()) < spec.epochs,
         "is_mirrored": spec.flip and data.is_mirrorable,
     }
-    return JobOutcome(result, saved.model_id)
+    return JobOutcome(TrainResult.model_validate(result).to_json(), saved.model_id)

@@ -1,0 +1,29 @@
+"""The result of an `import` job."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from worker.model_summary import Recorded
+from worker.results.model_result import ModelResult
+
+
+class ImportOrigin(Recorded):
+    """What the file said of itself, and what was made of that."""
+
+    class_match: str = Field(
+        description="How its classes were found in the data set: `same`, `permuted`, or `by_position` alone."
+    )
+    format: str = Field(description="`checkpoint` or `compressed`.")
+    weight_types: tuple[str, ...] = Field(description="Of a checkpoint, as safetensors names them.")
+    dataset: str | None = Field(description="What it says that it was trained on.")
+    split_seed: int | None
+    num_train_examples: int | None
+    num_unknown_facts: int = Field(description="Things that this version does not know: they are not kept.")
+
+
+class ImportResult(ModelResult):
+    """A model that was made elsewhere, measured like any other."""
+
+    widths: tuple[int, ...] | None = Field(None, description="Hidden widths.")
+    imported_from: ImportOrigin | None = None
