@@ -70,7 +70,7 @@ class ProblemProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Called with new bytes, and after an answer, where it must not log as the request that was answered."""
         contextvars.Context().run(super().handle_events)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]  # None at first
             self._stop_waiting()
             if self.conn.their_state is h11.SEND_BODY:
                 self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # as much as a cycle calls

@@ -86,10 +86,14 @@ def test_who_gets_no_turn_to_write_is_told_that_the_database_does_not_answer(
 
     async def run() -> None:
         group_commit = GroupCommit(storage_database.Database(settings), FileStore(settings).room)
-        async with group_commit.take_turn():
+
+        async def wait_in_vain() -> None:
             with pytest.raises(OperationalError):
                 async with group_commit.take_turn():
                     raise AssertionError
+
+        async with group_commit.take_turn(), anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_in_vain)
         async with group_commit.take_turn():
             """It is given back."""
 
