@@ -48,7 +48,6 @@ from service.schemas.models import (
     ComparedLayer,
     ComparedModel,
     Comparison,
-    DropInterval,
     ModelDetail,
     ModelLayers,
     ModelList,
@@ -65,6 +64,7 @@ from storage.errors import NotFound
 from storage.models import get_lineage, get_model, list_models
 from storage.tables import Model
 from worker.catalog import DatasetName
+from worker.model_summary import DropInterval
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
