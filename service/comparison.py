@@ -1,4 +1,4 @@
-"""Models beside one another: pure functions on their summaries (`Model.summary`), any part of which may be missing.
+"""Models beside one another: pure functions on their summaries, any part of which may be missing.
 
 What cannot be compared is left out, and `find_gaps` says why: networks of other data sets, accuracies on other
 pictures, times taken at different moments.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from worker.catalog import HealthProblem
+from worker.model_summary import AnswerRecord, Evaluation, ModelSummary
 from worker.paired import Basis, Correctness, Difference, compute_difference, read_correctness
 
 # What a model costs to store, best known first: the bytes on disk, else what they would be.
@@ -35,7 +36,7 @@ class Compared:
     id: str
     name: str
     dataset: str
-    summary: Mapping[str, Any]
+    summary: ModelSummary
 
 
 @dataclass(frozen=True)
@@ -56,38 +57,42 @@ class Point:
     accuracy: float
 
 
-def get_accuracy(summary: Mapping[str, Any], split: str) -> float | None:
+def get_accuracy(summary: ModelSummary, split: str) -> float | None:
     """Fraction of the split's examples classified rightly, 0–1; None where it was not measured."""
-    evaluation = (summary.get("evaluation") or {}).get(split) or {}
-    accuracy = evaluation.get("accuracy")
-    return None if accuracy is None else float(accuracy)
+    evaluation = _get_evaluation(summary, split)
+    return None if evaluation is None else evaluation.accuracy
 
 
-def get_ledger(summary: Mapping[str, Any]) -> dict[str, int]:
+def _get_evaluation(summary: ModelSummary, split: str) -> Evaluation | None:
+    evaluation: Evaluation | None = getattr(summary.evaluation, split, None)
+    return evaluation
+
+
+def get_ledger(summary: ModelSummary) -> dict[str, int]:
     """Measure → bytes."""
-    return {entry["measure"]: entry["bytes"] for entry in (summary.get("size") or {}).get("entries") or []}
+    return {} if summary.size is None else {entry.measure: entry.bytes for entry in summary.size.entries}
 
 
-def get_stored_size(summary: Mapping[str, Any]) -> tuple[str, int] | None:
+def get_stored_size(summary: ModelSummary) -> tuple[str, int] | None:
     """The measure that says best what the model takes to store, and its bytes."""
     ledger = get_ledger(summary)
     return next(((measure, ledger[measure]) for measure in _STORED_MEASURES if measure in ledger), None)
 
 
-def get_layer_sparsity(summary: Mapping[str, Any]) -> dict[str, float]:
+def get_layer_sparsity(summary: ModelSummary) -> dict[str, float]:
     """Layer → fraction of zero weights, in the network's order."""
-    return {layer["name"]: layer["sparsity"] for layer in (summary.get("sparsity") or {}).get("layers") or []}
+    return {} if summary.sparsity is None else {layer.name: layer.sparsity for layer in summary.sparsity.layers}
 
 
-def get_problems(summary: Mapping[str, Any]) -> list[str]:
-    """Values of HealthProblem; empty for a sound model, and for one stored before its health was looked at."""
-    return list((summary.get("health") or {}).get("problems") or [])
+def get_problems(summary: ModelSummary) -> list[HealthProblem]:
+    """What is wrong with it; empty for a sound model, and for one stored before its health was looked at."""
+    return [] if summary.health is None else list(summary.health.problems)
 
 
-def get_pictures(summary: Mapping[str, Any], split: str) -> str | None:
+def get_pictures(summary: ModelSummary, split: str) -> str | None:
     """The digest of the pictures that a split was measured on; None where it was not kept."""
-    recorded: str | None = ((summary.get("correctness") or {}).get(split) or {}).get("pictures")
-    return recorded
+    record: AnswerRecord | None = getattr(summary.correctness, split, None)
+    return None if record is None else record.pictures
 
 
 def compute_drop(accuracy: float | None, reference: float | None) -> float | None:
@@ -105,7 +110,7 @@ def shares_pictures(one: Compared, other: Compared, split: str) -> bool:
         return False
     if first is not None and second is not None:
         return first == second
-    return split == "test" or one.summary.get("split_seed") == other.summary.get("split_seed")
+    return split == "test" or one.summary.split_seed == other.summary.split_seed
 
 
 def find_drop_gap(one: Compared, reference: Compared, split: str) -> Gap | None:
@@ -130,7 +135,7 @@ def find_speed_gap(one: Compared, reference: Compared) -> Gap | None:
     """Why no factor of times is given."""
     if one.dataset != reference.dataset:
         return Gap.OTHER_DATASET
-    if not one.summary.get("latency") or not reference.summary.get("latency"):
+    if one.summary.latency is None or reference.summary.latency is None:
         return Gap.NOT_MEASURED
     return Gap.MEASURED_APART if find_times(one, reference) is None else None
 
@@ -150,15 +155,11 @@ def find_times(one: Compared, reference: Compared) -> tuple[float, float] | None
 def _find_turns(model: Compared, baseline_id: str) -> tuple[float, float] | None:
     """A model's time and that of the baseline it was timed in turns with, if that is this one."""
     summary = model.summary
-    latency, baseline_latency = summary.get("latency") or {}, summary.get("baseline_latency") or {}
-    time, baseline_time = latency.get("median_ms"), baseline_latency.get("median_ms")
-    made_from = (summary.get("accuracy_drop") or {}).get("baseline_model_id")
-    is_one_run = latency.get("run_id") == baseline_latency.get("run_id")
-    return (
-        (float(time), float(baseline_time))
-        if made_from == baseline_id and is_one_run and time and baseline_time
-        else None
-    )
+    latency, other, drop = summary.latency, summary.baseline_latency, summary.accuracy_drop
+    if latency is None or other is None or drop is None or drop.baseline_model_id != baseline_id:
+        return None
+    is_one_run = latency.run_id == other.run_id
+    return (latency.median_ms, other.median_ms) if is_one_run and latency.median_ms and other.median_ms else None
 
 
 def compute_drop_difference(one: Compared, reference: Compared, split: str) -> Difference | None:
@@ -171,13 +172,12 @@ def compute_drop_difference(one: Compared, reference: Compared, split: str) -> D
     return compute_difference(scores[0], scores[1])
 
 
-def _read_score(summary: Mapping[str, Any], split: str) -> Score | None:
-    measured = summary["evaluation"][split]
-    if measured.get("interval") is None:
+def _read_score(summary: ModelSummary, split: str) -> Score | None:
+    measured = _get_evaluation(summary, split)
+    if measured is None or measured.interval is None:
         return None
-    low, high = measured["interval"]
-    correctness = read_correctness(summary.get("correctness"), split)
-    return Score(measured["num_correct"], measured["num_examples"], (low, high), correctness)
+    kept = None if summary.correctness is None else summary.correctness.model_dump()
+    return Score(measured.num_correct, measured.num_examples, measured.interval, read_correctness(kept, split))
 
 
 def find_gaps(one: Compared, reference: Compared) -> dict[str, Gap]:
@@ -232,7 +232,7 @@ def group_by_pictures(models: Sequence[Compared], split: str) -> list[str]:
 
 
 def _name_pictures(model: Compared, split: str) -> str:
-    seed = model.summary.get("split_seed")
+    seed = model.summary.split_seed
     return model.dataset if split == "test" or seed is None else f"{model.dataset}, seed {seed}"
 
 

@@ -191,9 +191,9 @@ class Latency(Recorded):
     median_interval_ms: tuple[float, float] | None = Field(None, description="95 % interval, by order statistics.")
     p95_ms: float | None = Field(None, description="95th percentile of the passes.")
     passes: int | None = None
-    batch_size: int
-    threads: int
-    device: str
+    batch_size: int | None = None
+    threads: int | None = None
+    device: str | None = None
     processor: str | None = None
     measured_at: str | None = Field(None, description="RFC 3339.")
     run_id: str | None = Field(None, description="Networks of one run were timed in turns, pass by pass.")

@@ -39,6 +39,7 @@ from service.middleware import is_head
 from service.openapi import IF_NONE_MATCH, problems
 from service.rate_limits import OpenRequests
 from service.schemas.jobs import (
+    AnyJobResult,
     EventList,
     JobAnswer,
     JobList,
@@ -301,19 +302,21 @@ def get_metrics(
     "/{job_id}/result",
     operation_id="get_result",
     summary="Get a succeeded job's result",
+    response_model=AnyJobResult,
     responses=problems(404, 409, 422),
 )
-def get_result(job_id: ShownJobId, session: ReadSession) -> JobResult:
+def get_result(job_id: ShownJobId, session: ReadSession) -> Response:
     """Metrics, sparsity, sizes and the files that belong to them; 409 until the job has succeeded."""
     job = get_job(session, job_id)
     if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise Conflict(f"the job {'failed' if job.error else 'was cancelled'}: it has no result")
     if job.result is None:
         raise Conflict(f"the job is {job.status}: it has no result yet")
-    return JobResult(
+    found = JobResult(
         job_id=job.id,
         kind=job.kind,
         output_model_id=job.output_model_id,
         result=job.result,
         artifacts=[build_artifact(artifact) for artifact in list_artifacts(session, job_id)],
     )
+    return JSONResponse(found.model_dump(mode="json"))

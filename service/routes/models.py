@@ -48,7 +48,6 @@ from service.schemas.models import (
     ComparedLayer,
     ComparedModel,
     Comparison,
-    DropInterval,
     ModelDetail,
     ModelLayers,
     ModelList,
@@ -65,6 +64,7 @@ from storage.errors import NotFound
 from storage.models import get_lineage, get_model, list_models
 from storage.tables import Model
 from worker.catalog import DatasetName
+from worker.model_summary import DropInterval, read_summary
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -202,7 +202,7 @@ def compare_models(
     model_ids = models.split(",")
     rows = [_get_named_model(session, model_id) for model_id in model_ids]
     columns = [_read(row) for row in rows]
-    layers = align_layers([get_layer_sparsity(row.summary) for row in rows])
+    layers = align_layers([get_layer_sparsity(column.summary) for column in columns])
     return Comparison(
         models=[_compare(row, column, columns[0]) for row, column in zip(rows, columns, strict=True)],
         layers=[ComparedLayer(name=name, sparsity=values) for name, values in layers.items()],
@@ -211,7 +211,7 @@ def compare_models(
 
 
 def _read(model: Model) -> Compared:
-    return Compared(model.id, model.name, model.dataset, model.summary)
+    return Compared(model.id, model.name, model.dataset, read_summary(model.summary))
 
 
 def _get_named_model(session: Session, model_id: str) -> Model:
@@ -224,7 +224,7 @@ def _get_named_model(session: Session, model_id: str) -> Model:
 
 
 def _compare(model: Model, column: Compared, reference: Compared) -> ComparedModel:
-    summary = model.summary
+    summary = column.summary
     size, reference_size = get_stored_size(summary), get_stored_size(reference.summary)
     times = find_times(column, reference)
     has_ratio = size is not None and reference_size is not None and find_size_gap(column, reference) is None
@@ -236,12 +236,12 @@ def _compare(model: Model, column: Compared, reference: Compared) -> ComparedMod
         accuracy={split: get_accuracy(summary, split) for split in Split},
         accuracy_drop={split: _compute_drop(column, reference, split) for split in Split},
         accuracy_drop_interval={split: _describe_drop(column, reference, split) for split in Split},
-        health=summary.get("health"),
-        sparsity=(summary.get("sparsity") or {}).get("total"),
+        health=model.summary.get("health"),
+        sparsity=None if summary.sparsity is None else summary.sparsity.total,
         size_bytes=get_ledger(summary),
         size_ratio=reference_size[1] / size[1] if has_ratio and size and reference_size else None,
-        macs=summary.get("macs"),
-        latency=summary.get("latency"),
+        macs=summary.macs,
+        latency=model.summary.get("latency"),
         speedup=None if times is None else times[1] / times[0],
         not_compared=[NotCompared(field=field, reason=gap) for field, gap in find_gaps(column, reference).items()],
     )
@@ -274,9 +274,9 @@ def get_pareto(
     sound, such as one that answers the same class to every picture, has a point and is on none.
     """
     models = [model for model in _list_newest_models(session) if dataset in (None, model.dataset)]
-    groups = group_by_pictures([_read(model) for model in models], split)
+    columns = [_read(model) for model in models]
     points = []
-    for model, group in zip(models, groups, strict=True):
+    for model, group in zip(columns, group_by_pictures(columns, split), strict=True):
         size, accuracy = get_stored_size(model.summary), get_accuracy(model.summary, split)
         if size is None or accuracy is None:
             continue

@@ -258,7 +258,7 @@ async def predict(
     if job.result is None:
         raise _explain(job)
     headers = {} if is_new else {"Idempotency-Replayed": "true"}
-    answer = Prediction.model_validate({**job.result, "job_id": job.id, "warnings": job.warnings})
+    answer = Prediction.model_validate({**job.result, "job_id": job.id, "warnings": job.warnings}, extra="ignore")
     return JSONResponse(answer.model_dump(mode="json"), headers=headers)
 
 

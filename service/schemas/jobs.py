@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from service.schemas.base import Answer
+from service.schemas.base import Answer, DocumentedAs
 from storage.tables import Artifact, Job, JobEvent, JobStatus
+from worker.results import RESULTS
+
+AnyResult: Any = Union[tuple(RESULTS.values())]  # noqa: UP007 - of as many as there are
 
 
 class JobProgress(Answer):
@@ -81,7 +84,9 @@ class JobAnswer(JobSummary):
 
     spec: dict[str, Any] = Field(description="As it was sent.")
     resolved_spec: dict[str, Any] = Field(description="With every default filled in.")
-    result: dict[str, Any] | None
+    result: Annotated[dict[str, Any] | None, DocumentedAs(AnyResult | None)] = Field(
+        description="What a job of its kind found out; null until it has succeeded."
+    )
 
 
 class JobList(Answer):
@@ -173,6 +178,20 @@ class JobResult(Answer):
     output_model_id: str | None
     result: dict[str, Any]
     artifacts: list[ArtifactAnswer]
+
+
+JOB_RESULTS = {
+    kind: create_model(
+        f"{kind.title()}JobResult",
+        __base__=JobResult,
+        __doc__=f"Everything that a succeeded `{kind}` job found out.",
+        kind=(Literal[kind], ...),  # type: ignore[arg-type]
+        result=(Annotated[dict[str, Any], DocumentedAs(result)], ...),
+    )
+    for kind, result in RESULTS.items()
+}
+AnyJobResult: Any = Annotated[Union[tuple(JOB_RESULTS.values())], Field(discriminator="kind")]  # noqa: UP007 - as above
+"""As the document shows it: by its kind. What is answered is a `JobResult`, whatever an older version stored."""
 
 
 def build_job_links(job: Job) -> JobLinks:

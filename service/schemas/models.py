@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from service.comparison import Gap
-from service.schemas.base import Answer
+from service.schemas.base import Answer, DocumentedAs
 from storage.tables import Model
 from worker.catalog import HealthProblem
-from worker.paired import Basis
+from worker.model_summary import (
+    AccuracyDrop,
+    DropInterval,
+    DropIntervals,
+    Evaluations,
+    Latency,
+    LayerSparsity,
+    ModelHealth,
+    ModelLayer,
+    SizeEntry,
+    SizeLedger,
+)
+
+StoredEvaluations = Annotated[dict[str, Any] | None, DocumentedAs(Evaluations | None)]
+StoredAccuracyDrop = Annotated[dict[str, Any] | None, DocumentedAs(AccuracyDrop | None)]
+StoredDropIntervals = Annotated[dict[str, Any] | None, DocumentedAs(DropIntervals | None)]
+StoredHealth = Annotated[dict[str, Any] | None, DocumentedAs(ModelHealth | None)]
+StoredSizeLedger = Annotated[dict[str, Any] | None, DocumentedAs(SizeLedger | None)]
+StoredLatency = Annotated[dict[str, Any] | None, DocumentedAs(Latency | None)]
 
 
 class ModelFile(Answer):
@@ -19,37 +37,6 @@ class ModelFile(Answer):
 
     artifact_id: str
     url: str
-
-
-class ModelHealth(Answer):
-    """Whether the network answers at all, looked at on validation. With a problem it is on no front."""
-
-    problems: list[HealthProblem] = Field(
-        description="`one_class`: one class takes nearly all answers. `chance`: it is not distinguishably more often "
-        "right than who always answers the most frequent class. `dead_layer`: nothing passes a layer. `not_finite`: it "
-        "answers numbers that are none."
-    )
-    most_answered_class: int = Field(description="Index of the class that is answered most.")
-    most_answered_share: float = Field(description="Its share of the answers, 0–1.")
-    largest_class_share: float = Field(description="Share of the pictures that are of the most frequent class, 0–1.")
-    accuracy: float
-    dead_layers: list[str]
-    num_not_finite: int = Field(description="Pictures to which it answers numbers that are not finite.")
-
-
-class DropInterval(Answer):
-    """How sure a drop is: its 95 % interval, and what that rests on."""
-
-    low: float = Field(description="Percentage points.")
-    high: float = Field(description="Percentage points.")
-    basis: Basis = Field(
-        description="`paired`: both were asked about the same pictures, and which each answers rightly is known. "
-        "`not_recorded`: it is not known of one, and the counts are taken as independent: the interval is rather too "
-        "wide. `other_pictures`: the pictures are not the same."
-    )
-    only_baseline_right: int | None = Field(description="Pictures that the baseline alone answers rightly.")
-    only_model_right: int | None = Field(description="Pictures that this model alone answers rightly.")
-    p_value: float | None = Field(description="McNemar's, exact and two-sided; null where nothing is paired.")
 
 
 class ModelAnswer(Answer):
@@ -62,17 +49,17 @@ class ModelAnswer(Answer):
     job_id: str
     parent_model_id: str | None
     files: dict[str, ModelFile]
-    evaluation: dict[str, Any] | None = Field(description="Per split: counts, accuracy and its 95 % Wilson interval.")
-    accuracy_drop: dict[str, Any] | None = Field(
+    evaluation: StoredEvaluations = Field(description="Per split: counts, accuracy and its 95 % Wilson interval.")
+    accuracy_drop: StoredAccuracyDrop = Field(
         description="Percentage points below its starting baseline, per split; `baseline_problems` says what is wrong "
         "with that one."
     )
-    accuracy_drop_interval: dict[str, DropInterval] | None = Field(description="Of that drop, per split.")
-    health: ModelHealth | None = Field(description="Null for a model stored before it was looked at.")
+    accuracy_drop_interval: StoredDropIntervals = Field(description="Of that drop, per split.")
+    health: StoredHealth = Field(description="Null for a model stored before it was looked at.")
     sparsity: float | None = Field(description="Fraction of zero weights, 0–1.")
-    size: dict[str, Any] | None = Field(description="The size ledger; 1 KB is 1024 bytes.")
+    size: StoredSizeLedger = Field(description="The size ledger; 1 KB is 1024 bytes.")
     macs: int | None
-    latency: dict[str, Any] | None = Field(
+    latency: StoredLatency = Field(
         description="Milliseconds for a batch, with what measured them. `load.is_busy`: others computed meanwhile. "
         "Only times of one `run_id` can be held against each other."
     )
@@ -92,44 +79,26 @@ class ModelList(Answer):
     next_page_token: str | None
 
 
-class LayerSparsity(Answer):
-    """Zeros of one layer."""
-
-    name: str
-    zeros: int
-    total: int
-    sparsity: float
-
-
 class ModelSparsity(Answer):
     """Zeros per layer and in total."""
 
     model_id: str
     total: float | None = Field(description="Fraction of zero weights, 0–1.")
-    layers: list[LayerSparsity]
-
-
-class SizeEntry(Answer):
-    """One line of the size ledger."""
-
-    measure: str = Field(description="`formula`, `float32`, `packed`, `entropy`, `file` …")
-    bytes: int
-    kb: float = Field(description="1 KB is 1024 bytes.")
-    ratio: float = Field(description="float32 bytes ÷ these bytes.")
+    layers: Annotated[list[dict[str, Any]], DocumentedAs(list[LayerSparsity])]
 
 
 class ModelSize(Answer):
     """The size ledger: never one number."""
 
     model_id: str
-    entries: list[SizeEntry]
+    entries: Annotated[list[dict[str, Any]], DocumentedAs(list[SizeEntry])]
 
 
 class ModelLayers(Answer):
     """Shapes, parameters, MACs, bit widths, and what can be pruned or quantized and why not."""
 
     model_id: str
-    layers: list[dict[str, Any]]
+    layers: Annotated[list[dict[str, Any]], DocumentedAs(list[ModelLayer])]
 
 
 class NotCompared(Answer):
@@ -156,14 +125,14 @@ class ComparedModel(Answer):
     accuracy_drop_interval: dict[str, DropInterval | None] = Field(
         description="Of that drop, per split; the baseline is the first model."
     )
-    health: ModelHealth | None
+    health: StoredHealth
     sparsity: float | None
     size_bytes: dict[str, int] = Field(description="Measure → bytes.")
     size_ratio: float | None = Field(
         description="Stored bytes of the first model ÷ stored bytes of this one; null for networks of other data sets."
     )
     macs: int | None
-    latency: dict[str, Any] | None
+    latency: StoredLatency
     speedup: float | None = Field(
         description="Milliseconds of the first model ÷ those of this one; null unless both were timed in turns."
     )

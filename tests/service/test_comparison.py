@@ -20,6 +20,7 @@ from service.comparison import (
     shares_pictures,
 )
 from tests.service.conftest import Workshop, build_summary
+from worker.model_summary import read_summary
 from worker.paired import Basis, Correctness
 
 CHANCE = {
@@ -36,7 +37,7 @@ def build(model_id: str = "mdl_1", dataset: str = "digits", pictures: str | None
     """pictures: the digest of both splits, where they were kept."""
     kept = {split: keep(1, 10, pictures) for split in ("validation", "test")} if pictures else None
     summary = build_summary(test=0.9, file_bytes=1000, correctness=kept, split_seed=0)
-    return Compared(model_id, model_id, dataset, summary | other)
+    return Compared(model_id, model_id, dataset, read_summary(summary | other))
 
 
 def time(median_ms: float, run_id: str | None = None) -> dict[str, Any]:

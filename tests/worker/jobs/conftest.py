@@ -17,6 +17,7 @@ from worker.core.checkpoint import load_checkpoint, save_checkpoint
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import FinishedStep, JobOutcome, Step
 from worker.progress import Progress
+from worker.results import RESULTS
 from worker.workspace import DatasetLocation, ModelRecord
 
 
@@ -98,7 +99,14 @@ class Shop:
     def run(self, name: str, **spec: Any) -> tuple[JobOutcome, FakeContext]:
         context = self.open(name)
         outcome = run_spec(parse_spec(spec), context)
+        check_result(spec["kind"], outcome)
         return outcome, context
+
+
+def check_result(kind: str, outcome: JobOutcome) -> None:
+    """The result is one of its kind, with no field but those of its type, and comes back from the database the same."""
+    stored = json.loads(json.dumps(outcome.result, allow_nan=False))
+    assert RESULTS[kind].model_validate(stored).to_json() == outcome.result == stored
 
 
 TRAIN = {

@@ -1,0 +1,162 @@
+"""Types of results: what any version stored is read, what today's jobs make is exact, techniques have names."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.service.conftest import build_summary
+from tests.worker.report.small_study import KINDS, build_results
+from worker.catalog import HealthProblem
+from worker.jobs import SPECS
+from worker.model_summary import ModelSummary, read_summary
+from worker.results import RESULTS, read_result
+from worker.results.compress import AblationRow, CompressResult
+from worker.results.techniques import AppliedTechnique, Technique, read_techniques
+from worker.results.train import TrainResult
+
+ARCHIVES = sorted((Path(__file__).parent.parent / "upgrades" / "directories").glob("*.tar.xz"))
+
+
+@pytest.fixture(params=ARCHIVES, ids=lambda path: path.name.partition(".")[0])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """The rows that an older state of the code wrote."""
+    with tarfile.open(request.param) as archive:
+        archive.extractall(tmp_path, filter="data")
+    with closing(sqlite3.connect(tmp_path / "data" / "tonok.db")) as connection:
+        yield connection
+
+
+def test_what_older_versions_stored_is_read_whole(database: sqlite3.Connection) -> None:
+    stored = database.execute("SELECT kind, result FROM job WHERE json_type(result) = 'object'").fetchall()
+    assert {kind for kind, _ in stored} >= {"train", "prune", "quantize"}
+    for kind, text in stored:
+        result = read_result(kind, json.loads(text))
+        assert result is not None
+        assert result.to_json() == json.loads(text)
+    summaries = [json.loads(text) for (text,) in database.execute("SELECT summary FROM model")]
+    assert summaries
+    assert [read_summary(summary).to_json() for summary in summaries] == summaries
+
+
+def test_each_kind_of_job_has_a_type_of_result() -> None:
+    assert RESULTS.keys() == SPECS.keys()
+
+
+@pytest.mark.parametrize("step", [name for name in build_results() if name != "compress"])
+def test_results_of_the_small_study_are_read(step: str) -> None:
+    result = build_results()[step]
+    assert read_result(KINDS.get(step, "prune"), result) is not None
+
+
+def test_a_result_of_today_has_no_field_but_its_own() -> None:
+    trained = build_results()["train"]
+    with pytest.raises(ValidationError):
+        TrainResult.model_validate({**trained, "from_later": 1})
+    read = read_result("train", {**trained, "from_later": 1, "size": {**trained["size"], "from_later": 2}})
+    assert read == read_result("train", trained)
+    assert read_result("train", {name: value for name, value in trained.items() if name != "size"}) is None
+    assert read_result("from_later", trained) is None
+
+
+def test_what_cannot_be_read_of_a_summary_is_left_out_and_no_more() -> None:
+    whole = build_summary(test=0.9, file_bytes=1000)
+    health = {"problems": ["from_later"], "accuracy": 0.5}
+    read = read_summary({**whole, "health": health, "macs": "many", "from_later": [1]})
+    assert (read.health, read.macs) == (None, None)
+    assert read.to_json() == {name: value for name, value in read_summary(whole).to_json().items() if name != "macs"}
+    one_split = read_summary({"evaluation": {**whole["evaluation"], "validation": {"accuracy": 0.5}}})
+    assert one_split.evaluation is not None
+    assert one_split.evaluation.validation is None
+    assert one_split.evaluation.test is not None
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(sorted(ModelSummary.model_fields)), _JSON, max_size=5))
+def test_reading_a_summary_never_fails(stored: dict[str, Any]) -> None:
+    assert ModelSummary.read(read_summary(stored).to_json()) == read_summary(stored)
+
+
+def test_numbers_that_are_none_stay_for_who_stores_them_to_say_so() -> None:
+    trained = build_results()["train"]
+    trained["history"][0]["train_loss"] = float("nan")
+    loss = TrainResult.model_validate(trained).to_json()["history"][0]["train_loss"]
+    assert loss != loss
+
+
+def test_techniques_are_names_with_numbers_whichever_version_told_of_them() -> None:
+    told = read_techniques(
+        [
+            "channel pruning, hidden widths 32-64-128 to 16-32-64",
+            "channel pruning, hidden widths [32, 64, 128] to [16, 32, 64]",
+            "the teacher trained for up to 20 more epochs",
+            "training pictures shifted by up to 2 px",
+            "the last 4 epochs on training pictures as they are stored",
+            "quantization-aware training with learned step sizes, 4 bit weights, 8 bit activations",
+            "quantization-aware training with learned step sizes, 6 bit weights and activations",
+            "4 bit training (LSQ) while pruned (LAMP) to 80.0 %",
+            "further pruned to 92.5 %",
+            "8 bit integers, calibrated, batch norm folded",
+            "rate-distortion rounding of the integers: a bit is worth 2.50e-05 nats per picture",
+            "scales and biases rounded to 5 mantissa bits",
+            "by a way that is not known yet",
+        ]
+    )
+    widths = {"widths_before": (32, 64, 128), "widths_after": (16, 32, 64)}
+    assert told == (
+        AppliedTechnique(technique=Technique.CHANNEL_PRUNING, **widths),
+        AppliedTechnique(technique=Technique.CHANNEL_PRUNING, **widths),
+        AppliedTechnique(technique=Technique.TRAINED_TEACHER, epochs=20),
+        AppliedTechnique(technique=Technique.SHIFTED_PICTURES, max_shift=2),
+        AppliedTechnique(technique=Technique.PLAIN_PICTURES, epochs=4),
+        AppliedTechnique(technique=Technique.LEARNED_STEP_SIZES, bit_width=4, activation_bit_width=8),
+        AppliedTechnique(technique=Technique.LEARNED_STEP_SIZES, bit_width=6, activation_bit_width=6),
+        AppliedTechnique(technique=Technique.LEARNED_STEP_SIZES, bit_width=4),
+        AppliedTechnique(technique=Technique.WEIGHT_PRUNING, sparsity=0.8),
+        AppliedTechnique(technique=Technique.WEIGHT_PRUNING, sparsity=0.925),
+        AppliedTechnique(technique=Technique.CALIBRATED_QUANTIZATION, bit_width=8),
+        AppliedTechnique(technique=Technique.BATCH_NORM_FOLDING),
+        AppliedTechnique(technique=Technique.RATE_DISTORTION_ROUNDING, rd_lambda=2.5e-5),
+        AppliedTechnique(technique=Technique.MANTISSA_ROUNDING, mantissa_bits=5),
+    )
+
+
+def test_a_compression_that_tells_of_its_techniques_in_words_alone_is_read_with_their_names() -> None:
+    numbers = dict.fromkeys(["accuracy_before", "accuracy_after", "drop_before", "drop_after"], 0.5)
+    row = {"technique": "further pruned to 90.0 %", "measure": "file", "bytes_before": 9, "bytes_after": 5, **numbers}
+    stored = build_results()["compress"] | {
+        "file_bytes": 1000, "compression_ratio": 40.0, "within_max_accuracy_drop": True, "ablation": [row],
+    }  # fmt: skip
+    read = cast("CompressResult | None", read_result("compress", stored))
+    assert read is not None
+    assert [one.technique for one in read.applied] == [Technique.DISTILLATION, Technique.ENTROPY_CODING]
+    assert read.ablation is not None
+    assert read.ablation[0].applied == (AppliedTechnique(technique=Technique.WEIGHT_PRUNING, sparsity=0.9),)
+    # Stored with their names, they are not read from words again.
+    again = AblationRow.model_validate({**read.ablation[0].to_json(), "technique": "in other words"})
+    assert again.applied == read.ablation[0].applied
+
+
+def test_every_problem_of_a_model_can_be_told() -> None:
+    health = {
+        "problems": [str(problem) for problem in HealthProblem], "most_answered_class": 0, "most_answered_share": 1.0,
+        "largest_class_share": 0.1, "accuracy": 0.1, "dead_layers": ["fc1"], "num_not_finite": 3,
+    }  # fmt: skip
+    assert read_summary({"health": health}).to_json() == {"health": health}
