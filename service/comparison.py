@@ -146,8 +146,8 @@ def find_times(one: Compared, reference: Compared) -> tuple[float, float] | None
     Beside itself a model is as fast as itself.
     """
     if one.id == reference.id:
-        time = (one.summary.get("latency") or {}).get("median_ms")
-        return (float(time), float(time)) if time else None
+        time = one.summary.latency.median_ms if one.summary.latency is not None else None
+        return (time, time) if time else None
     own, other = _find_turns(one, reference.id), _find_turns(reference, one.id)
     return own if own is not None else None if other is None else (other[1], other[0])
 
