@@ -17,6 +17,7 @@ from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, read_tail, run_service, stop_on_sigterm
 from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
 from storage.settings import load_settings
+from worker.results.quantize import QuantizeResult
 
 UNAVAILABLE = """
   FashionMNIST could not be had, so everything below runs on scikit-learn's DIGITS instead, with lenet5.
@@ -83,8 +84,8 @@ class Demo:
 
     def _add_rows(self, step: Step, job: Mapping[str, Any]) -> list[Row]:
         if step.kind == "quantize":
-            widths = {width["bit_width"]: width for width in job["result"]["widths"]}
-            names = {f"{bits} bit": widths[bits]["model_id"] for bits in BIT_WIDTHS}
+            widths = {width.bit_width: width.model_id for width in QuantizeResult.read(job["result"]).widths}
+            names = {f"{bits} bit": widths[bits] for bits in BIT_WIDTHS}
         else:
             names = {step.row: job["output_model_id"]}
         added = [Row(name, self.client.get(f"/v1/models/{model_id}")) for name, model_id in names.items()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
+
+from worker.model_summary import ModelSummary, read_summary
 
 NOTHING = "–"
 UNSOUND = "(!)"
@@ -68,27 +71,31 @@ class Row:
     name: str
     model: Mapping[str, Any]
 
+    @functools.cached_property
+    def summary(self) -> ModelSummary:
+        """What the answer says of the model."""
+        return read_summary(self.model)
+
     @property
     def num_bytes(self) -> dict[str, int]:
         """Measure → bytes."""
-        return {entry["measure"]: entry["bytes"] for entry in (self.model.get("size") or {}).get("entries", [])}
+        return {} if self.summary.size is None else {entry.measure: entry.bytes for entry in self.summary.size.entries}
 
     @property
     def test_accuracy(self) -> float | None:
         """Fraction, on the test split."""
-        accuracy: float | None = ((self.model.get("evaluation") or {}).get("test") or {}).get("accuracy")
-        return accuracy
+        evaluation = self.summary.evaluation
+        return None if evaluation is None or evaluation.test is None else evaluation.test.accuracy
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with the model; empty for a sound one."""
-        return list((self.model.get("health") or {}).get("problems") or [])
+        return [] if self.summary.health is None else [str(problem) for problem in self.summary.health.problems]
 
     @property
     def test_drop(self) -> float | None:
         """Percentage points below its baseline, on the test split."""
-        drop: float | None = (self.model.get("accuracy_drop") or {}).get("test")
-        return drop
+        return None if self.summary.accuracy_drop is None else self.summary.accuracy_drop.test
 
 
 def build_table(rows: Sequence[Row]) -> str:

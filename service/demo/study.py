@@ -16,6 +16,7 @@ from service.demo.client import ApiClient, ApiProblem
 from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, run_service, stop_on_sigterm
 from storage.settings import load_settings
+from worker.results.quantize import QuantizeResult
 
 STEP_ROWS = {
     "train": "baseline",
@@ -71,8 +72,8 @@ def build_rows(client: ApiClient, result: Mapping[str, Any]) -> list[Row]:
             continue
         models = {title: step["model_id"]}
         if name == "quantize":
-            widths = client.get(f"/v1/jobs/{step['job_id']}/result")["result"]["widths"]
-            models = {f"{width['bit_width']} bit": width["model_id"] for width in widths}
+            quantized = QuantizeResult.read(client.get(f"/v1/jobs/{step['job_id']}/result")["result"])
+            models = {f"{width.bit_width} bit": width.model_id for width in quantized.widths}
         rows += [Row(row, client.get(f"/v1/models/{model_id}")) for row, model_id in models.items()]
     return rows
 

@@ -22,17 +22,25 @@ PATIENCE_S = 3600.0
 """For what takes a minute where nothing else runs: this ends a test that hangs, and no other."""
 
 
+CHANCE = {
+    "problems": ["one_class", "chance"], "most_answered_class": 3, "most_answered_share": 1.0,
+    "largest_class_share": 0.1, "accuracy": 0.1, "dead_layers": [], "num_not_finite": 0,
+}  # fmt: skip
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 def build_row(name: str, accuracy: float, drop: float | None, file_bytes: int | None) -> Row:
-    entries = [{"measure": "float32", "bytes": 1_692_672}]
+    entries = [{"measure": "float32", "bytes": 1_692_672, "kb": 1653.0, "ratio": 1.0}]
     if file_bytes is not None:
-        entries.append({"measure": "file", "bytes": file_bytes})
+        entries.append(
+            {"measure": "file", "bytes": file_bytes, "kb": file_bytes / 1024, "ratio": 1_692_672 / file_bytes}
+        )
     model: dict[str, Any] = {
-        "evaluation": {"test": {"accuracy": accuracy}},
+        "evaluation": {"test": {"num_correct": round(10_000 * accuracy), "num_examples": 10_000, "accuracy": accuracy}},
         "accuracy_drop": None if drop is None else {"validation": 0.9, "test": drop},
         "sparsity": 0.0 if drop is None else 0.975,
         "macs": 4_241_152,
@@ -75,7 +83,7 @@ def test_a_model_of_which_nothing_was_measured_still_has_a_line() -> None:
 
 def test_a_model_that_is_not_sound_is_marked_and_told_of() -> None:
     sound, sick = build_row("baseline", 0.93, None, None), build_row("compressed file", 0.1, 0.0, 199)
-    sick = Row(sick.name, {**sick.model, "health": {"problems": ["one_class", "chance"]}})
+    sick = Row(sick.name, {**sick.model, "health": CHANCE})
     lines = build_table([sound, sick]).splitlines()
     marked = [line for line in lines if UNSOUND in line]
     assert len(marked) == 2
