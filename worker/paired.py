@@ -17,6 +17,9 @@ from worker.binomial import compute_exact_interval, compute_lower_tail
 
 SIGNIFICANCE = 0.05
 """Two models differ where chance alone would make such a difference less often than this."""
+FEWEST_FOR_NORMAL = 10
+"""Pictures judged differently from which on the normal law is used."""
+_NORMAL_95 = 1.959964
 
 
 class Basis(StrEnum):
@@ -125,13 +128,18 @@ def compute_mcnemar_p(only_one: int, only_other: int) -> float:
 
 
 def compute_paired_interval(only_one: int, only_other: int, num_examples: int) -> tuple[float, float]:
-    """Interval of the difference of two accuracies on the same pictures, fractions, of one mind with McNemar's test.
+    """95 % interval of the difference of two accuracies on the same pictures, fractions, of one mind with McNemar.
 
-    The difference is (2 s - 1) d, where d is the share of the pictures that the two judge differently and s the share
-    of those that the first alone gets right. Both are bounded by Clopper and Pearson at 95 %; zero lies outside where,
-    and only where, the exact p is below SIGNIFICANCE.
+    Wald's for paired proportions (Agresti 2013, 11.1.2) where so many pictures are judged differently that the normal
+    law is near, and where it holds zero just when the exact p does not fall below SIGNIFICANCE. Else the exact one:
+    the difference is (2 s - 1) d, where d is the share of the pictures that the two judge differently and s the share
+    of those that the first alone gets right, both bounded by Clopper and Pearson.
     """
-    differing = only_one + only_other
+    differing, gap = only_one + only_other, (only_one - only_other) / num_examples
+    half = _NORMAL_95 * math.sqrt(max(0.0, differing / num_examples - gap * gap) / num_examples)
+    is_told_apart = compute_mcnemar_p(only_one, only_other) < SIGNIFICANCE
+    if differing >= FEWEST_FOR_NORMAL and (abs(gap) > half) == is_told_apart:
+        return gap - half, gap + half
     low, high = (2 * share - 1 for share in compute_exact_interval(only_one, differing, SIGNIFICANCE))
     fewest, most = compute_exact_interval(differing, num_examples, SIGNIFICANCE)
     return min(low * fewest, low * most), max(high * fewest, high * most)
