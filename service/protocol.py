@@ -70,16 +70,23 @@ class ProblemProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Called with new bytes, and after an answer, where it must not log as the request that was answered."""
         contextvars.Context().run(super().handle_events)
-        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]  # None at first
-            self._stop_waiting()
-            if self.conn.their_state is h11.SEND_BODY:
-                self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # as much as a cycle calls
+        is_open = self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
+        if self._has_refused or not is_open:
+            return
+        self._stop_waiting()
+        if self.conn.their_state is h11.SEND_BODY:
+            self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # as much as a cycle calls
 
     def on_response_complete(self) -> None:
         """Called at the end of an answer."""
-        if not self._has_refused:  # else its end is in sight
-            self._wait_for_head()
-            super().on_response_complete()
+        if self._has_refused:  # its end is in sight
+            return
+        if self.cycle.waiting_for_100_continue and self.conn.their_state is h11.SEND_BODY:
+            # Whether the body still comes nobody can tell: what comes next might be taken for it, or it for a request.
+            self.close_behind_body()
+            return
+        self._wait_for_head()
+        super().on_response_complete()
 
     def close_behind_body(self) -> None:
         """Ends what is sent, and takes in what still comes for a while.

@@ -256,10 +256,32 @@ def test_who_goes_on_sending_behind_its_refusal_is_dropped(connection_header: by
         assert not sending.is_alive()
 
 
-def test_who_stops_sending_behind_its_refusal_is_dropped_too(port: int, server: tuple[uvicorn.Server, int]) -> None:
-    head = b"POST /v1/nowhere HTTP/1.1\nHost: localhost\nConnection: close\nContent-Length: 1000\n\n."
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /v1/nowhere HTTP/1.1\nHost: localhost\nConnection: close\nContent-Length: 1000\n\n.", b"404"),
+        (
+            (
+                b"POST /v1/jobs/train HTTP/1.1\nHost: localhost\nContent-Type: application/json\n"
+                b"Transfer-Encoding: chunked\n\nno length\n"
+            ),
+            b"400",
+        ),
+        (
+            (
+                b"POST /v1/jobs/train HTTP/1.1\nHost: localhost\nContent-Type: text/plain\nContent-Length: 100\n"
+                b"Expect: 100-continue\n\n"
+            ),
+            b"415",
+        ),
+    ],
+    ids=["half a body", "no HTTP", "asks first"],
+)
+def test_who_stops_sending_behind_its_refusal_is_dropped_too(
+    head: bytes, status: bytes, port: int, server: tuple[uvicorn.Server, int]
+) -> None:
     with _connect(port, head) as connection:
-        assert _read_to_the_end(connection).startswith(b"HTTP/1.1 404 ")
+        assert _read_to_the_end(connection).startswith(b"HTTP/1.1 " + status)
         address = connection.getsockname()
         wait_for(
             lambda: all(
