@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ def pytest_configure() -> None:
     threads = os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", threads)
     os.environ.setdefault("TONOK_THREADS_PER_SLOT", threads)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts in the background so; what the tests start would inherit it, and not be interrupted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
