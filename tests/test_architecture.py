@@ -20,6 +20,7 @@ SOURCES = sorted(file for package in PACKAGES for file in (CHECKOUT / package).r
 HEAVY = {"constriction", "matplotlib", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchvision"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["service.app", "service.supervisor", "service.demo.__main__", "worker.jobs"])
 def test_what_the_api_process_imports_loads_nothing_heavy(module: str) -> None:
     script = f"import sys, {module}; print(*sys.modules)"
@@ -27,6 +28,7 @@ def test_what_the_api_process_imports_loads_nothing_heavy(module: str) -> None:
     assert HEAVY & set(loaded.stdout.split()) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["compose", "writers.pdf", "writers.web", "writers.word"])
 def test_the_report_loads_no_torch(module: str) -> None:
     script = f"import sys, worker.report.{module}; print(*sys.modules)"

@@ -26,6 +26,7 @@ def test_that_runs(): ...
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("-n", "1"), ("-p", "no:xdist")], ids=" ".join)
 def test_what_did_not_run_is_said_in_the_last_lines(how: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(TESTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.acceptance.conftest import Service
@@ -13,6 +14,7 @@ from worker.core.datasets import load_dataset
 from worker.core.quantization.integer_model import build_integer_model
 
 
+@pytest.mark.slow
 def test_train_prune_quantize_and_compress_from_request_to_decoded_file(service: Service) -> None:
     trained = service.run(
         "train",

@@ -66,6 +66,7 @@ def test_a_submission_that_the_disk_has_no_room_for_is_507_and_later_accepted(
     database.dispose()
 
 
+@pytest.mark.slow
 def test_a_job_that_fills_the_disk_fails_as_disk_full_and_takes_what_it_wrote_along(
     bench: Bench, files: FileStore
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_job_that_fills_the_disk_fails_as_disk_full_and_takes_what_it_wrote_al
         assert list(find_broken(session, files, read_all=True)) == []
 
 
+@pytest.mark.slow
 def test_a_result_that_fits_the_staging_folder_but_not_the_store_fails_as_disk_full_without_leftovers(
     bench: Bench, files: FileStore, disk: SmallDisk
 ) -> None:
@@ -100,6 +102,7 @@ def test_a_result_that_fits_the_staging_folder_but_not_the_store_fails_as_disk_f
     assert set(files.list_stored()) == named
 
 
+@pytest.mark.slow
 def test_a_worker_on_a_full_disk_goes_on_once_there_is_room(bench: Bench, disk: SmallDisk) -> None:
     job_id = bench.submit("wait_for_go")
     worker = bench.start_worker()

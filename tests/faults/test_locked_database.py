@@ -49,6 +49,7 @@ def hold_lock(settings: Settings) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 def test_while_the_database_is_locked_reading_goes_on_and_writing_is_503_with_when_to_come_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_while_the_database_is_locked_reading_goes_on_and_writing_is_503_with_wh
         assert len(client.get("/v1/jobs").json()["jobs"]) == 2
 
 
+@pytest.mark.slow
 def test_while_more_wait_for_the_lock_than_there_are_threads_reading_goes_on(settings: Settings) -> None:
     with TestClient(create_app(settings), raise_server_exceptions=False) as client, ThreadPoolExecutor(45) as threads:
         path = f"/v1/jobs/{client.post('/v1/jobs/train', json={}).json()['id']}"
@@ -114,6 +116,7 @@ def test_an_upload_into_a_locked_database_waits_once(settings: Settings, monkeyp
         assert client.post("/v1/models", content=frame(b"a model"), headers=headers).status_code == 202
 
 
+@pytest.mark.slow
 def test_a_job_that_ends_while_the_database_is_locked_succeeds_once_it_is_free(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
     bench.start_worker()
@@ -127,6 +130,7 @@ def test_a_job_that_ends_while_the_database_is_locked_succeeds_once_it_is_free(b
     assert bench.get_runs(job_id) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lease_ttl_s", [3.0])
 def test_a_lock_held_for_longer_than_a_lease_costs_an_attempt_and_no_job(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")

@@ -16,6 +16,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", threads_per_slot=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is not in force everywhere")
 def test_a_run_that_the_system_gives_no_more_memory_fails_as_out_of_memory_and_the_worker_goes_on(
     bench: Bench,

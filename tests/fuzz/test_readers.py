@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.fuzz.mutations import Mutator, build_networks, flip_bits, seal
 from tests.fuzz.readers import are_same, check_inputs, compare_readers, read_with_service
 from worker.coding import encode_network
@@ -12,6 +14,7 @@ from worker.model_heads import TONOK_HEAD_BYTES
 NUM_INPUTS = 2000
 
 
+@pytest.mark.slow
 def test_both_readers_answer_every_input_alike() -> None:
     tally = check_inputs(Mutator(seed=1), range(NUM_INPUTS))
     assert [(finding.number, finding.what) for finding in tally.findings] == []

@@ -92,6 +92,7 @@ def forget(answer: Response, *ids: str) -> tuple[int, dict[str, str], str]:
     return answer.status_code, headers, text
 
 
+@pytest.mark.slow
 def test_somebody_elses_id_is_answered_as_one_that_does_not_exist(
     guarded: TestClient, enter: Callable[[str], TestClient], database: Database, files: FileStore
 ) -> None:
@@ -129,6 +130,7 @@ def test_somebody_elses_id_is_answered_as_one_that_does_not_exist(
     assert alice.get(f"/v1/jobs/{finished['id']}").status_code == 200
 
 
+@pytest.mark.slow
 def test_lists_and_everything_that_names_no_id_show_only_ones_own(
     enter: Callable[[str], TestClient], database: Database, files: FileStore
 ) -> None:
@@ -220,6 +222,7 @@ def test_addresses_are_counted_by_who_has_been_given_them(one: str, other: str, 
     assert (name_client(one) == name_client(other)) is is_one_client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8000", "localhost", "LOCALHOST:9", "[::1]:8000", "192.168.0.7", "testserver"]
 )
@@ -282,6 +285,7 @@ PATHS = ["/v1/jobs", "/v1/jobs/job_none", "/v1/nothing", "/healthz", "/docs", "/
          "/static/swagger-ui/swagger-ui.css", "/"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_every_answer_tells_browsers_to_take_no_liberties_with_it(path: str, settings: Settings) -> None:
     app = create_app(settings)

@@ -78,6 +78,7 @@ def test_every_example_can_be_sent_unchanged(client: TestClient, workshop: Works
     assert chosen == ["estimate_size"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["get", "post", "delete", "head"])
 def test_every_parameter_of_a_path_shows_an_example(method: str, client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]

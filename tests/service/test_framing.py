@@ -107,6 +107,7 @@ def send(port: int, *parts: bytes) -> bytes:
     return received
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
 def test_what_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_answered(sent: bytes, port: int) -> None:
     answer = send(port, sent + SMUGGLED)

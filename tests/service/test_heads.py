@@ -10,6 +10,7 @@ from tests.service.conftest import Workshop, find_artifact
 OF_EACH_REQUEST = {"x-request-id", "date"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("heartbeat")
 def test_head_answers_as_get_does_on_every_path(client: TestClient, workshop: Workshop) -> None:
     model_id = workshop.compress(workshop.train())

@@ -140,6 +140,7 @@ def test_a_long_poll_whose_client_has_gone_frees_its_place(client: TestClient, w
     assert time.monotonic() - started < 25
 
 
+@pytest.mark.slow
 def test_a_long_poll_ends_when_its_key_is_revoked(client: TestClient, database: Database) -> None:
     with database.transaction() as session:
         key = create_key(session, "alice")

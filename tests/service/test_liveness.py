@@ -29,6 +29,7 @@ def test_who_waits_for_a_locked_database_is_not_taken_for_hanging(settings: Sett
     assert least > Database(settings).busy_timeout_s
 
 
+@pytest.mark.slow
 def test_an_api_that_never_answers_is_not_waited_for_for_ever() -> None:
     pulse = Pulse()
     child = Child(

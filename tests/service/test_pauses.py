@@ -147,6 +147,7 @@ def test_there_are_routes_to_attack() -> None:
     assert {"/v1/jobs/train", "/v1/jobs/{kind}", "/v1/models", "/v1/size-estimates"} <= set(list_posts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", list_posts())
 def test_no_body_holds_up_the_loop(path: str, workshop: Workshop) -> None:
     workshop.train()
@@ -187,6 +188,7 @@ def list_heads() -> Iterator[tuple[str, dict[str, bytes], bytes]]:
     yield "too long", {}, b"a&" * 30_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "query"), [head[1:] for head in list_heads()], ids=[head[0] for head in list_heads()]
 )

@@ -93,6 +93,7 @@ def run(module: str, environment: dict[str, str], **changes: str) -> subprocess.
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["service", "service.supervisor"])
 def test_a_port_in_use_is_one_clear_line(module: str, environment: dict[str, str]) -> None:
     with socket.socket() as taken:
@@ -106,6 +107,7 @@ def test_a_port_in_use_is_one_clear_line(module: str, environment: dict[str, str
     assert not Path(environment["TONOK_DATA_DIR"]).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["service", "service.supervisor"])
 def test_it_does_not_let_other_machines_in_unasked(module: str, environment: dict[str, str]) -> None:
     ended = run(module, environment, TONOK_HOST="0.0.0.0")
@@ -117,6 +119,7 @@ def test_it_does_not_let_other_machines_in_unasked(module: str, environment: dic
 MODULES = ["service", "service.supervisor", "worker"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_a_data_directory_that_cannot_be_made_is_one_clear_line(module: str, environment: dict[str, str]) -> None:
     # No folder can be made in /proc, whoever one is.
@@ -126,6 +129,7 @@ def test_a_data_directory_that_cannot_be_made_is_one_clear_line(module: str, env
     assert "TONOK_DATA_DIR" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_that_is_no_database_is_one_clear_line_and_left_as_it_is(
     module: str, environment: dict[str, str]
@@ -140,6 +144,7 @@ def test_a_file_that_is_no_database_is_one_clear_line_and_left_as_it_is(
     assert database.read_bytes() == b"my diary\n" * 1000
 
 
+@pytest.mark.slow
 def test_with_a_key_it_lets_in_whoever_shows_it_until_it_is_revoked(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
@@ -184,6 +189,7 @@ def test_with_a_key_it_lets_in_whoever_shows_it_until_it_is_revoked(
     assert key not in json.dumps(log)
 
 
+@pytest.mark.slow
 def test_wrong_settings_are_named_each_on_its_line(environment: dict[str, str]) -> None:
     ended = run("service", environment, TONOK_PORT="many", TONOK_SLOTS="0")
     assert ended.returncode == 2
@@ -191,6 +197,7 @@ def test_wrong_settings_are_named_each_on_its_line(environment: dict[str, str]) 
     assert "many" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
@@ -212,6 +219,7 @@ def test_the_api_stops_within_seconds_although_a_client_follows_a_stream(
     assert "Traceback" not in log  # one for each stream hid whatever else there was
 
 
+@pytest.mark.slow
 def test_who_waits_when_the_api_stops_is_told_so(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
@@ -237,6 +245,7 @@ def test_who_waits_when_the_api_stops_is_told_so(
     assert "Traceback" not in log
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_more_connections_than_there_are_files_for_are_told_so_and_harm_nobody(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
@@ -267,6 +276,7 @@ def test_more_connections_than_there_are_files_for_are_told_so_and_harm_nobody(
     assert "Too many open files" not in log
 
 
+@pytest.mark.slow
 def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -293,6 +303,7 @@ def test_the_supervisor_restarts_what_dies_and_leaves_nothing_behind(
         again.bind(("127.0.0.1", port))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["service", "worker"])
 def test_the_supervisor_ends_what_hangs_and_starts_it_again(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str], tmp_path: Path, module: str
@@ -332,6 +343,7 @@ def test_a_supervisor_that_was_frozen_itself_ends_nobody(
     assert list_children(supervisor.pid) == before
 
 
+@pytest.mark.slow
 def test_the_supervisor_stops_however_often_it_is_told_to(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
@@ -345,6 +357,7 @@ def test_the_supervisor_stops_however_often_it_is_told_to(
     assert supervisor.returncode == 0, log
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_killed_supervisor_leaves_no_orphan(
     start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]

@@ -67,6 +67,7 @@ def _read_to_the_end(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\nHost: localhost\nX: 1\n"])
 def test_who_never_says_what_it_wants_is_dropped(sent: bytes, port: int) -> None:
     with _connect(port, sent) as connection:
@@ -75,11 +76,13 @@ def test_who_never_says_what_it_wants_is_dropped(sent: bytes, port: int) -> None
         assert time.monotonic() - started > _HEAD_S / 2
 
 
+@pytest.mark.slow
 def test_who_never_finishes_a_second_request_is_dropped_too(port: int) -> None:
     with _connect(port, b"GET /healthz HTTP/1.1\nHost: localhost\n\nGET /heal") as connection:
         assert _read_to_the_end(connection).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 def test_a_request_may_take_longer_than_its_head(port: int) -> None:
     head = b"POST /v1/jobs/train HTTP/1.1\nHost: localhost\nContent-Type: application/json\nConnection: close\n"
     with _connect(port, head + b"Content-Length: 2\n\n{") as connection:
@@ -88,6 +91,7 @@ def test_a_request_may_take_longer_than_its_head(port: int) -> None:
         assert _read_to_the_end(connection).startswith(b"HTTP/1.1 202 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framing", "first", "more"),
     [(b"Content-Length: 1000", b"", b""), (b"Transfer-Encoding: chunked", b"1\n.\n", b"1\r\n.\r\n")],
@@ -187,6 +191,7 @@ def test_who_piles_up_requests_behind_one_that_waits_is_dropped(port: int) -> No
         piling.join()
 
 
+@pytest.mark.slow
 def test_a_line_end_behind_the_last_request_does_not_cost_its_answer(port: int) -> None:
     job = _submit(port)
     poll = f"GET {job}?wait_s=3 HTTP/1.1\nHost: localhost\nConnection: close\n\n".encode()
@@ -212,6 +217,7 @@ def test_a_body_that_is_no_http_is_told_once_and_nothing_is_done(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["{job}/stream", "{job}?wait_s=30", "{job}/events"])
 def test_a_body_that_nobody_wants_is_not_read_for_ever(path: str, port: int) -> None:
     head = f"GET {path.format(job=_submit(port))} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n".encode()
@@ -238,6 +244,7 @@ def test_a_small_body_that_nobody_wants_is_borne(port: int) -> None:
     assert _ask(port, "GET", f"{job}/stream", bytes(100_000))[0] == 413
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connection_header", [b"", b"Connection: close\n"], ids=["kept", "closed"])
 def test_who_goes_on_sending_behind_its_refusal_is_dropped(connection_header: bytes, port: int) -> None:
     head = b"POST /v1/nowhere HTTP/1.1\nHost: localhost\n" + connection_header + b"Transfer-Encoding: chunked\n\n"
@@ -256,6 +263,7 @@ def test_who_goes_on_sending_behind_its_refusal_is_dropped(connection_header: by
         assert not sending.is_alive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "status"),
     [
@@ -290,6 +298,7 @@ def test_who_stops_sending_behind_its_refusal_is_dropped_too(
         )
 
 
+@pytest.mark.slow
 def test_json_that_comes_bit_by_bit_has_its_time_and_a_file_has_as_long_as_it_comes(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def api_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     process.wait(timeout=PATIENCE_S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [

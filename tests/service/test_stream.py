@@ -187,6 +187,7 @@ def count_ends(frames: Sequence[str]) -> int:
     return len(ends)
 
 
+@pytest.mark.slow
 def test_a_failure_that_lasts_ends_the_streams_and_is_seldom_logged(
     database: Database, gauge: Gauge, submit: Submit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

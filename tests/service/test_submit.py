@@ -190,6 +190,7 @@ def test_every_wrong_field_is_named_at_once_but_no_value_is_repeated(client: Tes
     assert "s3cret" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

@@ -91,6 +91,7 @@ def test_every_domain_error_has_a_status_and_only_faults_of_ours_are_500() -> No
     assert ours == {errors.DomainError, errors.CorruptFile} | execution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -199,6 +200,7 @@ def test_every_operation_of_the_document_can_be_told_apart_and_explains_itself(c
     assert [name for name in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
 
 
+@pytest.mark.slow
 def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> None:
     answer = client.get("/openapi.json")
     schemas = answer.json()["components"]["schemas"]

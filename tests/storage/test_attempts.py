@@ -109,6 +109,7 @@ def test_no_write_of_an_attempt_that_was_taken_over_changes_anything(
         assert list_events(session, job.id) == events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_an_ended_job_never_changes(
     database: Database, submit: Submit, claim: Claim, write: Callable[[Session, Lease], object]

@@ -114,6 +114,7 @@ def test_a_job_that_ran_during_the_backup_is_queued_again_and_it_costs_it_no_att
         assert get_job(session, job.id).status == "running"
 
 
+@pytest.mark.slow
 def test_a_backup_under_load_restores_to_rows_that_all_have_their_files(
     settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim, tmp_path: Path,
     restored: Settings,
@@ -259,6 +260,7 @@ def test_neither_a_backup_nor_a_data_directory_is_ever_overwritten(
         restore_backup(restored, tmp_path / "backup")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", RESTORE_POINTS, ids=lambda point: point.name)
 def test_a_restore_that_was_killed_can_be_called_again(
     point: Point, settings: Settings, database: Database, files: FileStore, submit: Submit, claim: Claim,
@@ -299,6 +301,7 @@ def test_a_restore_that_was_killed_can_be_called_again(
         restore_backup(restored, tmp_path / "backup")
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_they_did_and_what_is_wrong(
     settings: Settings, submit: Submit, tmp_path: Path, restored: Settings
 ) -> None:

@@ -55,6 +55,7 @@ def test_migrations_build_the_very_tables_of_the_code(database: Database) -> Non
     assert indexes == {index.name for table in declared.values() for index in table.indexes}
 
 
+@pytest.mark.slow
 def test_several_processes_may_create_the_schema_at_once(settings: Settings) -> None:
     code = "from storage.database import Database; from storage.settings import Settings; Database(Settings()).create()"
     environment = {"TONOK_DATA_DIR": str(settings.data_dir)}

@@ -98,6 +98,7 @@ def test_the_databases_own_checks_find_a_row_that_refers_to_nothing(database: Da
         assert check_database(session) == ["database: a row of jobevent refers to nothing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "fault"), [((), "missing"), (("--read",), "damaged")])
 def test_the_check_command_names_what_is_broken(
     database: Database, files: FileStore, settings: Settings, submit: Submit, options: tuple[str, ...], fault: str

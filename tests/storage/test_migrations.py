@@ -109,6 +109,7 @@ def _assert_sound(database: Database) -> None:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_an_upgrade_and_its_downgrade_keep_every_row(empty: Database, revision: str) -> None:
     position = REVISIONS.index(revision)

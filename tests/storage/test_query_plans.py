@@ -54,6 +54,7 @@ OPERATIONS: dict[str, Callable[[Session], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_hot_query_scans_no_table_that_grows_and_sorts_nothing(database: Database, operation: str) -> None:
     executed: list[tuple[str, Any]] = []

@@ -36,6 +36,7 @@ def read_refusal(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return output.err.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_refuses_a_database_that_is_not_supported_in_one_line(program: str, tmp_path: Path) -> None:
     environment = os.environ | {"TONOK_DATABASE_URL": POSTGRESQL, "TONOK_DATA_DIR": str(tmp_path / "data")}

@@ -27,6 +27,7 @@ def test_a_worker_of_this_host_that_gives_signs_of_life_is_healthy(database: Dat
     assert health.main() == 0
 
 
+@pytest.mark.slow
 def test_the_worker_of_another_host_says_nothing_about_this_one(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

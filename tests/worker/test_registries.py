@@ -166,6 +166,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
     for package in ("service", "worker", "storage"):
         shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -104,6 +104,7 @@ def test_scales_that_are_all_tiny_and_far_apart_come_back() -> None:
     assert [layer["input_scale"] for layer in read_file(encode_network(network))["layers"]] == [2.0**-100, 2.0**-120]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [build_small_network, build_typical_network])
 def test_the_reference_reader_agrees_bit_by_bit(build: Callable[[], IntegerNetwork]) -> None:
     network = build()

@@ -61,6 +61,7 @@ def test_a_scan_that_does_not_fit_its_layer_is_refused_by_the_code_that_writer_a
         decode_network(forge(64, scan))
 
 
+@pytest.mark.slow
 def test_a_tiny_file_that_opens_a_context_per_decision_takes_no_more_than_is_said(tmp_path: Path) -> None:
     num_columns = MAX_DECISIONS // 8
     path = tmp_path / "hostile.tonok"
@@ -70,6 +71,7 @@ def test_a_tiny_file_that_opens_a_context_per_decision_takes_no_more_than_is_sai
     assert int(measured.stdout) < BYTES_PER_DECISION * num_columns
 
 
+@pytest.mark.slow
 def test_a_layer_in_blocks_takes_a_few_bytes_a_weight(tmp_path: Path) -> None:
     num_columns = 1 << 24
     path = tmp_path / "hostile.tonok"

@@ -40,6 +40,7 @@ def test_what_was_written_before_is_read_as_before(read: Callable[[bytes], Integ
         assert hashlib.sha256(describe(network).encode()).hexdigest() == digest
 
 
+@pytest.mark.slow
 def test_the_writer_writes_the_same_bytes_as_before() -> None:
     for data, _ in FILES:
         network = read_with_service(bytes.fromhex(data))

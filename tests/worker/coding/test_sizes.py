@@ -38,11 +38,13 @@ def test_packed_bytes_take_the_smallest_of_dense_mask_and_indices() -> None:
     assert sizes == [50, 38, 2]
 
 
+@pytest.mark.slow
 def test_a_typical_network_is_smaller_than_its_order_0_entropy() -> None:
     network = build_typical_network()
     assert len(encode_network(network)) < compute_entropy_bytes(network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sparsity", "bit_width"), [(0.5, 2), (0.8, 3), (0.95, 4)])
 def test_rows_and_columns_of_unequal_density_cost_less_than_order_0(sparsity: float, bit_width: int) -> None:
     weight = build_weight((40, 400), sparsity, bit_width, seed=5)
@@ -50,6 +52,7 @@ def test_rows_and_columns_of_unequal_density_cost_less_than_order_0(sparsity: fl
     assert measure_weight_bytes(weight, bit_width) < 0.97 * bound
 
 
+@pytest.mark.slow
 def test_independent_weights_cost_little_more_than_their_entropy() -> None:
     weight = build_weight((40, 400), 0.9, 3, seed=6, spread=0.0)
     bound = compute_weight_entropy_bits(build_layer("fc1", weight, 3)) / 8
@@ -57,6 +60,7 @@ def test_independent_weights_cost_little_more_than_their_entropy() -> None:
     assert measure_weight_bytes(weight, 3) < 1.03 * bound
 
 
+@pytest.mark.slow
 def test_empty_rows_and_columns_cost_nearly_nothing() -> None:
     weight = build_weight((30, 200), 0.5, 3, seed=7)
     wide = np.zeros((60, 800), np.int8)
@@ -65,6 +69,7 @@ def test_empty_rows_and_columns_cost_nearly_nothing() -> None:
     assert measure_weight_bytes(wide, 3) < measure_weight_bytes(weight, 3) + 860 / 8
 
 
+@pytest.mark.slow
 def test_a_network_of_zeros_costs_a_few_bytes_per_layer() -> None:
     assert abs(measure_weight_bytes(np.zeros((100, 500), np.int8))) == 0
     empty = build_network(build_layer("fc1", np.zeros((100, 500), np.int8)))

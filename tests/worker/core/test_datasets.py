@@ -106,6 +106,7 @@ def test_without_any_source_the_error_names_both_settings_and_nothing_is_left(tm
     assert list((tmp_path / "root").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_network")
 def test_a_mirror_with_a_broken_file_leaves_nothing_behind(archives: Path, tmp_path: Path) -> None:
     mirror, root = tmp_path / "mirror", tmp_path / "root"

@@ -89,6 +89,7 @@ def test_a_fit_killed_after_it_began_anew_ends_as_if_it_had_not_been(digits: Dat
     assert again.outcome.to_json() == expected.outcome.to_json()
 
 
+@pytest.mark.slow
 def test_fine_tuning_that_only_harms_leaves_what_it_began_with(digits: Dataset) -> None:
     model = build_network()
     fit(model, digits, replace(SETTINGS, epochs=8, learning_rate=0.1))

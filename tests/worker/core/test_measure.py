@@ -143,6 +143,7 @@ def test_latencies_are_each_networks_own_and_name_what_they_were_measured_with()
     assert latencies[0]["device"]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(0, n))))
 def test_a_drop_is_counted_and_divided_once(counts: tuple[int, int, int]) -> None:
     num_examples, before, after = counts

@@ -31,6 +31,7 @@ def settings(tmp_path: Path) -> Settings:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("action", ["hoard", "hoard_in_grandchild", "jump"])
 def test_a_job_that_takes_more_memory_than_one_may_fails_at_once_and_the_next_one_runs(
@@ -46,6 +47,7 @@ def test_a_job_that_takes_more_memory_than_one_may_fails_at_once_and_the_next_on
     assert bench.get(later).status == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_queued_job_that_no_longer_fits_fails_before_it_runs(bench: Bench) -> None:
     job_id = bench.submit("too_large", max_attempts=3)
     bench.drain()
@@ -55,6 +57,7 @@ def test_a_queued_job_that_no_longer_fits_fails_before_it_runs(bench: Bench) -> 
     assert (job.error["code"], job.error["retryable"]) == ("out_of_memory", False)
 
 
+@pytest.mark.slow
 @linux
 def test_the_kernel_would_take_a_job_or_the_process_that_stands_by_before_their_worker(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
@@ -72,6 +75,7 @@ def test_the_kernel_would_take_a_job_or_the_process_that_stands_by_before_their_
     bench.wait_for_status(job_id, "succeeded")
 
 
+@pytest.mark.slow
 def test_a_log_that_grows_without_end_is_shortened_while_the_job_runs_and_begins_and_ends_as_it_did(
     bench: Bench,
 ) -> None:

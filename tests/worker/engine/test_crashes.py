@@ -30,6 +30,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_crash_costs_an_attempt_and_the_next_one_finds_the_scratch_folder(bench: Bench) -> None:
     job_id = bench.submit("exit_once")
     bench.drain()
@@ -40,6 +41,7 @@ def test_a_crash_costs_an_attempt_and_the_next_one_finds_the_scratch_folder(benc
     assert types == ["queued", "started", "requeued", "started", "succeeded"]
 
 
+@pytest.mark.slow
 def test_a_job_that_always_crashes_fails_once_its_attempts_are_used_up_and_leaves_every_log(bench: Bench) -> None:
     job_id = bench.submit("exit", max_attempts=3)
     bench.drain()
@@ -54,6 +56,7 @@ def test_a_job_that_always_crashes_fails_once_its_attempts_are_used_up_and_leave
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_segmentation_fault_leaves_its_traceback_in_the_log_and_the_worker_alive(bench: Bench) -> None:
     crashing, next_one = bench.submit("segfault", max_attempts=1), bench.submit("succeed")
     bench.drain()
@@ -67,6 +70,7 @@ def test_a_segmentation_fault_leaves_its_traceback_in_the_log_and_the_worker_ali
     assert "_segfault" in content
 
 
+@pytest.mark.slow
 def test_a_killed_run_starts_again(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
     bench.start_worker()
@@ -76,6 +80,7 @@ def test_a_killed_run_starts_again(bench: Bench) -> None:
     assert bench.wait_for_status(job_id, "succeeded").attempt == 2
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_its_processes_along_and_another_worker_takes_its_job_over(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
     worker = bench.start_worker()
@@ -90,6 +95,7 @@ def test_a_killed_worker_takes_its_processes_along_and_another_worker_takes_its_
     assert bench.wait_for_status(job_id, "succeeded").attempt == 2
 
 
+@pytest.mark.slow
 def test_killed_workers_cost_a_job_none_of_its_attempts(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go", max_attempts=1)
     for number in (1, 2):
@@ -111,6 +117,7 @@ def test_killed_workers_cost_a_job_none_of_its_attempts(bench: Bench) -> None:
     assert not list((bench.settings.data_dir / "scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_whose_job_was_taken_over_publishes_nothing_and_works_on(bench: Bench) -> None:
     job_id = bench.submit("wait_for_go")
     frozen = bench.start_worker()
@@ -139,6 +146,7 @@ def test_a_frozen_worker_whose_job_was_taken_over_publishes_nothing_and_works_on
     assert len(stored) == len({artifact.sha256 for artifact in artifacts})
 
 
+@pytest.mark.slow
 def test_the_run_of_a_frozen_worker_ends_by_itself_before_its_lease_does(bench: Bench) -> None:
     job_id = bench.submit("ignore_everything")
     frozen = bench.start_worker()
@@ -147,6 +155,7 @@ def test_the_run_of_a_frozen_worker_ends_by_itself_before_its_lease_does(bench: 
     bench.wait_for(lambda: not is_alive(run))
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_queue_and_run_every_job_once(bench: Bench) -> None:
     job_ids = [bench.submit("imports") for _ in range(8)]
     workers = [bench.start_worker(drain=True), bench.start_worker(drain=True)]
@@ -155,6 +164,7 @@ def test_two_workers_share_the_queue_and_run_every_job_once(bench: Bench) -> Non
     assert {bench.get(job_id).status for job_id in job_ids} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_gives_its_job_back_and_costs_it_no_attempt(bench: Bench) -> None:
     job_id = bench.submit("ignore_everything", max_attempts=1)
     worker = bench.start_worker()

@@ -23,6 +23,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the tunables are glibc's")
 def test_memory_of_a_dropped_tensor_is_used_again_without_asking_the_kernel(settings: Settings) -> None:
     done = subprocess.run(

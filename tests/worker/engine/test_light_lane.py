@@ -84,6 +84,7 @@ def _store_checkpoint(files: FileStore, path: Path) -> str:
     return files.put(path).sha256
 
 
+@pytest.mark.slow
 def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
     database: Database, files: FileStore, tmp_path: Path, worker: subprocess.Popen[bytes]
 ) -> None:

@@ -24,6 +24,7 @@ def _read_log(bench: Bench, files: FileStore, job_id: str) -> str:
         return stream.read().decode()
 
 
+@pytest.mark.slow
 def test_success_publishes_artifacts_model_metrics_and_result_at_once(bench: Bench, files: FileStore) -> None:
     job_id = bench.submit("succeed")
     bench.drain()
@@ -46,6 +47,7 @@ def test_success_publishes_artifacts_model_metrics_and_result_at_once(bench: Ben
     assert "the run says succeed" in _read_log(bench, files, job_id)
 
 
+@pytest.mark.slow
 def test_a_light_job_does_not_wait_behind_the_one_that_fills_the_slots(bench: Bench) -> None:
     heavy = [bench.submit("wait_for_go") for _ in range(2)]
     bench.start_worker()
@@ -58,6 +60,7 @@ def test_a_light_job_does_not_wait_behind_the_one_that_fills_the_slots(bench: Be
         bench.wait_for_status(job_id, "succeeded")
 
 
+@pytest.mark.slow
 def test_light_jobs_of_one_kind_wait_for_one_another_and_not_for_those_of_another_kind(bench: Bench) -> None:
     slow = [bench.submit("wait_for_go", kind="light_sample") for _ in range(3)]
     bench.start_worker()
@@ -70,6 +73,7 @@ def test_light_jobs_of_one_kind_wait_for_one_another_and_not_for_those_of_anothe
         bench.wait_for_status(job_id, "succeeded")
 
 
+@pytest.mark.slow
 def test_a_stored_field_that_is_not_known_any_more_is_left_out_with_a_warning(bench: Bench) -> None:
     job_id = bench.submit("succeed", more={"forgotten": 3, "seed": 7})
     bench.drain()
@@ -84,6 +88,7 @@ def test_a_stored_field_that_is_not_known_any_more_is_left_out_with_a_warning(be
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{"action": 5}, {"witness": None}])
 def test_a_stored_spec_that_cannot_be_run_any_more_fails_by_the_fields_name(bench: Bench, more: dict[str, Any]) -> None:
     job_id = bench.submit("succeed", more=more)
@@ -93,12 +98,14 @@ def test_a_stored_spec_that_cannot_be_run_any_more_fails_by_the_fields_name(benc
     assert next(iter(more)) in (job.error or {})["detail"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_drains_the_light_jobs_waits_for_no_other(bench: Bench) -> None:
     heavy, light = bench.submit("wait_for_go"), bench.submit("succeed", kind="light_sample")
     bench.drain(light=True)
     assert [bench.get(job_id).status for job_id in (heavy, light)] == ["queued", "succeeded"]
 
 
+@pytest.mark.slow
 def test_nothing_of_an_ended_job_stays_in_staging_or_scratch(bench: Bench) -> None:
     bench.submit("succeed")
     bench.submit("fail")
@@ -107,6 +114,7 @@ def test_nothing_of_an_ended_job_stays_in_staging_or_scratch(bench: Bench) -> No
     assert _folders(bench, "scratch") == []
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_become_null_with_one_warning_each(bench: Bench) -> None:
     job_id = bench.submit("succeed")
     bench.drain()
@@ -120,6 +128,7 @@ def test_numbers_that_are_not_finite_become_null_with_one_warning_each(bench: Be
     assert [warning.split(" was")[0] for warning in job.warnings] == ["bad", "the model's summary", "the result"]
 
 
+@pytest.mark.slow
 def test_every_message_and_metric_is_kept_however_fast_they_come(bench: Bench) -> None:
     job_id = bench.submit("succeed")
     bench.drain()
@@ -135,18 +144,21 @@ def test_every_message_and_metric_is_kept_however_fast_they_come(bench: Bench) -
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
+@pytest.mark.slow
 def test_thread_counts_are_set_before_the_process_starts(bench: Bench) -> None:
     job_id = bench.submit("succeed")
     bench.drain()
     assert (bench.get(job_id).result or {})["threads"] == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_a_run_has_a_process_group_of_its_own_and_no_torch_it_did_not_ask_for(bench: Bench) -> None:
     job_id = bench.submit("imports")
     bench.drain()
     assert bench.get(job_id).result == {"torch": False, "group": True}
 
 
+@pytest.mark.slow
 def test_a_domain_error_fails_the_job_without_retry_and_without_half_of_its_files(
     bench: Bench, files: FileStore
 ) -> None:
@@ -164,6 +176,7 @@ def test_a_domain_error_fails_the_job_without_retry_and_without_half_of_its_file
     assert "the run says fail" in _read_log(bench, files, job_id)
 
 
+@pytest.mark.slow
 def test_an_unexpected_exception_is_told_in_the_log_only_which_names_the_request(
     bench: Bench, files: FileStore
 ) -> None:
@@ -179,12 +192,14 @@ def test_an_unexpected_exception_is_told_in_the_log_only_which_names_the_request
     assert "RuntimeError: secret-path-in-message" in log
 
 
+@pytest.mark.slow
 def test_a_memory_error_has_its_own_code(bench: Bench) -> None:
     job_id = bench.submit("memory_error")
     bench.drain()
     assert (bench.get(job_id).error or {})["code"] == "out_of_memory"
 
 
+@pytest.mark.slow
 def test_the_oldest_job_runs_first_and_one_at_a_time(bench: Bench) -> None:
     job_ids = [bench.submit("imports") for _ in range(3)]
     bench.drain()

@@ -36,6 +36,7 @@ def _go(bench: Bench) -> None:
     (bench.witness / "go").touch()
 
 
+@pytest.mark.slow
 def test_a_parent_waits_without_a_slot_and_goes_on_when_its_steps_have_ended(bench: Bench) -> None:
     job_id = bench.submit("parent")
     bench.start_worker()
@@ -69,6 +70,7 @@ def test_a_parent_waits_without_a_slot_and_goes_on_when_its_steps_have_ended(ben
     assert percents[:3] == [10.0, 20.0, 30.0]
 
 
+@pytest.mark.slow
 def test_steps_that_were_done_before_are_reused_by_a_child_but_never_by_a_client(bench: Bench) -> None:
     _go(bench)
     first = bench.submit("parent")
@@ -84,6 +86,7 @@ def test_steps_that_were_done_before_are_reused_by_a_child_but_never_by_a_client
     assert _children(bench, second) == {}
 
 
+@pytest.mark.slow
 def test_two_parents_at_once_share_the_steps_that_they_both_want(bench: Bench) -> None:
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
@@ -99,6 +102,7 @@ def test_two_parents_at_once_share_the_steps_that_they_both_want(bench: Bench) -
     assert sorted(told) == [("step_ended", "first"), ("step_ended", "second"), ("step_ended", "third")]
 
 
+@pytest.mark.slow
 def test_cancelling_one_parent_leaves_the_step_that_another_waits_for(bench: Bench) -> None:
     first, second = bench.submit("parent"), bench.submit("parent")
     bench.start_worker()
@@ -115,6 +119,7 @@ def test_cancelling_one_parent_leaves_the_step_that_another_waits_for(bench: Ben
     assert len(bench.get_runs(step)) == 1
 
 
+@pytest.mark.slow
 def test_a_step_whose_file_is_gone_is_done_again(bench: Bench, files: FileStore) -> None:
     _go(bench)
     first = bench.submit("parent")
@@ -131,6 +136,7 @@ def _sha256_of(bench: Bench, job_id: str) -> str:
         return next(artifact.sha256 for artifact in list_artifacts(session, job_id) if artifact.name == "curve.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "step"])
 def test_killed_in_the_middle_it_goes_on_from_the_last_finished_step(bench: Bench, victim: str) -> None:
     job_id = bench.submit("parent")
@@ -152,6 +158,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_finished_step(bench: Benc
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_failing_step_fails_its_parent_by_name_and_stops_the_others(bench: Bench) -> None:
     job_id = bench.submit("parent_of_failing")
     bench.drain()
@@ -166,6 +173,7 @@ def test_a_failing_step_fails_its_parent_by_name_and_stops_the_others(bench: Ben
     assert children["wait"].status == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_step_that_is_lost_fails_its_parent_too(bench: Bench) -> None:
     job_id = bench.submit("parent_of_crashing")
     bench.drain()
@@ -174,6 +182,7 @@ def test_a_step_that_is_lost_fails_its_parent_too(bench: Bench) -> None:
     assert ((job.error or {})["code"], (job.error or {})["retryable"]) == ("worker_lost", True)
 
 
+@pytest.mark.slow
 def test_cancelling_a_waiting_parent_stops_its_steps_and_then_itself(bench: Bench) -> None:
     job_id = bench.submit("parent_of_waiting")
     bench.start_worker()
@@ -189,6 +198,7 @@ def test_cancelling_a_waiting_parent_stops_its_steps_and_then_itself(bench: Benc
     assert _events(bench, job_id)[-1][0] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_step_that_is_cancelled_alone_fails_its_parent_by_name(bench: Bench) -> None:
     job_id = bench.submit("parent_of_waiting")
     bench.start_worker()
@@ -203,6 +213,7 @@ def test_a_step_that_is_cancelled_alone_fails_its_parent_by_name(bench: Bench) -
     bench.wait_for(lambda: _children(bench, job_id)["imports"].status == "cancelled")
 
 
+@pytest.mark.slow
 def test_a_parent_is_deleted_with_its_steps(bench: Bench, files: FileStore) -> None:
     _go(bench)
     job_id = bench.submit("parent")

@@ -14,6 +14,7 @@ def _cancel(bench: Bench, job_id: str) -> str:
         return request_cancel(session, job_id).status
 
 
+@pytest.mark.slow
 def test_a_run_that_reports_is_cancelled_at_its_next_report(bench: Bench) -> None:
     job_id = bench.submit("wait")
     bench.start_worker()
@@ -27,6 +28,7 @@ def test_a_run_that_reports_is_cancelled_at_its_next_report(bench: Bench) -> Non
         assert [artifact.kind for artifact in list_artifacts(session, job_id)] == ["log"]
 
 
+@pytest.mark.slow
 def test_a_run_that_ignores_the_wish_is_killed_with_all_that_it_started_and_the_worker_goes_on(bench: Bench) -> None:
     job_id = bench.submit("with_grandchild")
     bench.start_worker()
@@ -38,6 +40,7 @@ def test_a_run_that_ignores_the_wish_is_killed_with_all_that_it_started_and_the_
     bench.wait_for_status(bench.submit("imports"), "succeeded")
 
 
+@pytest.mark.slow
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(bench: Bench) -> None:
     job_id = bench.submit("succeed")
     assert _cancel(bench, job_id) == "cancelled"
@@ -46,6 +49,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(bench: Bench) -> None:
     assert bench.get_runs(job_id) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["wait", "ignore_everything", "freeze"])
 def test_a_run_past_its_deadline_is_stopped_and_not_tried_again(bench: Bench, action: str) -> None:
     job_id = bench.submit(action, max_runtime_s=1)

@@ -47,6 +47,7 @@ def prune(shop: Shop, **spec: Any) -> tuple[JobOutcome, FakeContext]:
     return shop.run("prune", kind="prune", model_id="mdl_0", **spec)
 
 
+@pytest.mark.slow
 def test_ranked_together_nine_tenths_asked_are_nine_tenths_reached_though_one_layer_is_weak(stock: Stock) -> None:
     shop = stock(weak="fc1")
     outcome, _ = prune(shop, pattern="channels", scope="global", sparsity=0.9)
@@ -57,6 +58,7 @@ def test_ranked_together_nine_tenths_asked_are_nine_tenths_reached_though_one_la
     assert result["curve"][0]["asked_sparsity"] == 0.9
 
 
+@pytest.mark.slow
 def test_the_search_chooses_the_most_that_its_own_curve_holds_within_the_drop(stock: Stock) -> None:
     outcome, _ = prune(stock(weak="fc1"), pattern="channels", scope="global", max_accuracy_drop=100)
     result = outcome.result
@@ -64,6 +66,7 @@ def test_the_search_chooses_the_most_that_its_own_curve_holds_within_the_drop(st
     assert all(0 < probe["asked_sparsity"] < 1 for probe in result["curve"])
 
 
+@pytest.mark.slow
 def test_a_network_of_single_channels_is_told_that_nothing_could_go(stock: Stock) -> None:
     outcome, context = prune(stock("mlp", (1,)), pattern="channels", scope="uniform", sparsity=0.5)
     assert (outcome.result["asked_sparsity"], outcome.result["reached_sparsity"]) == (0.5, 0.0)
@@ -71,6 +74,7 @@ def test_a_network_of_single_channels_is_told_that_nothing_could_go(stock: Stock
     assert describe_difference(0.5, 0.0, Difference.NOTHING_REMOVED) in context.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", [{}, {"schedule": "geometric", "steps": 2, "epochs_per_step": 1}])
 def test_a_model_sparser_than_asked_stays_so_and_is_told(stock: Stock, schedule: dict[str, Any]) -> None:
     shop = stock("lenet5", sparsity=0.8)
@@ -87,11 +91,13 @@ def test_a_model_sparser_than_asked_stays_so_and_is_told(stock: Stock, schedule:
             assert bool((mine[before == 0] == 0).all())
 
 
+@pytest.mark.slow
 def test_a_search_on_a_sparse_model_asks_only_for_more(stock: Stock) -> None:
     outcome, _ = prune(stock("lenet5", sparsity=0.8), max_accuracy_drop=100)
     assert min(probe["asked_sparsity"] for probe in outcome.result["curve"]) > 0.8 - 1e-6
 
 
+@pytest.mark.slow
 def test_steps_of_a_schedule_begin_where_the_model_stands(stock: Stock) -> None:
     outcome, _ = prune(stock("lenet5", sparsity=0.8), sparsity=0.9, schedule="linear", steps=2, epochs_per_step=0)
     asked = [step["asked_sparsity"] for step in outcome.result["history"]]
@@ -99,6 +105,7 @@ def test_steps_of_a_schedule_begin_where_the_model_stands(stock: Stock) -> None:
     assert outcome.result["sparsity_difference"] is None
 
 
+@pytest.mark.slow
 def test_more_examples_asked_than_there_are(tmp_path: Any) -> None:
     train = {"dataset": "digits", "architecture": "mlp", "widths": [4], "epochs": 1, "learning_rate": 0.05}
     outcome, context = Shop(tmp_path).run("train", kind="train", **train, max_train_examples=1_000_000)

@@ -136,6 +136,7 @@ TRAINED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stranger", ["raw pixels", "classes in another order"])
 def test_what_a_file_says_holds_for_all_that_descends_from_it(stranger: str, shop: Shop, digits: Dataset) -> None:
     path, summary = shop.models["mdl_0"]
@@ -175,6 +176,7 @@ def test_what_a_file_says_holds_in_the_file_that_compress_makes(shop: Shop, digi
     check_facts(shop, str(made.output_model_id), parent, digits)
 
 
+@pytest.mark.slow
 def test_a_convolution_for_another_deviation_is_the_same_network(trained: Any, tmp_path: Path) -> None:
     # A border of zeros stands for the mean: only the deviation can change without changing what the network says.
     shop = Shop(tmp_path)
@@ -196,6 +198,7 @@ def test_a_convolution_for_another_deviation_is_the_same_network(trained: Any, t
     assert summary["evaluation"]["test"]["num_correct"] > 0.8 * 360
 
 
+@pytest.mark.slow
 def test_a_compressed_file_with_its_classes_in_another_order_is_measured_by_their_names(
     shop: Shop, digits: Dataset
 ) -> None:
@@ -245,6 +248,7 @@ def test_names_that_are_not_the_data_sets_are_kept_and_told(shop: Shop) -> None:
     assert stored.class_names == names
 
 
+@pytest.mark.slow
 def test_names_of_which_some_stand_at_other_places_are_refused(shop: Shop) -> None:
     path, _ = shop.models["mdl_0"]
     _, info = load_checkpoint(path)
@@ -259,6 +263,7 @@ def test_names_of_which_some_stand_at_other_places_are_refused(shop: Shop) -> No
     assert error.value.field == "class_names"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_of_16_bits_and_counters_of_batches_are_taken(dtype: torch.dtype, trained: Any, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
@@ -276,6 +281,7 @@ def test_weights_of_16_bits_and_counters_of_batches_are_taken(dtype: torch.dtype
     assert abs(outcome.result["evaluation"]["test"]["accuracy"] - summary["evaluation"]["test"]["accuracy"]) < 0.05
 
 
+@pytest.mark.slow
 def test_what_else_a_file_says_is_told_and_not_kept(shop: Shop) -> None:
     path, _ = shop.models["mdl_0"]
     _, info = load_checkpoint(path)

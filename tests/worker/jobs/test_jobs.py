@@ -84,6 +84,7 @@ def test_train_stores_the_best_epoch_and_measures_what_it_stored(
     assert result["accuracy_drop"] is None
 
 
+@pytest.mark.slow
 def test_one_shot_pruning_finds_the_edge_of_the_drop(modest: Shop) -> None:
     outcome, context = modest.run("prune", **PRUNE, max_accuracy_drop=MODEST_DROP)
     result = check_products(outcome, context)
@@ -97,6 +98,7 @@ def test_one_shot_pruning_finds_the_edge_of_the_drop(modest: Shop) -> None:
     assert result["evaluation"]["test"]["num_correct"] == count_correct(model)
 
 
+@pytest.mark.slow
 def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: Shop) -> None:
     outcome, context = shop.run("prune", **GRADUAL)
     result = check_products(outcome, context)
@@ -109,6 +111,7 @@ def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: 
         assert [epoch["validation_accuracy"] for epoch in step["epochs"]] == [point["accuracy"]]
 
 
+@pytest.mark.slow
 def test_sparsity_zero_is_the_same_retraining_without_pruning(shop: Shop) -> None:
     outcome, context = shop.run("prune", **GRADUAL | {"sparsity": 0})
     result = check_products(outcome, context)
@@ -117,6 +120,7 @@ def test_sparsity_zero_is_the_same_retraining_without_pruning(shop: Shop) -> Non
     assert result["sparsity"]["total"] < 0.001
 
 
+@pytest.mark.slow
 def test_channel_pruning_makes_the_network_narrower(shop: Shop) -> None:
     outcome, context = shop.run("prune", **PRUNE, pattern="channels", scope="uniform", sparsity=0.5)
     result = check_products(outcome, context)
@@ -126,6 +130,7 @@ def test_channel_pruning_makes_the_network_narrower(shop: Shop) -> None:
     assert result["macs"] < result["baseline_macs"]
 
 
+@pytest.mark.slow
 def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_drop(modest: Shop) -> None:
     shop = modest
     outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8, 4, 2], max_accuracy_drop=MODEST_DROP)
@@ -142,6 +147,7 @@ def test_quantize_measures_every_width_and_hands_back_the_narrowest_within_the_d
     assert result["bit_width"] == min(allowed)
 
 
+@pytest.mark.slow
 def test_calibration_alone_needs_no_epoch(shop: Shop) -> None:
     outcome, context = shop.run("quantize", **QUANTIZE, bit_widths=[8], mode="post_training")
     result = check_products(outcome, context)
@@ -150,6 +156,7 @@ def test_calibration_alone_needs_no_epoch(shop: Shop) -> None:
     assert abs(result["accuracy_drop"]["test"]) <= 10
 
 
+@pytest.mark.slow
 def test_a_width_out_of_reach_is_told_as_a_warning(shop: Shop) -> None:
     spec = QUANTIZE | {"bit_widths": [8, 4], "mode": "post_training"}
     _, within = shop.run("within", **spec, max_accuracy_drop=100)
@@ -172,6 +179,7 @@ def compressed(
     return shop.run("compress", **COMPRESS)
 
 
+@pytest.mark.slow
 def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, FakeContext]) -> None:
     outcome, context = compressed
     result = check_products(outcome, context)
@@ -209,6 +217,7 @@ def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, 
     assert coded["accuracy_after"] == coded["accuracy_before"]
 
 
+@pytest.mark.slow
 def test_a_compress_job_killed_while_rounding_measures_no_file_twice(
     modest: Shop, compressed: tuple[JobOutcome, FakeContext]
 ) -> None:
@@ -250,6 +259,7 @@ TINY = CompressionPlan(
 )
 
 
+@pytest.mark.slow
 def test_a_longer_plan_trains_its_teacher_on_and_says_so(modest: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLANS, Effort.STANDARD, TINY)
     spec = COMPRESS | {"effort": "standard"}
@@ -268,6 +278,7 @@ def test_a_longer_plan_trains_its_teacher_on_and_says_so(modest: Shop, monkeypat
     assert plain == ([f"the last {count} epochs on training pictures as they are stored"] if count else [])
 
 
+@pytest.mark.slow
 def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(
     modest: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +289,7 @@ def test_an_attempt_with_another_plan_takes_no_step_of_the_one_before(
     assert second.count_epochs("rung0_") == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_controls_of_compress_differ_from_it_in_one_thing_each(modest: Shop) -> None:
     outcome, context = modest.run("compress", **COMPRESS, controls=True)
     result = check_products(outcome, context)
@@ -297,6 +309,7 @@ def test_the_controls_of_compress_differ_from_it_in_one_thing_each(modest: Shop)
         assert control["test_accuracy"] * 360 == pytest.approx(round(control["test_accuracy"] * 360))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [GRADUAL, QUANTIZE | {"bit_widths": [8, 4]}, COMPRESS], ids=lambda spec: spec["kind"])
 def test_a_killed_job_goes_on_from_its_finished_steps(
     modest: Shop, spec: dict[str, Any], compressed: tuple[JobOutcome, FakeContext]
@@ -318,6 +331,7 @@ def test_a_killed_job_goes_on_from_its_finished_steps(
     assert again.result["evaluation"]["test"] == whole.result["evaluation"]["test"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_last_epoch(shop: Shop) -> None:
     first = shop.open("killed")
 
@@ -333,6 +347,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(shop: Shop) -> None:
     assert outcome.result["evaluation"] == shop.models["mdl_0"][1]["evaluation"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [PRUNE, QUANTIZE, COMPRESS], ids=lambda spec: spec["kind"])
 def test_a_quantized_model_is_no_start(shop: Shop, spec: dict[str, Any]) -> None:
     outcome, _ = shop.run("quantize-first", **QUANTIZE, bit_widths=[8], mode="post_training")
@@ -341,6 +356,7 @@ def test_a_quantized_model_is_no_start(shop: Shop, spec: dict[str, Any]) -> None
     assert error.value.field == "model_id"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [TRAIN, GRADUAL, QUANTIZE, COMPRESS], ids=lambda spec: spec["kind"])
 def test_a_cancel_passes_through(shop: Shop, spec: dict[str, Any]) -> None:
     context = shop.open("cancelled")

@@ -34,6 +34,7 @@ def blind(shop: Shop) -> str:
     return str(outcome.output_model_id)
 
 
+@pytest.mark.slow
 def test_a_network_that_answers_one_class_is_called_that_by_every_job(shop: Shop) -> None:
     model_id = blind(shop)
     problems = ["one_class", "chance", "dead_layer"]
@@ -61,6 +62,7 @@ def test_a_sound_model_is_given_no_warning(trained: tuple[Shop, JobOutcome, Fake
     assert context.warnings == []
 
 
+@pytest.mark.slow
 def test_a_model_of_a_version_before_is_judged_by_its_counts(shop: Shop) -> None:
     model_id = blind(shop)
     path, summary = shop.models[model_id]
@@ -71,6 +73,7 @@ def test_a_model_of_a_version_before_is_judged_by_its_counts(shop: Shop) -> None
     assert {one["basis"] for one in outcome.result["accuracy_drop_interval"].values()} == {"not_recorded"}
 
 
+@pytest.mark.slow
 def test_a_drop_comes_with_its_interval_and_the_pictures_it_rests_on(shop: Shop) -> None:
     outcome, _ = shop.run("quantize", **POST_TRAINING, bit_widths=[8, 2])
     result = json.loads(json.dumps(outcome.result))
@@ -83,6 +86,7 @@ def test_a_drop_comes_with_its_interval_and_the_pictures_it_rests_on(shop: Shop)
             assert interval["low"] - 1e-9 <= drop <= interval["high"] + 1e-9
 
 
+@pytest.mark.slow
 def test_a_network_whose_finite_weights_overflow_is_refused(shop: Shop, tmp_path: Path) -> None:
     path = shop.models["mdl_0"][0]
     tensors = load_file(path)
@@ -98,6 +102,7 @@ def test_a_network_whose_finite_weights_overflow_is_refused(shop: Shop, tmp_path
         run_import(shop, encode_network(type(network)(**{**vars(network), "layers": tuple(layers)})))
 
 
+@pytest.mark.slow
 def test_a_time_says_when_on_what_and_beside_what_it_was_taken(shop: Shop) -> None:
     outcome, context = shop.run("prune", kind="prune", model_id="mdl_0", sparsity=0.5)
     latency, baseline = outcome.result["latency"], outcome.result["baseline_latency"]

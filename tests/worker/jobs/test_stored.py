@@ -52,6 +52,7 @@ def test_a_step_by_step_prune_keeps_its_steps() -> None:
     assert stored.changes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPECS)
 @given(
     forgotten=st.dictionaries(st.from_regex(r"old_[a-z]{1,9}", fullmatch=True), st.integers() | st.none(), max_size=3)

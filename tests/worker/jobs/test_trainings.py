@@ -31,6 +31,7 @@ def check_trainings(result: dict[str, Any], warnings: list[str]) -> list[dict[st
     return troubled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -49,6 +50,7 @@ def test_a_job_at_an_absurd_rate_ends_with_something_that_knows_the_classes(shop
     assert accuracy > (training["start_accuracy"] + training["chance_accuracy"]) / 2 - 0.05
 
 
+@pytest.mark.slow
 def test_a_training_without_trouble_is_told_without_a_warning(shop: Shop) -> None:
     outcome, context = shop.run("job", **TRAIN)
     (training,) = outcome.result["trainings"]
@@ -57,6 +59,7 @@ def test_a_training_without_trouble_is_told_without_a_warning(shop: Shop) -> Non
     assert context.warnings == []
 
 
+@pytest.mark.slow
 def test_a_search_whose_trainings_collapse_answers_with_no_more_than_plain_quantization(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

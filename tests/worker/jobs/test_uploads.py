@@ -49,6 +49,7 @@ def run_import(shop: Shop, content: bytes, **spec: Any) -> tuple[JobOutcome, lis
     return run_spec(parse_spec({"kind": "import", **spec}), context), context.warnings
 
 
+@pytest.mark.slow
 def test_a_test_picture_is_classified_as_the_network_classifies_it(shop: Shop, quantized: str, tmp_path: Path) -> None:
     data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
     model, _ = load_checkpoint(shop.models["mdl_0"][0])
@@ -147,6 +148,7 @@ def test_what_is_no_picture_is_one_clear_error(tmp_path: Path) -> None:
             load_picture(path, (1, 28, 28))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_brought_along_is_measured_like_the_one_it_was(shop: Shop) -> None:
     path, summary = shop.models["mdl_0"]
     outcome, warnings = run_import(shop, path.read_bytes(), name="mine")
@@ -158,6 +160,7 @@ def test_a_checkpoint_brought_along_is_measured_like_the_one_it_was(shop: Shop) 
     assert outcome.result["accuracy_drop"] is None
 
 
+@pytest.mark.slow
 def test_a_compressed_file_brought_along_is_the_same_bytes_afterwards(shop: Shop, quantized: str) -> None:
     path, summary = shop.models[quantized]
     outcome, warnings = run_import(shop, path.read_bytes())
@@ -168,6 +171,7 @@ def test_a_compressed_file_brought_along_is_the_same_bytes_afterwards(shop: Shop
     assert ["does not say" in warning for warning in warnings] == [True]
 
 
+@pytest.mark.slow
 def test_a_network_that_fits_no_data_set_names_the_field(shop: Shop, quantized: str) -> None:
     _, network = load_compressed(shop.models[quantized][0])
     content = encode_network(replace(network, class_names=tuple("abcdefghij")))
@@ -212,6 +216,7 @@ def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
     assert len(str(error.value)) < 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [("class_names", ("a\0", *"bcdefghij")), ("std", 0.0), ("std", -1.0), ("input_shape", (1, 28, 5000))],
@@ -225,6 +230,7 @@ def test_a_compressed_file_has_the_same_bounds(field: str, value: Any, shop: Sho
         run_import(shop, encode_network(still))
 
 
+@pytest.mark.slow
 def test_hostile_files_are_one_clear_error_and_cost_no_memory(shop: Shop, quantized: str, tmp_path: Path) -> None:
     path, target = shop.models["mdl_0"][0], tmp_path / "hostile"
     _, network = load_compressed(shop.models[quantized][0])

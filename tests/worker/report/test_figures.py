@@ -100,6 +100,7 @@ PLOTS: dict[str, Callable[[Canvas, Path], None]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("canvas", [ENGLISH, PERSIAN], ids=["en, titled", "fa"])
 @pytest.mark.parametrize("draw", PLOTS.values(), ids=PLOTS.keys())
 def test_nothing_is_cut_off_the_margin_stays_white(

@@ -84,6 +84,7 @@ def test_every_message_that_the_code_asks_for_exists() -> None:
     assert {key for key in asked if not any(re.fullmatch(key, known) for known in KEYS)} == set()
 
 
+@pytest.mark.slow
 def test_every_message_is_asked_for_somewhere() -> None:
     words = {node.value for node in walk_code() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     words |= {*map(str, HealthProblem), *map(str, Optimizer), *map(str, Basis)}

@@ -77,6 +77,7 @@ def read_method(results: Mapping[str, Mapping[str, Any]], language: Wording, fol
     return strip_isolates(" ".join(block.text for block in blocks if isinstance(block, Paragraph)))
 
 
+@pytest.mark.slow
 def test_the_method_tells_the_reserve_that_compression_recorded(tmp_path: Path) -> None:
     results = build_results()
     assert "keeps 15 % of the allowed drop in reserve" in read_method(results, ENGLISH, tmp_path)

@@ -23,6 +23,7 @@ def build_greeting(desk: Builder) -> Section:
     return Section("greeting", "Greeting", [Paragraph(f"Of {len(desk.evidence.widths)} widths, see [[sec:greeting]].")])
 
 
+@pytest.mark.slow
 def test_a_new_section_is_one_line_and_is_numbered_and_listed_like_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_too_few_pictures_are_said_to_be_too_few() -> None:
     assert "۱۵۰" in persian
 
 
+@pytest.mark.slow
 def test_the_method_tells_what_was_asked(tmp_path: Path) -> None:
     results = build_results()
     ask(results, {CHOSEN: (80, 50)})

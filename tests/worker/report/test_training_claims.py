@@ -106,6 +106,7 @@ def build_results_of(results: Results, language: str, folder: Path) -> tuple[Bui
     return desk, list(section.sections)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_the_section_of_each_step_tells_of_its_trainings(language: str, tmp_path: Path) -> None:
     results = build_results()

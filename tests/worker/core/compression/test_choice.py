@@ -31,6 +31,7 @@ def make(num_bytes: int, lost: int, gained: int, reserve: Reserve, *, is_plain: 
     )
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_never_larger_than_the_smallest_plain_file_that_is_as_good() -> None:
     draw = random.Random(0)
     for _ in range(300):

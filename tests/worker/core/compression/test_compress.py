@@ -35,6 +35,7 @@ class Stopping(QuietReporter):
             raise JobCancelled
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(SEED)

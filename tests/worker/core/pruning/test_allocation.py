@@ -78,6 +78,7 @@ def build_gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: torch.randn_like(layer.weight) for name, layer in list_layers(model).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(PruningMethod))
 @pytest.mark.parametrize("scope", [PruningScope.UNIFORM, PruningScope.GLOBAL])
 @pytest.mark.parametrize("architecture", list(Architecture))

@@ -94,6 +94,7 @@ def test_random_scores_follow_their_seed() -> None:
     assert not torch.equal(scores[0], scores[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [PruningMethod.MAGNITUDE, PruningMethod.RANDOM])
 @pytest.mark.parametrize("scope", list(PruningScope))
 def test_what_is_pruned_stays_pruned_when_more_is_pruned(method: PruningMethod, scope: PruningScope) -> None:

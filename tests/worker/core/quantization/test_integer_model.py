@@ -72,6 +72,7 @@ def test_the_integers_compute_what_training_saw(architecture: Architecture, bit_
     assert (shadow - exact).abs().median() <= 1e-5 * shadow.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_decoding_the_file_gives_bit_identical_logits(architecture: Architecture, digits: Dataset) -> None:
     network = extract(quantize(build_settled(architecture, digits), digits, 4), architecture, digits)

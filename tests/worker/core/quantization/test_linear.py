@@ -84,6 +84,7 @@ def test_affine_zero_is_exact_and_no_value_is_further_off_than_one_step(x: torch
     assert ((back - x).abs() <= scale * 1.001 + 1e-6).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(x=TENSORS, bit_width=BIT_WIDTHS)
 def test_a_round_trip_inside_the_range_is_at_most_half_a_step_off(x: torch.Tensor, bit_width: int) -> None:

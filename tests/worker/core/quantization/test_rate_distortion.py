@@ -52,6 +52,7 @@ def test_curvature_is_the_mean_of_each_pictures_squared_gradient(architecture: s
         torch.testing.assert_close(found[name], reference, rtol=1e-3, atol=1e-4 * float(reference.max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "sparsity"), [((32, 16, 3, 3), 0.7), ((32, 392), 0.93)], ids=str)
 def test_estimated_bits_are_about_those_of_a_file(shape: tuple[int, ...], sparsity: float) -> None:
     weight = build_weight(shape, sparsity, 4, seed=1)
@@ -90,6 +91,7 @@ def test_rounding_for_nothing_changes_no_integer(
         assert np.array_equal(old.scale, new.scale)
 
 
+@pytest.mark.slow
 def test_the_more_a_bit_is_worth_the_smaller_the_file_and_only_towards_zero(
     rounding: tuple[nn.Module, dict[str, torch.Tensor]], digits: Dataset
 ) -> None:
@@ -122,6 +124,7 @@ def test_the_weights_that_the_loss_does_not_mind_go_first(
             assert np.array_equal(old.weight, new.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["depthwise_cnn", "lenet5"])
 def test_refitting_brings_each_channel_back_to_its_mean(architecture: str, digits: Dataset) -> None:
     model = quantize(build_settled(architecture, digits), digits, 4)
