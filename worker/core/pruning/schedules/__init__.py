@@ -16,4 +16,6 @@ def compute_sparsities(schedule: PruningSchedule, final: float, steps: int, star
     Where `start` is beyond `final` already there is nowhere to go, and every step asks for `final`.
     """
     planned = SCHEDULES[schedule](min(start, final), final, steps)
-    return [final] * len(planned) if start >= final else planned
+    if start >= final:
+        return [final] * len(planned)
+    return [*planned[:-1], final]  # to the last bit, whichever way a schedule computes
