@@ -16,7 +16,7 @@ import pytest
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
 from worker.core.optimizers import OPTIMIZERS
-from worker.core.pruning.methods import IMPORTANCES, SCORES
+from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
 from worker.registry import Registry, name_module
@@ -25,6 +25,7 @@ CHECKOUT = Path(__file__).parents[2]
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "scores": SCORES,
     "importances": IMPORTANCES,
+    "gradients": NEEDS_GRADIENTS,
     "scopes": SCOPES,
     "channel scopes": RANKS_TOGETHER,
     "schedules": SCHEDULES,
@@ -65,6 +66,7 @@ ADDITIONS = (
         '''"""The square of a weight."""
 from torch_pruning.pruner.importance import GroupMagnitudeImportance
 from worker.core.graph import list_layers
+NEEDS_GRADIENTS = False
 def compute_scores(model, inputs):
     return {name: layer.weight.detach() ** 2 for name, layer in list_layers(model).items()}
 def build_importance():

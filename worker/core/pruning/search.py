@@ -19,7 +19,7 @@ from worker.core.graph import list_layers
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
 from worker.core.pruning.difference import Difference, describe_difference, find_difference
-from worker.core.pruning.methods import compute_weight_gradients
+from worker.core.pruning.methods import NEEDS_GRADIENTS, compute_weight_gradients
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
@@ -216,7 +216,7 @@ def prune(model: nn.Module, sparsity: float, task: PruningTask) -> nn.Module:
     baseline, plan = task.baseline, task.plan
     torch.manual_seed(plan.seed)  # Random channel scores: the same probe is the same model.
     gradients = None
-    if plan.method is PruningMethod.TAYLOR:
+    if NEEDS_GRADIENTS[plan.method]:
         train = baseline.data.train
         split = Split(train.images[:GRADIENT_EXAMPLES], train.labels[:GRADIENT_EXAMPLES])
         gradients = compute_weight_gradients(model, baseline.data, split)

@@ -18,6 +18,8 @@ from worker.registry import Registry
 SCORES = Registry[ScoreFn](PruningMethod, __name__, "compute_scores")
 IMPORTANCES = Registry[Callable[[], Importance]](PruningMethod, __name__, "build_importance")
 """What torch-pruning ranks channels by."""
+NEEDS_GRADIENTS = Registry[bool](PruningMethod, __name__, "NEEDS_GRADIENTS")
+"""Whether a method reads the gradients of the weights."""
 
 
 def compute_scores(
@@ -29,7 +31,7 @@ def compute_scores(
 ) -> dict[str, torch.Tensor]:
     """Layer name → scores of its weight's shape, all >= 0.
 
-    gradients: layer name → gradient of the loss by its weight; needed by `taylor` alone.
+    gradients: layer name → gradient of the loss by its weight; for a method that needs them.
     """
     return SCORES[method](model, ScoreInputs(gradients, seed))
 

@@ -9,6 +9,8 @@ from torch import nn
 from worker.core.graph import compute_batch_norm_affine, find_batch_norms, get_batch_norm, list_layers
 from worker.core.pruning.scoring import ScoreInputs
 
+NEEDS_GRADIENTS = False
+
 
 def compute_scores(model: nn.Module, inputs: ScoreInputs) -> dict[str, torch.Tensor]:  # noqa: ARG001 - a ScoreFn
     """|w| times the gain that the following batch norm gives its channel: what is left of it after folding."""

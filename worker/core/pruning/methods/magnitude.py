@@ -9,6 +9,8 @@ from torch_pruning.pruner.importance import GroupMagnitudeImportance, Importance
 from worker.core.graph import list_layers
 from worker.core.pruning.scoring import ScoreInputs
 
+NEEDS_GRADIENTS = False
+
 
 def compute_scores(model: nn.Module, inputs: ScoreInputs) -> dict[str, torch.Tensor]:  # noqa: ARG001 - a ScoreFn
     """|w| of every weight (Han et al. 2015, arXiv:1506.02626)."""

@@ -9,6 +9,8 @@ from torch_pruning.pruner.importance import Importance, RandomImportance
 from worker.core.graph import list_layers
 from worker.core.pruning.scoring import ScoreInputs
 
+NEEDS_GRADIENTS = False
+
 
 def compute_scores(model: nn.Module, inputs: ScoreInputs) -> dict[str, torch.Tensor]:
     """Uniform in [0, 1), the same for the same seed."""

@@ -9,6 +9,8 @@ from torch_pruning.pruner.importance import GroupTaylorImportance, Importance
 from worker.core.graph import list_layers
 from worker.core.pruning.scoring import ScoreInputs
 
+NEEDS_GRADIENTS = True
+
 
 def compute_scores(model: nn.Module, inputs: ScoreInputs) -> dict[str, torch.Tensor]:
     """First-order change of the loss when the weight becomes zero (SNIP, Lee et al. 2019, arXiv:1810.02340).
