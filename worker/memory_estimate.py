@@ -100,7 +100,7 @@ def list_layer_shapes(
     input_shape: tuple[int, int, int] = PICTURE_SHAPE,
     num_classes: int = NUM_CLASSES,
 ) -> list[LayerShape]:
-    """The layers of a network of `worker/core/models`, in their order."""
+    """The layers of a network of `worker/core/models`, in their order. Raises ValueError for one not known here."""
     channels, height, width = input_shape
     chosen = DEFAULT_WIDTHS[architecture] if widths is None else tuple(widths)
     if architecture is Architecture.MLP:
@@ -137,15 +137,17 @@ def list_layer_shapes(
             _convolution(stem, outer2, 1, quarter, batch_norm=True),
             _linear(outer2, num_classes),
         ]
-    stem, second, third = chosen
-    return [
-        _convolution(channels, stem, 9, half, batch_norm=True),
-        _convolution(1, stem, 9, half, batch_norm=True),
-        _convolution(stem, second, 1, half, batch_norm=True),
-        _convolution(1, second, 9, quarter, batch_norm=True),
-        _convolution(second, third, 1, quarter, batch_norm=True),
-        _linear(third, num_classes),
-    ]
+    if architecture is Architecture.DEPTHWISE_CNN:
+        stem, second, third = chosen
+        return [
+            _convolution(channels, stem, 9, half, batch_norm=True),
+            _convolution(1, stem, 9, half, batch_norm=True),
+            _convolution(stem, second, 1, half, batch_norm=True),
+            _convolution(1, second, 9, quarter, batch_norm=True),
+            _convolution(second, third, 1, quarter, batch_norm=True),
+            _linear(third, num_classes),
+        ]
+    raise ValueError(f"the layers of {architecture} are not known here")
 
 
 def _linear(inputs: int, outputs: int) -> LayerShape:

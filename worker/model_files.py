@@ -291,7 +291,7 @@ def _summarize(
     bit_widths: Mapping[str, int],
     macs: Mapping[str, int],
 ) -> dict[str, Any]:
-    counts = {name: _product(shape) for name, shape in shapes.items()}
+    counts = {name: math.prod(shape) for name, shape in shapes.items()}
     drop = origin = intervals = None
     if baseline is not None and before is not None:
         # Ratios are against the first model of the lineage; so the drop from there stands beside the job's own.
@@ -339,7 +339,7 @@ def _describe_layers(
             "name": name,
             "type": "conv2d" if len(shape) == 4 else "linear",
             "shape": list(shape),
-            "parameters": _product(shape),
+            "parameters": math.prod(shape),
             "macs": macs[name],
             "bit_width": bit_widths[name],
             "prunable": bit_widths[name] == FLOAT_BITS,
@@ -354,13 +354,6 @@ def _describe_layers(
         }
         for name, shape in shapes.items()
     ]
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def _register(

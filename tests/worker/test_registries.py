@@ -15,6 +15,7 @@ import pytest
 
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
+from worker.core.models import BUILDERS, DEFAULT_WIDTHS, WIDTH_READERS
 from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
@@ -33,6 +34,9 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "losses": LOSSES,
     "guesses": GUESSES,
     "data sets": DATASETS,
+    "networks": BUILDERS,
+    "widths": DEFAULT_WIDTHS,
+    "width readers": WIDTH_READERS,
 }
 
 

@@ -17,7 +17,7 @@ from worker.checkpoint_facts import CheckpointInfo, check_facts
 from worker.coding import decode_network
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
-from worker.core.models import build_model, get_widths, shrink_widths
+from worker.core.models import get_widths, rebuild_model, shrink_widths
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
@@ -50,16 +50,9 @@ def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> int:
     return path.stat().st_size
 
 
-def _build(info: CheckpointInfo) -> nn.Module:
-    """A network of these facts with fresh weights."""
-    return build_model(
-        info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names)
-    )  # fmt: skip
-
-
 def count_checkpoint_bytes(info: CheckpointInfo, widths: tuple[int, ...]) -> int:
     """Bytes that the checkpoint of such a network would take with other widths, header included."""
-    model = _build(replace(info, widths=widths))
+    model = rebuild_model(info, widths)
     return len(save(_read_state(model), metadata=_write_metadata(replace(info, widths=widths))))
 
 
@@ -111,7 +104,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     info = header.declaration.info
     try:
         with torch.device("meta"):
-            outline = _build(info)
+            outline = rebuild_model(info)
     except (ValueError, RuntimeError) as error:  # pictures too small for its layers, say
         raise InvalidModel(f"no {info.architecture} can be built of what the file says of itself") from error
     expected = {name: tuple(value.shape) for name, value in outline.state_dict().items() if not name.endswith(COUNTER)}
@@ -124,7 +117,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     state = {name: stored[name].float() for name in expected}
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise InvalidModel("the checkpoint holds weights that are not finite numbers")
-    model = _build(info)
+    model = rebuild_model(info)
     model.load_state_dict(state, strict=False)  # without the counters
     return model.eval(), info
 
@@ -172,6 +165,6 @@ def load_compressed(path: Path) -> tuple[nn.Module, IntegerNetwork]:
 
 def copy_model(model: nn.Module, info: CheckpointInfo) -> nn.Module:
     """A network of the same widths with the same weights, independent of the one given."""
-    twin = _build(info)
+    twin = rebuild_model(info)
     twin.load_state_dict(model.state_dict())
     return twin.to(device_of(model))

@@ -13,7 +13,7 @@ from torch import nn
 
 from worker.core.baseline import Baseline
 from worker.core.device import device_of
-from worker.core.models import build_model, get_widths
+from worker.core.models import get_widths, rebuild_model
 
 Step = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them."""
@@ -97,8 +97,6 @@ def keep_trained(
         return {"widths": list(get_widths(info.architecture, model)), "state": snapshot(model), **told}
 
     step = checkpoints.keep(name, compute)
-    trained = build_model(
-        info.architecture, step["widths"], input_shape=info.input_shape, num_classes=len(info.class_names)
-    )
+    trained = rebuild_model(info, step["widths"])
     trained.load_state_dict(step["state"])
     return trained.to(device_of(baseline.model)).eval(), step

@@ -84,7 +84,7 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imp
 
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
     from worker.core.checkpoint import load_compressed, save_checkpoint
-    from worker.core.models import build_model
+    from worker.core.models import rebuild_model
     from worker.model_files import Source, save_integer_model
 
     _, network = load_compressed(path)
@@ -103,7 +103,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imp
         "the file does not say which pictures it was trained on: some of the validation split may be among them"
     )
     # What ratios are against: the same network as a plain checkpoint.
-    twin = build_model(info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names))
+    twin = rebuild_model(info)
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
     context.report(Progress(phase="measuring", percent=30))
     saved = save_integer_model(context, "imported", network, Source(info, data, reference_bytes), title=spec.name)

@@ -21,7 +21,7 @@ from worker.core.compression.task import CompressionTask, train_network
 from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker, name_control
 from worker.core.device import device_of
-from worker.core.models import build_model
+from worker.core.models import rebuild_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
@@ -158,7 +158,5 @@ def _match_widths(num_bytes: int, task: CompressionTask) -> tuple[int, ...]:
 
 def _build(widths: tuple[int, ...], task: CompressionTask) -> nn.Module:
     """Builds a network of the baseline's kind with fresh weights."""
-    info = task.baseline.info
     torch.manual_seed(task.seed)
-    model = build_model(info.architecture, widths, input_shape=info.input_shape, num_classes=len(info.class_names))
-    return model.to(device_of(task.baseline.model))
+    return rebuild_model(task.baseline.info, widths).to(device_of(task.baseline.model))

@@ -5,17 +5,22 @@ That is all a file has to hold to rebuild a network, also one whose channels wer
 
 from __future__ import annotations
 
-import importlib
 from bisect import bisect_left
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import NUM_WIDTHS, Architecture
-from worker.checkpoint_facts import LARGEST_WIDTH
+from worker.checkpoint_facts import LARGEST_WIDTH, NetworkFacts
+from worker.registry import Registry
+
+Widths = tuple[int, ...]
+BUILDERS = Registry[Callable[[Widths, tuple[int, int, int], int], nn.Module]](Architecture, __name__, "build")
+"""widths, input shape, number of classes → a network with fresh weights."""
+DEFAULT_WIDTHS = Registry[Widths](Architecture, __name__, "DEFAULT_WIDTHS")
+WIDTH_READERS = Registry[Callable[[nn.Module], Widths]](Architecture, __name__, "get_widths")
 
 
 def build_model(
@@ -30,15 +35,24 @@ def build_model(
     widths: channels or neurons of each hidden layer, in forward order; None for the architecture's own.
     Raises InvalidModel when the name is unknown or the widths do not fit.
     """
-    module = _module(architecture)
-    chosen = tuple(widths) if widths is not None else tuple(module.DEFAULT_WIDTHS)
+    name = _find_name(architecture)
+    chosen = tuple(widths) if widths is not None else DEFAULT_WIDTHS[name]
     if not all(1 <= width <= LARGEST_WIDTH for width in chosen):
         raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
-    wanted = NUM_WIDTHS[Architecture(architecture)]
+    wanted = NUM_WIDTHS[name]
     if wanted is not None and len(chosen) != wanted:
         raise InvalidModel(f"{architecture} has {wanted} hidden widths, {len(chosen)} were given", field="widths")
-    model: nn.Module = module.build(chosen, input_shape, num_classes)
-    return model.to(memory_format=torch.channels_last)
+    return BUILDERS[name](chosen, input_shape, num_classes).to(memory_format=torch.channels_last)
+
+
+def rebuild_model(facts: NetworkFacts, widths: Sequence[int] | None = None) -> nn.Module:
+    """A network of what a file says, with fresh weights. widths: others than the file's."""
+    return build_model(
+        facts.architecture,
+        facts.widths if widths is None else widths,
+        input_shape=facts.input_shape,
+        num_classes=len(facts.class_names),
+    )
 
 
 def shrink_widths(
@@ -78,13 +92,11 @@ def find_architecture(model: nn.Module) -> str:
 
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
     """The widths that `build_model` needs to rebuild `model`, read from its layers."""
-    widths: tuple[int, ...] = _module(architecture).get_widths(model)
-    return widths
+    return WIDTH_READERS[_find_name(architecture)](model)
 
 
-def _module(architecture: str) -> ModuleType:
+def _find_name(architecture: str) -> Architecture:
     try:
-        name = Architecture(architecture).value
+        return Architecture(architecture)
     except ValueError:
         raise InvalidModel(f"unknown architecture {architecture!r:.60}") from None
-    return importlib.import_module(f"{__name__}.{name}")

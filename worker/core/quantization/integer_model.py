@@ -17,7 +17,7 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
-from worker.core.models import build_model, get_widths
+from worker.core.models import get_widths, rebuild_model
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
 from worker.integer_network import IntegerLayer, IntegerNetwork
@@ -141,9 +141,9 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     """
     # First without memory: a file may declare widths that its weights have nothing to do with.
     with torch.device("meta"):
-        outline = _build(network)
+        outline = rebuild_model(network)
     _check_layers(network, list_layers(outline))
-    model = _build(network)
+    model = rebuild_model(network)
     for (name, template), layer in zip(list_layers(model).items(), network.layers, strict=True):
         replacement = IntegerConv2d(template, layer) if isinstance(template, nn.Conv2d) else IntegerLinear(layer)
         replace_module(model, name, replacement)
@@ -151,15 +151,6 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             replace_module(model, name, nn.Identity())
     return model.eval()
-
-
-def _build(network: IntegerNetwork) -> nn.Module:
-    return build_model(
-        network.architecture,
-        network.widths,
-        input_shape=network.input_shape,
-        num_classes=len(network.class_names),
-    )
 
 
 def _check_layers(network: IntegerNetwork, templates: dict[str, nn.Conv2d | nn.Linear]) -> None:
