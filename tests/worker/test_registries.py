@@ -118,7 +118,7 @@ def build(groups, learning_rate):
 import torch.nn.functional as F
 def compute(logits, labels, label_smoothing):
     return F.multi_margin_loss(logits, labels)
-def compute_guess(num_classes):
+def compute_guess(num_classes, label_smoothing):
     return 1 - 1 / num_classes
 ''',
         '    BRIER = "brier"',

@@ -216,11 +216,12 @@ def _set_terms(
     labels = data.validation.labels
     if state.start_accuracy is None:
         state.start_accuracy = evaluate(model, data, data.validation, settings.precision).accuracy
+    guess = GUESSES[settings.loss]
     return Terms(
         num_examples=len(labels),
         chance=int(labels.bincount().max()) / len(labels),
         start=state.start_accuracy,
-        guess_loss=None if is_distilled else GUESSES[settings.loss](len(data.class_names)),
+        guess_loss=None if is_distilled else guess(len(data.class_names), settings.label_smoothing),
         keeps_best=settings.keep_best,
         is_fresh=settings.is_fresh,
     )

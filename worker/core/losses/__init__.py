@@ -1,4 +1,4 @@
-"""Losses: one module each. `compute(logits, labels, label_smoothing)` and `compute_guess(num_classes)`."""
+"""Losses: one module each. `compute(logits, labels, label_smoothing)` and `compute_guess(num_classes, label_smoothing)`."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from worker.registry import Registry
 
 LOSSES = Registry[Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]](Loss, __name__, "compute")
 """logits float (B, num_classes), labels int64 (B,), label smoothing 0..1 → the mean over the batch."""
-GUESSES = Registry[Callable[[int], float]](Loss, __name__, "compute_guess")
-"""The loss of a network that says of each of so many classes that it is as likely as any other."""
+GUESSES = Registry[Callable[[int, float], float]](Loss, __name__, "compute_guess")
+"""classes, label smoothing → the loss of a network that says of each class that it is as likely as any other."""

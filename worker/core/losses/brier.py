@@ -13,6 +13,6 @@ def compute(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float) 
     return (logits.softmax(1) - targets).square().sum(1).mean()
 
 
-def compute_guess(num_classes: int) -> float:
+def compute_guess(num_classes: int, label_smoothing: float) -> float:
     """Of 1 / num_classes for each class."""
-    return 1 - 1 / num_classes
+    return (1 - label_smoothing) ** 2 * (1 - 1 / num_classes)
