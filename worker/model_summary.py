@@ -237,7 +237,10 @@ def read_summary(stored: Mapping[str, Any]) -> ModelSummary:
 
 
 def _leave_out(value: Any, place: Sequence[int | str]) -> Any:
-    """A copy without what lies at `place`; without what should hold it, where nothing lies there."""
+    """A copy without what lies at `place`; without what should hold it, where nothing lies there.
+
+    Of a list it is a row that can be left out; of plain values none, as the others would stand for something else.
+    """
     if not place:
         return None
     name, *rest = place
@@ -246,6 +249,8 @@ def _leave_out(value: Any, place: Sequence[int | str]) -> Any:
         others = {key: item for key, item in value.items() if key != name}
         return others if kept is None else {**others, name: kept}
     if isinstance(value, list | tuple) and isinstance(name, int) and name < len(value):
+        if not isinstance(value[name], Mapping):
+            return None
         kept = _leave_out(value[name], rest)
         return [*value[:name], *([] if kept is None else [kept]), *value[name + 1 :]]
     return None

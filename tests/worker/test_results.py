@@ -81,6 +81,16 @@ def test_what_cannot_be_read_of_a_summary_is_left_out_and_no_more() -> None:
     assert one_split.evaluation.test is not None
 
 
+def test_a_list_of_values_is_read_whole_or_not_at_all() -> None:
+    # With a problem left out that this version does not know, the model would be called sound.
+    health = {
+        "problems": ["from_later"], "most_answered_class": 0, "most_answered_share": 0.2,
+        "largest_class_share": 0.1, "accuracy": 0.9, "dead_layers": [], "num_not_finite": 0,
+    }  # fmt: skip
+    read = read_summary({"health": health, "class_names": ["a", None, "c"], "activation_bit_widths": [8, "many"]})
+    assert (read.health, read.class_names, read.activation_bit_widths) == (None, None, None)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
