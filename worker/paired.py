@@ -138,7 +138,7 @@ def compute_paired_interval(only_one: int, only_other: int, num_examples: int) -
     differing, gap = only_one + only_other, (only_one - only_other) / num_examples
     half = _NORMAL_95 * math.sqrt(max(0.0, differing / num_examples - gap * gap) / num_examples)
     is_told_apart = compute_mcnemar_p(only_one, only_other) < SIGNIFICANCE
-    if differing >= FEWEST_FOR_NORMAL and (abs(gap) > half) == is_told_apart:
+    if half > 0 and differing >= FEWEST_FOR_NORMAL and (abs(gap) > half) == is_told_apart:
         return gap - half, gap + half
     low, high = (2 * share - 1 for share in compute_exact_interval(only_one, differing, SIGNIFICANCE))
     fewest, most = compute_exact_interval(differing, num_examples, SIGNIFICANCE)

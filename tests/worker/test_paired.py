@@ -81,6 +81,11 @@ def test_four_pictures_to_none_of_150_prove_nothing() -> None:
     assert compute_paired_interval(0, 0, 150) == pytest.approx((-0.0243, 0.0243), abs=1e-4)
 
 
+def test_who_alone_gets_every_picture_right_is_not_known_to_the_last_bit() -> None:
+    low, high = compute_paired_interval(1000, 0, 1000)
+    assert 0.98 < low < high == 1
+
+
 def test_the_interval_covers_as_often_as_it_says() -> None:
     # Of 150 pictures 3 % are lost and 1 % is won: the share of all outcomes whose interval holds the true 2 points.
     num_examples, lost, won = 150, 0.03, 0.01
