@@ -1,4 +1,4 @@
-"""Losses: one module each. `compute(logits, labels, label_smoothing)` and `compute_guess(num_classes, label_smoothing)`."""
+"""Losses: one module each, with the loss of a batch and that of guessing."""
 
 from __future__ import annotations
 
