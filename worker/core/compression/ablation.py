@@ -15,6 +15,7 @@ from worker.core.compression.derivation import Derivation
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import ABLATION, TimedTracker
+from worker.core.models import has_batch_norm
 from worker.core.quantization_aware import extract_network, quantize_network
 from worker.integer_network import IntegerNetwork
 from worker.timetable import FILE_WEIGHT
@@ -57,7 +58,8 @@ def measure_ablation(
     baseline, chosen = task.baseline, derivation.chosen
     calibrated = extract_network(baseline, derivation.calibrated)
     encoded = store.encode("ablation-calibrated", lambda: calibrated)
-    packed = f"{CALIBRATED_BIT_WIDTH} bit integers, calibrated, batch norm folded"
+    folded = ", batch norm folded" if has_batch_norm(baseline.info.architecture) else ""
+    packed = f"{CALIBRATED_BIT_WIDTH} bit integers, calibrated{folded}"
     points = [
         _Point("float32 checkpoint", baseline.reference_bytes, baseline.validation.accuracy, "float32"),
         _Point(packed, compute_packed_bytes(calibrated), encoded.accuracy, "packed"),
