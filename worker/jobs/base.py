@@ -53,7 +53,7 @@ class JobSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     """Counts up when results of the kind change their meaning: what was computed before is then not reused."""
     is_light: ClassVar[bool] = False
     """Takes no training and little memory: it need not wait for a slot."""

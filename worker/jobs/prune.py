@@ -40,7 +40,7 @@ class PruneSpec(JobSpec):
         }
     )
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     kind: Literal["prune"] = "prune"
     model_id: ModelId
     pattern: PruningPattern = PruningPattern.WEIGHTS
