@@ -144,6 +144,5 @@ def train_stage(
 def _compare(key: str, stage: QatStage, model: nn.Module) -> StageSparsity:
     """What a stage was asked for beside the zeros that its training left."""
     report = check_sparsity(model)
-    step = len(report.layers) / sum(layer.num_weights for layer in report.layers)
-    difference = find_difference(stage.sparsity, report.sparsity, granularity=step, before=0.0)
+    difference = find_difference(stage.sparsity, report.sparsity, granularity=report.granularity, before=0.0)
     return StageSparsity(key, "weights", stage.sparsity, report.sparsity, difference)

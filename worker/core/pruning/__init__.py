@@ -40,7 +40,17 @@ class SparsityReport:
     @property
     def sparsity(self) -> float:
         """Fraction of zeros among all weights, 0..1."""
-        return sum(layer.num_zeros for layer in self.layers) / sum(layer.num_weights for layer in self.layers)
+        return sum(layer.num_zeros for layer in self.layers) / self.num_weights
+
+    @property
+    def num_weights(self) -> int:
+        """Of all layers."""
+        return sum(layer.num_weights for layer in self.layers)
+
+    @property
+    def granularity(self) -> float:
+        """The step in which a sparsity counts: one weight in each layer."""
+        return len(self.layers) / self.num_weights
 
 
 def check_sparsity(model: nn.Module) -> SparsityReport:

@@ -207,8 +207,7 @@ def open_task(baseline: Baseline, plan: PruningPlan) -> PruningTask:
         step = count_largest_group(model, baseline.info.input_shape) / num_channels
         return PruningTask(baseline, plan, num_channels, 0.0, step)
     report = check_sparsity(model)
-    step = len(report.layers) / sum(layer.num_weights for layer in report.layers)
-    return PruningTask(baseline, plan, num_channels, report.sparsity, step)
+    return PruningTask(baseline, plan, num_channels, report.sparsity, report.granularity)
 
 
 def prune(model: nn.Module, sparsity: float, task: PruningTask) -> nn.Module:
