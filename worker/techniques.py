@@ -1,8 +1,11 @@
-"""The techniques that make a network small, as names with numbers, beside the sentences that tell of them."""
+"""The techniques that make a network small, as names with numbers, and the sentences that tell of them. No torch here.
+
+To add one: a value of `Technique` and a line in `_SENTENCES`; for the report a label in each language, and an
+explanation where it should have one.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
@@ -40,7 +43,7 @@ class Technique(StrEnum):
 
 
 class AppliedTechnique(Recorded):
-    """One technique with its parameters: null where it has no such one, or the sentence does not tell."""
+    """One technique with its parameters: null where it has no such one, or the version that ran did not record it."""
 
     technique: Technique
     bit_width: int | None = Field(None, description="Of the weights.")
@@ -54,70 +57,47 @@ class AppliedTechnique(Recorded):
     rd_lambda: float | None = Field(None, description="Nats per picture that a bit was worth.")
 
 
-_SENTENCES: tuple[tuple[Technique, str], ...] = (
-    (Technique.NOTHING, r"^float32 checkpoint"),
-    (Technique.CHANNEL_PRUNING, r"^channel pruning(, hidden widths (?P<widths_before>.+) to (?P<widths_after>.+))?"),
-    (Technique.DISTILLATION, r"^distillation"),
-    (Technique.TRAINED_TEACHER, r"(teacher|itself) trained for (up to )?(?P<epochs>\d+) more epochs"),
-    (Technique.TRAINED_TEACHER, r"trained further|^trained on, "),
-    (Technique.SHIFTED_PICTURES, r"pictures shifted by up to (?P<max_shift>\d+)"),
-    (Technique.SHIFTED_PICTURES, r"on shifted pictures"),
-    (Technique.PLAIN_PICTURES, r"the last (?P<epochs>\d+) epochs on training pictures as they are stored"),
-    (Technique.CALIBRATED_QUANTIZATION, r"^(?P<bit_width>\d+) bit (quantization|integers), calibrated"),
-    (
-        Technique.CALIBRATED_QUANTIZATION,
-        r"^(?P<bit_width>(?P<activation_bit_width>\d+)) bit weights and activations, calibrated",
-    ),
-    (
-        Technique.LEARNED_STEP_SIZES,
-        r"learned step sizes, (?P<bit_width>\d+) bit weights, (?P<activation_bit_width>\d+) bit activations",
-    ),
-    (
-        Technique.LEARNED_STEP_SIZES,
-        r"learned step sizes, (?P<bit_width>(?P<activation_bit_width>\d+)) bit weights and activations",
-    ),
-    (
-        Technique.LEARNED_STEP_SIZES,
-        r"^(?P<bit_width>(?P<activation_bit_width>\d+)) bit weights and activations, learned step sizes",
-    ),
-    (Technique.LEARNED_STEP_SIZES, r"^(?P<bit_width>\d+) bit training \(LSQ\)"),
-    (Technique.WEIGHT_PRUNING, r"pruned( \(LAMP\))? to (?P<sparsity>[\d.]+) %"),
-    (Technique.WEIGHT_PRUNING, r"weight pruning \(LAMP\)"),
-    (
-        Technique.RATE_DISTORTION_ROUNDING,
-        r"^rate-distortion rounding( of the integers: a bit is worth (?P<rd_lambda>\S+) nats)?",
-    ),
-    (Technique.REFITTING, r"fitted anew"),
-    (Technique.BATCH_NORM_FOLDING, r"batch norm folded"),
-    (Technique.MANTISSA_ROUNDING, r"rounded to (?P<mantissa_bits>\d+) mantissa bits"),
-    (Technique.ENTROPY_CODING, r"entropy coding"),
-)
-"""How jobs, of this and of every earlier version, tell of a technique: its parameters are named groups."""
-
-
-def _read_widths(text: str) -> tuple[int, ...]:
-    """`32-64-128`, or `[32, 64, 128]` as older versions wrote it."""
-    return tuple(map(int, re.findall(r"\d+", text)))
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "widths_before": _read_widths,
-    "widths_after": _read_widths,
-    "sparsity": lambda text: float(text) / 100,
-    "rd_lambda": float,
+_SENTENCES = {
+    Technique.NOTHING: "float32 checkpoint",
+    Technique.CALIBRATED_QUANTIZATION: "{bit_width} bit quantization, calibrated, without training",
+    Technique.LEARNED_STEP_SIZES: "quantization-aware training with learned step sizes, {bit_width} bit weights, "
+    "{activation_bit_width} bit activations",
+    Technique.CHANNEL_PRUNING: "channel pruning, hidden widths {widths_before} to {widths_after}",
+    Technique.WEIGHT_PRUNING: "weights gradually pruned (LAMP) to {sparsity} % while quantized",
+    Technique.DISTILLATION: "distillation from the dense model",
+    Technique.TRAINED_TEACHER: "the teacher trained for up to {epochs} more epochs",
+    Technique.SHIFTED_PICTURES: "training pictures shifted by up to {max_shift} px",
+    Technique.PLAIN_PICTURES: "the last {epochs} epochs on training pictures as they are stored",
+    Technique.RATE_DISTORTION_ROUNDING: "rate-distortion rounding of the integers: a bit is worth {rd_lambda} nats per "
+    "picture",
+    Technique.REFITTING: "scale and bias of each channel fitted anew after rounding",
+    Technique.BATCH_NORM_FOLDING: "batch norm folded into scales and biases",
+    Technique.MANTISSA_ROUNDING: "scales and biases rounded to {mantissa_bits} mantissa bits",
+    Technique.ENTROPY_CODING: "context-modelled entropy coding",
 }
-"""Parameter → how its text is read; the others are whole numbers."""
 
 
-def read_techniques(sentences: Iterable[str]) -> tuple[AppliedTechnique, ...]:
-    """Reads the techniques that stored sentences tell of, in their order. A sentence may tell of several, or of none
-    that is known.
+def _join_widths(widths: tuple[int, ...]) -> str:
+    return "-".join(map(str, widths))
+
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "widths_before": _join_widths,
+    "widths_after": _join_widths,
+    "sparsity": lambda fraction: f"{100 * fraction:.1f}",
+    "rd_lambda": lambda nats: f"{nats:.2e}",
+}
+"""Parameter → how a sentence has it; the others are whole numbers."""
+
+
+def describe_techniques(applied: Iterable[AppliedTechnique]) -> tuple[str, ...]:
+    """Puts each technique into an English sentence, as a result has it.
+
+    Raises KeyError where a parameter that the sentence names is not known.
     """
-    found = []
-    for sentence in sentences:
-        for technique, pattern in _SENTENCES:
-            match = re.search(pattern, sentence)
-            if match is not None:
-                told = {name: _READERS.get(name, int)(text) for name, text in match.groupdict().items() if text}
-                found.append(AppliedTechnique(technique=technique, **told))
-    return tuple(found)
+    return tuple(_describe(one) for one in applied)
+
+
+def _describe(applied: AppliedTechnique) -> str:
+    known = {name: value for name, value in applied if value is not None}
+    return _SENTENCES[applied.technique].format(**{name: _FORMATS.get(name, str)(known[name]) for name in known})

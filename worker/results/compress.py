@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -10,7 +9,8 @@ from pydantic import Field, model_validator
 from worker.catalog import HealthProblem
 from worker.model_summary import Recorded
 from worker.results.model_result import ModelResult
-from worker.results.techniques import AppliedTechnique, read_techniques
+from worker.results.older_techniques import add_applied
+from worker.techniques import AppliedTechnique
 
 
 class CompressCandidate(Recorded):
@@ -65,11 +65,8 @@ class AblationRow(Recorded):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_technique(cls, given: Any) -> Any:
-        """The words are all that results had first."""
-        if not isinstance(given, Mapping) or "applied" in given or not isinstance(given.get("technique"), str):
-            return given
-        return {**given, "applied": read_techniques([given["technique"]])}
+    def _add_applied(cls, given: Any) -> Any:
+        return add_applied(given, "technique")
 
 
 class CompressControl(Recorded):
@@ -117,12 +114,5 @@ class CompressResult(ModelResult):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_techniques(cls, given: Any) -> Any:
-        """The words are all that results had first."""
-        if (
-            not isinstance(given, Mapping)
-            or "applied" in given
-            or not isinstance(given.get("techniques"), list | tuple)
-        ):
-            return given
-        return {**given, "applied": read_techniques(map(str, given["techniques"]))}
+    def _add_applied(cls, given: Any) -> Any:
+        return add_applied(given, "techniques")

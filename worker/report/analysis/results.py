@@ -11,6 +11,8 @@ from typing import Any
 
 from worker.paired import Correctness, read_correctness
 from worker.report.facts import StepFact
+from worker.results.older_techniques import add_applied
+from worker.techniques import AppliedTechnique
 
 Epochs = Sequence[Mapping[str, Any]]
 """Rows with `epoch`, and `loss` and `accuracy` of `train_` and `validation_`."""
@@ -302,8 +304,14 @@ def read_environment(step: StepFact) -> Mapping[str, object]:
     return environment
 
 
-def read_techniques(step: StepFact) -> Sequence[str]:
-    """What a step says that went into its model, in words."""
+def read_applied(step: StepFact) -> Sequence[AppliedTechnique]:
+    """What went into a step's model, as names with numbers."""
+    told = add_applied(step.result, "techniques").get("applied") or ()
+    return [AppliedTechnique.model_validate(one, extra="ignore") for one in told]
+
+
+def read_sentences(step: StepFact) -> Sequence[str]:
+    """The same in words, as the step recorded it."""
     return [str(line) for line in step.result.get("techniques") or ()]
 
 

@@ -241,3 +241,20 @@ class-shirt = Shirt
 class-sneaker = Sneaker
 class-bag = Bag
 class-ankle_boot = Ankle boot
+
+## Techniques, as tables and figures have them
+
+label-nothing = float32 checkpoint
+label-calibrated_quantization = { $bits } bit, calibrated
+label-learned_step_sizes = { $bits } bit training (LSQ)
+label-channel_pruning = channel pruning
+label-weight_pruning = pruned to { $sparsity } % (LAMP)
+label-distillation = distillation
+label-trained_teacher = teacher trained further
+label-shifted_pictures = shifted pictures
+label-plain_pictures = plain pictures
+label-rate_distortion_rounding = rate-distortion rounding
+label-refitting = scales and biases refitted
+label-batch_norm_folding = batch norm folded
+label-mantissa_rounding = short mantissas
+label-entropy_coding = entropy coding

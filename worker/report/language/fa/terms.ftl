@@ -241,3 +241,20 @@ class-shirt = پیراهن
 class-sneaker = کفش ورزشی
 class-bag = کیف
 class-ankle_boot = نیم‌بوت
+
+## Techniques, as tables and figures have them
+
+label-nothing = وزن‌های float32
+label-calibrated_quantization = { $bits } بیت، واسنجی‌شده
+label-learned_step_sizes = آموزش { $bits } بیتی (LSQ)
+label-channel_pruning = هرس کانال‌ها
+label-weight_pruning = هرس تا { $sparsity } درصد (LAMP)
+label-distillation = تقطیر دانش
+label-trained_teacher = آموزش بیشتر آموزگار
+label-shifted_pictures = تصویرهای جابه‌جاشده
+label-plain_pictures = تصویرهای دست‌نخورده
+label-rate_distortion_rounding = گرد کردن نرخ–اعوجاج
+label-refitting = برازش دوبارهٔ مقیاس و بایاس
+label-batch_norm_folding = ادغام نرمال‌سازی دسته‌ای
+label-mantissa_rounding = مانتیس کوتاه
+label-entropy_coding = کدگذاری آنتروپی
