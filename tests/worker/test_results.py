@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from tests.service.conftest import build_summary
 from tests.worker.report.small_study import KINDS, build_results
 from worker.catalog import HealthProblem
+from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.jobs import SPECS
 from worker.model_summary import ModelSummary, read_summary
 from worker.results import RESULTS, read_result
-from worker.results.compress import AblationRow, CompressResult
+from worker.results.compress import AblationRow, CompressControl, CompressResult
 from worker.results.older_techniques import read_sentences
 from worker.results.train import TrainResult
 from worker.techniques import AppliedTechnique, Technique, describe_techniques
@@ -196,6 +197,13 @@ def test_a_compression_that_tells_of_its_techniques_in_words_alone_is_read_with_
     again = AblationRow.model_validate({**read.ablation[0].to_json(), "technique": "in other words"})
     assert again.applied == read.ablation[0].applied
     assert CompressResult.read({**read.to_json(), "techniques": ["in other words"]}).applied == read.applied
+
+
+@pytest.mark.parametrize(("kind", "design"), CONTROLS.items())
+def test_a_control_that_was_stored_by_its_name_alone_is_known_by_it(kind: ControlKind, design: ControlDesign) -> None:
+    numbers = dict.fromkeys(["validation_accuracy", "test_accuracy", "validation_drop", "test_drop"], 0.5)
+    stored = {"name": design.name, "num_bytes": 900, "sparsity": 0.0, "widths": [8], "epochs": 3, **numbers}
+    assert CompressControl.read(stored).kind is kind
 
 
 def test_every_problem_of_a_model_can_be_told() -> None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningMethod, PruningSchedule
+from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
+from worker.controls import CONTROLS
 from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
@@ -189,34 +190,25 @@ class Recipe:
 
         Where that ended without zeros, retraining alone and random pruning would control nothing, and are left out.
         """
-        controls = {
-            "control_small_dense": Step(self._train("control_small_dense", small_widths), self.epochs * _SMALL_EPOCH_S)
-        }
         # As many steps as the pruned model that is claimed has behind it.
         steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step
-        if pruned["sparsity"]["total"] < LEAST_SPARSITY or not steps:
-            return controls
-        same_budget = {
-            "model_id": model_id,
-            "schedule": PruningSchedule.GEOMETRIC,
-            "steps": steps,
-            "epochs_per_step": self.plan.epochs_per_step,
-        }
-        return {
-            "control_unpruned": Step(
-                PruneSpec(**self._common("control_unpruned"), **same_budget, sparsity=0), self._retraining_s(steps)
-            ),
-            "control_random": Step(
-                PruneSpec(
-                    **self._common("control_random"),
-                    **same_budget,
-                    method=PruningMethod.RANDOM,
-                    sparsity=pruned["sparsity"]["total"],
-                ),
-                self._retraining_s(steps),
-            ),
-            **controls,
-        }
+        is_moot = pruned["sparsity"]["total"] < LEAST_SPARSITY or not steps
+        controls = {}
+        for kind, design in CONTROLS.items():
+            if design.is_fresh:
+                controls[kind.step] = Step(self._train(kind.step, small_widths), self.epochs * _SMALL_EPOCH_S)
+            elif not is_moot:
+                spec = PruneSpec(
+                    **self._common(kind.step),
+                    model_id=model_id,
+                    schedule=PruningSchedule.GEOMETRIC,
+                    steps=steps,
+                    epochs_per_step=self.plan.epochs_per_step,
+                    method=design.method,
+                    sparsity=pruned["sparsity"]["total"] if design.is_pruned else 0,
+                )
+                controls[kind.step] = Step(spec, self._retraining_s(steps))
+        return controls
 
     def _retraining_s(self, steps: int) -> float:
         return steps * self.plan.epochs_per_step * _RETRAINING_EPOCH_S

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from worker.catalog import HealthProblem
+from worker.controls import CONTROLS, ControlKind
 from worker.model_summary import Recorded
 from worker.results.model_result import ModelResult
 from worker.results.older_techniques import add_applied
@@ -72,6 +74,7 @@ class AblationRow(Recorded):
 class CompressControl(Recorded):
     """What the file is held against: as many epochs, spent in another way. Drops are in points."""
 
+    kind: ControlKind
     name: str
     num_bytes: int
     sparsity: float
@@ -82,6 +85,15 @@ class CompressControl(Recorded):
     validation_drop: float
     test_drop: float
     problems: tuple[HealthProblem, ...] = Field((), description="Beside a control with any, everything looks good.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_kind(cls, given: Any) -> Any:
+        """The name is all that results had first."""
+        if not isinstance(given, Mapping) or "kind" in given:
+            return given
+        found = [kind for kind, design in CONTROLS.items() if design.name == given.get("name")]
+        return {**given, "kind": found[0]} if found else given
 
 
 class DropReserve(Recorded):

@@ -13,6 +13,7 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
+from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
@@ -296,6 +297,7 @@ def test_the_controls_of_compress_differ_from_it_in_one_thing_each(modest: Shop)
     result = check_products(outcome, context)
     chosen, (unpruned, random, small) = result["chosen"], result["controls"]
     assert [control["name"] for control in result["controls"]] == ["not pruned", "pruned at random", "small dense"]
+    assert [control["kind"] for control in result["controls"]] == list(ControlKind)
     # Not pruned: what is zero is what rounding makes so.
     assert unpruned["sparsity"] < chosen["sparsity"]
     assert unpruned["num_bytes"] > chosen["num_bytes"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from worker.catalog import PruningMethod
 from worker.coding import decode_network, encode_network
+from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.core.baseline import compute_drop
 from worker.core.checkpoint import match_widths
 from worker.core.compression.candidates import CandidateStore, extract_stored
@@ -32,6 +32,7 @@ from worker.core.training import evaluate
 class Control:
     """A file that was not the aim. epochs: of training from the same start as the chosen one's; drops in points."""
 
+    kind: ControlKind
     name: str
     num_bytes: int
     sparsity: float
@@ -58,51 +59,63 @@ def measure_controls(
     behind = [one.stage for one in derivation.ancestry if one.stage is not None]
     stages = behind or list(task.plan.stages)
     unpruned = [replace(stage, sparsity=0.0) for stage in stages]
-    measure = functools.partial(_measure, task=task, teacher=teacher, store=store, tracker=tracker)
     *first, last = stages
-    random = [*first, replace(last, sparsity=max(last.sparsity, derivation.chosen.sparsity))]
-    scratch_epochs = task.plan.narrow_epochs + sum(stage.epochs for stage in stages)
-    share = scratch_epochs / (scratch_epochs + sum(stage.epochs for stage in stages))
-    return (
-        measure("not pruned", 0, narrowed, unpruned),
-        measure("pruned at random", 1, narrowed, random, method=PruningMethod.RANDOM),
-        measure(
-            "small dense",
-            2,
-            _train_small(derivation.chosen.num_bytes, scratch_epochs, share, task, teacher, tracker),
-            unpruned,
-            epochs_before=scratch_epochs,
-            share_before=share,
-        ),
-    )
+    pruned = [*first, replace(last, sparsity=max(last.sparsity, derivation.chosen.sparsity))]
+    unpruned = [replace(stage, sparsity=0.0) for stage in stages]
+    found = []
+    for position, (kind, design) in enumerate(CONTROLS.items()):
+        way = _Way(kind, design, position, pruned if design.is_pruned else unpruned)
+        if design.is_fresh:
+            way = replace(way, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))
+            model = _train_small(derivation.chosen.num_bytes, way, task, teacher, tracker)
+        else:
+            model = narrowed
+        found.append(_measure(model, way, task, teacher, store, tracker))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a control is made. position: among the controls. epochs_before: of training before it is quantized."""
+
+    kind: ControlKind
+    design: ControlDesign
+    position: int
+    stages: Sequence[QatStage]
+    epochs_before: int = 0
+
+    @property
+    def part(self) -> str:
+        """Of the timetable."""
+        return name_control(self.position)
+
+    @property
+    def epochs(self) -> int:
+        """Of all its training."""
+        return self.epochs_before + sum(stage.epochs for stage in self.stages)
+
+    @property
+    def share_before(self) -> float:
+        """Of its part, that the epochs before take."""
+        return self.epochs_before / self.epochs
 
 
 def _measure(
-    name: str,
-    position: int,
     model: nn.Module,
-    stages: Sequence[QatStage],
-    *,
+    way: _Way,
     task: CompressionTask,
     teacher: Teacher,
     store: CandidateStore,
     tracker: TimedTracker,
-    method: PruningMethod = PruningMethod.MAGNITUDE,
-    epochs_before: int = 0,
-    share_before: float = 0.0,
 ) -> Control:
-    """Trains a float network quantized along `stages`. position: among the controls.
-
-    epochs_before, share_before: of the control's training, and of its part of the timetable, that are done already.
-    """
-    baseline, plan = task.baseline, task.plan
-    part = name_control(position)
+    """Trains a float network quantized along the stages."""
+    baseline, plan, name = task.baseline, task.plan, way.design.name
     quantized = quantize_network(model, baseline.data, plan.bit_width, plan.activation_bit_width)
-    for number, stage in enumerate(stages):
-        begin, end = (share_before + (1 - share_before) * done / len(stages) for done in (number, number + 1))
-        progress = tracker.follow(f"control: {name}", part, f"control{position}_{number}_", begin, end)
-        train_stage(quantized, stage, f"{part}-{number}", task, teacher, progress, tracker, method)
-    encoded = store.encode(part, functools.partial(extract_stored, baseline, quantized))
+    for number, stage in enumerate(way.stages):
+        done, until = (way.share_before + (1 - way.share_before) * n / len(way.stages) for n in (number, number + 1))
+        progress = tracker.follow(f"control: {name}", way.part, f"control{way.position}_{number}_", done, until)
+        train_stage(quantized, stage, f"{way.part}-{number}", task, teacher, progress, tracker, way.design.method)
+    encoded = store.encode(way.part, functools.partial(extract_stored, baseline, quantized))
     network = decode_network(encoded.file)
     if encoded.problems:
         tracker.reporter.warn(
@@ -110,11 +123,12 @@ def _measure(
         )
     test = evaluate(build_integer_model(network).to(device_of(baseline.model)), baseline.data, baseline.data.test)
     return Control(
+        kind=way.kind,
         name=name,
         num_bytes=len(encoded.file),
         sparsity=encoded.sparsity,
         widths=network.widths,
-        epochs=epochs_before + sum(stage.epochs for stage in stages),
+        epochs=way.epochs,
         validation_accuracy=encoded.accuracy,
         test_accuracy=test.accuracy,
         validation_drop=baseline.drop(encoded.accuracy),
@@ -124,18 +138,21 @@ def _measure(
 
 
 def _train_small(
-    num_bytes: int, epochs: int, share: float, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
+    num_bytes: int, way: _Way, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
 ) -> nn.Module:
-    """Trains a dense network of about so many bytes from scratch. share: of the timetable's part that this takes."""
+    """Trains a dense network of about so many bytes from scratch."""
     small = _build(_match_widths(num_bytes, task), task)
-    progress = tracker.follow("control: small dense, from scratch", name_control(2), "control2_", 0.0, share)
+    phase = f"control: {way.design.name}, from scratch"
+    progress = tracker.follow(phase, way.part, f"control{way.position}_", 0.0, way.share_before)
 
     def train() -> Step:
         targets = teacher.get_targets()
-        rate = task.plan.dense_rate
-        return {"training": train_network(small, task, epochs, rate, progress, soft_targets=targets, is_fresh=True)}
+        outcome = train_network(
+            small, task, way.epochs_before, task.plan.dense_rate, progress, soft_targets=targets, is_fresh=True
+        )
+        return {"training": outcome}
 
-    trained, _ = tracker.train("control-2", progress.phase, task.baseline, small, train)
+    trained, _ = tracker.train(way.part, progress.phase, task.baseline, small, train)
     return trained
 
 

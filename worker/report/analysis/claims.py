@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from scipy.stats import binomtest
 
+from worker.controls import CONTROLS, ControlKind
 from worker.paired import compute_difference
-from worker.report import facts as names
 from worker.report.analysis.evidence import Evidence, Order, compare
 from worker.report.analysis.findings import Finding
 from worker.report.analysis.results import Latency, Measured, Model
@@ -278,26 +278,26 @@ def _drop_values(model: Model, drop: float) -> dict[str, Value]:
 def analyse_controls(evidence: Evidence) -> list[Finding]:
     """Each claim beside its control; without controls, the report says that it has none."""
     claims = {
-        names.CONTROL_UNPRUNED: evidence.step_by_step,
-        names.CONTROL_RANDOM: evidence.step_by_step or evidence.one_shot,
-        names.CONTROL_SMALL_DENSE: evidence.final,
+        ControlKind.UNPRUNED: evidence.step_by_step,
+        ControlKind.RANDOM: evidence.step_by_step or evidence.one_shot,
+        ControlKind.SMALL_DENSE: evidence.final,
     }
     findings = []
-    for name, control in evidence.controls.items():
-        claim = claims[name]
-        if claim is None or (name in names.PRUNING_CONTROLS and evidence.is_control_moot):
+    for kind, control in evidence.controls.items():
+        claim = claims[kind]
+        if claim is None or (not CONTROLS[kind].is_fresh and evidence.is_control_moot):
             continue
         order = compare(claim.test, control.test)
         values = describe_difference(claim, control)
-        if name == names.CONTROL_RANDOM:
+        if kind is ControlKind.RANDOM:
             values["sparsity"] = percent(control.sparsity)
             values["claim"] = term(f"model.{claim.step.name}")
-        if name == names.CONTROL_SMALL_DENSE:
+        if kind is ControlKind.SMALL_DENSE:
             values["kilobytes"] = Value("kilobytes", control.file_bytes)
         findings.append(
-            Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
+            Finding(f"{kind.step}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
         )
-        if name == names.CONTROL_SMALL_DENSE:
+        if kind is ControlKind.SMALL_DENSE:
             findings += _compare_control_size(claim, control)
     stepped = evidence.step_by_step
     if evidence.controls and evidence.is_control_moot and stepped is not None:
@@ -316,5 +316,5 @@ def _compare_control_size(claim: Model, control: Model) -> list[Finding]:
         "compressed": Value("kilobytes", claim.file_bytes),
     }
     size = "larger" if factor > 1 else "smaller"
-    key = f"{names.CONTROL_SMALL_DENSE}.{size}"
+    key = f"{ControlKind.SMALL_DENSE.step}.{size}"
     return [Finding(key, values, f"{cite(control, 'size')}; {cite(claim, 'size')}")]

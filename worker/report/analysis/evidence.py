@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from worker.controls import ControlKind
 from worker.paired import compute_difference
 from worker.report import facts as names
 from worker.report.analysis.results import Candidate, Measured, Model, read_widths
@@ -13,7 +14,6 @@ from worker.report.facts import StudyFacts
 
 ACCURACY_FLOOR = 0.9196
 """The test accuracy that the assignment asks of the network on FashionMNIST."""
-CONTROLS = (names.CONTROL_UNPRUNED, names.CONTROL_RANDOM, names.CONTROL_SMALL_DENSE)
 SAME_SPARSITY = 0.001
 """Below it a network counts as not pruned, and two sparsities as the same."""
 COMPRESSED_SUFFIX = ".tonok"
@@ -59,7 +59,7 @@ class Evidence:
     final: Model | None
     widths: Mapping[int, Model]
     """Bit width → model, widest first."""
-    controls: Mapping[str, Model]
+    controls: Mapping[ControlKind, Model]
     max_drop: float
     class_names: tuple[str, ...]
 
@@ -124,7 +124,7 @@ def read_evidence(facts: StudyFacts) -> Evidence:
     def find(name: str) -> Model | None:
         return Model(steps[name], "result", steps[name].result) if name in steps else None
 
-    controls = {name: control for name in CONTROLS if (control := find(name)) is not None}
+    controls = {kind: control for kind in ControlKind if (control := find(kind.step)) is not None}
     return Evidence(
         facts=facts,
         baseline=baseline,
