@@ -92,7 +92,7 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "front": [candidate.to_json() for candidate in found.front],
         "stages": [asdict(stage) for stage in found.stages],
         "ablation": [row.to_json() for row in found.ablation],
-        "controls": None if found.controls is None else [asdict(control) for control in found.controls],
+        "controls": None if found.controls is None else [control.to_json() for control in found.controls],
         "techniques": describe_techniques(found.applied),
         "applied": found.applied,
         "trainings": [training.to_json() for training in found.trainings],

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from worker.catalog import HealthProblem
 from worker.controls import CONTROLS, ControlKind
-from worker.model_summary import Recorded
+from worker.model_summary import AnswerRecord, Recorded
 from worker.results.model_result import ModelResult
 from worker.results.older_techniques import add_applied
 from worker.techniques import AppliedTechnique
@@ -84,6 +84,7 @@ class CompressControl(Recorded):
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    test_correctness: AnswerRecord | None = Field(None, description="Null in results of versions that kept none.")
     problems: tuple[HealthProblem, ...] = Field((), description="Beside a control with any, everything looks good.")
 
     @model_validator(mode="before")

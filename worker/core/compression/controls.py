@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,11 +22,13 @@ from worker.core.compression.task import CompressionTask, train_network
 from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker, name_control
 from worker.core.device import device_of
+from worker.core.measure import record_correctness
 from worker.core.models import rebuild_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
-from worker.core.training import evaluate
+from worker.core.training import compute_logits, evaluate_logits
+from worker.paired import Correctness
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class Control:
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    test_correctness: Correctness
     problems: tuple[str, ...] = ()
     """Values of HealthProblem: against a control that is not sound, anything looks good."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a result holds it."""
+        return asdict(self) | {"test_correctness": self.test_correctness.to_json()}
 
 
 def measure_controls(
@@ -121,7 +129,9 @@ def _measure(
         tracker.reporter.warn(
             f"control {name}: it is not sound ({', '.join(encoded.problems)}): beside it anything looks good"
         )
-    test = evaluate(build_integer_model(network).to(device_of(baseline.model)), baseline.data, baseline.data.test)
+    split = baseline.data.test
+    logits = compute_logits(build_integer_model(network).to(device_of(baseline.model)), baseline.data, split)
+    test = evaluate_logits(logits, split)
     return Control(
         kind=way.kind,
         name=name,
@@ -133,6 +143,7 @@ def _measure(
         test_accuracy=test.accuracy,
         validation_drop=baseline.drop(encoded.accuracy),
         test_drop=compute_drop(baseline.test, test),
+        test_correctness=record_correctness(logits, split),
         problems=encoded.problems,
     )
 

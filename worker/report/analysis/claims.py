@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from scipy.stats import binomtest
-
 from worker.controls import CONTROLS, ControlKind
 from worker.paired import compute_difference
 from worker.report.analysis.evidence import Evidence, Order, compare
 from worker.report.analysis.findings import Finding
-from worker.report.analysis.results import Latency, Measured, Model
+from worker.report.analysis.results import FileControl, Latency, Measured, Model, measure
 from worker.report.language.values import (
     Value,
     basis,
@@ -49,7 +47,7 @@ def say_drop(key: str, drop: float) -> str:
     return f"{key}.{'equal' if rounded == 0 else 'lost' if rounded > 0 else 'gained'}"
 
 
-def describe_difference(one: Model, other: Model) -> dict[str, Value]:
+def describe_difference(one: Model | FileControl, other: Model | FileControl) -> dict[str, Value]:
     """accuracy of both on test, the interval of the difference in points, and what it rests on."""
     difference = compute_difference(one.test, other.test)
     return {
@@ -134,8 +132,7 @@ def _describe_end(baseline: Model, source: str) -> Finding:
 
 def _measure_epoch(row: Mapping[str, float], num_examples: int) -> Measured:
     num_correct = round(row["validation_accuracy"] * num_examples)
-    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
-    return Measured(num_correct, num_examples, row["validation_loss"], (float(low), float(high)))
+    return measure(num_correct, num_examples, row["validation_loss"])
 
 
 def analyse_quantization(evidence: Evidence) -> list[Finding]:
@@ -302,7 +299,29 @@ def analyse_controls(evidence: Evidence) -> list[Finding]:
     stepped = evidence.step_by_step
     if evidence.controls and evidence.is_control_moot and stepped is not None:
         findings.insert(0, Finding("controls.moot", {"sparsity": percent(stepped.sparsity)}, cite(stepped, "sparsity")))
-    return findings or [Finding("controls.absent")]
+    if not evidence.file_controls:
+        return findings or [Finding("controls.absent")]
+    return [*findings, *analyse_file_controls(evidence)]
+
+
+def analyse_file_controls(evidence: Evidence) -> list[Finding]:
+    """The compressed file beside each of its own controls."""
+    final, findings = evidence.final, []
+    for control in evidence.file_controls:
+        if final is None:
+            break
+        name, source = term(f"file_control.{control.row.kind}"), cite(final, "controls")
+        if control.row.problems:
+            findings.append(Finding("file_control.unsound", {"control": name}, source))
+            continue
+        values = {
+            "control": name,
+            "kilobytes": Value("kilobytes", control.row.num_bytes),
+            "compressed": Value("kilobytes", final.file_bytes),
+            **describe_difference(final, control),
+        }
+        findings.append(Finding(f"file_control.{compare(final.test, control.test)}", values, source))
+    return findings
 
 
 def _compare_control_size(claim: Model, control: Model) -> list[Finding]:

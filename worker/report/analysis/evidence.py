@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.controls import ControlKind
 from worker.paired import compute_difference
 from worker.report import facts as names
-from worker.report.analysis.results import Candidate, Measured, Model, read_widths
+from worker.report.analysis.results import Candidate, FileControl, Measured, Model, read_widths
 from worker.report.facts import StudyFacts
 
 ACCURACY_FLOOR = 0.9196
@@ -108,6 +108,11 @@ class Evidence:
     def is_control_moot(self) -> bool:
         """Whether step-by-step pruning ended without zeros: same retraining and chance then control nothing."""
         return self.step_by_step is not None and self.step_by_step.sparsity < SAME_SPARSITY
+
+    @property
+    def file_controls(self) -> Sequence[FileControl]:
+        """What compression measured beside its file."""
+        return () if self.final is None else self.final.file_controls
 
     @property
     def best_width(self) -> int | None:

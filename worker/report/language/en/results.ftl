@@ -16,6 +16,8 @@ see-figure = [[fig:{ $figure }]] shows it.
 
 results-opening = Each table and figure names its source: a job of this study and the part of its result, such as { $example }. { "`GET /v1/jobs/{id}/result`" } answers the same numbers, and the report's JSON file holds them all.
 controls-opening = [[tab:controls]] and [[fig:controls]] put each claim beside its control. Only differences whose interval leaves zero out are counted as differences.
+ablation-opening = [[fig:ablation]] and [[tab:ablation]] walk from the float32 checkpoint to the final file. Each row adds to all rows above it, so that it says what a technique bought in this order; in another one it may buy more or less. Where the measure changes, from checkpoint to packed integers to an encoded file, the way of counting is part of what a row buys. Scales and biases are kept in full until the last row.
+file_controls-opening = [[tab:file_controls]] puts the compressed file beside files that were made by the same teacher with as many epochs, spent in other ways: the narrowed network with all its weights; the same network as sparse as the file, its weights chosen by chance; and a small dense network of about the same bytes, trained from scratch for as long as narrowing and training on quantized values took, and then quantized as the others are.
 widest-training = The baseline was calibrated and then trained on quantized values at { $bits } bits, weights and activations alike, over { PLURAL($epochs) ->
         [one] one epoch
        *[other] { $epochs } epochs
