@@ -62,6 +62,11 @@ class StudySpec(JobSpec):
         description="Also measure what the claims are held against: the same retraining without pruning, random "
         "pruning, and a small dense network of about the same bytes.",
     )
+    file_controls: bool = Field(
+        False,
+        description="Also hold the compressed file against files made with as many epochs in other ways: not pruned, "
+        "pruned at random, small and dense. Compressing then takes three to four times as long.",
+    )
     language: Literal["en", "fa"] = Field("en", description="Of the report: English or Persian.")
     epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
@@ -110,6 +115,8 @@ PLANS = {
     Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
     Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
 }
+FILE_CONTROLS_FACTOR = 3.5
+"""So many times as long `compress` takes with controls."""
 SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
 WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
@@ -179,7 +186,13 @@ class Recipe:
                 plan.channel_epochs * _EPOCH_S,
             ),
             "compress": Step(
-                CompressSpec(**self._common("compress"), **from_baseline, effort=self.effort), plan.compress_s
+                CompressSpec(
+                    **self._common("compress"),
+                    **from_baseline,
+                    effort=self.effort,
+                    controls=self.spec.file_controls,
+                ),
+                plan.compress_s * (FILE_CONTROLS_FACTOR if self.spec.file_controls else 1),
             ),
         }
 
