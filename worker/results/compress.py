@@ -74,7 +74,7 @@ class AblationRow(Recorded):
 class CompressControl(Recorded):
     """What the file is held against: as many epochs, spent in another way. Drops are in points."""
 
-    kind: ControlKind
+    kind: ControlKind | None = Field(None, description="Not in results of versions that had the name alone.")
     name: str
     num_bytes: int
     sparsity: float
@@ -90,7 +90,7 @@ class CompressControl(Recorded):
     @model_validator(mode="before")
     @classmethod
     def _find_kind(cls, given: Any) -> Any:
-        """The name is all that results had first."""
+        """Reads it from the name, where a version stored that alone."""
         if not isinstance(given, Mapping) or "kind" in given:
             return given
         found = [kind for kind, design in CONTROLS.items() if design.name == given.get("name")]
