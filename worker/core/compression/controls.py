@@ -66,25 +66,24 @@ def measure_controls(
     teacher, narrowed = derivation.teacher, derivation.narrowed
     behind = [one.stage for one in derivation.ancestry if one.stage is not None]
     stages = behind or list(task.plan.stages)
-    unpruned = [replace(stage, sparsity=0.0) for stage in stages]
     *first, last = stages
     pruned = [*first, replace(last, sparsity=max(last.sparsity, derivation.chosen.sparsity))]
     unpruned = [replace(stage, sparsity=0.0) for stage in stages]
     found = []
     for position, (kind, design) in enumerate(CONTROLS.items()):
-        way = _Way(kind, design, position, pruned if design.is_pruned else unpruned)
+        run = _ControlRun(kind, design, position, pruned if design.is_pruned else unpruned)
         if design.is_fresh:
-            way = replace(way, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))
-            model = _train_small(derivation.chosen.num_bytes, way, task, teacher, tracker)
+            run = replace(run, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))
+            model = _train_small(derivation.chosen.num_bytes, run, task, teacher, tracker)
         else:
             model = narrowed
-        found.append(_measure(model, way, task, teacher, store, tracker))
+        found.append(_measure(model, run, task, teacher, store, tracker))
     return tuple(found)
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How a control is made. position: among the controls. epochs_before: of training before it is quantized."""
+class _ControlRun:
+    """One control to be made. position: among the controls. epochs_before: of training before it is quantized."""
 
     kind: ControlKind
     design: ControlDesign
@@ -110,20 +109,20 @@ class _Way:
 
 def _measure(
     model: nn.Module,
-    way: _Way,
+    run: _ControlRun,
     task: CompressionTask,
     teacher: Teacher,
     store: CandidateStore,
     tracker: TimedTracker,
 ) -> Control:
     """Trains a float network quantized along the stages."""
-    baseline, plan, name = task.baseline, task.plan, way.design.name
+    baseline, plan, name = task.baseline, task.plan, run.design.name
     quantized = quantize_network(model, baseline.data, plan.bit_width, plan.activation_bit_width)
-    for number, stage in enumerate(way.stages):
-        done, until = (way.share_before + (1 - way.share_before) * n / len(way.stages) for n in (number, number + 1))
-        progress = tracker.follow(f"control: {name}", way.part, f"control{way.position}_{number}_", done, until)
-        train_stage(quantized, stage, f"{way.part}-{number}", task, teacher, progress, tracker, way.design.method)
-    encoded = store.encode(way.part, functools.partial(extract_stored, baseline, quantized))
+    for number, stage in enumerate(run.stages):
+        done, until = (run.share_before + (1 - run.share_before) * n / len(run.stages) for n in (number, number + 1))
+        progress = tracker.follow(f"control: {name}", run.part, f"control{run.position}_{number}_", done, until)
+        train_stage(quantized, stage, f"{run.part}-{number}", task, teacher, progress, tracker, run.design.method)
+    encoded = store.encode(run.part, functools.partial(extract_stored, baseline, quantized))
     network = decode_network(encoded.file)
     if encoded.problems:
         tracker.reporter.warn(
@@ -133,12 +132,12 @@ def _measure(
     logits = compute_logits(build_integer_model(network).to(device_of(baseline.model)), baseline.data, split)
     test = evaluate_logits(logits, split)
     return Control(
-        kind=way.kind,
+        kind=run.kind,
         name=name,
         num_bytes=len(encoded.file),
         sparsity=encoded.sparsity,
         widths=network.widths,
-        epochs=way.epochs,
+        epochs=run.epochs,
         validation_accuracy=encoded.accuracy,
         test_accuracy=test.accuracy,
         validation_drop=baseline.drop(encoded.accuracy),
@@ -149,21 +148,21 @@ def _measure(
 
 
 def _train_small(
-    num_bytes: int, way: _Way, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
+    num_bytes: int, run: _ControlRun, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
 ) -> nn.Module:
     """Trains a dense network of about so many bytes from scratch."""
     small = _build(_match_widths(num_bytes, task), task)
-    phase = f"control: {way.design.name}, from scratch"
-    progress = tracker.follow(phase, way.part, f"control{way.position}_", 0.0, way.share_before)
+    phase = f"control: {run.design.name}, from scratch"
+    progress = tracker.follow(phase, run.part, f"control{run.position}_", 0.0, run.share_before)
 
     def train() -> Step:
         targets = teacher.get_targets()
         outcome = train_network(
-            small, task, way.epochs_before, task.plan.dense_rate, progress, soft_targets=targets, is_fresh=True
+            small, task, run.epochs_before, task.plan.dense_rate, progress, soft_targets=targets, is_fresh=True
         )
         return {"training": outcome}
 
-    trained, _ = tracker.train(way.part, progress.phase, task.baseline, small, train)
+    trained, _ = tracker.train(run.part, progress.phase, task.baseline, small, train)
     return trained
 
 
