@@ -11,26 +11,11 @@ from torch import nn
 
 from worker.coding import compute_packed_bytes
 from worker.core.baseline import Baseline
+from worker.core.compression import techniques
 from worker.core.compression.candidates import CandidateStore
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
-from worker.core.compression.techniques import (
-    CALIBRATED,
-    CODED,
-    DISTILLED,
-    MANTISSAS,
-    NOTHING,
-    REFITTED,
-    learn_steps,
-    list_folding,
-    list_plain_epochs,
-    list_quantizing_alone,
-    list_teaching,
-    narrow_widths,
-    prune_weights,
-    round_at,
-)
 from worker.core.compression.timetable import ABLATION, TimedTracker
 from worker.core.quantization_aware import extract_network, quantize_network
 from worker.integer_network import IntegerNetwork
@@ -80,16 +65,21 @@ def measure_ablation(
     calibrated = extract_network(baseline, derivation.calibrated)
     encoded = store.encode("ablation-calibrated", lambda: calibrated)
     points = [
-        Point((NOTHING,), baseline.reference_bytes, baseline.validation.accuracy, "float32"),
-        Point((CALIBRATED, *list_folding(task)), compute_packed_bytes(calibrated), encoded.accuracy, "packed"),
-        Point((CODED,), len(encoded.file), encoded.accuracy),
+        Point((techniques.NOTHING,), baseline.reference_bytes, baseline.validation.accuracy, "float32"),
+        Point(
+            (techniques.CALIBRATED, *techniques.list_folding(task)),
+            compute_packed_bytes(calibrated),
+            encoded.accuracy,
+            "packed",
+        ),
+        Point((techniques.CODED,), len(encoded.file), encoded.accuracy),
     ]
     share = FILE_WEIGHT / tracker.timetable.parts[ABLATION].weight
     for stage, applied, build in _list_networks(derivation, task):
         tracker.report(ABLATION, min(1.0, len(points) * share), phase="measuring what each technique bought")
         encoded = store.encode(f"ablation-{stage}", build)
         points.append(Point(tuple(applied), len(encoded.file), encoded.accuracy))
-    return build_rows([*points, Point((MANTISSAS,), chosen.num_bytes, chosen.accuracy)], baseline)
+    return build_rows([*points, Point((techniques.MANTISSAS,), chosen.num_bytes, chosen.accuracy)], baseline)
 
 
 def build_rows(points: list[Point], baseline: Baseline) -> tuple[AblationRow, ...]:
@@ -126,22 +116,27 @@ def _list_networks(
         found.append((stage, applied, functools.partial(build, *args)))
 
     if plain is not None:
-        add("plain", list_quantizing_alone(plain), extract, plain.model)
+        add("plain", techniques.list_quantizing_alone(plain), extract, plain.model)
     if derivation.ancestry:
-        taught = list_teaching(derivation.teacher, task)
+        taught = techniques.list_teaching(derivation.teacher, task)
         if derivation.teacher.is_trained:
             add("teacher", taught, calibrate, derivation.teacher.model)
             taught = []
-        add("narrowed", [narrow_widths(derivation, task), DISTILLED, *taught], calibrate, derivation.narrowed)
-    learned = [learn_steps(task.plan.bit_width, task.plan.activation_bit_width)]
+        add(
+            "narrowed",
+            [techniques.narrow_widths(derivation, task), techniques.DISTILLED, *taught],
+            calibrate,
+            derivation.narrowed,
+        )
+    learned = [techniques.learn_steps(task.plan.bit_width, task.plan.activation_bit_width)]
     for one in derivation.ancestry:
         plain_epochs = one.stage.epochs if one.stage is not None and one.stage.is_plain else 0
-        applied = [*learned, prune_weights(one.sparsity), *list_plain_epochs(plain_epochs)]
+        applied = [*learned, techniques.prune_weights(one.sparsity), *techniques.list_plain_epochs(plain_epochs)]
         add(one.candidate.stage, applied, extract, one.model)
         learned = []
     if chosen.rd_lambda is not None:
         round_network = derivation.rounder.round
-        rounded = [round_at(chosen.rd_lambda)]
+        rounded = [techniques.round_at(chosen.rd_lambda)]
         add("rounded", rounded, functools.partial(round_network, refit=False), chosen.rd_lambda)
-        add("refit", [REFITTED], round_network, chosen.rd_lambda)
+        add("refit", [techniques.REFITTED], round_network, chosen.rd_lambda)
     return found
