@@ -12,6 +12,7 @@ from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
 from worker.results.compress import CompressResult
+from worker.techniques import describe_techniques
 
 
 class CompressSpec(JobSpec):
@@ -46,6 +47,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     from worker.report.figures.ablation import AblationStep, draw_ablation
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import draw_front
+    from worker.report.language.techniques import name_techniques
+    from worker.report.language.wording import get_wording
 
     baseline, plan = open_baseline(context, spec.model_id), PLANS[spec.effort]
     found = compress(
@@ -72,7 +75,10 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     draw_ablation(
         make_titled("What each technique bought, on top of those above it"),
         context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
-        [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in found.ablation],
+        [
+            AblationStep(name_techniques(get_wording("en"), row.applied), row.bytes_after, row.drop_after)
+            for row in found.ablation
+        ],
         max_drop=spec.max_accuracy_drop,
     )
     plot_results(context, saved, baseline.data, name)
@@ -85,9 +91,10 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "candidates": [candidate.to_json() for candidate in found.candidates],
         "front": [candidate.to_json() for candidate in found.front],
         "stages": [asdict(stage) for stage in found.stages],
-        "ablation": [asdict(row) for row in found.ablation],
-        "controls": None if found.controls is None else [asdict(control) for control in found.controls],
-        "techniques": list(found.techniques),
+        "ablation": [row.to_json() for row in found.ablation],
+        "controls": None if found.controls is None else [control.to_json() for control in found.controls],
+        "techniques": describe_techniques(found.applied),
+        "applied": found.applied,
         "trainings": [training.to_json() for training in found.trainings],
     }
     return JobOutcome(CompressResult.model_validate(result).to_json(), saved.model_id)

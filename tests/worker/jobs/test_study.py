@@ -46,6 +46,13 @@ def test_a_pruning_that_pruned_nothing_gets_no_controls() -> None:
     assert list(Recipe(StudySpec()).build_controls("mdl_1", pruned, (2, 3, 4))) == ["control_small_dense"]
 
 
+def test_the_file_is_held_against_controls_where_that_is_asked_for() -> None:
+    plain, asked = (Recipe(StudySpec(file_controls=wanted)).build_main("mdl_1") for wanted in (False, True))
+    assert dump(asked["compress"].spec) == dump(plain["compress"].spec) | {"controls": True}
+    assert asked["compress"].expected_s > plain["compress"].expected_s
+    assert {name for name in plain if asked[name] != plain[name]} == {"compress"}
+
+
 @pytest.mark.parametrize("architecture", ["fashion_cnn", "depthwise_cnn"])
 def test_the_small_dense_control_has_about_the_bytes_of_the_file_header_included(
     architecture: str, tmp_path: Path
