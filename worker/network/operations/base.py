@@ -28,6 +28,14 @@ class Operation(BaseModel):
     """The fewest and the most."""
     buffers: ClassVar[frozenset[str]] = frozenset()
     """Its tensors that no gradient changes."""
+    keeps_inputs: ClassVar[bool] = True
+    """Whether its gradient is computed from what it has read."""
+    keeps_output: ClassVar[bool] = False
+    """Whether its gradient is computed from its output."""
+    index_words: ClassVar[int] = 0
+    """Words of four bytes that it keeps besides, for each value of its output."""
+    is_view: ClassVar[bool] = False
+    """Whether its output is the memory of its input."""
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         """The shape of its output: its first input's, unless an operation says otherwise. Raises InvalidNetwork."""

@@ -13,6 +13,8 @@ from worker.network.operations.base import MAX_INPUTS, InvalidNetwork, Operation
 class Relu(Operation):
     """max(x, 0)."""
 
+    keeps_inputs, keeps_output = False, True
+
 
 class Relu6(Operation):
     """min(max(x, 0), 6)."""
@@ -35,6 +37,8 @@ class HardSigmoid(Operation):
 class Sigmoid(Operation):
     """1 / (1 + exp(-x))."""
 
+    keeps_inputs, keeps_output = False, True
+
 
 class Silu(Operation):
     """x sigmoid(x)."""
@@ -48,6 +52,7 @@ class Add(Operation):
     """The sum of two of the same shape."""
 
     num_inputs = (2, 2)
+    keeps_inputs = False
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         if inputs[0] != inputs[1]:
@@ -71,6 +76,7 @@ class Concatenate(Operation):
     """The channels of all, one after the other."""
 
     num_inputs = (1, MAX_INPUTS)
+    keeps_inputs = False
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         pictures = [read_picture(shape) for shape in inputs]
@@ -81,6 +87,9 @@ class Concatenate(Operation):
 
 class Flatten(Operation):
     """All values in one row, channel by channel."""
+
+    keeps_inputs = False
+    is_view = True
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return (math.prod(inputs[0]),)

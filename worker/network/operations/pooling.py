@@ -40,6 +40,8 @@ class Pool(Operation):
 class MaxPool(Pool):
     """The largest value of each window."""
 
+    index_words = 2
+
 
 def build_square_max_pool(side: int) -> MaxPool:
     """Windows of that height and width, side by side."""
@@ -64,6 +66,8 @@ class AdaptiveAveragePool(Operation):
 
 class Mean(Operation):
     """The mean over height and width: one value for each channel."""
+
+    keeps_inputs = False
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return read_picture(inputs[0])[:1]
