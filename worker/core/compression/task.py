@@ -12,10 +12,10 @@ from torch import nn
 from worker.core.baseline import Baseline
 from worker.core.compression.plan import CompressionPlan
 from worker.core.fit_progress import FitProgress
-from worker.core.learning import Attempt
 from worker.core.pruning.difference import Difference
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.training import SoftTargets, TrainingSettings, fit
+from worker.learning import Attempt
 
 BATCH_SIZE = 128
 
