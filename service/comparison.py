@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from worker.catalog import HealthProblem
 from worker.model_summary import AnswerRecord, Evaluation, ModelSummary
-from worker.paired import Basis, Correctness, Difference, compute_difference, read_correctness
+from worker.paired import Basis, Difference, Score, compute_difference
 
 # What a model costs to store, best known first: the bytes on disk, else what they would be.
 _STORED_MEASURES = ("file", "packed", "float32")
@@ -37,16 +37,6 @@ class Compared:
     name: str
     dataset: str
     summary: ModelSummary
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one model scored on one split, as it is paired with another's."""
-
-    num_correct: int
-    num_examples: int
-    interval: tuple[float, float]
-    correctness: Correctness | None
 
 
 @dataclass(frozen=True)
@@ -176,8 +166,8 @@ def _read_score(summary: ModelSummary, split: str) -> Score | None:
     measured = _get_evaluation(summary, split)
     if measured is None or measured.interval is None:
         return None
-    kept = None if summary.correctness is None else summary.correctness.model_dump()
-    return Score(measured.num_correct, measured.num_examples, measured.interval, read_correctness(kept, split))
+    kept = None if summary.correctness is None else summary.correctness.unpack(split)
+    return Score(measured.num_correct, measured.num_examples, measured.interval, kept)
 
 
 def find_gaps(one: Compared, reference: Compared) -> dict[str, Gap]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.catalog import HealthProblem
-from worker.paired import Basis
+from worker.paired import Basis, Correctness, read_correctness
 
 
 def _allow_more(schema: dict[str, Any]) -> None:
@@ -67,6 +67,10 @@ class AnswerRecords(Recorded):
 
     validation: AnswerRecord | None = None
     test: AnswerRecord | None = None
+
+    def unpack(self, split: str) -> Correctness | None:
+        """Reads which pictures of a split are answered rightly; None where it was not kept."""
+        return read_correctness(self.model_dump(), split)
 
 
 class ModelHealth(Recorded):

@@ -87,6 +87,16 @@ class Scored(Protocol):
 
 
 @dataclass(frozen=True)
+class Score:
+    """What one model scored on one split, to be compared."""
+
+    num_correct: int
+    num_examples: int
+    interval: tuple[float, float]
+    correctness: Correctness | None
+
+
+@dataclass(frozen=True)
 class Difference:
     """accuracy(one) - accuracy(other), as fractions, with its 95 % interval.
 

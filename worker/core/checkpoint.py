@@ -22,7 +22,6 @@ from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, check_tensors, is_tonok, read_checkpoint_header
 
-SUFFIX = ".safetensors"
 COMPRESSED_SUFFIX = ".tonok"
 
 _SIZE_TRIALS = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.core.learning import Attempt, EpochRecord
 from worker.core.training import BatchProgress
+from worker.learning import Attempt, EpochRecord
 from worker.progress import Progress, Reporter
 from worker.timetable import TRAINING, Timetable
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from storage.errors import Diverged
-from worker.core.learning import (
+from worker.learning import (
     Attempt,
     EpochRecord,
     History,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,21 +85,21 @@ def is_chance(num_correct: int, num_examples: int, largest_class_share: float) -
     return compute_upper_tail(num_correct, num_examples, largest_class_share) >= CERTAINTY
 
 
-def describe_problems(health: Mapping[str, Any], class_names: Sequence[str]) -> list[str]:
-    """A sentence for each problem, for a job's warnings. health: as `Health.to_json` gives it."""
-    name = class_names[health["most_answered_class"]]
-    accuracy, largest = 100 * health["accuracy"], 100 * health["largest_class_share"]
-    share = 100 * health["most_answered_share"]
+def describe_problems(health: Health, class_names: Sequence[str]) -> list[str]:
+    """A sentence for each problem, for a job's warnings."""
+    name = class_names[health.most_answered_class]
+    accuracy, largest = 100 * health.accuracy, 100 * health.largest_class_share
+    share = 100 * health.most_answered_share
     said = {
         HealthProblem.ONE_CLASS: f"it answers {name!r} to {share:.2f} % of the validation pictures, whatever they show",
         HealthProblem.CHANCE: f"it is right on {accuracy:.2f} % of the validation pictures, not distinguishably more "
         f"often than whoever always answers the most frequent class ({largest:.2f} %): its size and its drop say "
         "nothing good of it",
-        HealthProblem.DEAD_LAYER: f"nothing passes {', '.join(health['dead_layers'])}: the output there is the same "
+        HealthProblem.DEAD_LAYER: f"nothing passes {', '.join(health.dead_layers)}: the output there is the same "
         "for every picture",
-        HealthProblem.NOT_FINITE: f"it answers numbers that are not finite to {health['num_not_finite']} pictures",
+        HealthProblem.NOT_FINITE: f"it answers numbers that are not finite to {health.num_not_finite} pictures",
     }
-    return [said[HealthProblem(problem)] for problem in health["problems"]]
+    return [said[problem] for problem in health.problems]
 
 
 @torch.inference_mode()

@@ -209,32 +209,24 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
+    validation, test = (evaluate_logits(logits[name], split) for name, split in splits.items())
+    correctness = {name: record_correctness(logits[name], split) for name, split in splits.items()}
     health = look_at_health(model, data, data.validation, logits["validation"])
     not_finite = count_not_finite(logits["test"])
     if not_finite:
         problems = (*(one for one in health.problems if one is not HealthProblem.NOT_FINITE), HealthProblem.NOT_FINITE)
         health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
-    return Metrics(
-        evaluate_logits(logits["validation"], data.validation),
-        evaluate_logits(logits["test"], data.test),
-        report,
-        confusion_matrix(labels, predicted, labels=classes),
-        {name: record_correctness(logits[name], split) for name, split in splits.items()},
-        health,
-    )
+    return Metrics(validation, test, report, confusion_matrix(labels, predicted, labels=classes), correctness, health)
 
 
 def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:
     """logits: (N, num_classes) of `split`, in its order; the layers are watched on some of its pictures."""
     num_classes = len(data.class_names)
-    watched = data.normalize(split.images[:WATCHED_EXAMPLES].to(device_of(model)))
-    return judge_health(
-        logits.argmax(1).bincount(minlength=num_classes).tolist(),
-        split.labels.bincount(minlength=num_classes).tolist(),
-        int(find_right(logits, split).sum()),
-        find_dead_layers(model, watched),
-        count_not_finite(logits),
-    )
+    answered = logits.argmax(1).bincount(minlength=num_classes).tolist()
+    labelled = split.labels.bincount(minlength=num_classes).tolist()
+    num_correct = int(find_right(logits, split).sum())
+    dead_layers = find_dead_layers(model, data.normalize(split.images[:WATCHED_EXAMPLES].to(device_of(model))))
+    return judge_health(answered, labelled, num_correct, dead_layers, count_not_finite(logits))
 
 
 def count_not_finite(logits: torch.Tensor) -> int:

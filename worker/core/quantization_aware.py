@@ -14,7 +14,6 @@ from worker.core.baseline import Baseline
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
 from worker.core.fit_progress import FitProgress
-from worker.core.learning import History
 from worker.core.pruning import apply_masks_, get_masks
 from worker.core.quantization import Calibration, calibrate, quantize_model
 from worker.core.quantization.integer_model import extract_integers
@@ -29,13 +28,8 @@ DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 
 @dataclass(frozen=True)
 class QatSettings:
-    """How a network is quantized and trained. activation_bit_width: by default the weights'.
+    """How a network is trained on quantized values. epochs: by default by bit width."""
 
-    epochs: by default by width. per_channel: one weight scale per output channel, else one per layer.
-    """
-
-    activation_bit_width: int | None = None
-    per_channel: bool = True
     epochs: int | None = None
     learning_rate: float = 0.02
     distillation: bool = True
@@ -56,7 +50,10 @@ def quantize_network(
     per_channel: bool = True,
     calibration: Mapping[str, Calibration] | None = None,
 ) -> nn.Module:
-    """Builds a copy whose layers compute on quantized values, calibrated and not trained yet."""
+    """Builds a copy whose layers compute on quantized values, calibrated and not trained yet.
+
+    activation_bit_width: by default the weights'. per_channel: one weight scale per output channel, else one per layer.
+    """
     return quantize_model(
         model,
         bit_width,
@@ -74,26 +71,39 @@ def train_quantized(
     baseline: Baseline,
     settings: QatSettings,
     progress: FitProgress,
-    soft_targets: SoftTargets | None,
-) -> History:
-    """Trains what `quantize_network` made of the baseline, in place; weights that are zero there stay zero."""
+    get_targets: Callable[[], SoftTargets] | None,
+    checkpoints: Checkpoints,
+    name: str,
+) -> Step:
+    """Trains what `quantize_network` made of the baseline, in place; weights that are zero there stay zero.
+
+    Where `checkpoints` hold the step `name`, takes that instead. get_targets: None to train towards the labels alone.
+    Returns the step: the epochs as `history`, and how they went as `training`.
+    """
     masks = get_masks(baseline.model)
-    return fit(
-        model,
-        baseline.data,
-        TrainingSettings(
-            epochs=settings.epochs or DEFAULT_EPOCHS[bit_width],
-            learning_rate=settings.learning_rate,
-            warmup=0.1,
-            distillation_weight=0.7 if settings.distillation else 0.0,
-            seed=settings.seed,
-        ),
-        soft_targets=soft_targets,
-        after_step=lambda trained: apply_masks_(trained, masks),
-        on_batch=progress.on_batch,
-        on_epoch=progress.on_epoch,
-        on_retry=progress.on_retry,
-    )
+
+    def compute() -> Step:
+        history = fit(
+            model,
+            baseline.data,
+            TrainingSettings(
+                epochs=settings.epochs or DEFAULT_EPOCHS[bit_width],
+                learning_rate=settings.learning_rate,
+                warmup=0.1,
+                distillation_weight=0.7 if settings.distillation else 0.0,
+                seed=settings.seed,
+            ),
+            soft_targets=None if get_targets is None else get_targets(),
+            after_step=lambda trained: apply_masks_(trained, masks),
+            on_batch=progress.on_batch,
+            on_epoch=progress.on_epoch,
+            on_retry=progress.on_retry,
+        )
+        return {"state": model.state_dict(), "history": history.to_json(), "training": history.describe_outcome()}
+
+    step = checkpoints.keep(name, compute)
+    model.load_state_dict(step["state"])
+    return step
 
 
 def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
@@ -107,39 +117,3 @@ def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
         mean=info.mean,
         std=info.std,
     )
-
-
-def quantize_to_width(
-    baseline: Baseline,
-    bit_width: int,
-    settings: QatSettings,
-    calibration: Mapping[str, Calibration],
-    progress: FitProgress,
-    checkpoints: Checkpoints,
-    get_targets: Callable[[], SoftTargets] | None,
-    *,
-    is_trained: bool,
-) -> tuple[IntegerNetwork, Step]:
-    """Quantizes the baseline, and trains it on quantized values unless calibration is to do.
-
-    Returns its integers, and the kept step: the epochs as `history`, and how they went as `training`.
-    """
-    model = quantize_network(
-        baseline.model,
-        baseline.data,
-        bit_width,
-        settings.activation_bit_width,
-        per_channel=settings.per_channel,
-        calibration=calibration,
-    )
-
-    def compute() -> Step:
-        if not is_trained:
-            return {"state": model.state_dict(), "history": []}
-        targets = None if get_targets is None else get_targets()
-        history = train_quantized(model, bit_width, baseline, settings, progress, targets)
-        return {"state": model.state_dict(), "history": history.to_json(), "training": history.describe_outcome()}
-
-    step = checkpoints.keep(f"{bit_width}bit", compute)
-    model.load_state_dict(step["state"])
-    return extract_network(baseline, model), step

@@ -77,6 +77,12 @@ def open_plan_folder(folder: Path, plan: str) -> FolderCheckpoints:
     return FolderCheckpoints(own)
 
 
+def claim(checkpoints: Checkpoints, task: str) -> None:
+    """Notes what is computed there, a digest. Raises ValueError where it is another computation than before."""
+    if checkpoints.keep("task", lambda: {"digest": task})["digest"] != task:
+        raise ValueError("the checkpoints are of another network, other pictures or another task: name another folder")
+
+
 def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copies a model's tensors, to go back to by `load_state_dict`."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -18,7 +18,9 @@ from worker.core.augmentation import augment_batch, count_views, get_plain_view,
 from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
-from worker.core.learning import (
+from worker.core.losses import GUESSES, LOSSES
+from worker.core.optimizers import OPTIMIZERS
+from worker.learning import (
     Attempt,
     EpochRecord,
     History,
@@ -30,8 +32,6 @@ from worker.core.learning import (
     judge_attempt,
     judge_epoch,
 )
-from worker.core.losses import GUESSES, LOSSES
-from worker.core.optimizers import OPTIMIZERS
 
 
 @dataclass(frozen=True)

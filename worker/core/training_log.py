@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from worker.core.baseline import Baseline
-from worker.core.learning import Outcome, Trouble, read_outcome
 from worker.core.resume import Checkpoints, Step, keep_trained
+from worker.learning import Outcome, Trouble, read_outcome
 from worker.progress import Reporter
 
 _SAID = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -13,6 +13,9 @@ from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
 from worker.results.compress import CompressResult
 from worker.techniques import describe_techniques
+
+if TYPE_CHECKING:
+    from worker.core.compression.pipeline import CompressionResult
 
 
 class CompressSpec(JobSpec):
@@ -43,12 +46,8 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Compresses by the plan of the effort, then stores the file that was chosen and measures it."""
     from worker.core.compression.pipeline import compress
     from worker.core.resume import open_plan_folder
-    from worker.model_files import describe_result, open_baseline, plot_results, save_compressed_file
-    from worker.report.figures.ablation import AblationStep, draw_ablation
-    from worker.report.figures.canvas import make_titled
-    from worker.report.figures.compression import draw_front
-    from worker.report.language.techniques import name_techniques
-    from worker.report.language.wording import get_wording
+    from worker.measured_model import store_compressed_file
+    from worker.model_files import open_baseline, publish
 
     baseline, plan = open_baseline(context, spec.model_id), PLANS[spec.effort]
     found = compress(
@@ -63,28 +62,14 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         with_controls=spec.controls,
     )
     name, chosen = f"compressed-{spec.effort}", found.chosen
-    saved = save_compressed_file(context, name, found.file, baseline, title=spec.name)
-    draw_front(
-        make_titled("Every candidate: bytes of the file against validation accuracy"),
-        context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
-        [(candidate.num_bytes, candidate.accuracy) for candidate in found.candidates],
-        [(candidate.num_bytes, candidate.accuracy) for candidate in found.front],
-        threshold=baseline.validation.accuracy - spec.max_accuracy_drop / 100,
-        chosen=(chosen.num_bytes, chosen.accuracy),
-    )
-    draw_ablation(
-        make_titled("What each technique bought, on top of those above it"),
-        context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
-        [
-            AblationStep(name_techniques(get_wording("en"), row.applied), row.bytes_after, row.drop_after)
-            for row in found.ablation
-        ],
-        max_drop=spec.max_accuracy_drop,
-    )
-    plot_results(context, saved, baseline.data, name)
-    result = describe_result(saved, baseline) | {
-        "file_bytes": saved.num_bytes,
-        "compression_ratio": baseline.reference_bytes / saved.num_bytes,
+    path = context.artifact_path(f"{name}.tonok", ArtifactKind.COMPRESSED)
+    measured = store_compressed_file(path, found.file, baseline)
+    model_id = publish(context, measured, spec.name)
+    _plot_search(context, name, found, baseline.validation.accuracy, spec.max_accuracy_drop)
+    result = measured.fields | {
+        "model_id": model_id,
+        "file_bytes": measured.num_bytes,
+        "compression_ratio": baseline.reference_bytes / measured.num_bytes,
         "within_max_accuracy_drop": chosen.within,
         "reserve": found.reserve.to_json(chosen.lost, chosen.gained),
         "chosen": chosen.to_json(),
@@ -97,4 +82,32 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "applied": found.applied,
         "trainings": [training.to_json() for training in found.trainings],
     }
-    return JobOutcome(CompressResult.model_validate(result).to_json(), saved.model_id)
+    return JobOutcome(CompressResult.model_validate(result).to_json(), model_id)
+
+
+def _plot_search(
+    context: JobContext, name: str, found: CompressionResult, baseline_accuracy: float, max_drop: float
+) -> None:
+    from worker.report.figures.ablation import AblationStep, draw_ablation
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import draw_front
+    from worker.report.language.techniques import name_techniques
+    from worker.report.language.wording import get_wording
+
+    draw_front(
+        make_titled("Every candidate: bytes of the file against validation accuracy"),
+        context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
+        [(candidate.num_bytes, candidate.accuracy) for candidate in found.candidates],
+        [(candidate.num_bytes, candidate.accuracy) for candidate in found.front],
+        threshold=baseline_accuracy - max_drop / 100,
+        chosen=(found.chosen.num_bytes, found.chosen.accuracy),
+    )
+    draw_ablation(
+        make_titled("What each technique bought, on top of those above it"),
+        context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
+        [
+            AblationStep(name_techniques(get_wording("en"), row.applied), row.bytes_after, row.drop_after)
+            for row in found.ablation
+        ],
+        max_drop=max_drop,
+    )

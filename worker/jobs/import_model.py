@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.catalog import DatasetName
+from worker.catalog import ArtifactKind, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
 from worker.jobs.base import JobContext, JobOutcome, UploadSpec
@@ -17,7 +17,7 @@ from worker.results.import_model import ImportResult
 
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset
-    from worker.model_files import SavedModel
+    from worker.measured_model import MeasuredModel
 
 
 class ImportSpec(UploadSpec):
@@ -35,28 +35,21 @@ class ImportSpec(UploadSpec):
 def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     """Loads the file, holds what it says of itself against the data set, and stores it anew."""
     from worker.core.checkpoint import is_compressed
-    from worker.model_files import describe_result, plot_results
+    from worker.model_files import publish
 
     path = context.upload_file()
     context.report(Progress(phase="reading", percent=0))
-    imported = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
-    plot_results(context, imported.saved, imported.data, "imported")
-    result = describe_result(imported.saved, None) | {"imported_from": imported.origin}
-    return JobOutcome(ImportResult.model_validate(result).to_json(), imported.saved.model_id)
+    measured, origin = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
+    measured.check_answers()
+    model_id = publish(context, measured, spec.name)
+    result = measured.fields | {"model_id": model_id, "imported_from": origin}
+    return JobOutcome(ImportResult.model_validate(result).to_json(), model_id)
 
 
-@dataclass(frozen=True)
-class Imported:
-    """The model as it was stored. origin: what its file said, and what was made of that, as JSON."""
-
-    saved: SavedModel
-    data: Dataset
-    origin: dict[str, Any]
-
-
-def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
+def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
+    """The model as it was stored; what its file said, and what was made of that, as JSON."""
     from worker.core.checkpoint import load_checkpoint, read_header
-    from worker.model_files import save_float_model
+    from worker.measured_model import store_float_model
 
     header = read_header(path)
     model, info = load_checkpoint(path)
@@ -68,9 +61,8 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imp
             f"the file says {len(unknown)} things of itself that this version does not know: they are not kept"
         )
     context.report(Progress(phase="measuring", percent=30))
-    saved = save_float_model(
-        context, "imported", model, placed.architecture, data, None, title=spec.name, is_foreign=True
-    )
+    stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
+    measured = store_float_model(stored, model, placed.architecture, data)
     origin |= {
         "format": "checkpoint",
         "weight_types": list(header.dtypes),
@@ -79,13 +71,14 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> Imp
         "num_train_examples": info.num_train_examples,
         "num_unknown_facts": len(unknown),
     }
-    return Imported(saved, data, origin)
+    return measured, origin
 
 
-def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imported:
+def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
+    from worker.coding import encode_network
     from worker.core.checkpoint import load_compressed, save_checkpoint
     from worker.core.models import rebuild_model
-    from worker.model_files import Source, save_integer_model
+    from worker.measured_model import Source, store_compressed_file
 
     _, network = load_compressed(path)
     info = CheckpointInfo(
@@ -106,7 +99,8 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imp
     twin = rebuild_model(info)
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
     context.report(Progress(phase="measuring", percent=30))
-    saved = save_integer_model(context, "imported", network, Source(info, data, reference_bytes), title=spec.name)
+    stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
+    measured = store_compressed_file(stored, encode_network(network), Source(info, data, reference_bytes))
     origin |= {
         "format": "compressed",
         "weight_types": [],
@@ -115,7 +109,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> Imp
         "num_train_examples": None,
         "num_unknown_facts": 0,
     }
-    return Imported(saved, data, origin)
+    return measured, origin
 
 
 def _place(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
@@ -12,6 +12,9 @@ from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_prune, read_layers
 from worker.progress import Progress
 from worker.results.prune import PruneResult
+
+if TYPE_CHECKING:
+    from worker.core.pruning.search import PruningResult
 
 LARGEST_CHANNEL_SPARSITY = 0.9
 DEFAULT_STEPS = {"steps": 6, "epochs_per_step": 1}
@@ -104,9 +107,8 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     from worker.core.measure import count_macs
     from worker.core.pruning.search import PruningPlan, find_highest_sparsity
     from worker.core.resume import FolderCheckpoints
-    from worker.model_files import describe_result, open_baseline, plot_results, save_float_model
-    from worker.report.figures.canvas import make_titled
-    from worker.report.figures.compression import draw_sparsity
+    from worker.measured_model import store_float_model
+    from worker.model_files import open_baseline, publish
 
     baseline = open_baseline(context, spec.model_id)
     plan = PruningPlan(
@@ -125,22 +127,12 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     )
     found = find_highest_sparsity(baseline, plan, context, FolderCheckpoints(context.scratch))
     context.report(Progress(phase="measuring", percent=97))
-    name = f"pruned-{spec.pattern}-{spec.schedule}"
-    saved = save_float_model(
-        context, name, found.model, baseline.info.architecture, baseline.data, baseline, title=spec.name
-    )
-    label = spec.schedule.replace("_", "-")
-    draw_sparsity(
-        make_titled(f"Validation accuracy against sparsity of {spec.pattern}"),
-        context.artifact_path(f"{name}-curve.png", ArtifactKind.PLOT),
-        {label: [(probe.sparsity, probe.accuracy) for probe in found.probes]},
-        baseline=baseline.validation.accuracy,
-        max_drop=spec.max_accuracy_drop,
-        chosen={label: found.chosen.sparsity},
-        axis="channels" if spec.pattern == "channels" else "sparsity",
-    )
-    plot_results(context, saved, baseline.data, name)
-    result = describe_result(saved, baseline) | {
+    path = context.artifact_path(f"pruned-{spec.pattern}-{spec.schedule}.safetensors", ArtifactKind.CHECKPOINT)
+    measured = store_float_model(path, found.model, baseline.info.architecture, baseline.data, baseline)
+    model_id = publish(context, measured, spec.name)
+    _plot_curve(spec, context, path.stem, found, baseline.validation.accuracy)
+    result = measured.fields | {
+        "model_id": model_id,
         "chosen": asdict(found.chosen),
         "asked_sparsity": found.chosen.asked_sparsity,
         "reached_sparsity": found.chosen.sparsity,
@@ -149,8 +141,26 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
         "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
-        "baseline_latency": saved.summary["baseline_latency"],
+        "baseline_latency": measured.summary.baseline_latency,
         "history": [asdict(retraining) for retraining in found.retrainings],
         "trainings": [training.to_json() for training in found.trainings],
     }
-    return JobOutcome(PruneResult.model_validate(result).to_json(), saved.model_id)
+    return JobOutcome(PruneResult.model_validate(result).to_json(), model_id)
+
+
+def _plot_curve(
+    spec: PruneSpec, context: JobContext, name: str, found: PruningResult, baseline_accuracy: float
+) -> None:
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.compression import draw_sparsity
+
+    label = spec.schedule.replace("_", "-")
+    draw_sparsity(
+        make_titled(f"Validation accuracy against sparsity of {spec.pattern}"),
+        context.artifact_path(f"{name}-curve.png", ArtifactKind.PLOT),
+        {label: [(probe.sparsity, probe.accuracy) for probe in found.probes]},
+        baseline=baseline_accuracy,
+        max_drop=spec.max_accuracy_drop,
+        chosen={label: found.chosen.sparsity},
+        axis="channels" if spec.pattern == "channels" else "sparsity",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -18,11 +18,12 @@ from worker.memory_estimate import (
     read_layers,
 )
 from worker.progress import Progress
-from worker.results.quantize import QuantizeResult
+from worker.results.quantize import QuantizeResult, WidthResult
 
 if TYPE_CHECKING:
     from worker.core.baseline import Baseline
-    from worker.model_files import SavedModel
+    from worker.core.training_log import TrainingLog
+    from worker.measured_model import MeasuredModel, StoredBaseline
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
 
@@ -67,73 +68,102 @@ class QuantizeSpec(JobSpec):
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrates, trains on quantized values, stores the integers, measures the decoded file."""
+    from worker.core.training_log import TrainingLog
+    from worker.model_files import open_baseline, plot_model
+
+    baseline, trainings = open_baseline(context, spec.model_id), TrainingLog(context)
+    rows, measured = _measure_widths(spec, context, baseline, trainings)
+    accuracies = {width: model.metrics.validation.accuracy for width, model in measured.items()}
+    allowed = [width for width, one in accuracies.items() if baseline.allows(one, spec.max_accuracy_drop)]
+    if not allowed:
+        context.warn(f"no bit width stays within {spec.max_accuracy_drop} points on validation; the widest is kept")
+    chosen = min(allowed) if allowed else max(measured)
+    _plot_widths(context, rows.values(), measured, baseline)
+    plot_model(context, measured[chosen], f"{chosen}bit")
+    result = measured[chosen].fields | {
+        "model_id": rows[chosen].model_id,
+        "bit_width": chosen,
+        "widths": tuple(rows.values()),
+        "trainings": trainings.to_json(),
+        "distillation": spec.distillation and spec.mode is QuantizationMode.QUANTIZATION_AWARE,
+        "num_calibration_examples": min(CALIBRATION_EXAMPLES, len(baseline.data.train)),
+        "first_layer_input": "the picture's own 8 bits",
+    }
+    return JobOutcome(QuantizeResult.model_validate(result).to_json(), rows[chosen].model_id)
+
+
+def _measure_widths(
+    spec: QuantizeSpec, context: JobContext, baseline: StoredBaseline, trainings: TrainingLog
+) -> tuple[dict[int, WidthResult], dict[int, MeasuredModel]]:
+    """Bit width → its row of the result, and its model, in the order asked for."""
+    from worker.coding import encode_network
+    from worker.core.baseline import compute_drop
     from worker.core.fit_progress import FitProgress
-    from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_to_width
+    from worker.core.quantization_aware import (
+        QatSettings,
+        calibrate_network,
+        extract_network,
+        quantize_network,
+        train_quantized,
+    )
     from worker.core.resume import FolderCheckpoints
     from worker.core.training import compute_soft_targets
-    from worker.core.training_log import TrainingLog
-    from worker.model_files import describe_result, open_baseline, plot_results, save_integer_model
+    from worker.measured_model import store_compressed_file
+    from worker.model_files import register
 
-    baseline = open_baseline(context, spec.model_id)
-    data = baseline.data
-    is_trained = spec.mode is QuantizationMode.QUANTIZATION_AWARE
-    is_distilled = spec.distillation and is_trained
-    settings = QatSettings(
-        spec.activation_bit_width, spec.per_channel, spec.epochs, spec.learning_rate, spec.distillation, spec.seed
-    )
+    data, checkpoints = baseline.data, FolderCheckpoints(context.scratch)
+    settings = QatSettings(spec.epochs, spec.learning_rate, spec.distillation, spec.seed)
     calibration = calibrate_network(baseline.model, data)
-    get_targets = functools.cache(lambda: compute_soft_targets(baseline.model, data)) if is_distilled else None
-    checkpoints, trainings = FolderCheckpoints(context.scratch), TrainingLog(context)
-    saved, rows = {}, []
+    get_targets = functools.cache(lambda: compute_soft_targets(baseline.model, data)) if spec.distillation else None
+    rows, models = {}, {}
     share = 95 / len(spec.bit_widths)
     for position, width in enumerate(spec.bit_widths):
         begin, end = 2 + share * position, 2 + share * (position + 1)
         progress = FitProgress(context, f"quantizing to {width} bit", begin, end, series=f"{width}bit_")
-        network, step = quantize_to_width(
-            baseline, width, settings, calibration, progress, checkpoints, get_targets, is_trained=is_trained
+        model = quantize_network(
+            baseline.model,
+            data,
+            width,
+            spec.activation_bit_width,
+            per_channel=spec.per_channel,
+            calibration=calibration,
         )
-        trainings.add(f"{width} bit", step.get("training"))
-        model = save_integer_model(
-            context, f"quantized-{width}bit", network, baseline, title=spec.name and f"{spec.name} {width} bit"
-        )
-        saved[width] = model
-        rows.append(_describe_width(width, model, step["history"]))
-        test, drop = model.metrics.test.accuracy, model.summary["accuracy_drop"]["test"]
-        message = f"{width} bit: test accuracy {100 * test:.2f} %, drop {drop:.2f} points, {model.num_bytes} bytes"
-        context.report(Progress(message=message))
-    accuracies = {width: model.metrics.validation.accuracy for width, model in saved.items()}
-    allowed = [width for width, one in accuracies.items() if baseline.allows(one, spec.max_accuracy_drop)]
-    if not allowed:
-        context.warn(f"no bit width stays within {spec.max_accuracy_drop} points on validation; the widest is kept")
-    chosen = min(allowed) if allowed else max(saved)
-    _plot_widths(context, rows, baseline)
-    plot_results(context, saved[chosen], data, f"{chosen}bit")
-    result = describe_result(saved[chosen], baseline) | {
-        "bit_width": chosen,
-        "widths": rows,
-        "trainings": trainings.to_json(),
-        "distillation": is_distilled,
-        "num_calibration_examples": min(CALIBRATION_EXAMPLES, len(data.train)),
-        "first_layer_input": "the picture's own 8 bits",
-    }
-    return JobOutcome(QuantizeResult.model_validate(result).to_json(), saved[chosen].model_id)
+        history = []
+        if spec.mode is QuantizationMode.QUANTIZATION_AWARE:
+            step = train_quantized(model, width, baseline, settings, progress, get_targets, checkpoints, f"{width}bit")
+            trainings.add(f"{width} bit", step.get("training"))
+            history = step["history"]
+        path = context.artifact_path(f"quantized-{width}bit.tonok", ArtifactKind.COMPRESSED)
+        measured = store_compressed_file(path, encode_network(extract_network(baseline, model)), baseline)
+        model_id = register(context, measured, spec.name and f"{spec.name} {width} bit")
+        models[width], rows[width] = measured, _describe_width(width, model_id, measured, history)
+        test = measured.metrics.test
+        said = f"test accuracy {100 * test.accuracy:.2f} %, drop {compute_drop(baseline.test, test):.2f} points"
+        context.report(Progress(message=f"{width} bit: {said}, {measured.num_bytes} bytes"))
+    return rows, models
 
 
-def _plot_widths(context: JobContext, rows: Sequence[Mapping[str, Any]], baseline: Baseline) -> None:
+def _plot_widths(
+    context: JobContext, rows: Collection[WidthResult], models: Mapping[int, MeasuredModel], baseline: Baseline
+) -> None:
+    from worker.core.measure import compute_wilson_interval
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import Mark, draw_bit_widths
     from worker.report.figures.training import draw_quantization
 
+    tests = {width: model.metrics.test for width, model in models.items()}
     draw_bit_widths(
         make_titled("Accuracy and size by bit width"),
         context.artifact_path("bit-widths.png", ArtifactKind.PLOT),
         {
-            row["bit_width"]: Mark(row["accuracy"], tuple(row["evaluation"]["test"]["interval"]), row["file_bytes"])
-            for row in rows
+            width: Mark(
+                test.accuracy, compute_wilson_interval(test.num_correct, test.num_examples), models[width].num_bytes
+            )
+            for width, test in tests.items()
         },
         baseline=baseline.test.accuracy,
     )
-    trained = {row["bit_width"]: row["history"] for row in rows if row["history"]}
+    trained = {row.bit_width: [epoch.to_json() for epoch in row.history] for row in rows if row.history}
     if trained:
         draw_quantization(
             make_titled("Quantization-aware training"),
@@ -143,23 +173,25 @@ def _plot_widths(context: JobContext, rows: Sequence[Mapping[str, Any]], baselin
         )
 
 
-def _describe_width(bit_width: int, saved: SavedModel, history: list[dict[str, Any]]) -> dict[str, Any]:
-    summary = saved.summary
-    return {
-        "bit_width": bit_width,
-        "model_id": saved.model_id,
-        "accuracy": saved.metrics.test.accuracy,
-        "validation_accuracy": saved.metrics.validation.accuracy,
-        "accuracy_drop": summary["accuracy_drop"],
-        "accuracy_drop_interval": summary["accuracy_drop_interval"],
-        "correctness": summary["correctness"],
-        "health": summary["health"],
-        "evaluation": summary["evaluation"],
-        "sparsity": summary["sparsity"]["total"],
-        "layer_sparsity": summary["sparsity"]["layers"],
-        "size": summary["size"],
-        "file_bytes": saved.num_bytes,
-        "classification_report": saved.metrics.report,
-        "confusion_matrix": saved.metrics.matrix.tolist(),
-        "history": history,
-    }
+def _describe_width(
+    bit_width: int, model_id: str, measured: MeasuredModel, history: Sequence[Mapping[str, Any]]
+) -> WidthResult:
+    summary = measured.summary
+    return WidthResult(
+        bit_width=bit_width,
+        model_id=model_id,
+        accuracy=measured.metrics.test.accuracy,
+        validation_accuracy=measured.metrics.validation.accuracy,
+        accuracy_drop=summary.accuracy_drop,
+        accuracy_drop_interval=summary.accuracy_drop_interval,
+        correctness=summary.correctness,
+        health=summary.health,
+        evaluation=summary.evaluation,
+        sparsity=measured.sparsity.total,
+        layer_sparsity=measured.sparsity.layers,
+        size=summary.size,
+        file_bytes=measured.num_bytes,
+        classification_report=measured.metrics.report,
+        confusion_matrix=measured.metrics.matrix.tolist(),
+        history=history,
+    )

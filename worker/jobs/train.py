@@ -117,7 +117,8 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
     from worker.core.training_log import TrainingLog
-    from worker.model_files import describe_result, plot_results, save_float_model
+    from worker.measured_model import store_float_model
+    from worker.model_files import publish
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.training import draw_training
 
@@ -159,15 +160,17 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     trainings.add("training", history.describe_outcome())
     context.report(Progress(phase="measuring", percent=97))
     name = str(spec.architecture)
-    saved = save_float_model(context, name, model, spec.architecture, data, None, title=spec.name)
+    path = context.artifact_path(f"{name}.safetensors", ArtifactKind.CHECKPOINT)
+    measured = store_float_model(path, model, spec.architecture, data)
+    model_id = publish(context, measured, spec.name)
     draw_training(
         make_titled(f"Training of {name} on {spec.dataset}"),
         context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
         history.to_json(),
         best_epoch=history.best_epoch,
     )
-    plot_results(context, saved, data, name)
-    result = describe_result(saved, None) | {
+    result = measured.fields | {
+        "model_id": model_id,
         "history": history.to_json(),
         "best_epoch": history.best_epoch,
         "trainings": trainings.to_json(),
@@ -178,4 +181,4 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "stopped_early": len(history.to_json()) < spec.epochs,
         "is_mirrored": spec.flip and data.is_mirrorable,
     }
-    return JobOutcome(TrainResult.model_validate(result).to_json(), saved.model_id)
+    return JobOutcome(TrainResult.model_validate(result).to_json(), model_id)

@@ -46,7 +46,7 @@ def test_a_network_is_judged_by_what_it_answers(
     health = judge_health(answered, labelled, num_correct)
     assert list(health.problems) == problems
     names = [str(label) for label in range(len(labelled))]
-    assert len(describe_problems(health.to_json(), names)) == len(problems)
+    assert len(describe_problems(health, names)) == len(problems)
 
 
 def test_dead_layers_and_answers_that_are_no_numbers_are_problems_of_their_own() -> None:

@@ -15,7 +15,6 @@ from tests.variants import SEED
 from worker.catalog import Optimizer, Precision
 from worker.core.augmentation import count_views, show_view
 from worker.core.datasets import Dataset
-from worker.core.learning import EpochRecord, History
 from worker.core.models import build_model
 from worker.core.training import (
     BatchProgress,
@@ -26,6 +25,7 @@ from worker.core.training import (
     evaluate,
     fit,
 )
+from worker.learning import EpochRecord, History
 
 
 class Interrupted(Exception):

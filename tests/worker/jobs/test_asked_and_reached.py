@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from tests.worker.jobs.conftest import FakeContext, Shop
+from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.core.pruning import apply_pruning
 from worker.core.pruning.difference import Difference, describe_difference
 from worker.jobs.base import JobOutcome
-from worker.model_files import open_baseline, save_float_model
+from worker.measured_model import store_float_model
+from worker.model_files import open_baseline, register
 
 Stock = Callable[..., Shop]
 
@@ -37,7 +39,8 @@ def stock(tmp_path: Any) -> Stock:
         if weak:
             with torch.no_grad():
                 model.get_parameter(f"{weak}.weight").mul_(1e-4)
-        save_float_model(context, "stock", model.eval(), architecture, data, None)
+        path = context.artifact_path("stock.safetensors", ArtifactKind.CHECKPOINT)
+        register(context, store_float_model(path, model.eval(), architecture, data), None)
         return shop
 
     return build

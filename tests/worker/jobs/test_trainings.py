@@ -9,8 +9,8 @@ import pytest
 from tests.worker.jobs.conftest import TRAIN, Shop
 from worker.catalog import Effort
 from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
-from worker.core.learning import Attempt, Outcome, Trouble
 from worker.core.training_log import TrainingLog, describe_trouble
+from worker.learning import Attempt, Outcome, Trouble
 
 ABSURD = 10.0
 """A learning rate at which nothing is learned anywhere."""

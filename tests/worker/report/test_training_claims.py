@@ -8,7 +8,7 @@ import pytest
 
 from tests.worker.report.small_study import ENGLISH, PERSIAN, build_facts, build_results
 from tests.worker.report.test_analysis import Results, say
-from worker.core.learning import Attempt, Outcome, Trouble
+from worker.learning import Attempt, Outcome, Trouble
 from worker.report.analysis.evidence import read_evidence
 from worker.report.analysis.findings import Finding
 from worker.report.analysis.trainings import analyse_trainings

@@ -35,7 +35,7 @@ from worker.core.compression.timetable import FINISHING, TimedTracker, plan_time
 from worker.core.datasets import Dataset
 from worker.core.measure import measure_baseline
 from worker.core.pruning.difference import describe_difference
-from worker.core.resume import Checkpoints, NoCheckpoints
+from worker.core.resume import Checkpoints, NoCheckpoints, claim
 from worker.core.training_log import StageOutcome
 from worker.progress import QuietReporter, Reporter
 from worker.techniques import AppliedTechnique
@@ -79,9 +79,10 @@ def compress(
     model: of one of the architectures of `worker.core.models`, trained on `data`; it is left as it is. report: is told
     of progress and warnings. checkpoints: what is finished is kept there, and not done again by the next call with the
     same arguments. baseline: how good the model is, where that was measured before. Raises JobCancelled where `report`
-    does, InvalidModel for another kind of network.
+    does, InvalidModel for another kind of network, ValueError where `checkpoints` are those of other arguments.
     """
     task = CompressionTask(baseline or measure_baseline(model, data), plan, max_drop, seed)
+    claim(checkpoints or NoCheckpoints(), task.compute_digest())
     tracker = _open_tracker(task, report, checkpoints, with_controls=with_controls)
     store = CandidateStore(task.baseline, max_drop, tracker)
     torch.manual_seed(seed)

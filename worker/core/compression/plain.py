@@ -13,7 +13,6 @@ from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import PLAIN, TimedTracker
 from worker.core.quantization import Calibration
 from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_network, train_quantized
-from worker.core.resume import Step
 from worker.core.training import SoftTargets, compute_soft_targets
 
 BIT_WIDTHS = (2, 4, 6, 8)
@@ -91,13 +90,15 @@ def _train(
     """Trains the baseline on quantized values. shares: of the timetable's part, where that begins and ends."""
     model = _quantize(bit_width, task, calibration)
     progress = tracker.follow(f"quantizing alone to {bit_width} bit", PLAIN, f"plain{bit_width}bit_", *shares)
-
-    def compute() -> Step:
-        settings = QatSettings(seed=task.seed)
-        history = train_quantized(model, bit_width, task.baseline, settings, progress, get_targets())
-        return {"state": model.state_dict(), "training": history.describe_outcome()}
-
-    step = tracker.checkpoints.keep(f"plain-{bit_width}bit", compute)
+    step = train_quantized(
+        model,
+        bit_width,
+        task.baseline,
+        QatSettings(seed=task.seed),
+        progress,
+        get_targets,
+        tracker.checkpoints,
+        f"plain-{bit_width}bit",
+    )
     tracker.trainings.add(progress.phase, step["training"])
-    model.load_state_dict(step["state"])
     return model

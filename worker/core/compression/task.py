@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from torch import nn
 from worker.core.baseline import Baseline
 from worker.core.compression.plan import CompressionPlan
 from worker.core.fit_progress import FitProgress
-from worker.core.learning import Attempt
 from worker.core.pruning.difference import Difference
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.training import SoftTargets, TrainingSettings, fit
+from worker.learning import Attempt
 
 BATCH_SIZE = 128
 
@@ -27,6 +28,15 @@ class CompressionTask:
     plan: CompressionPlan
     max_drop: float
     seed: int
+
+    def compute_digest(self) -> str:
+        """SHA-256 of the network's weights, the training pictures and all that was asked for."""
+        told = repr((self.baseline.info, self.plan, self.max_drop, self.seed))
+        digest = hashlib.sha256(told.encode())
+        train = self.baseline.data.train
+        for values in (*self.baseline.model.state_dict().values(), train.images, train.labels):
+            digest.update(values.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A training at one rate. reason: why it did not do, a value of `worker.core.learning.Trouble`."""
+    """A training at one rate. reason: why it did not do, a value of `worker.learning.Trouble`."""
 
     learning_rate: float
     reason: str | None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +18,7 @@ from worker.core.compression.plan import CompressionPlan, QatStage
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.quantization.integer_model import build_integer_model
-from worker.core.quantization_aware import DEFAULT_EPOCHS, QatSettings
+from worker.core.quantization_aware import DEFAULT_EPOCHS, QatSettings, quantize_network
 from worker.core.resume import FolderCheckpoints
 from worker.core.training import TrainingSettings, evaluate, fit
 from worker.jobs.quantize import QuantizeSpec
@@ -66,8 +69,29 @@ def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path
     assert found.stages[0].asked_sparsity == 0.25
 
 
+@pytest.mark.parametrize("other", ["model", "data", "plan", "max_drop", "seed"])
+def test_what_another_compression_kept_is_refused(other: str, digits: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(SEED)
+    models = [build_model("mlp", (4,), input_shape=digits.input_shape, num_classes=10) for _ in range(2)]
+    whole = digits.limit_train(60)
+    asked: dict[str, Any] = {"model": models[0], "data": whole, "plan": PLAN, "max_drop": 20.0, "seed": SEED}
+    others = {
+        "model": models[1], "data": whole.limit_train(50), "plan": replace(PLAN, bit_width=5), "max_drop": 10.0,
+        "seed": SEED + 1,
+    }  # fmt: skip
+    checkpoints = FolderCheckpoints(tmp_path)
+    for _ in range(2):
+        with pytest.raises(JobCancelled):
+            compress(**asked, report=Stopping("encoding"), checkpoints=checkpoints)
+    with pytest.raises(ValueError, match="checkpoints"):
+        compress(**asked | {other: others[other]}, report=Stopping("encoding"), checkpoints=checkpoints)
+
+
 def test_compress_holds_its_files_against_what_quantize_makes_by_default() -> None:
     spec, settings = QuantizeSpec(model_id="latest"), QatSettings()
-    for field in ("activation_bit_width", "per_channel", "epochs", "learning_rate", "distillation", "seed"):
+    for field in ("epochs", "learning_rate", "distillation", "seed"):
         assert getattr(spec, field) == getattr(settings, field)
+    defaults = inspect.signature(quantize_network).parameters
+    for field in ("activation_bit_width", "per_channel"):
+        assert getattr(spec, field) == defaults[field].default
     assert set(DEFAULT_EPOCHS) == set(range(2, 9))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.core.learning import (
+from worker.learning import (
     GENTLER,
     MAX_RATES,
     Attempt,
