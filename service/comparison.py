@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from worker.catalog import HealthProblem
 from worker.model_summary import AnswerRecord, Evaluation, ModelSummary
-from worker.paired import Basis, Difference, Score, compute_difference
+from worker.paired import Basis, Difference, Score, compute_difference, compute_drop
 
 # What a model costs to store, best known first: the bytes on disk, else what they would be.
 _STORED_MEASURES = ("file", "packed", "float32")
@@ -85,9 +85,12 @@ def get_pictures(summary: ModelSummary, split: str) -> str | None:
     return None if record is None else record.pictures
 
 
-def compute_drop(accuracy: float | None, reference: float | None) -> float | None:
-    """Percentage points lost against the reference; negative where it is better."""
-    return None if accuracy is None or reference is None else round((reference - accuracy) * 100, 6)
+def find_drop(one: Compared, reference: Compared, split: str) -> float | None:
+    """Percentage points lost against the reference; negative where it is better, None where they are not compared."""
+    if find_drop_gap(one, reference, split) is not None:
+        return None
+    before, after = (_get_evaluation(model.summary, split) for model in (reference, one))
+    return None if before is None or after is None else compute_drop(before, after)
 
 
 def shares_pictures(one: Compared, other: Compared, split: str) -> bool:
@@ -234,8 +237,8 @@ def describe_difference(one: Compared, reference: Compared) -> str:
     size, reference_size = get_stored_size(one.summary), get_stored_size(reference.summary)
     if size and reference_size and size[1] > 0 and reference_size[1] > 0:
         parts.append(_describe_size(size, reference_size))
-    drop = compute_drop(get_accuracy(one.summary, "test"), get_accuracy(reference.summary, "test"))
-    if drop is not None and find_drop_gap(one, reference, "test") is None:
+    drop = find_drop(one, reference, "test")
+    if drop is not None:
         parts.append(_describe_drop(drop, compute_drop_difference(one, reference, "test")))
     times = find_times(one, reference)
     if times is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import COMPRESSED_SUFFIX
-from worker.measured_model import MeasuredModel, StoredBaseline, load_baseline
+from worker.core.measured_model import MeasuredModel, StoredBaseline, load_baseline
 from worker.progress import Progress
 from worker.report.figures.canvas import make_titled
 from worker.report.figures.compression import draw_layers, draw_ledger

@@ -66,8 +66,8 @@ def read_correctness(recorded: Mapping[str, Any] | None, split: str) -> Correctn
     return Correctness(kept["pictures"], kept["num_examples"], int.from_bytes(packed, "little"))
 
 
-class Scored(Protocol):
-    """What one model scored on one split. interval: 95 %, Wilson, fractions."""
+class Counted(Protocol):
+    """How many pictures were asked about, and how many of them answered rightly."""
 
     @property
     def num_correct(self) -> int:
@@ -77,6 +77,10 @@ class Scored(Protocol):
     def num_examples(self) -> int:
         """Pictures asked about."""
 
+
+class Scored(Counted, Protocol):
+    """What one model scored on one split. interval: 95 %, Wilson, fractions."""
+
     @property
     def interval(self) -> tuple[float, float]:
         """Of the accuracy."""
@@ -84,6 +88,12 @@ class Scored(Protocol):
     @property
     def correctness(self) -> Correctness | None:
         """Picture by picture, where that was kept."""
+
+
+def compute_drop(baseline: Counted, result: Counted) -> float:
+    """Accuracy drop in percentage points, from counts: 50 pictures of 5,000 are 1.0, not 1.0000000000000009."""
+    lost = baseline.num_correct * result.num_examples - result.num_correct * baseline.num_examples
+    return 100 * lost / (baseline.num_examples * result.num_examples)
 
 
 @dataclass(frozen=True)

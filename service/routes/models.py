@@ -15,11 +15,10 @@ from service.comparison import (
     Compared,
     Point,
     align_layers,
-    compute_drop,
     compute_drop_difference,
     compute_front,
     describe_difference,
-    find_drop_gap,
+    find_drop,
     find_gaps,
     find_size_gap,
     find_times,
@@ -234,7 +233,7 @@ def _compare(model: Model, column: Compared, reference: Compared) -> ComparedMod
         dataset=model.dataset,
         architecture=model.architecture,
         accuracy={split: get_accuracy(summary, split) for split in Split},
-        accuracy_drop={split: _compute_drop(column, reference, split) for split in Split},
+        accuracy_drop={split: find_drop(column, reference, split) for split in Split},
         accuracy_drop_interval={split: _describe_drop(column, reference, split) for split in Split},
         health=model.summary.get("health"),
         sparsity=None if summary.sparsity is None else summary.sparsity.total,
@@ -245,12 +244,6 @@ def _compare(model: Model, column: Compared, reference: Compared) -> ComparedMod
         speedup=None if times is None else times[1] / times[0],
         not_compared=[NotCompared(field=field, reason=gap) for field, gap in find_gaps(column, reference).items()],
     )
-
-
-def _compute_drop(column: Compared, reference: Compared, split: Split) -> float | None:
-    if find_drop_gap(column, reference, split) is not None:
-        return None
-    return compute_drop(get_accuracy(column.summary, split), get_accuracy(reference.summary, split))
 
 
 def _describe_drop(column: Compared, reference: Compared, split: Split) -> DropInterval | None:

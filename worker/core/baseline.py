@@ -10,6 +10,7 @@ from torch import nn
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.datasets import Dataset
 from worker.core.training import Evaluation
+from worker.paired import compute_drop
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,3 @@ class Baseline:
     def allows(self, validation_accuracy: float, max_drop: float) -> bool:
         """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
         return self.drop(validation_accuracy) <= max_drop + 1e-9
-
-
-def compute_drop(baseline: Evaluation, result: Evaluation) -> float:
-    """Accuracy drop in percentage points, from counts: 50 pictures of 5,000 are 1.0, not 1.0000000000000009."""
-    lost = baseline.num_correct * result.num_examples - result.num_correct * baseline.num_examples
-    return 100 * lost / (baseline.num_examples * result.num_examples)

@@ -16,7 +16,7 @@ from storage.errors import InvalidModel
 from worker.catalog import HealthProblem
 from worker.checkpoint_facts import CheckpointInfo
 from worker.coding import compute_entropy_bytes, compute_packed_bytes
-from worker.core.baseline import Baseline, compute_drop
+from worker.core.baseline import Baseline
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, load_compressed, save_checkpoint
 from worker.core.datasets import Dataset
 from worker.core.device import find_device
@@ -45,7 +45,7 @@ from worker.model_summary import (
     Sparsity,
 )
 from worker.model_summary import Evaluation as StoredEvaluation
-from worker.paired import Correctness, Score, compute_difference
+from worker.paired import Correctness, Score, compute_difference, compute_drop
 
 BUSY_MACHINE = "the machine was busy"
 """How a warning about the machine, rather than about a model, begins."""

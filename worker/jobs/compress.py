@@ -45,8 +45,8 @@ class CompressSpec(JobSpec):
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Compresses by the plan of the effort, then stores the file that was chosen and measures it."""
     from worker.core.compression.pipeline import compress
+    from worker.core.measured_model import store_compressed_file
     from worker.core.resume import open_plan_folder
-    from worker.measured_model import store_compressed_file
     from worker.model_files import open_baseline, publish
 
     baseline, plan = open_baseline(context, spec.model_id), PLANS[spec.effort]
@@ -61,11 +61,11 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         baseline=baseline,
         with_controls=spec.controls,
     )
-    name, chosen = f"compressed-{spec.effort}", found.chosen
-    path = context.artifact_path(f"{name}.tonok", ArtifactKind.COMPRESSED)
+    path = context.artifact_path(f"compressed-{spec.effort}.tonok", ArtifactKind.COMPRESSED)
     measured = store_compressed_file(path, found.file, baseline)
     model_id = publish(context, measured, spec.name)
-    _plot_search(context, name, found, baseline.validation.accuracy, spec.max_accuracy_drop)
+    _plot_search(context, path.stem, found)
+    chosen = found.chosen
     result = measured.fields | {
         "model_id": model_id,
         "file_bytes": measured.num_bytes,
@@ -85,9 +85,7 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     return JobOutcome(CompressResult.model_validate(result).to_json(), model_id)
 
 
-def _plot_search(
-    context: JobContext, name: str, found: CompressionResult, baseline_accuracy: float, max_drop: float
-) -> None:
+def _plot_search(context: JobContext, name: str, found: CompressionResult) -> None:
     from worker.report.figures.ablation import AblationStep, draw_ablation
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import draw_front
@@ -99,7 +97,7 @@ def _plot_search(
         context.artifact_path(f"{name}-front.png", ArtifactKind.PLOT),
         [(candidate.num_bytes, candidate.accuracy) for candidate in found.candidates],
         [(candidate.num_bytes, candidate.accuracy) for candidate in found.front],
-        threshold=baseline_accuracy - max_drop / 100,
+        threshold=found.least_accuracy,
         chosen=(found.chosen.num_bytes, found.chosen.accuracy),
     )
     draw_ablation(
@@ -109,5 +107,5 @@ def _plot_search(
             AblationStep(name_techniques(get_wording("en"), row.applied), row.bytes_after, row.drop_after)
             for row in found.ablation
         ],
-        max_drop=max_drop,
+        max_drop=found.reserve.max_drop,
     )

@@ -17,7 +17,7 @@ from worker.results.import_model import ImportResult
 
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset
-    from worker.measured_model import MeasuredModel
+    from worker.core.measured_model import MeasuredModel
 
 
 class ImportSpec(UploadSpec):
@@ -49,7 +49,7 @@ def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
 def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
     """The model as it was stored; what its file said, and what was made of that, as JSON."""
     from worker.core.checkpoint import load_checkpoint, read_header
-    from worker.measured_model import store_float_model
+    from worker.core.measured_model import store_float_model
 
     header = read_header(path)
     model, info = load_checkpoint(path)
@@ -77,8 +77,8 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tup
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
     from worker.coding import encode_network
     from worker.core.checkpoint import load_compressed, save_checkpoint
+    from worker.core.measured_model import Source, store_compressed_file
     from worker.core.models import rebuild_model
-    from worker.measured_model import Source, store_compressed_file
 
     _, network = load_compressed(path)
     info = CheckpointInfo(

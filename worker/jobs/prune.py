@@ -105,9 +105,9 @@ class PruneSpec(JobSpec):
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
     from worker.core.measure import count_macs
+    from worker.core.measured_model import store_float_model
     from worker.core.pruning.search import PruningPlan, find_highest_sparsity
     from worker.core.resume import FolderCheckpoints
-    from worker.measured_model import store_float_model
     from worker.model_files import open_baseline, publish
 
     baseline = open_baseline(context, spec.model_id)

@@ -17,13 +17,14 @@ from worker.memory_estimate import (
     estimate_quantize,
     read_layers,
 )
+from worker.paired import compute_drop
 from worker.progress import Progress
 from worker.results.quantize import QuantizeResult, WidthResult
 
 if TYPE_CHECKING:
     from worker.core.baseline import Baseline
+    from worker.core.measured_model import MeasuredModel, StoredBaseline
     from worker.core.training_log import TrainingLog
-    from worker.measured_model import MeasuredModel, StoredBaseline
 
 BitWidth = Annotated[int, Field(ge=2, le=8)]
 
@@ -97,8 +98,8 @@ def _measure_widths(
 ) -> tuple[dict[int, WidthResult], dict[int, MeasuredModel]]:
     """Bit width → its row of the result, and its model, in the order asked for."""
     from worker.coding import encode_network
-    from worker.core.baseline import compute_drop
     from worker.core.fit_progress import FitProgress
+    from worker.core.measured_model import store_compressed_file
     from worker.core.quantization_aware import (
         QatSettings,
         calibrate_network,
@@ -108,7 +109,6 @@ def _measure_widths(
     )
     from worker.core.resume import FolderCheckpoints
     from worker.core.training import compute_soft_targets
-    from worker.measured_model import store_compressed_file
     from worker.model_files import register
 
     data, checkpoints = baseline.data, FolderCheckpoints(context.scratch)

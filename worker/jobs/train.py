@@ -114,10 +114,10 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
     from worker.core.fit_progress import FitProgress
+    from worker.core.measured_model import store_float_model
     from worker.core.models import build_model
     from worker.core.training import TrainingSettings, fit
     from worker.core.training_log import TrainingLog
-    from worker.measured_model import store_float_model
     from worker.model_files import publish
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.training import draw_training

@@ -12,7 +12,6 @@ from torch import nn
 
 from tests.variants import SEED
 from worker.catalog import Architecture
-from worker.core.baseline import compute_drop
 from worker.core.datasets import Dataset
 from worker.core.measure import (
     build_ledger,
@@ -24,6 +23,7 @@ from worker.core.measure import (
 )
 from worker.core.models import build_model
 from worker.core.training import Evaluation
+from worker.paired import compute_drop
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import torch
 from tests.variants import SEED
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint, save_checkpoint
+from worker.core.measured_model import BUSY_MACHINE
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import FinishedStep, JobOutcome, Step
-from worker.measured_model import BUSY_MACHINE
 from worker.progress import Progress
 from worker.results import RESULTS
 from worker.workspace import DatasetLocation, ModelRecord

@@ -12,7 +12,6 @@ from torch import nn
 
 from worker.coding import decode_network, encode_network
 from worker.controls import CONTROLS, ControlDesign, ControlKind
-from worker.core.baseline import compute_drop
 from worker.core.checkpoint import match_widths
 from worker.core.compression.candidates import CandidateStore, extract_stored
 from worker.core.compression.derivation import Derivation
@@ -28,7 +27,7 @@ from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
 from worker.core.training import compute_logits, evaluate_logits
-from worker.paired import Correctness
+from worker.paired import Correctness, compute_drop
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,15 @@ class CompressionResult:
     """The file that was chosen, and all that was measured on the way.
 
     file: of `chosen`, as `worker.coding.decode_network` reads it. front: the candidates that no other beats in
-    both bytes and accuracy. stages: what each was asked for and reached. controls: None where none were asked for.
-    applied: the techniques that went into the file.
+    both bytes and accuracy. least_accuracy: on validation, of what is within the drop. stages: what each was asked for
+    and reached. controls: None where none were asked for. applied: the techniques that went into the file.
     """
 
     file: bytes
     chosen: Candidate
     candidates: tuple[Candidate, ...]
     front: tuple[Candidate, ...]
+    least_accuracy: float
     reserve: Reserve
     stages: tuple[StageSparsity, ...]
     ablation: tuple[AblationRow, ...]
@@ -120,6 +121,7 @@ def compress(
         chosen=chosen,
         candidates=tuple(candidates),
         front=tuple(find_front(candidates)),
+        least_accuracy=task.baseline.validation.accuracy - max_drop / 100,
         reserve=store.reserve,
         stages=stages,
         ablation=ablation,
