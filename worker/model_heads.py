@@ -94,7 +94,16 @@ def check_tonok_file(stream: BinaryIO) -> None:
 
 
 def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
-    """What a safetensors checkpoint says of itself and of its tensors, held against its size. Raises InvalidModel."""
+    """What a safetensors checkpoint says of itself and of its tensors, held against its size and its network's layers.
+
+    Raises InvalidModel.
+    """
+    header = _read_header(stream)
+    _check_tensors(header)
+    return header
+
+
+def _read_header(stream: BinaryIO) -> CheckpointHeader:
     num_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     size = stream.read(8)
@@ -107,19 +116,19 @@ def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
     if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:
         raise InvalidModel(f"the file's header describes more than {MAX_TENSORS} tensors", field="tensors")
     try:
-        header = json.loads(text)
+        said = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint") from None
-    if not isinstance(header, dict):
+    if not isinstance(said, dict):
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
-    metadata = header.pop("__metadata__", None)
+    metadata = said.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get("tonok"), str):
         raise InvalidModel(
             "the file is a safetensors file without the metadata that Tonok writes (`tonok`): a plain state dict does "
             "not say which network it is of, nor how it reads a picture"
         )
     declaration = parse_facts(metadata["tonok"])
-    tensors = _read_outlines(header, num_bytes - 8 - header_bytes)
+    tensors = _read_outlines(said, num_bytes - 8 - header_bytes)
     rows = len(declaration.info.class_names)
     if not any(tensor.shape[:1] == (rows,) for tensor in tensors.values()):
         raise InvalidModel(f"class_names in the file are {rows}, and no layer has as many outputs", field="class_names")
@@ -169,7 +178,7 @@ def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
     raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
 
 
-def check_tensors(header: CheckpointHeader) -> None:
+def _check_tensors(header: CheckpointHeader) -> None:
     """Holds the names and shapes of a file's tensors against the network that it says it is of. Raises InvalidModel.
 
     Counters of batches may be there or not; any of the known types of weights will do.
@@ -210,7 +219,7 @@ def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
     if is_tonok(stream):
         check_tonok_file(stream)
         return
-    header = read_checkpoint_header(stream)
+    header = _read_header(stream)
     info = header.declaration.info
     check_dataset(choose_dataset(dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
-    check_tensors(header)
+    _check_tensors(header)

@@ -20,7 +20,7 @@ from worker.core.device import device_of
 from worker.core.models import get_widths, rebuild_model, shrink_widths
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
-from worker.model_heads import COUNTER, CheckpointHeader, check_tensors, is_tonok, read_checkpoint_header
+from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
 
 COMPRESSED_SUFFIX = ".tonok"
 
@@ -101,7 +101,6 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     """
     header = read_header(path)
     info = header.declaration.info
-    check_tensors(header)
     try:
         stored = load_file(path)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
