@@ -39,14 +39,6 @@ class Compared:
     summary: ModelSummary
 
 
-@dataclass(frozen=True)
-class Point:
-    """A model as a place on the size–accuracy plane."""
-
-    num_bytes: int
-    accuracy: float
-
-
 def get_accuracy(summary: ModelSummary, split: str) -> float | None:
     """Fraction of the split's examples classified rightly, 0–1; None where it was not measured."""
     evaluation = _get_evaluation(summary, split)
@@ -188,20 +180,6 @@ def align_layers(columns: Sequence[Mapping[str, float]]) -> dict[str, list[float
     """Layer → its value in each column, None where a network has no such layer. Order of first appearance."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: [column.get(name) for column in columns] for name in names}
-
-
-def compute_front(points: Sequence[Point]) -> list[bool]:
-    """For each point whether no other is at least as small and as accurate, and better in one of both."""
-    on_front = [False] * len(points)
-    best_smaller = best_of_size = float("-inf")
-    num_bytes = -1
-    for index in sorted(range(len(points)), key=lambda index: (points[index].num_bytes, -points[index].accuracy)):
-        point = points[index]
-        if point.num_bytes > num_bytes:
-            # The first of its size is the most accurate of its size.
-            best_smaller, best_of_size, num_bytes = max(best_smaller, best_of_size), point.accuracy, point.num_bytes
-        on_front[index] = point.accuracy == best_of_size > best_smaller
-    return on_front
 
 
 def group_by_pictures(models: Sequence[Compared], split: str) -> list[str]:

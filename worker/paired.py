@@ -96,6 +96,11 @@ def compute_drop(baseline: Counted, result: Counted) -> float:
     return 100 * lost / (baseline.num_examples * result.num_examples)
 
 
+def is_within(drop: float, max_drop: float) -> bool:
+    """Whether a drop is at most `max_drop`, both in points; immune to rounding of a division."""
+    return drop <= max_drop + 1e-9
+
+
 @dataclass(frozen=True)
 class Score:
     """What one model scored on one split, to be compared."""

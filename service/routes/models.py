@@ -13,10 +13,8 @@ from starlette.responses import Response
 
 from service.comparison import (
     Compared,
-    Point,
     align_layers,
     compute_drop_difference,
-    compute_front,
     describe_difference,
     find_drop,
     find_gaps,
@@ -64,6 +62,7 @@ from storage.models import get_lineage, get_model, list_models
 from storage.tables import Model
 from worker.catalog import DatasetName
 from worker.model_summary import DropInterval, read_summary
+from worker.pareto import find_front
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -289,7 +288,7 @@ def get_pareto(
         )
     for group in {point.group for point in points}:
         rivals = [point for point in points if point.group == group and not point.problems]
-        front = compute_front([Point(point.bytes, point.accuracy) for point in rivals])
+        front = find_front([(point.bytes, point.accuracy) for point in rivals])
         for point, on_front in zip(rivals, front, strict=True):
             point.on_front = on_front
     return ParetoFront(split=split, points=sorted(points, key=lambda point: (point.bytes, -point.accuracy)))

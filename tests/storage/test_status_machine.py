@@ -341,4 +341,4 @@ class StatusMachine(RuleBasedStateMachine):
 StatusMachine.TestCase.settings = settings(
     max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestStatusMachine = StatusMachine.TestCase
+TestStatusMachine = pytest.mark.slow(StatusMachine.TestCase)

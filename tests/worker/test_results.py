@@ -27,6 +27,8 @@ from worker.results.older_techniques import read_sentences
 from worker.results.train import TrainResult
 from worker.techniques import AppliedTechnique, Technique, describe_techniques
 
+STORED = Path(__file__).parent / "stored_results"
+"""What a study of digits, of a small network and few pictures, left at 4f93c66."""
 ARCHIVES = sorted((Path(__file__).parent.parent / "upgrades" / "directories").glob("*.tar.xz"))
 
 
@@ -49,6 +51,25 @@ def test_what_older_versions_stored_is_read_whole(database: sqlite3.Connection) 
     summaries = [json.loads(text) for (text,) in database.execute("SELECT summary FROM model")]
     assert summaries
     assert [read_summary(summary).to_json() for summary in summaries] == summaries
+
+
+def select(whole: Any, part: Any) -> Any:
+    """What `whole` holds in the places that `part` has."""
+    if isinstance(part, dict):
+        return {name: select(whole[name], inner) for name, inner in part.items()}
+    if isinstance(part, list):
+        return [select(one, inner) for one, inner in zip(whole, part, strict=True)]
+    return whole
+
+
+@pytest.mark.parametrize("kind", ["compress", "study"])
+def test_a_result_that_took_long_to_make_is_read_whole(kind: str) -> None:
+    stored = json.loads((STORED / f"{kind}.json").read_text(encoding="utf-8"))
+    result = read_result(kind, stored)
+    assert result is not None
+    # Names of techniques may have been added since, and nothing may have gone.
+    assert select(result.to_json(), stored) == stored
+    assert read_result(kind, result.to_json()) == result
 
 
 def test_each_kind_of_job_has_a_type_of_result() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.datasets import Dataset
 from worker.core.training import Evaluation
-from worker.paired import compute_drop
+from worker.paired import compute_drop, is_within
 
 
 @dataclass(frozen=True)
@@ -34,5 +34,5 @@ class Baseline:
         return compute_drop(self.validation, result)
 
     def allows(self, validation_accuracy: float, max_drop: float) -> bool:
-        """Whether an accuracy on validation is within `max_drop` points; immune to rounding of the division."""
-        return self.drop(validation_accuracy) <= max_drop + 1e-9
+        """Whether an accuracy on validation is within `max_drop` points."""
+        return is_within(self.drop(validation_accuracy), max_drop)

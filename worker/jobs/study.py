@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
 from worker.controls import CONTROLS
-from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step
+from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
@@ -30,7 +30,10 @@ from worker.memory_estimate import (
 )
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
-from worker.results.study import StudyResult
+from worker.results.compress import CompressResult
+from worker.results.model_result import ModelResult
+from worker.results.study import StudyResult, StudyStep
+from worker.results.train import TrainResult
 
 BIT_WIDTHS = (8, 6, 4, 2)
 SAMPLES_PER_CLASS = 12
@@ -259,40 +262,43 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     model_id = str(steps["train"].output_model_id)
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
     if spec.controls:
-        small_widths = find_small_widths(steps["train"], steps["compress"])
+        small_widths = find_small_widths(steps["train"], CompressResult.read(steps["compress"].result).file_bytes)
         controls = recipe.build_controls(model_id, steps["step_by_step"].result, small_widths)
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
     findings = _write_report(spec, context, steps)
-    for name, step in steps.items():
-        problems = (step.result.get("health") or {}).get("problems") or []
-        if problems:
-            context.warn(f"{name}: its model is not sound ({', '.join(problems)}): its numbers say nothing good of it")
-    final = steps["compress"]
-    (compressed,) = [artifact for artifact in final.artifacts if artifact.kind == ArtifactKind.COMPRESSED]
+    results = {name: ModelResult.read(step.result) for name, step in steps.items()}
+    for name, one in results.items():
+        if one.health is not None and one.health.problems:
+            problems = ", ".join(one.health.problems)
+            context.warn(f"{name}: its model is not sound ({problems}): its numbers say nothing good of it")
+    final, smallest = steps["compress"], CompressResult.read(steps["compress"].result)
+    compressed = _find_artifact(final, ArtifactKind.COMPRESSED)
     shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
-    result = {
-        "model_id": final.output_model_id,
-        **{name: final.result[name] for name in ("evaluation", "accuracy_drop", "sparsity", "size")},
-        **{name: final.result.get(name) for name in ("accuracy_drop_interval", "health")},
-        "file_bytes": final.result["file_bytes"],
-        "compression_ratio": final.result["compression_ratio"],
-        "steps": {name: _describe_step(step) for name, step in steps.items()},
-        "findings": findings,
-    }
-    return JobOutcome(StudyResult.read(result).to_json(), final.output_model_id)
+    result = StudyResult(
+        model_id=final.output_model_id,
+        evaluation=smallest.evaluation,
+        accuracy_drop=smallest.accuracy_drop,
+        sparsity=smallest.sparsity,
+        size=smallest.size,
+        accuracy_drop_interval=smallest.accuracy_drop_interval,
+        health=smallest.health,
+        file_bytes=smallest.file_bytes,
+        compression_ratio=smallest.compression_ratio,
+        steps={name: _describe_step(step, results[name]) for name, step in steps.items()},
+        findings=findings,
+    )
+    return JobOutcome(result.to_json(), final.output_model_id)
 
 
-def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[int, ...]:
+def find_small_widths(trained: FinishedStep, file_bytes: int) -> tuple[int, ...]:
     """Widths of the baseline's architecture whose float32 checkpoint comes nearest to the compressed file's bytes.
 
     Whole checkpoints are compared: with few weights a good part of one is its header.
     """
     from worker.core.checkpoint import count_checkpoint_bytes, load_checkpoint, match_widths
 
-    (checkpoint,) = [artifact for artifact in trained.artifacts if artifact.kind == ArtifactKind.CHECKPOINT]
-    _, info = load_checkpoint(checkpoint.path)
-    file_bytes = compressed.result["file_bytes"]
+    _, info = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
     return match_widths(
         info,
         file_bytes,
@@ -300,6 +306,12 @@ def find_small_widths(trained: FinishedStep, compressed: FinishedStep) -> tuple[
         lambda widths: count_checkpoint_bytes(info, widths),
         lambda parameters, counted: parameters + (file_bytes - counted) // 4,
     )
+
+
+def _find_artifact(step: FinishedStep, kind: ArtifactKind) -> StepArtifact:
+    """The only one of its kind."""
+    (found,) = [artifact for artifact in step.artifacts if artifact.kind == kind]
+    return found
 
 
 def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
@@ -325,7 +337,7 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
         },
         environment={
             **describe_environment(context.threads),
-            "precision": str(steps["train"].result["precision"]),
+            "precision": str(TrainResult.read(steps["train"].result).precision),
         },
         dataset=_describe_dataset(spec, context),
         modules=_list_modules(steps["train"]),
@@ -362,26 +374,25 @@ def _list_modules(trained: FinishedStep) -> list[ModuleFact]:
     from worker.core.graph import outline_modules
     from worker.core.measure import count_macs
 
-    (checkpoint,) = [artifact for artifact in trained.artifacts if artifact.kind == ArtifactKind.CHECKPOINT]
-    model, info = load_checkpoint(checkpoint.path)
+    model, info = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
     macs = count_macs(model, info.input_shape)
     return [
         ModuleFact(one.name, one.kind, one.shape, one.parameters, macs.get(one.name)) for one in outline_modules(model)
     ]
 
 
-def _describe_step(step: FinishedStep) -> dict[str, Any]:
-    return {
-        "job_id": step.job_id,
-        "kind": step.kind,
-        "model_id": step.output_model_id,
-        "seconds": round(step.seconds, 1),
-        "is_reused": step.is_reused,
-        "evaluation": step.result["evaluation"],
-        "accuracy_drop": step.result["accuracy_drop"],
-        "accuracy_drop_interval": step.result.get("accuracy_drop_interval"),
-        "health": step.result.get("health"),
-        "sparsity": step.result["sparsity"]["total"],
-        "size": step.result["size"],
-        "macs": step.result["macs"],
-    }
+def _describe_step(step: FinishedStep, result: ModelResult) -> StudyStep:
+    return StudyStep(
+        job_id=step.job_id,
+        kind=step.kind,
+        model_id=step.output_model_id,
+        seconds=round(step.seconds, 1),
+        is_reused=step.is_reused,
+        evaluation=result.evaluation,
+        accuracy_drop=result.accuracy_drop,
+        accuracy_drop_interval=result.accuracy_drop_interval,
+        health=result.health,
+        sparsity=result.sparsity.total,
+        size=result.size,
+        macs=result.macs,
+    )

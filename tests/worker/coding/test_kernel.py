@@ -70,6 +70,7 @@ def open_kernel_reader(data: bytes) -> KernelReader:
     return KernelReader(library, data)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(layers(), min_size=1, max_size=3))
 def test_both_write_the_same_bytes_at_the_same_cost_and_read_them_back(

@@ -65,8 +65,7 @@ def test_the_small_dense_control_has_about_the_bytes_of_the_file_header_included
     save_checkpoint(path, model, info)
     artifact = StepArtifact(path.name, ArtifactKind.CHECKPOINT, "", 0, path)
     trained = FinishedStep("job_1", "train", {}, {}, "mdl_1", (artifact,), 1.0, is_reused=False)
-    compressed = FinishedStep("job_2", "compress", {}, {"file_bytes": 9000}, "mdl_2", (), 1.0, is_reused=False)
-    small = find_small_widths(trained, compressed)
+    small = find_small_widths(trained, 9000)
     save_checkpoint(path, build_model(architecture, small), dataclasses.replace(info, widths=small))
     assert path.stat().st_size == pytest.approx(9000, rel=0.06)
 

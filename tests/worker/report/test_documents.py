@@ -30,6 +30,8 @@ from worker.report.writers.pdf import write_pdf
 from worker.report.writers.web import write_html
 from worker.report.writers.word import REFERENCES, write_docx
 
+pytestmark = pytest.mark.slow  # the fixtures write every format
+
 STEP = re.compile(r"[^.\[\]]+")
 FORMATS = ("pdf", "docx", "html", "json")
 Paths = Mapping[str, Path]
@@ -89,14 +91,12 @@ def iterate_paragraphs(document: Document) -> Iterator[Paragraph]:
         yield Paragraph(element, document._body)
 
 
-@pytest.mark.slow
 def test_the_pdf_says_the_key_numbers(english: Written) -> None:
     text = read_pdf(english["pdf"])
     for number in ("90.00 %", "89.40 %", "95.00 %", "0.98 KB", "40.0", "job_00train"):
         assert number in text
 
 
-@pytest.mark.slow
 def test_the_persian_pdf_says_them_in_persian_digits(persian: Written) -> None:
     text = read_pdf(persian["pdf"])
     for number in ("۹۰٫۰۰", "۸۹٫۴۰", "۰٫۹۸", "train"):
@@ -158,7 +158,6 @@ def test_the_persian_docx_carries_its_font(persian: Written) -> None:
     assert bytes(byte ^ mask[place % 16] for place, byte in enumerate(font[:32])) + font[32:] == REGULAR.read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("language", ["english", "persian"])
 def test_the_looks_of_the_docx_are_those_of_the_reference_document(
     language: str, request: pytest.FixtureRequest
@@ -241,7 +240,6 @@ def test_every_table_and_figure_of_results_names_a_source(english: Written) -> N
                 assert all(len(row) == len(block.columns) for row in block.rows)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("names", [("train", "one_shot"), ("train", "quantize", "compress")])
 def test_a_study_of_fewer_steps_has_a_shorter_report(tmp_path: Path, names: tuple[str, ...]) -> None:
     results = build_results()
@@ -254,7 +252,6 @@ def test_a_study_of_fewer_steps_has_a_shorter_report(tmp_path: Path, names: tupl
     assert "controls.absent" in {finding.key for finding in made.findings}
 
 
-@pytest.mark.slow
 def test_the_same_facts_give_the_same_files(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from worker.core.quantization_aware import extract_network
 from worker.core.resume import Step
 from worker.core.training import compute_logits, find_right
 from worker.integer_network import IntegerNetwork, round_floats
+from worker.pareto import find_front
 from worker.timetable import FILE, FILE_WEIGHT
 
 WORTH_THE_MARGIN = 4.0
@@ -100,14 +102,13 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
     return min([chosen, *as_good], key=_get_bytes)
 
 
-def find_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Finds the sound candidates that no other such one beats in both bytes and accuracy, smallest first."""
-    front: list[Candidate] = []
-    sound = [candidate for candidate in candidates if candidate.is_sound]
-    for candidate in sorted(sound, key=lambda one: (one.num_bytes, -one.accuracy)):
-        if not front or candidate.accuracy > front[-1].accuracy:
-            front.append(candidate)
-    return front
+def list_front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Lists the sound candidates that no other such one beats in both bytes and accuracy, smallest first.
+
+    Of several alike it is the first one.
+    """
+    unlike = {(one.num_bytes, one.accuracy): one for one in reversed(candidates) if one.is_sound}
+    return sorted(itertools.compress(unlike.values(), find_front(list(unlike))), key=_get_bytes)
 
 
 def _get_bytes(candidate: Candidate) -> int:

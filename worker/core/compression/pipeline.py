@@ -14,7 +14,7 @@ from torch import nn
 from worker.core.augmentation import count_views
 from worker.core.baseline import Baseline
 from worker.core.compression.ablation import AblationRow, measure_ablation
-from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, find_front
+from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, list_front
 from worker.core.compression.controls import Control, measure_controls
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.plain import search_plain
@@ -120,7 +120,7 @@ def compress(
         file=store.files[chosen.stage],
         chosen=chosen,
         candidates=tuple(candidates),
-        front=tuple(find_front(candidates)),
+        front=tuple(list_front(candidates)),
         least_accuracy=task.baseline.validation.accuracy - max_drop / 100,
         reserve=store.reserve,
         stages=stages,

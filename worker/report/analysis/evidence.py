@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.controls import ControlKind
-from worker.paired import compute_difference
+from worker.paired import compute_difference, is_within
 from worker.report import facts as names
 from worker.report.analysis.results import Candidate, FileControl, Measured, Model, read_widths
 from worker.report.facts import StudyFacts
@@ -91,8 +91,8 @@ class Evidence:
         return 100 * (before.accuracy - after.accuracy)
 
     def is_within(self, model: Model) -> bool:
-        """Whether the drop on validation is allowed; immune to rounding of the division."""
-        return self.drop(model, "validation") <= self.max_drop + 1e-9
+        """Whether the drop on validation is allowed."""
+        return is_within(self.drop(model, "validation"), self.max_drop)
 
     @property
     def reserves(self) -> Mapping[str, Reserve]:

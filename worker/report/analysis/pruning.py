@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from worker.paired import is_within
 from worker.report.analysis.claims import cite, describe_difference, say_drop
 from worker.report.analysis.evidence import SAME_SPARSITY, Evidence, Order, compare
 from worker.report.analysis.findings import Finding
@@ -57,9 +58,10 @@ def _confirm_on_test(evidence: Evidence, model: Model, *, was_within: bool) -> F
     """Validation decided; whether test agrees is a finding of its own."""
     drop = evidence.drop(model)
     values = {"accuracy": percent(model.test.accuracy), "drop": change(drop), "limit": limit(evidence.max_drop)}
-    is_within = drop <= evidence.max_drop + 1e-9
     keys = {(True, True): "within", (True, False): "beyond", (False, True): "only", (False, False): "neither"}
-    return Finding(f"test.{keys[was_within, is_within]}", values, cite(model, "evaluation.test"))
+    return Finding(
+        f"test.{keys[was_within, is_within(drop, evidence.max_drop)]}", values, cite(model, "evaluation.test")
+    )
 
 
 def compare_pruning(evidence: Evidence) -> list[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.core.compression.candidates import WORTH_THE_MARGIN, Candidate, choose_candidate, find_front
+from worker.core.compression.candidates import WORTH_THE_MARGIN, Candidate, choose_candidate, list_front
 
 
 def make(num_bytes: int, drop: float) -> Candidate:
@@ -54,7 +54,7 @@ def test_a_file_that_is_not_sound_is_chosen_only_where_no_sound_one_is_within() 
 
 def test_a_file_that_is_not_sound_is_on_no_front_and_keeps_none_from_it() -> None:
     small, middle, large = make(199, 0.0), make(5000, 0.9), make(9000, 0.1)
-    assert find_front([large, small, middle]) == [small]
+    assert list_front([large, small, middle]) == [small]
     sick = replace(small, problems=("one_class", "chance"))
-    assert find_front([large, sick, middle]) == [middle, large]
-    assert find_front([sick]) == []
+    assert list_front([large, sick, middle]) == [middle, large]
+    assert list_front([sick]) == []
