@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -47,11 +48,27 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", allowed_hosts="testserver")
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory that every migration has gone through, and nothing else."""
+    folder = tmp_path_factory.mktemp("migrated")
+    database = Database(Settings(data_dir=folder))
+    database.create()
+    database.dispose()
+    return folder
+
+
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
+def data_dir(settings: Settings, migrated: Path) -> Path:
+    """Migrated beforehand: what takes an eighth of a second is done once, not for each test."""
+    shutil.copytree(migrated, settings.data_dir, dirs_exist_ok=True)
+    return settings.data_dir
+
+
+@pytest.fixture
+def database(settings: Settings, data_dir: Path) -> Iterator[Database]:  # noqa: ARG001 - where it lies
     """A migrated database."""
     database = Database(settings)
-    database.create()
     yield database
     database.dispose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,7 +154,7 @@ class Workshop:
 
 
 @pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
+def client(settings: Settings, data_dir: Path) -> Iterator[TestClient]:  # noqa: ARG001 - where its data lie
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
@@ -171,7 +172,7 @@ def heartbeat(database: Database) -> None:
 
 
 @pytest.fixture
-def guarded(settings: Settings) -> Iterator[TestClient]:
+def guarded(settings: Settings, data_dir: Path) -> Iterator[TestClient]:  # noqa: ARG001 - where its data lie
     """A service that demands keys, and a client that shows none."""
     with TestClient(
         create_app(settings.model_copy(update={"require_key": True, "requests_per_minute": 10_000})),
