@@ -32,7 +32,7 @@ FROM worker-packages AS kernel
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 COPY storage/ storage/
 COPY worker/ worker/
-RUN python -m worker.coding && ls worker/coding/kernel-*.so
+RUN python -m worker.coding && python -c "from worker.coding.kernel import load_kernel; assert load_kernel()"
 
 FROM base AS api
 COPY --from=api-packages /opt/venv /opt/venv

@@ -25,7 +25,7 @@ setup: $(STAMP) ## the environment in .venv, from requirements.lock; the coder's
 
 $(STAMP): $(PACKAGES) worker/coding/kernel.c worker/coding/kernel.py
 	@$(PY) -m worker.coding
-	@touch $@
+	@if ls worker/coding/kernel-*.so >/dev/null 2>&1; then touch $@; fi
 
 $(PACKAGES): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -140,8 +140,8 @@ def _read_outlines(header: Mapping[str, Any], num_data_bytes: int) -> dict[str, 
     outlines, spans = {}, []
     for name, said in header.items():
         outline, (first, last) = _read_outline(said)
-        is_counter = name.endswith(COUNTER)
-        if outline.dtype not in ITEM_BYTES and not (is_counter and outline == TensorOutline("I64", ())):
+        is_counter = name.endswith(COUNTER) and not outline.shape
+        if outline.dtype not in ITEM_BYTES and not (is_counter and outline.dtype == "I64"):
             raise InvalidModel(
                 f"a tensor of the file is of another type than weights may be: {', '.join(ITEM_BYTES)}",
                 field="tensors",

@@ -12,7 +12,7 @@ def main() -> int:
     """Builds the kernel, or says what is slower without it."""
     try:
         compile_kernel()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.stderr.write(
             f"The coder's kernel could not be built ({error}): compressed files are written and read by Python, "
             "with the same bytes and some twenty times slower. `$CC` names a C compiler.\n"

@@ -26,6 +26,8 @@ from worker.coding.ranges import COST_BITS, MAX_DECISIONS, BitCoder, CostMeter, 
 from worker.coding.tables import LOGIT, PROBABILITY
 
 SOURCE = Path(__file__).with_name("kernel.c")
+_THIS_SOURCE = Path(__file__).read_bytes()
+"""As it was imported: the structures below must be those that the library was built for."""
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
 _LOGIT = np.array(LOGIT, np.int32)
 _PROBABILITY = np.array(PROBABILITY, np.int32)
@@ -55,24 +57,29 @@ class _Reader(ctypes.Structure):
 
 
 def find_library() -> Path:
-    """Where the compiled kernel lies: its name changes with the source, so that a stale one is never loaded."""
-    digest = hashlib.sha256(SOURCE.read_bytes() + repr(_FLAGS).encode()).hexdigest()[:16]
+    """Where the compiled kernel lies: its name changes with both sources, so that a stale one is never loaded."""
+    digest = hashlib.sha256(SOURCE.read_bytes() + _THIS_SOURCE).hexdigest()[:16]
     return SOURCE.with_name(f"kernel-{platform.machine()}-{digest}.so")
 
 
 @functools.cache
 def load_kernel() -> ctypes.CDLL | None:
-    """The compiled kernel, or None where there is none."""
+    """The compiled kernel, or None where there is none that can be loaded."""
     try:
         library = ctypes.CDLL(str(find_library()))
-    except OSError:
+        for name in ("open", "read", "read_block", "read_layer", "measure_layer"):
+            library[f"tonok_{name}"].restype = ctypes.c_int
+        library.tonok_list_layer.restype = ctypes.c_int64
+    except (OSError, AttributeError):
         return None
-    library.tonok_list_layer.restype = ctypes.c_int64
     return library
 
 
 def compile_kernel(compiler: str | None = None) -> Path:
-    """Builds the kernel. compiler: a command, else `$CC`, else `cc`. Raises OSError or CalledProcessError."""
+    """Builds the kernel. compiler: a command, else `$CC`, else `cc`.
+
+    Raises OSError, ValueError or CalledProcessError.
+    """
     command = shlex.split(compiler or os.environ.get("CC") or "cc")
     target = find_library()
     draft = target.with_suffix(f".{os.getpid()}")
@@ -81,8 +88,8 @@ def compile_kernel(compiler: str | None = None) -> Path:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    for stale in set(SOURCE.parent.glob("kernel-*.so")) - {target}:
-        stale.unlink()
+    for stale in set(SOURCE.parent.glob(f"kernel-{platform.machine()}-*.so")) - {target}:
+        stale.unlink(missing_ok=True)
     return target
 
 
@@ -140,7 +147,12 @@ def code_layer(
     # By exact type: whoever overrides how a decision is written wants to see each of them.
     if library is None or type(coder) not in (RangeWriter, CostMeter, KernelReader):
         return None
-    if not 0 < weight.size <= MAX_DECISIONS or weight.shape[1] % positions or stride > positions:
+    if (
+        weight.dtype != np.int8
+        or not 0 < weight.size <= MAX_DECISIONS
+        or weight.shape[1] % positions
+        or stride > positions
+    ):
         return None
     kept: list[NDArray[Any]] = []
 

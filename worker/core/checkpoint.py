@@ -109,7 +109,9 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise InvalidModel("the checkpoint holds weights that are not finite numbers")
     model = rebuild_model(info)
-    model.load_state_dict(state, strict=False)  # without the counters
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    if not all(name.endswith(COUNTER) for name in missing):
+        raise InvalidModel("the checkpoint lacks weights of its network", field="tensors")
     return model.eval(), info
 
 
