@@ -28,6 +28,12 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m venv /opt/venv \
     && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-worker.lock
 
+FROM worker-packages AS kernel
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+COPY storage/ storage/
+COPY worker/ worker/
+RUN python -m worker.coding && ls worker/coding/kernel-*.so
+
 FROM base AS api
 COPY --from=api-packages /opt/venv /opt/venv
 COPY storage/ storage/
@@ -48,6 +54,7 @@ FROM base AS worker
 COPY --from=worker-packages /opt/venv /opt/venv
 COPY storage/ storage/
 COPY worker/ worker/
+COPY --from=kernel /app/worker/coding/ worker/coding/
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "worker.health"]

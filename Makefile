@@ -5,7 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+PACKAGES := $(VENV)/.installed
+STAMP := $(VENV)/.kernel
 UV_COMPILE := uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --quiet
 
 # Where FashionMNIST's four original files often lie beside a checkout. A setting of one's own goes first.
@@ -20,9 +21,13 @@ endif
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## the environment in .venv, from requirements.lock
+setup: $(STAMP) ## the environment in .venv, from requirements.lock; the coder's inner loop, where a C compiler is
 
-$(STAMP): requirements.lock
+$(STAMP): $(PACKAGES) worker/coding/kernel.c worker/coding/kernel.py
+	@$(PY) -m worker.coding
+	@touch $@
+
+$(PACKAGES): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tonok needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -102,5 +107,5 @@ lock: ## the lock files from pyproject.toml (needs uv); the images' two are part
 	done
 
 clean: ## remove the environment, the caches and the demo's data; never a server's
-	rm -rf $(VENV) .tonok/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) worker/coding/kernel-*.so .tonok/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

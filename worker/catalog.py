@@ -49,23 +49,13 @@ class DatasetName(StrEnum):
 class Architecture(StrEnum):
     """A network, described by its name and its hidden widths."""
 
-    # Each value is the name of its module in worker/core/models.
+    # Each value is the name of its module in worker/network/architectures.
 
     FASHION_CNN = "fashion_cnn"
     LENET5 = "lenet5"
     MLP = "mlp"
     RESNET_SMALL = "resnet_small"
     DEPTHWISE_CNN = "depthwise_cnn"
-
-
-NUM_WIDTHS: dict[Architecture, int | None] = {
-    Architecture.FASHION_CNN: 3,
-    Architecture.LENET5: 4,
-    Architecture.MLP: None,
-    Architecture.RESNET_SMALL: 4,
-    Architecture.DEPTHWISE_CNN: 3,
-}
-"""Hidden widths of each architecture; None takes any number of them."""
 
 
 class PruningMethod(StrEnum):

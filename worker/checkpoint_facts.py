@@ -9,8 +9,9 @@ from typing import Annotated, Protocol
 from pydantic import FailFast, TypeAdapter, ValidationError
 
 from storage.errors import InvalidModel
-from worker.catalog import NUM_WIDTHS, Architecture
+from worker.catalog import Architecture
 from worker.names import is_name
+from worker.network.architectures import NUM_WIDTHS
 
 MAX_WIDTHS = 1024
 LARGEST_WIDTH = 16_384
@@ -130,7 +131,7 @@ def check_facts(facts: NetworkFacts) -> None:
         raise InvalidModel("class_names in the file is out of bounds: no name may come twice", field="class_names")
     if not all(1 <= width <= LARGEST_WIDTH for width in facts.widths):
         raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
-    wanted = NUM_WIDTHS[Architecture(facts.architecture)]
+    wanted = NUM_WIDTHS[facts.architecture]
     if wanted is not None and len(facts.widths) != wanted:
         raise InvalidModel(
             f"{facts.architecture} has {wanted} hidden widths, {len(facts.widths)} were given", field="widths"

@@ -15,20 +15,14 @@ from enum import StrEnum
 from typing import Any
 
 from worker.catalog import Architecture, DatasetName, Optimizer
+from worker.network.architectures import describe_network
+from worker.network.record import PICTURE, Network
 
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
 """A process with its libraries, its figures and its log, whatever the network."""
 PICTURE_SHAPE = (1, 28, 28)
 NUM_CLASSES = 10
-DEFAULT_WIDTHS: dict[Architecture, tuple[int, ...]] = {
-    Architecture.FASHION_CNN: (32, 64, 128),
-    Architecture.LENET5: (6, 16, 120, 84),
-    Architecture.MLP: (300, 100),
-    Architecture.RESNET_SMALL: (16, 16, 32, 32),
-    Architecture.DEPTHWISE_CNN: (24, 48, 96),
-}
-"""As each architecture's module has them; a test holds the two together."""
 
 EVALUATION_BATCH = 500
 CALIBRATION_EXAMPLES = 1024
@@ -100,68 +94,47 @@ def list_layer_shapes(
     input_shape: tuple[int, int, int] = PICTURE_SHAPE,
     num_classes: int = NUM_CLASSES,
 ) -> list[LayerShape]:
-    """The layers of a network of `worker/core/models`, in their order. Raises ValueError for one not known here."""
-    channels, height, width = input_shape
-    chosen = DEFAULT_WIDTHS[architecture] if widths is None else tuple(widths)
-    if architecture is Architecture.MLP:
-        sizes = (math.prod(input_shape), *chosen, num_classes)
-        return [_linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)]
-    if architecture is Architecture.FASHION_CNN:
-        first, second, hidden = chosen
-        places = (height // 2) * (width // 2)
-        return [
-            _convolution(channels, first, 9, height * width, batch_norm=True, pooled=True),
-            _convolution(first, second, 9, places, batch_norm=True, pooled=True),
-            _linear(second * (height // 4) * (width // 4), hidden),
-            _linear(hidden, num_classes),
-        ]
-    if architecture is Architecture.LENET5:
-        first, second, third, fourth = chosen
-        rows, columns = height // 2 - 4, width // 2 - 4
-        return [
-            _convolution(channels, first, 25, height * width, pooled=True),
-            _convolution(first, second, 25, rows * columns, pooled=True),
-            _linear(second * (rows // 2) * (columns // 2), third),
-            _linear(third, fourth),
-            _linear(fourth, num_classes),
-        ]
-    half, quarter = -(-height // 2) * -(-width // 2), -(-height // 4) * -(-width // 4)
-    if architecture is Architecture.RESNET_SMALL:
-        stem, inner1, outer2, inner2 = chosen
-        return [
-            _convolution(channels, stem, 9, half, batch_norm=True),
-            _convolution(stem, inner1, 9, half, batch_norm=True),
-            _convolution(inner1, stem, 9, half, batch_norm=True),
-            _convolution(stem, inner2, 9, quarter, batch_norm=True),
-            _convolution(inner2, outer2, 9, quarter, batch_norm=True),
-            _convolution(stem, outer2, 1, quarter, batch_norm=True),
-            _linear(outer2, num_classes),
-        ]
-    if architecture is Architecture.DEPTHWISE_CNN:
-        stem, second, third = chosen
-        return [
-            _convolution(channels, stem, 9, half, batch_norm=True),
-            _convolution(1, stem, 9, half, batch_norm=True),
-            _convolution(stem, second, 1, half, batch_norm=True),
-            _convolution(1, second, 9, quarter, batch_norm=True),
-            _convolution(second, third, 1, quarter, batch_norm=True),
-            _linear(third, num_classes),
-        ]
-    raise ValueError(f"the layers of {architecture} are not known here")
+    """The layers of a built-in network, in their order. Raises ValueError where there can be none of these widths."""
+    chosen = None if widths is None else tuple(widths)
+    return outline_layers(describe_network(architecture, chosen, input_shape=input_shape, num_classes=num_classes))
 
 
-def _linear(inputs: int, outputs: int) -> LayerShape:
-    return LayerShape(weights=inputs * outputs, outputs=outputs, kept=outputs, patch=inputs, places=1)
+def outline_layers(network: Network) -> list[LayerShape]:
+    """The convolutions and linear layers of a network, in their order."""
+    kept, macs, sizes = count_kept(network), network.macs, network.activation_sizes
+    numbers = [number for number, node in enumerate(network.nodes) if node.name in macs]
+    layers = []
+    for number, following in itertools.pairwise([*numbers, len(network.nodes)]):
+        node = network.nodes[number]
+        num_outputs, *patch = node.operation.list_tensors(network.list_inputs(node))["weight"]
+        outputs = sizes[number]
+        layers.append(
+            LayerShape(
+                weights=num_outputs * math.prod(patch),
+                outputs=outputs,
+                kept=sum(kept[number:following]),
+                patch=math.prod(patch),
+                places=outputs // num_outputs,
+            )
+        )
+    return layers
 
 
-def _convolution(
-    inputs: int, outputs: int, kernel: int, places: int, *, batch_norm: bool = False, pooled: bool = False
-) -> LayerShape:
-    """inputs: channels that one output reads; places: of an output channel."""
-    values = outputs * places
-    # The convolution's output, the batch norm's, then either the pooled values with their two-word indices, or ReLU's.
-    kept = values * (2 if batch_norm else 1) + (3 * values // 4 if pooled else values)
-    return LayerShape(inputs * kernel * outputs, values, kept, inputs * kernel, places)
+def count_kept(network: Network) -> list[int]:
+    """Values of a picture that each node keeps for the way back; an output that several read is kept once."""
+    sources = list[int]()
+    kept_outputs = {network.output}
+    for number, node in enumerate(network.nodes):
+        inputs = [index if index == PICTURE else sources[index] for index in node.inputs]
+        sources.append(inputs[0] if node.operation.is_view else number)
+        if node.operation.keeps_inputs:
+            kept_outputs.update(inputs)
+        if node.operation.keeps_output:
+            kept_outputs.add(number)
+    return [
+        size * ((number in kept_outputs) + node.operation.index_words)
+        for number, (node, size) in enumerate(zip(network.nodes, network.activation_sizes, strict=True))
+    ]
 
 
 def count_weights(layers: Sequence[LayerShape]) -> int:

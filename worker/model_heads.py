@@ -17,6 +17,7 @@ from storage.errors import InvalidModel
 from worker.catalog import DatasetName
 from worker.checkpoint_facts import Declaration, parse_facts
 from worker.dataset_facts import check_dataset, choose_dataset
+from worker.network.architectures import describe_network
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file. The last byte is the version of the format."""
@@ -34,6 +35,8 @@ COUNTER = "num_batches_tracked"
 """What batch norms count while they train: of no use to inference."""
 _COUNTER_BYTES = 8
 _CHUNK_BYTES = 1 << 20
+_MOST_FAULTS = 3
+"""So many tensors that do not fit are named."""
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -166,6 +169,39 @@ def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
     raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
 
 
+def check_tensors(header: CheckpointHeader) -> None:
+    """Holds the names and shapes of a file's tensors against the network that it says it is of. Raises InvalidModel.
+
+    Counters of batches may be there or not; any of the known types of weights will do.
+    """
+    info = header.declaration.info
+    try:
+        network = describe_network(
+            info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names)
+        )
+    except ValueError as error:  # pictures too small for its layers, say
+        raise InvalidModel(
+            f"no {info.architecture} can be built of what the file says of itself: {error}", field="architecture"
+        ) from error
+    expected, found = network.tensors, {name: tensor.shape for name, tensor in header.tensors.items()}
+    faults = [
+        *(f"{name} is missing" for name in expected if name not in found),
+        *(
+            f"{name} is {list(found[name])} and not {list(shape)}"
+            for name, shape in expected.items()
+            if found.get(name, shape) != shape
+        ),
+        *(f"{name!a:.60} belongs to no layer" for name in found if name not in expected),
+    ]
+    if faults:
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        raise InvalidModel(
+            f"the checkpoint's tensors are not those of {info.architecture} with its widths: "
+            f"{'; '.join(faults[:_MOST_FAULTS])}{more}",
+            field="tensors",
+        )
+
+
 def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
     """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was named.
 
@@ -174,5 +210,7 @@ def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
     if is_tonok(stream):
         check_tonok_file(stream)
         return
-    info = read_checkpoint_header(stream).declaration.info
+    header = read_checkpoint_header(stream)
+    info = header.declaration.info
     check_dataset(choose_dataset(dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
+    check_tensors(header)

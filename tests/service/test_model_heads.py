@@ -14,10 +14,12 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from safetensors.torch import save
 
+from storage.errors import InvalidModel
 from tests.service.conftest import check_problem
 from tests.service.model_files import FACTS, build_checkpoint, frame, pack
 from worker.catalog import Architecture, DatasetName
 from worker.checkpoint_facts import CheckpointInfo, parse_facts
+from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model, get_widths
 
@@ -107,6 +109,48 @@ def test_a_fact_that_is_missing_is_named(field: str, client: TestClient) -> None
 )
 def test_a_tensor_that_cannot_be_is_named(line: Any, client: TestClient) -> None:
     check_refused(client, build_checkpoint(**{"layers.0.bias": line}), "tensors")
+
+
+def write(state: dict[str, torch.Tensor], **facts: Any) -> bytes:
+    """A checkpoint of these tensors that says of itself what `facts` change."""
+    metadata = {"tonok": json.dumps({**FACTS, **facts})}
+    return save({name: value.contiguous() for name, value in state.items()}, metadata=metadata)
+
+
+@pytest.mark.parametrize("architecture", list(Architecture))
+@pytest.mark.parametrize("fault", ["missing", "turned", "foreign", "narrow"])
+def test_a_tensor_that_is_not_of_the_network_is_told_at_once_by_its_name(
+    architecture: Architecture, fault: str, client: TestClient
+) -> None:
+    model = build_model(architecture)
+    state = model.state_dict()
+    name = next(iter(state))
+    if fault == "missing":
+        del state[name]
+    elif fault == "turned":
+        state[name] = state[name].transpose(0, 1)
+    elif fault == "narrow":
+        state[name] = state[name][1:]
+    else:
+        name = "module.foreign"
+        state[name] = torch.zeros(2)
+    content = write(state, architecture=str(architecture), widths=list(get_widths(architecture, model)))
+    check_refused(client, content, "tensors")
+    assert name in send(client, content).json()["errors"][0]["detail"]
+
+
+def test_weights_of_another_network_are_refused_by_a_few_of_their_names(client: TestClient) -> None:
+    state = {f"{'layer' * 40}{number}": torch.zeros(10) for number in range(1000)}
+    check_refused(client, write(state), "tensors")
+    check_refused(client, write(build_model("resnet_small").state_dict()), "tensors")
+
+
+def test_the_worker_refuses_by_the_same_rule(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    path.write_bytes(write({**build_model("mlp", (4,)).state_dict(), "layers.7.bias": torch.zeros(10)}))
+    with pytest.raises(InvalidModel, match=r"layers\.7\.bias") as raised:
+        load_checkpoint(path)
+    assert raised.value.field == "tensors"
 
 
 def test_what_is_no_model_of_ours_is_told_at_once(client: TestClient) -> None:

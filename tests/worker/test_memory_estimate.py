@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import subprocess
@@ -28,14 +27,15 @@ from worker.engine.local import build_environment
 from worker.jobs import SPECS, check_memory, parse_spec
 from worker.jobs.base import JobSpec
 from worker.memory_estimate import (
-    DEFAULT_WIDTHS,
     EVALUATION_BATCH,
     NARROWED_SHARE,
     Part,
+    count_kept,
     count_weights,
     estimate_training,
     list_layer_shapes,
 )
+from worker.network.architectures import DEFAULT_WIDTHS, describe_network
 
 WIDTHS = {
     Architecture.FASHION_CNN: (5, 7, 11),
@@ -87,9 +87,6 @@ def test_the_shapes_are_those_of_the_real_network(architecture: Architecture, ar
 
 
 def test_what_is_repeated_here_is_what_the_core_does() -> None:
-    for architecture in Architecture:
-        module = importlib.import_module(f"worker.core.models.{architecture.value}")
-        assert DEFAULT_WIDTHS[architecture] == module.DEFAULT_WIDTHS
     assert DatasetName.DIGITS.facts.num_pictures == len(load_digits().target)
     assert inspect.signature(compute_logits).parameters["batch_size"].default == EVALUATION_BATCH
     assert min(SMALL_NETWORK_SPARSITY, *(plan.channel_sparsity for plan in PLANS.values())) >= NARROWED_SHARE
@@ -102,6 +99,17 @@ def test_every_kind_that_is_posted_is_estimated_and_those_with_a_file_are_not() 
         assert parse_spec(spec).estimate_memory(lambda _id: {}) is None
     # A model of which too little is known, such as one that an older version has stored.
     assert parse_spec({"kind": "prune", "model_id": "mdl_0"}).estimate_memory(lambda _id: {}) is None
+
+
+def test_what_is_kept_for_the_way_back_is_what_gradients_read() -> None:
+    network = describe_network(Architecture.RESNET_SMALL, (2, 3, 4, 5), input_shape=(1, 4, 4))
+    kept = {node.name: count for node, count in zip(network.nodes, count_kept(network), strict=True)}
+    # A batch norm's output is gone where ReLU keeps its own or a sum follows; a convolution's is what the norm reads.
+    assert kept["stem"] == kept["stem_relu"] == 2 * 4
+    assert kept["stem_bn"] == kept["bn1b"] == kept["add1"] == kept["flatten"] == 0
+    pooled = describe_network(Architecture.FASHION_CNN, (2, 3, 4), input_shape=(1, 4, 4))
+    kept = {node.name: count for node, count in zip(pooled.nodes, count_kept(pooled), strict=True)}
+    assert (kept["conv1"], kept["bn1"], kept["pool1"], kept["relu1"]) == (32, 32, 2 * 8, 8)
 
 
 # --- how it grows

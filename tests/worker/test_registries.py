@@ -15,11 +15,12 @@ import pytest
 
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
-from worker.core.models import BUILDERS, DEFAULT_WIDTHS, WIDTH_READERS
+from worker.core.models import BUILDERS, WIDTH_READERS
 from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
+from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS
 from worker.registry import Registry, name_module
 
 CHECKOUT = Path(__file__).parents[2]
@@ -35,7 +36,9 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "guesses": GUESSES,
     "data sets": DATASETS,
     "networks": BUILDERS,
+    "records": RECORDS,
     "widths": DEFAULT_WIDTHS,
+    "numbers of widths": NUM_WIDTHS,
     "width readers": WIDTH_READERS,
 }
 
@@ -44,7 +47,8 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
 def test_every_name_has_its_module_and_every_module_its_name(registry: Registry[Any]) -> None:
     folder = CHECKOUT.joinpath(*registry.package.split("."))
     assert {file.stem for file in folder.glob("*.py")} - {"__init__"} == {name_module(name) for name in registry.names}
-    assert all(registry[name] is not None for name in registry.names)
+    for name in registry.names:
+        registry[name]  # which raises where the module lacks it
 
 
 @pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)

@@ -18,12 +18,14 @@ from pydantic import ValidationError
 from tests.service.conftest import build_summary
 from tests.worker.report.small_study import KINDS, build_results
 from worker.catalog import HealthProblem
+from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.jobs import SPECS
 from worker.model_summary import ModelSummary, read_summary
 from worker.results import RESULTS, read_result
-from worker.results.compress import AblationRow, CompressResult
-from worker.results.techniques import AppliedTechnique, Technique, read_techniques
+from worker.results.compress import AblationRow, CompressControl, CompressResult
+from worker.results.older_techniques import read_sentences
 from worker.results.train import TrainResult
+from worker.techniques import AppliedTechnique, Technique, describe_techniques
 
 STORED = Path(__file__).parent / "stored_results"
 """What a study of digits, of a small network and few pictures, left at 4f93c66."""
@@ -133,7 +135,7 @@ def test_numbers_that_are_none_stay_for_who_stores_them_to_say_so() -> None:
 
 
 def test_techniques_are_names_with_numbers_whichever_version_told_of_them() -> None:
-    told = read_techniques(
+    told = read_sentences(
         [
             "channel pruning, hidden widths 32-64-128 to 16-32-64",
             "channel pruning, hidden widths [32, 64, 128] to [16, 32, 64]",
@@ -169,6 +171,38 @@ def test_techniques_are_names_with_numbers_whichever_version_told_of_them() -> N
     )
 
 
+_BITS, _WIDTHS = st.integers(2, 8), st.lists(st.integers(1, 999), min_size=1, max_size=4).map(tuple)
+_PARAMETERS: dict[Technique, dict[str, st.SearchStrategy[Any]]] = {
+    Technique.CALIBRATED_QUANTIZATION: {"bit_width": _BITS},
+    Technique.LEARNED_STEP_SIZES: {"bit_width": _BITS, "activation_bit_width": _BITS},
+    Technique.CHANNEL_PRUNING: {"widths_before": _WIDTHS, "widths_after": _WIDTHS},
+    Technique.WEIGHT_PRUNING: {"sparsity": st.integers(0, 1000).map(lambda tenths: float(f"{tenths / 10}") / 100)},
+    Technique.TRAINED_TEACHER: {"epochs": st.integers(1, 500)},
+    Technique.SHIFTED_PICTURES: {"max_shift": st.integers(1, 4)},
+    Technique.PLAIN_PICTURES: {"epochs": st.integers(1, 500)},
+    Technique.RATE_DISTORTION_ROUNDING: {"rd_lambda": st.floats(1e-9, 1e3).map(lambda nats: float(f"{nats:.2e}"))},
+    Technique.MANTISSA_ROUNDING: {"mantissa_bits": st.integers(1, 23)},
+}
+
+
+@st.composite
+def apply_anything(draw: st.DrawFn) -> AppliedTechnique:
+    technique = draw(st.sampled_from(Technique))
+    strategies = _PARAMETERS.get(technique, {})
+    return AppliedTechnique(technique=technique, **{name: draw(values) for name, values in strategies.items()})
+
+
+@given(st.lists(apply_anything()))
+def test_a_sentence_says_all_that_is_known_of_a_technique(applied: list[AppliedTechnique]) -> None:
+    assert read_sentences(describe_techniques(applied)) == tuple(applied)
+
+
+@pytest.mark.parametrize("technique", _PARAMETERS)
+def test_no_sentence_has_a_hole_where_a_number_should_be(technique: Technique) -> None:
+    with pytest.raises(KeyError):
+        describe_techniques([AppliedTechnique(technique=technique)])
+
+
 def test_a_compression_that_tells_of_its_techniques_in_words_alone_is_read_with_their_names() -> None:
     numbers = dict.fromkeys(["accuracy_before", "accuracy_after", "drop_before", "drop_after"], 0.5)
     row = {"technique": "further pruned to 90.0 %", "measure": "file", "bytes_before": 9, "bytes_after": 5, **numbers}
@@ -183,6 +217,14 @@ def test_a_compression_that_tells_of_its_techniques_in_words_alone_is_read_with_
     # Stored with their names, they are not read from words again.
     again = AblationRow.model_validate({**read.ablation[0].to_json(), "technique": "in other words"})
     assert again.applied == read.ablation[0].applied
+    assert CompressResult.read({**read.to_json(), "techniques": ["in other words"]}).applied == read.applied
+
+
+@pytest.mark.parametrize(("kind", "design"), CONTROLS.items())
+def test_a_control_that_was_stored_by_its_name_alone_is_known_by_it(kind: ControlKind, design: ControlDesign) -> None:
+    numbers = dict.fromkeys(["validation_accuracy", "test_accuracy", "validation_drop", "test_drop"], 0.5)
+    stored = {"name": design.name, "num_bytes": 900, "sparsity": 0.0, "widths": [8], "epochs": 3, **numbers}
+    assert CompressControl.read(stored).kind is kind
 
 
 def test_every_problem_of_a_model_can_be_told() -> None:

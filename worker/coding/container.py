@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.fields import Fields, fits_float32
-from worker.coding.ranges import MAX_DECISIONS, RangeReader, RangeWriter
+from worker.coding.kernel import open_reader
+from worker.coding.ranges import MAX_DECISIONS, RangeWriter
 from worker.coding.scan import choose_scans, compute_natural_scan
 from worker.coding.weights import Scan, WeightModels, code_weights
 from worker.integer_network import IntegerLayer, IntegerNetwork
@@ -72,7 +73,7 @@ def decode_network(data: bytes) -> IntegerNetwork:
     if zlib.crc32(body) != int.from_bytes(data[3:TONOK_HEAD_BYTES], "big"):
         raise InvalidModel("The file is damaged: its checksum does not match.")
     max_weights = min(MAX_WEIGHTS, FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
-    return _code_network(Fields(RangeReader(body)), _BLANK, (), max_weights)
+    return _code_network(Fields(open_reader(body)), _BLANK, (), max_weights)
 
 
 def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ...], max_weights: int) -> IntegerNetwork:

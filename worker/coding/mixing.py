@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worker.coding.ranges import BitCoder
 from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 
@@ -70,6 +73,14 @@ class MixedBit:
     def forget_contexts(self) -> None:
         """For a new layer: its rows and columns are new, whom to trust is not."""
         self._tables = [{} for _ in self._tables]
+
+    def get_learnt(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Whom to trust: the weights, (sets, inputs), and how many decisions each set has seen, (sets,)."""
+        return np.array(self._weights, np.int64), np.array(self._counts, np.int64)
+
+    def set_learnt(self, weights: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Goes on from what `get_learnt` gave."""
+        self._weights, self._counts = weights.tolist(), counts.tolist()
 
     def transcode(self, coder: BitCoder, contexts: Sequence[int], weight_set: int, bit: int) -> int:
         """contexts: one per input. Returns the bit in the file."""

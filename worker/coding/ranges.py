@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from storage.errors import InvalidModel
 
 _Bernoulli = constriction.stream.model.Bernoulli
+_ANY_BERNOULLI = _Bernoulli(perfect=False)
 _MODELS = [_Bernoulli(probability / 65536, perfect=False) for probability in range(65536)]
-_COST_BITS = [-math.log2(max(probability, 0.5) / 65536) for probability in range(65537)]
-
+COST_BITS = [-math.log2(max(probability, 0.5) / 65536) for probability in range(65537)]
+"""By 65536 times the probability of what was decided."""
 
 MAX_DECISIONS = 1 << 20
 """So many single decisions may a file hold (blocks not counted): what bounds a reader's time, whatever a file says."""
@@ -51,6 +52,13 @@ class RangeWriter:
     def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
         self._encoder.encode(bits, _MODELS[probability])
         return bits
+
+    def write_decisions(self, probabilities: NDArray[np.uint16], bits: NDArray[np.uint8]) -> None:
+        """Writes many single decisions, (n,) and (n,), as `transcode` would one after the other."""
+        self._decisions_left -= len(bits)
+        if self._decisions_left < 0:
+            raise InvalidModel("The network takes more decisions than the compressed format allows.")
+        self._encoder.encode(bits.astype(np.int32), _ANY_BERNOULLI, probabilities / 65536)
 
     def finish(self) -> bytes:
         """The shortest string of bytes that lies in the final interval, trailing zeros left out.
@@ -111,10 +119,10 @@ class CostMeter:
         self.bits = 0.0
 
     def transcode(self, probability: int, bit: int) -> int:
-        self.bits += _COST_BITS[probability if bit else 65536 - probability]
+        self.bits += COST_BITS[probability if bit else 65536 - probability]
         return bit
 
     def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
         ones = int(bits.sum())
-        self.bits += ones * _COST_BITS[probability] + (len(bits) - ones) * _COST_BITS[65536 - probability]
+        self.bits += ones * COST_BITS[probability] + (len(bits) - ones) * COST_BITS[65536 - probability]
         return bits

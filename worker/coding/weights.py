@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.fields import Fields
+from worker.coding.kernel import code_layer
 from worker.coding.mixing import MixedBit
 from worker.coding.ranges import BitCoder
 
@@ -68,7 +69,7 @@ def code_weights(
         ordered = live.T if scan.by_column else live
         values = _code_blocks(fields.coder, ordered.reshape(-1), bit_width).reshape(ordered.shape)
     else:
-        values = np.array(_code_mixed(fields.coder, models, weight.tolist(), rows, columns, bit_width, scan), np.int16)
+        values = _code_each(fields.coder, models, weight, (rows, columns), bit_width, scan)
     # Before they become bytes: 255 as a byte is -1, which fits.
     lowest, highest = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
     if values.size and not lowest <= int(values.min()) <= int(values.max()) <= highest:
@@ -95,6 +96,23 @@ def _code_mask(fields: Fields, kind: str, alive: list[int], period: int) -> list
     return [index for index, flag in enumerate(read) if flag]
 
 
+def _code_each(
+    coder: BitCoder,
+    models: WeightModels,
+    weight: NDArray[np.int8],
+    live: tuple[Sequence[int], Sequence[int]],
+    bit_width: int,
+    scan: Scan,
+) -> NDArray[np.int16]:
+    """In C where that is built, else in Python. live: the rows and columns that are walked."""
+    models.forget_contexts()
+    walk = (scan.positions, scan.stride, scan.by_column)
+    read = code_layer(coder, (models.nonzero, models.negative, models.magnitude), weight, live, walk, bit_width)
+    if read is None:
+        read = np.array(_code_mixed(coder, models, weight.tolist(), *live, bit_width, scan), np.int16)
+    return read
+
+
 def _code_mixed(
     coder: BitCoder,
     models: WeightModels,
@@ -104,7 +122,6 @@ def _code_mixed(
     bit_width: int,
     scan: Scan,
 ) -> list[list[int]]:
-    models.forget_contexts()
     positions, stride = scan.positions, scan.stride
     has_positions = positions > 1
     read = [[0] * len(row) for row in weight]

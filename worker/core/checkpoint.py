@@ -20,7 +20,7 @@ from worker.core.device import device_of
 from worker.core.models import get_widths, rebuild_model, shrink_widths
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
-from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
+from worker.model_heads import COUNTER, CheckpointHeader, check_tensors, is_tonok, read_checkpoint_header
 
 COMPRESSED_SUFFIX = ".tonok"
 
@@ -101,19 +101,12 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     """
     header = read_header(path)
     info = header.declaration.info
-    try:
-        with torch.device("meta"):
-            outline = rebuild_model(info)
-    except (ValueError, RuntimeError) as error:  # pictures too small for its layers, say
-        raise InvalidModel(f"no {info.architecture} can be built of what the file says of itself") from error
-    expected = {name: tuple(value.shape) for name, value in outline.state_dict().items() if not name.endswith(COUNTER)}
-    if {name: tensor.shape for name, tensor in header.tensors.items()} != expected:
-        raise InvalidModel(f"the checkpoint's tensors are not those of {info.architecture} with its widths")
+    check_tensors(header)
     try:
         stored = load_file(path)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidModel("the checkpoint cannot be read") from error
-    state = {name: stored[name].float() for name in expected}
+    state = {name: stored[name].float() for name in header.tensors}
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise InvalidModel("the checkpoint holds weights that are not finite numbers")
     model = rebuild_model(info)

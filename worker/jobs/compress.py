@@ -12,6 +12,7 @@ from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
 from worker.results.compress import CompressResult
+from worker.techniques import describe_techniques
 
 if TYPE_CHECKING:
     from worker.core.compression.pipeline import CompressionResult
@@ -75,9 +76,10 @@ def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
         "candidates": [candidate.to_json() for candidate in found.candidates],
         "front": [candidate.to_json() for candidate in found.front],
         "stages": [asdict(stage) for stage in found.stages],
-        "ablation": [asdict(row) for row in found.ablation],
-        "controls": None if found.controls is None else [asdict(control) for control in found.controls],
-        "techniques": list(found.techniques),
+        "ablation": [row.to_json() for row in found.ablation],
+        "controls": None if found.controls is None else [control.to_json() for control in found.controls],
+        "techniques": describe_techniques(found.applied),
+        "applied": found.applied,
         "trainings": [training.to_json() for training in found.trainings],
     }
     return JobOutcome(CompressResult.model_validate(result).to_json(), model_id)
@@ -87,6 +89,8 @@ def _plot_search(context: JobContext, name: str, found: CompressionResult) -> No
     from worker.report.figures.ablation import AblationStep, draw_ablation
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import draw_front
+    from worker.report.language.techniques import name_techniques
+    from worker.report.language.wording import get_wording
 
     draw_front(
         make_titled("Every candidate: bytes of the file against validation accuracy"),
@@ -99,6 +103,9 @@ def _plot_search(context: JobContext, name: str, found: CompressionResult) -> No
     draw_ablation(
         make_titled("What each technique bought, on top of those above it"),
         context.artifact_path(f"{name}-ablation.png", ArtifactKind.PLOT),
-        [AblationStep(row.technique, row.bytes_after, row.drop_after) for row in found.ablation],
+        [
+            AblationStep(name_techniques(get_wording("en"), row.applied), row.bytes_after, row.drop_after)
+            for row in found.ablation
+        ],
         max_drop=found.reserve.max_drop,
     )

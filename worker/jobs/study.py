@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningMethod, PruningSchedule
+from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
+from worker.controls import CONTROLS
 from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
@@ -31,6 +32,7 @@ from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult
 from worker.results.model_result import ModelResult
+from worker.results.prune import PruneResult
 from worker.results.study import StudyResult, StudyStep
 from worker.results.train import TrainResult
 
@@ -63,6 +65,11 @@ class StudySpec(JobSpec):
         True,
         description="Also measure what the claims are held against: the same retraining without pruning, random "
         "pruning, and a small dense network of about the same bytes.",
+    )
+    file_controls: bool = Field(
+        False,
+        description="Also hold the compressed file against files made with as many epochs in other ways: not pruned, "
+        "pruned at random, small and dense. Compressing then takes three to four times as long.",
     )
     language: Literal["en", "fa"] = Field("en", description="Of the report: English or Persian.")
     epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")
@@ -112,6 +119,8 @@ PLANS = {
     Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
     Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
 }
+FILE_CONTROLS_FACTOR = 3.5
+"""So many times as long `compress` takes with controls."""
 SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
 WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
@@ -181,45 +190,42 @@ class Recipe:
                 plan.channel_epochs * _EPOCH_S,
             ),
             "compress": Step(
-                CompressSpec(**self._common("compress"), **from_baseline, effort=self.effort), plan.compress_s
+                CompressSpec(
+                    **self._common("compress"),
+                    **from_baseline,
+                    effort=self.effort,
+                    controls=self.spec.file_controls,
+                ),
+                plan.compress_s * (FILE_CONTROLS_FACTOR if self.spec.file_controls else 1),
             ),
         }
 
     def build_controls(
-        self, model_id: str, pruned: Mapping[str, Any], small_widths: tuple[int, ...]
+        self, model_id: str, retrained_epochs: int, sparsity: float, small_widths: tuple[int, ...]
     ) -> dict[str, Step]:
-        """What the claims are held against. pruned: the result of `step_by_step`.
+        """What the claims are held against. retrained_epochs, sparsity: of `step_by_step`.
 
         Where that ended without zeros, retraining alone and random pruning would control nothing, and are left out.
         """
-        controls = {
-            "control_small_dense": Step(self._train("control_small_dense", small_widths), self.epochs * _SMALL_EPOCH_S)
-        }
         # As many steps as the pruned model that is claimed has behind it.
-        steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step
-        if pruned["sparsity"]["total"] < LEAST_SPARSITY or not steps:
-            return controls
-        same_budget = {
-            "model_id": model_id,
-            "schedule": PruningSchedule.GEOMETRIC,
-            "steps": steps,
-            "epochs_per_step": self.plan.epochs_per_step,
-        }
-        return {
-            "control_unpruned": Step(
-                PruneSpec(**self._common("control_unpruned"), **same_budget, sparsity=0), self._retraining_s(steps)
-            ),
-            "control_random": Step(
-                PruneSpec(
-                    **self._common("control_random"),
-                    **same_budget,
-                    method=PruningMethod.RANDOM,
-                    sparsity=pruned["sparsity"]["total"],
-                ),
-                self._retraining_s(steps),
-            ),
-            **controls,
-        }
+        steps = retrained_epochs // self.plan.epochs_per_step
+        is_moot = sparsity < LEAST_SPARSITY or not steps
+        controls = {}
+        for kind, design in CONTROLS.items():
+            if design.is_fresh:
+                controls[kind.step] = Step(self._train(kind.step, small_widths), self.epochs * _SMALL_EPOCH_S)
+            elif not is_moot:
+                spec = PruneSpec(
+                    **self._common(kind.step),
+                    model_id=model_id,
+                    schedule=PruningSchedule.GEOMETRIC,
+                    steps=steps,
+                    epochs_per_step=self.plan.epochs_per_step,
+                    method=design.method,
+                    sparsity=sparsity if design.is_pruned else 0,
+                )
+                controls[kind.step] = Step(spec, self._retraining_s(steps))
+        return controls
 
     def _retraining_s(self, steps: int) -> float:
         return steps * self.plan.epochs_per_step * _RETRAINING_EPOCH_S
@@ -258,7 +264,9 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
     if spec.controls:
         small_widths = find_small_widths(steps["train"], CompressResult.read(steps["compress"].result).file_bytes)
-        controls = recipe.build_controls(model_id, steps["step_by_step"].result, small_widths)
+        pruned = PruneResult.read(steps["step_by_step"].result)
+        retrained, sparsity = pruned.chosen.retrained_epochs, pruned.sparsity.total
+        controls = recipe.build_controls(model_id, retrained, sparsity, small_widths)
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
     findings = _write_report(spec, context, steps)

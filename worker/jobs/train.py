@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
-from worker.catalog import NUM_WIDTHS, Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
+from worker.catalog import Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
@@ -19,6 +19,7 @@ from worker.memory_estimate import (
     find_shape_field,
     list_layer_shapes,
 )
+from worker.network.architectures import NUM_WIDTHS
 from worker.progress import Progress
 from worker.results.train import TrainResult
 
@@ -51,8 +52,8 @@ Widths = Annotated[
 ]
 WIDTH_RULES: list[JsonValue] = [
     rule
-    for name, count in NUM_WIDTHS.items()
-    if count is not None
+    for name in Architecture
+    if (count := NUM_WIDTHS[name]) is not None
     for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
 ]
 """JSON Schema of `check_widths`."""

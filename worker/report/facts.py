@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker.controls import ControlKind
+
 TRAIN = "train"
 ONE_SHOT = "one_shot"
 STEP_BY_STEP = "step_by_step"
 QUANTIZE = "quantize"
 CHANNELS = "channels"
 COMPRESS = "compress"
-CONTROL_UNPRUNED = "control_unpruned"
-CONTROL_RANDOM = "control_random"
-CONTROL_SMALL_DENSE = "control_small_dense"
+
+CONTROL_STEPS = tuple(kind.step for kind in ControlKind)
 
 STEPS = (
     TRAIN,
@@ -23,15 +24,9 @@ STEPS = (
     QUANTIZE,
     CHANNELS,
     COMPRESS,
-    CONTROL_UNPRUNED,
-    CONTROL_RANDOM,
-    CONTROL_SMALL_DENSE,
+    *CONTROL_STEPS,
 )
 """Every step of a study, in the order of the report. The controls are absent where a study was asked to leave them."""
-
-
-PRUNING_CONTROLS = (CONTROL_UNPRUNED, CONTROL_RANDOM)
-"""Held against step-by-step pruning: without zeros there, they control nothing."""
 
 
 @dataclass(frozen=True)

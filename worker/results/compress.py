@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from worker.catalog import HealthProblem
-from worker.model_summary import Recorded
+from worker.controls import CONTROLS, ControlKind
+from worker.model_summary import AnswerRecord, Recorded
 from worker.results.model_result import ModelResult
-from worker.results.techniques import AppliedTechnique, read_techniques
+from worker.results.older_techniques import add_applied
+from worker.techniques import AppliedTechnique
 
 
 class CompressCandidate(Recorded):
@@ -65,16 +67,14 @@ class AblationRow(Recorded):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_technique(cls, given: Any) -> Any:
-        """The words are all that results had first."""
-        if not isinstance(given, Mapping) or "applied" in given or not isinstance(given.get("technique"), str):
-            return given
-        return {**given, "applied": read_techniques([given["technique"]])}
+    def _add_applied(cls, given: Any) -> Any:
+        return add_applied(given, "technique")
 
 
 class CompressControl(Recorded):
     """What the file is held against: as many epochs, spent in another way. Drops are in points."""
 
+    kind: ControlKind | None = Field(None, description="Not in results of versions that had the name alone.")
     name: str
     num_bytes: int
     sparsity: float
@@ -84,7 +84,17 @@ class CompressControl(Recorded):
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    test_correctness: AnswerRecord | None = Field(None, description="Null in results of versions that kept none.")
     problems: tuple[HealthProblem, ...] = Field((), description="Beside a control with any, everything looks good.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_kind(cls, given: Any) -> Any:
+        """Reads it from the name, where a version stored that alone."""
+        if not isinstance(given, Mapping) or "kind" in given:
+            return given
+        found = [kind for kind, design in CONTROLS.items() if design.name == given.get("name")]
+        return {**given, "kind": found[0]} if found else given
 
 
 class DropReserve(Recorded):
@@ -117,12 +127,5 @@ class CompressResult(ModelResult):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_techniques(cls, given: Any) -> Any:
-        """The words are all that results had first."""
-        if (
-            not isinstance(given, Mapping)
-            or "applied" in given
-            or not isinstance(given.get("techniques"), list | tuple)
-        ):
-            return given
-        return {**given, "applied": read_techniques(map(str, given["techniques"]))}
+    def _add_applied(cls, given: Any) -> Any:
+        return add_applied(given, "techniques")

@@ -13,6 +13,7 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
+from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
@@ -197,8 +198,9 @@ def test_compress_hands_back_the_file_it_measured(compressed: tuple[JobOutcome, 
     # What "safe" means can be checked from the result alone.
     for one in result["candidates"]:
         assert one["safe"] == (one["within"] and one["drop_bound"] <= MODEST_DROP)
-    widths = "-".join(str(width) for width in result["widths"])
-    assert any("4-8-16" in line and widths in line for line in result["techniques"])
+    narrowed = {"technique": "channel_pruning", "widths_before": [4, 8, 16], "widths_after": result["widths"]}
+    assert narrowed in result["applied"]
+    assert f"channel pruning, hidden widths 4-8-16 to {'-'.join(map(str, result['widths']))}" in result["techniques"]
     # Rounding for fewer bits goes on from the smallest file that training alone reached.
     trained = [one["num_bytes"] for one in within if one["trade_off"] is None]
     assert result["chosen"]["trade_off"] is not None
@@ -270,12 +272,12 @@ def test_a_longer_plan_trains_its_teacher_on_and_says_so(modest: Shop, monkeypat
     assert percents == sorted(percents)
     rows = outcome.result["ablation"]
     assert all(row["bytes_after"] == after["bytes_before"] for row, after in pairwise(rows))
-    taught = "teacher trained" in " ".join(outcome.result["techniques"])
-    assert taught == any("dense network trained further" in row["technique"] for row in rows)
+    applied = {one["technique"]: one for one in outcome.result["applied"]}
+    walked = [one["technique"] for row in rows for one in row["applied"]]
+    assert ("trained_teacher" in applied) == ("trained_teacher" in walked)
     # Every rung after the first sees plain pictures, two epochs each.
-    plain = [line for line in outcome.result["techniques"] if "as they are stored" in line]
-    count = 2 * sum("further pruned to" in row["technique"] for row in rows)
-    assert plain == ([f"the last {count} epochs on training pictures as they are stored"] if count else [])
+    count = 2 * max(0, walked.count("weight_pruning") - 1)
+    assert applied.get("plain_pictures", {}).get("epochs", 0) == count
 
 
 @pytest.mark.slow
@@ -295,6 +297,7 @@ def test_the_controls_of_compress_differ_from_it_in_one_thing_each(modest: Shop)
     result = check_products(outcome, context)
     chosen, (unpruned, random, small) = result["chosen"], result["controls"]
     assert [control["name"] for control in result["controls"]] == ["not pruned", "pruned at random", "small dense"]
+    assert [control["kind"] for control in result["controls"]] == list(ControlKind)
     # Not pruned: what is zero is what rounding makes so.
     assert unpruned["sparsity"] < chosen["sparsity"]
     assert unpruned["num_bytes"] > chosen["num_bytes"]

@@ -21,7 +21,7 @@ from docx.oxml.ns import qn
 from docx.shared import Cm
 from docx.text.paragraph import Paragraph
 
-from tests.worker.report.small_study import build_facts, build_results
+from tests.worker.report.small_study import FILE_CONTROLS, build_facts, build_results
 from worker.report import write_report
 from worker.report.compose import compose, describe
 from worker.report.content import Figure, Report, Table, iterate_blocks, iterate_sections
@@ -48,7 +48,9 @@ class Written:
 
 
 def write_all(folder: Path, language: str) -> Written:
-    made = compose(build_facts(build_results()), language, folder)
+    results = build_results()
+    results["compress"]["controls"] = FILE_CONTROLS
+    made = compose(build_facts(results), language, folder)
     paths = {suffix: folder / f"report.{suffix}" for suffix in ("pdf", "docx", "html")}
     write_pdf(made.report, made.labels, made.wording, paths["pdf"], folder)
     write_docx(made.report, made.labels, made.wording, paths["docx"], folder)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
-from worker.catalog import PruningMethod
 from worker.coding import decode_network, encode_network
+from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.core.checkpoint import match_widths
 from worker.core.compression.candidates import CandidateStore, extract_stored
 from worker.core.compression.derivation import Derivation
@@ -20,18 +21,20 @@ from worker.core.compression.task import CompressionTask, train_network
 from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker, name_control
 from worker.core.device import device_of
+from worker.core.measure import record_correctness
 from worker.core.models import rebuild_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
-from worker.core.training import evaluate
-from worker.paired import compute_drop
+from worker.core.training import compute_logits, evaluate_logits
+from worker.paired import Correctness, compute_drop
 
 
 @dataclass(frozen=True)
 class Control:
     """A file that was not the aim. epochs: of training from the same start as the chosen one's; drops in points."""
 
+    kind: ControlKind
     name: str
     num_bytes: int
     sparsity: float
@@ -41,8 +44,13 @@ class Control:
     test_accuracy: float
     validation_drop: float
     test_drop: float
+    test_correctness: Correctness
     problems: tuple[str, ...] = ()
     """Values of HealthProblem: against a control that is not sound, anything looks good."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a result holds it."""
+        return asdict(self) | {"test_correctness": self.test_correctness.to_json()}
 
 
 def measure_controls(
@@ -57,85 +65,103 @@ def measure_controls(
     teacher, narrowed = derivation.teacher, derivation.narrowed
     behind = [one.stage for one in derivation.ancestry if one.stage is not None]
     stages = behind or list(task.plan.stages)
-    unpruned = [replace(stage, sparsity=0.0) for stage in stages]
-    measure = functools.partial(_measure, task=task, teacher=teacher, store=store, tracker=tracker)
     *first, last = stages
-    random = [*first, replace(last, sparsity=max(last.sparsity, derivation.chosen.sparsity))]
-    scratch_epochs = task.plan.narrow_epochs + sum(stage.epochs for stage in stages)
-    share = scratch_epochs / (scratch_epochs + sum(stage.epochs for stage in stages))
-    return (
-        measure("not pruned", 0, narrowed, unpruned),
-        measure("pruned at random", 1, narrowed, random, method=PruningMethod.RANDOM),
-        measure(
-            "small dense",
-            2,
-            _train_small(derivation.chosen.num_bytes, scratch_epochs, share, task, teacher, tracker),
-            unpruned,
-            epochs_before=scratch_epochs,
-            share_before=share,
-        ),
-    )
+    pruned = [*first, replace(last, sparsity=max(last.sparsity, derivation.chosen.sparsity))]
+    unpruned = [replace(stage, sparsity=0.0) for stage in stages]
+    found = []
+    for position, (kind, design) in enumerate(CONTROLS.items()):
+        run = _ControlRun(kind, design, position, pruned if design.is_pruned else unpruned)
+        if design.is_fresh:
+            run = replace(run, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))
+            model = _train_small(derivation.chosen.num_bytes, run, task, teacher, tracker)
+        else:
+            model = narrowed
+        found.append(_measure(model, run, task, teacher, store, tracker))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _ControlRun:
+    """One control to be made. position: among the controls. epochs_before: of training before it is quantized."""
+
+    kind: ControlKind
+    design: ControlDesign
+    position: int
+    stages: Sequence[QatStage]
+    epochs_before: int = 0
+
+    @property
+    def part(self) -> str:
+        """Of the timetable."""
+        return name_control(self.position)
+
+    @property
+    def epochs(self) -> int:
+        """Of all its training."""
+        return self.epochs_before + sum(stage.epochs for stage in self.stages)
+
+    @property
+    def share_before(self) -> float:
+        """Of its part, that the epochs before take."""
+        return self.epochs_before / self.epochs
 
 
 def _measure(
-    name: str,
-    position: int,
     model: nn.Module,
-    stages: Sequence[QatStage],
-    *,
+    run: _ControlRun,
     task: CompressionTask,
     teacher: Teacher,
     store: CandidateStore,
     tracker: TimedTracker,
-    method: PruningMethod = PruningMethod.MAGNITUDE,
-    epochs_before: int = 0,
-    share_before: float = 0.0,
 ) -> Control:
-    """Trains a float network quantized along `stages`. position: among the controls.
-
-    epochs_before, share_before: of the control's training, and of its part of the timetable, that are done already.
-    """
-    baseline, plan = task.baseline, task.plan
-    part = name_control(position)
+    """Trains a float network quantized along the stages."""
+    baseline, plan, name = task.baseline, task.plan, run.design.name
     quantized = quantize_network(model, baseline.data, plan.bit_width, plan.activation_bit_width)
-    for number, stage in enumerate(stages):
-        begin, end = (share_before + (1 - share_before) * done / len(stages) for done in (number, number + 1))
-        progress = tracker.follow(f"control: {name}", part, f"control{position}_{number}_", begin, end)
-        train_stage(quantized, stage, f"{part}-{number}", task, teacher, progress, tracker, method)
-    encoded = store.encode(part, functools.partial(extract_stored, baseline, quantized))
+    for number, stage in enumerate(run.stages):
+        done, until = (run.share_before + (1 - run.share_before) * n / len(run.stages) for n in (number, number + 1))
+        progress = tracker.follow(f"control: {name}", run.part, f"control{run.position}_{number}_", done, until)
+        train_stage(quantized, stage, f"{run.part}-{number}", task, teacher, progress, tracker, run.design.method)
+    encoded = store.encode(run.part, functools.partial(extract_stored, baseline, quantized))
     network = decode_network(encoded.file)
     if encoded.problems:
         tracker.reporter.warn(
             f"control {name}: it is not sound ({', '.join(encoded.problems)}): beside it anything looks good"
         )
-    test = evaluate(build_integer_model(network).to(device_of(baseline.model)), baseline.data, baseline.data.test)
+    split = baseline.data.test
+    logits = compute_logits(build_integer_model(network).to(device_of(baseline.model)), baseline.data, split)
+    test = evaluate_logits(logits, split)
     return Control(
+        kind=run.kind,
         name=name,
         num_bytes=len(encoded.file),
         sparsity=encoded.sparsity,
         widths=network.widths,
-        epochs=epochs_before + sum(stage.epochs for stage in stages),
+        epochs=run.epochs,
         validation_accuracy=encoded.accuracy,
         test_accuracy=test.accuracy,
         validation_drop=baseline.drop(encoded.accuracy),
         test_drop=compute_drop(baseline.test, test),
+        test_correctness=record_correctness(logits, split),
         problems=encoded.problems,
     )
 
 
 def _train_small(
-    num_bytes: int, epochs: int, share: float, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
+    num_bytes: int, run: _ControlRun, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
 ) -> nn.Module:
-    """Trains a dense network of about so many bytes from scratch. share: of the timetable's part that this takes."""
+    """Trains a dense network of about so many bytes from scratch."""
     small = _build(_match_widths(num_bytes, task), task)
-    progress = tracker.follow("control: small dense, from scratch", name_control(2), "control2_", 0.0, share)
+    phase = f"control: {run.design.name}, from scratch"
+    progress = tracker.follow(phase, run.part, f"control{run.position}_", 0.0, run.share_before)
 
     def train() -> Step:
         targets = teacher.get_targets()
-        rate = task.plan.dense_rate
-        return {"training": train_network(small, task, epochs, rate, progress, soft_targets=targets, is_fresh=True)}
+        outcome = train_network(
+            small, task, run.epochs_before, task.plan.dense_rate, progress, soft_targets=targets, is_fresh=True
+        )
+        return {"training": outcome}
 
-    trained, _ = tracker.train("control-2", progress.phase, task.baseline, small, train)
+    trained, _ = tracker.train(run.part, progress.phase, task.baseline, small, train)
     return trained
 
 

@@ -16,7 +16,7 @@ from worker.core.baseline import Baseline
 from worker.core.compression.ablation import AblationRow, measure_ablation
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, list_front
 from worker.core.compression.controls import Control, measure_controls
-from worker.core.compression.derivation import Derivation, describe_techniques
+from worker.core.compression.derivation import Derivation
 from worker.core.compression.plain import search_plain
 from worker.core.compression.plan import CompressionPlan
 from worker.core.compression.qat import (
@@ -30,6 +30,7 @@ from worker.core.compression.reserve import CONFIDENCE, Reserve
 from worker.core.compression.rounding import Rounder, search_lambda
 from worker.core.compression.task import CompressionTask, StageSparsity
 from worker.core.compression.teacher import narrow, train_teacher
+from worker.core.compression.techniques import list_techniques
 from worker.core.compression.timetable import FINISHING, TimedTracker, plan_time
 from worker.core.datasets import Dataset
 from worker.core.measure import measure_baseline
@@ -37,6 +38,7 @@ from worker.core.pruning.difference import describe_difference
 from worker.core.resume import Checkpoints, NoCheckpoints, claim
 from worker.core.training_log import StageOutcome
 from worker.progress import QuietReporter, Reporter
+from worker.techniques import AppliedTechnique
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class CompressionResult:
 
     file: of `chosen`, as `worker.coding.decode_network` reads it. front: the candidates that no other beats in
     both bytes and accuracy. least_accuracy: on validation, of what is within the drop. stages: what each was asked for
-    and reached. controls: None where none were asked for.
+    and reached. controls: None where none were asked for. applied: the techniques that went into the file.
     """
 
     file: bytes
@@ -57,7 +59,7 @@ class CompressionResult:
     stages: tuple[StageSparsity, ...]
     ablation: tuple[AblationRow, ...]
     controls: tuple[Control, ...] | None
-    techniques: tuple[str, ...]
+    applied: tuple[AppliedTechnique, ...]
     trainings: tuple[StageOutcome, ...]
 
 
@@ -124,7 +126,7 @@ def compress(
         stages=stages,
         ablation=ablation,
         controls=controls,
-        techniques=tuple(describe_techniques(derivation, task)),
+        applied=list_techniques(derivation, task),
         trainings=tuple(tracker.trainings.outcomes),
     )
 

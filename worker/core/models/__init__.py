@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.catalog import NUM_WIDTHS, Architecture
+from worker.catalog import Architecture
 from worker.checkpoint_facts import LARGEST_WIDTH, NetworkFacts
+from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS
 from worker.registry import Registry
 
 Widths = tuple[int, ...]
 BUILDERS = Registry[Callable[[Widths, tuple[int, int, int], int], nn.Module]](Architecture, __name__, "build")
 """widths, input shape, number of classes → a network with fresh weights."""
-DEFAULT_WIDTHS = Registry[Widths](Architecture, __name__, "DEFAULT_WIDTHS")
 WIDTH_READERS = Registry[Callable[[nn.Module], Widths]](Architecture, __name__, "get_widths")
 
 

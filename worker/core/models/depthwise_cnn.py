@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-DEFAULT_WIDTHS = (24, 48, 96)
-
 
 class DepthwiseCnn(nn.Module):
     """Stem convolution, two depthwise-separable blocks, global average pooling, linear."""

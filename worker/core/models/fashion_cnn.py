@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-DEFAULT_WIDTHS = (32, 64, 128)
-
 
 class FashionCnn(nn.Module):
     """Conv 3x3, BN, ReLU, max-pool, twice; then linear, ReLU, linear.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-DEFAULT_WIDTHS = (6, 16, 120, 84)
-
 
 class LeNet5(nn.Module):
     """Two 5x5 convolutions, three linear layers; no batch norm."""

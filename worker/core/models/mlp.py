@@ -8,8 +8,6 @@ import math
 import torch
 from torch import nn
 
-DEFAULT_WIDTHS = (300, 100)
-
 
 class Mlp(nn.Module):
     """Linear and ReLU in turn; the last linear layer gives the logits."""

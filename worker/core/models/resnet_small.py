@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-DEFAULT_WIDTHS = (16, 16, 32, 32)
-
 
 class ResNetSmall(nn.Module):
     """widths: stem, inside of block 1, output of block 2, inside of block 2.

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from scipy.stats import binomtest
-
+from worker.controls import CONTROLS, ControlKind
 from worker.paired import compute_difference
-from worker.report import facts as names
 from worker.report.analysis.evidence import Evidence, Order, compare
 from worker.report.analysis.findings import Finding
-from worker.report.analysis.results import Latency, Measured, Model
+from worker.report.analysis.results import FileControl, Latency, Measured, Model, measure
 from worker.report.language.values import (
     Value,
     basis,
@@ -49,7 +47,7 @@ def say_drop(key: str, drop: float) -> str:
     return f"{key}.{'equal' if rounded == 0 else 'lost' if rounded > 0 else 'gained'}"
 
 
-def describe_difference(one: Model, other: Model) -> dict[str, Value]:
+def describe_difference(one: Model | FileControl, other: Model | FileControl) -> dict[str, Value]:
     """accuracy of both on test, the interval of the difference in points, and what it rests on."""
     difference = compute_difference(one.test, other.test)
     return {
@@ -134,8 +132,7 @@ def _describe_end(baseline: Model, source: str) -> Finding:
 
 def _measure_epoch(row: Mapping[str, float], num_examples: int) -> Measured:
     num_correct = round(row["validation_accuracy"] * num_examples)
-    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
-    return Measured(num_correct, num_examples, row["validation_loss"], (float(low), float(high)))
+    return measure(num_correct, num_examples, row["validation_loss"])
 
 
 def analyse_quantization(evidence: Evidence) -> list[Finding]:
@@ -278,31 +275,53 @@ def _drop_values(model: Model, drop: float) -> dict[str, Value]:
 def analyse_controls(evidence: Evidence) -> list[Finding]:
     """Each claim beside its control; without controls, the report says that it has none."""
     claims = {
-        names.CONTROL_UNPRUNED: evidence.step_by_step,
-        names.CONTROL_RANDOM: evidence.step_by_step or evidence.one_shot,
-        names.CONTROL_SMALL_DENSE: evidence.final,
+        ControlKind.UNPRUNED: evidence.step_by_step,
+        ControlKind.RANDOM: evidence.step_by_step or evidence.one_shot,
+        ControlKind.SMALL_DENSE: evidence.final,
     }
     findings = []
-    for name, control in evidence.controls.items():
-        claim = claims[name]
-        if claim is None or (name in names.PRUNING_CONTROLS and evidence.is_control_moot):
+    for kind, control in evidence.controls.items():
+        claim = claims[kind]
+        if claim is None or (not CONTROLS[kind].is_fresh and evidence.is_control_moot):
             continue
         order = compare(claim.test, control.test)
         values = describe_difference(claim, control)
-        if name == names.CONTROL_RANDOM:
+        if kind is ControlKind.RANDOM:
             values["sparsity"] = percent(control.sparsity)
             values["claim"] = term(f"model.{claim.step.name}")
-        if name == names.CONTROL_SMALL_DENSE:
+        if kind is ControlKind.SMALL_DENSE:
             values["kilobytes"] = Value("kilobytes", control.file_bytes)
         findings.append(
-            Finding(f"{name}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
+            Finding(f"{kind.step}.{order}", values, f"{cite(claim, 'evaluation')}; {cite(control, 'evaluation')}")
         )
-        if name == names.CONTROL_SMALL_DENSE:
+        if kind is ControlKind.SMALL_DENSE:
             findings += _compare_control_size(claim, control)
     stepped = evidence.step_by_step
     if evidence.controls and evidence.is_control_moot and stepped is not None:
         findings.insert(0, Finding("controls.moot", {"sparsity": percent(stepped.sparsity)}, cite(stepped, "sparsity")))
-    return findings or [Finding("controls.absent")]
+    if not evidence.file_controls:
+        return findings or [Finding("controls.absent")]
+    return [*findings, *analyse_file_controls(evidence)]
+
+
+def analyse_file_controls(evidence: Evidence) -> list[Finding]:
+    """The compressed file beside each of its own controls."""
+    final, findings = evidence.final, []
+    for control in evidence.file_controls:
+        if final is None:
+            break
+        name, source = term(f"file_control.{control.row.kind}"), cite(final, "controls")
+        if control.row.problems:
+            findings.append(Finding("file_control.unsound", {"control": name}, source))
+            continue
+        values = {
+            "control": name,
+            "kilobytes": Value("kilobytes", control.row.num_bytes),
+            "compressed": Value("kilobytes", final.file_bytes),
+            **describe_difference(final, control),
+        }
+        findings.append(Finding(f"file_control.{compare(final.test, control.test)}", values, source))
+    return findings
 
 
 def _compare_control_size(claim: Model, control: Model) -> list[Finding]:
@@ -316,5 +335,5 @@ def _compare_control_size(claim: Model, control: Model) -> list[Finding]:
         "compressed": Value("kilobytes", claim.file_bytes),
     }
     size = "larger" if factor > 1 else "smaller"
-    key = f"{names.CONTROL_SMALL_DENSE}.{size}"
+    key = f"{ControlKind.SMALL_DENSE.step}.{size}"
     return [Finding(key, values, f"{cite(control, 'size')}; {cite(claim, 'size')}")]

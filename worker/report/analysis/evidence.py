@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from worker.controls import ControlKind
 from worker.paired import compute_difference, is_within
 from worker.report import facts as names
-from worker.report.analysis.results import Candidate, Measured, Model, read_widths
+from worker.report.analysis.results import Candidate, FileControl, Measured, Model, read_widths
 from worker.report.facts import StudyFacts
 
 ACCURACY_FLOOR = 0.9196
 """The test accuracy that the assignment asks of the network on FashionMNIST."""
-CONTROLS = (names.CONTROL_UNPRUNED, names.CONTROL_RANDOM, names.CONTROL_SMALL_DENSE)
 SAME_SPARSITY = 0.001
 """Below it a network counts as not pruned, and two sparsities as the same."""
 COMPRESSED_SUFFIX = ".tonok"
@@ -59,7 +59,7 @@ class Evidence:
     final: Model | None
     widths: Mapping[int, Model]
     """Bit width → model, widest first."""
-    controls: Mapping[str, Model]
+    controls: Mapping[ControlKind, Model]
     max_drop: float
     class_names: tuple[str, ...]
 
@@ -110,6 +110,11 @@ class Evidence:
         return self.step_by_step is not None and self.step_by_step.sparsity < SAME_SPARSITY
 
     @property
+    def file_controls(self) -> Sequence[FileControl]:
+        """What compression measured beside its file."""
+        return () if self.final is None else self.final.file_controls
+
+    @property
     def best_width(self) -> int | None:
         """The bit width of the smallest file within the drop on validation; of files of one size the narrower."""
         within = [(model.file_bytes, width) for width, model in self.widths.items() if self.is_within(model)]
@@ -124,7 +129,7 @@ def read_evidence(facts: StudyFacts) -> Evidence:
     def find(name: str) -> Model | None:
         return Model(steps[name], "result", steps[name].result) if name in steps else None
 
-    controls = {name: control for name in CONTROLS if (control := find(name)) is not None}
+    controls = {kind: control for kind in ControlKind if (control := find(kind.step)) is not None}
     return Evidence(
         facts=facts,
         baseline=baseline,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from worker.report.analysis.claims import cite
 from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
-from worker.report.analysis.results import AskedReserve, Candidate, Model
+from worker.report.analysis.results import Candidate, Model
 from worker.report.language.values import Value, change, count, kilobytes, limit, percent, plain, points
+from worker.results.compress import DropReserve
 
 
 def describe_protocol(evidence: Evidence) -> list[Finding]:
@@ -41,7 +42,7 @@ def analyse_reserve(evidence: Evidence, final: Model) -> list[Finding]:
     return _explain_share(evidence, final) if asked is None else _explain_bound(evidence, final, asked)
 
 
-def _explain_bound(evidence: Evidence, final: Model, asked: AskedReserve) -> list[Finding]:
+def _explain_bound(evidence: Evidence, final: Model, asked: DropReserve) -> list[Finding]:
     chosen, max_drop = final.chosen_candidate, evidence.max_drop
     allowed = {"limit": limit(max_drop)}
     values = {"confidence": plain(100 * asked.confidence), "bound": points(asked.drop_bound)}

@@ -5,12 +5,18 @@ What jobs of earlier versions did not record is None or empty here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from scipy.stats import binomtest
+
 from worker.paired import Correctness, read_correctness
 from worker.report.facts import StepFact
+from worker.results.compress import AblationRow, CompressControl, DropReserve
+from worker.results.older_techniques import add_applied
+from worker.techniques import AppliedTechnique
 
 Epochs = Sequence[Mapping[str, Any]]
 """Rows with `epoch`, and `loss` and `accuracy` of `train_` and `validation_`."""
@@ -31,6 +37,12 @@ class Measured:
     def accuracy(self) -> float:
         """Fraction 0..1."""
         return self.num_correct / self.num_examples
+
+
+def measure(num_correct: int, num_examples: int, loss: float, correctness: Correctness | None = None) -> Measured:
+    """What was counted, with its interval."""
+    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
+    return Measured(num_correct, num_examples, loss, (float(low), float(high)), correctness)
 
 
 @dataclass(frozen=True)
@@ -78,15 +90,11 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class AskedReserve:
-    """The reserve that compression asked for: a bound on the drop of new pictures, in points, one-sided."""
+class FileControl:
+    """A file that was not the aim, beside the compressed one."""
 
-    confidence: float
-    is_decidable: bool
-    validation_pictures: int
-    smallest_drop_bound: float
-    drop_bound: float
-    reached_confidence: float
+    row: CompressControl
+    test: Measured
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ class Model:
     @property
     def health(self) -> Health | None:
         kept = self.data.get("health")
-        return None if kept is None else Health(**_pick(kept, Health))
+        return None if kept is None else Health(**{field.name: kept[field.name] for field in fields(Health)})
 
     @property
     def history(self) -> Epochs:
@@ -279,9 +287,20 @@ class Model:
         return _read_candidate(self.data["chosen"])
 
     @property
-    def asked_reserve(self) -> AskedReserve | None:
+    def ablation(self) -> Sequence[AblationRow]:
+        """From the float32 checkpoint to the file; empty where that was not measured."""
+        return [AblationRow.read(row) for row in self.data.get("ablation") or ()]
+
+    @property
+    def file_controls(self) -> Sequence[FileControl]:
+        """What the file is held against; empty where none were asked for."""
+        rows = [CompressControl.read(row) for row in self.data.get("controls") or ()]
+        return [_read_file_control(row, self.test.num_examples) for row in rows]
+
+    @property
+    def asked_reserve(self) -> DropReserve | None:
         kept = self.data.get("reserve")
-        return None if kept is None else AskedReserve(**_pick(kept, AskedReserve))
+        return None if kept is None else DropReserve.read(kept)
 
     @property
     def reserve_shares(self) -> Mapping[str, float]:
@@ -302,8 +321,14 @@ def read_environment(step: StepFact) -> Mapping[str, object]:
     return environment
 
 
-def read_techniques(step: StepFact) -> Sequence[str]:
-    """What a step says that went into its model, in words."""
+def read_applied(step: StepFact) -> Sequence[AppliedTechnique]:
+    """What went into a step's model, as names with numbers."""
+    told = add_applied(step.result, "techniques").get("applied") or ()
+    return [AppliedTechnique.model_validate(one, extra="ignore") for one in told]
+
+
+def read_sentences(step: StepFact) -> Sequence[str]:
+    """The same in words, as the step recorded it."""
     return [str(line) for line in step.result.get("techniques") or ()]
 
 
@@ -327,10 +352,6 @@ def read_trainings(step: StepFact) -> Sequence[Training]:
     ]
 
 
-def _pick(row: Mapping[str, Any], record: type[Health | AskedReserve]) -> dict[str, Any]:
-    return {field.name: row[field.name] for field in fields(record)}
-
-
 def _read_probe(row: Mapping[str, Any]) -> Probe:
     return Probe(row["sparsity"], row["accuracy"], row["drop"], row["within"], row["retrained_epochs"])
 
@@ -347,6 +368,12 @@ def _read_candidate(row: Mapping[str, Any]) -> Candidate:
         lost=row.get("lost"),
         gained=row.get("gained"),
     )
+
+
+def _read_file_control(row: CompressControl, num_examples: int) -> FileControl:
+    kept = None if row.test_correctness is None else {"test": row.test_correctness.to_json()}
+    test = measure(round(row.test_accuracy * num_examples), num_examples, math.nan, read_correctness(kept, "test"))
+    return FileControl(row, test)
 
 
 def _read_latency(row: Mapping[str, Any] | None) -> Latency | None:

@@ -12,9 +12,6 @@ from worker.report.content import Block, Bullets, Column, Figure, Paragraph, Sec
 from worker.report.facts import (
     CHANNELS,
     COMPRESS,
-    CONTROL_RANDOM,
-    CONTROL_SMALL_DENSE,
-    CONTROL_UNPRUNED,
     ONE_SHOT,
     STEP_BY_STEP,
     TRAIN,
@@ -124,9 +121,7 @@ class Builder:
 
     def control_models(self) -> list[tuple[str, Model]]:
         """The controls that were run, named."""
-        order = (CONTROL_UNPRUNED, CONTROL_RANDOM, CONTROL_SMALL_DENSE)
-        controls = self.evidence.controls
-        return [(self.term(f"model.{name}"), controls[name]) for name in order if name in controls]
+        return [(self.term(f"model.{kind.step}"), model) for kind, model in self.evidence.controls.items()]
 
     def name_width(self, bits: int) -> str:
         """`4 bit`."""

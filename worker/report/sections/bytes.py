@@ -13,7 +13,7 @@ from worker.report.analysis.claims import (
 from worker.report.analysis.classes import analyse_confusions, analyse_final_classes
 from worker.report.analysis.evidence import COMPRESSED_SUFFIX, Evidence
 from worker.report.analysis.pruning import analyse_final, analyse_sizes
-from worker.report.analysis.results import Model, read_techniques
+from worker.report.analysis.results import Model, read_sentences
 from worker.report.analysis.techniques import find_techniques
 from worker.report.analysis.trainings import analyse_trainings
 from worker.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
@@ -230,7 +230,7 @@ def build_techniques(desk: Builder) -> Section | None:
         return None
     items = [desk.say(f"technique.{key}") for key in found]
     blocks: list[Block] = [desk.paragraph("techniques.opening"), Bullets(items)]
-    said = read_techniques(evidence.final.step) if evidence.final is not None else []
+    said = read_sentences(evidence.final.step) if evidence.final is not None else []
     if said:
         blocks.append(desk.paragraph("techniques.recorded", field=code("result.techniques")))
         blocks.append(Listing("\n".join(f"- {line}" for line in said), "text"))

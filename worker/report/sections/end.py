@@ -80,7 +80,7 @@ def build_conclusion(desk: Builder) -> Section:
     """What holds at the end of this run, and what it does not show."""
     evidence = desk.evidence
     limits = ["limits.one_seed", "limits.test_set"]
-    if not evidence.controls:
+    if not evidence.controls and not evidence.file_controls:
         limits.append("limits.no_controls")
     spec = evidence.facts.spec
     if spec.get("effort") == "quick":

@@ -13,7 +13,6 @@ from worker.report.analysis.claims import (
 )
 from worker.report.analysis.classes import analyse_classes
 from worker.report.analysis.confusions import count_errors, rank_pairs
-from worker.report.analysis.evidence import CONTROLS
 from worker.report.analysis.pruning import analyse_plain_files, analyse_search, compare_pruning
 from worker.report.analysis.results import Measured, Model
 from worker.report.analysis.trainings import analyse_trainings
@@ -260,7 +259,7 @@ def build_controls(desk: Builder) -> Section | None:
                 "controls", partial(draw_intervals, desk.canvas, marks=marks, baseline=evidence.baseline.test.accuracy),
                 source=source,
             ),
-            *desk.list_findings([*analyse_controls(evidence), *analyse_trainings(evidence, *CONTROLS)]),
+            *desk.list_findings([*analyse_controls(evidence), *analyse_trainings(evidence, *names.CONTROL_STEPS)]),
         ],
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from worker.report.content import Section
-from worker.report.sections import appendices, end, method, pruning
+from worker.report.sections import appendices, compression, end, method, pruning
 from worker.report.sections import bytes as sizes
 from worker.report.sections.builder import Builder
 
@@ -35,6 +35,8 @@ SECTIONS: dict[str, Entry] = {
     "channels": Entry(pruning.build_channels, within="results"),
     "sizes": Entry(sizes.build_sizes, within="results"),
     "final": Entry(sizes.build_final, within="results"),
+    "ablation": Entry(compression.build_ablation, within="results"),
+    "file_controls": Entry(compression.build_file_controls, within="results"),
     "techniques": Entry(sizes.build_techniques, within="results"),
     "analysis": Entry(end.build_analysis),
     "conclusion": Entry(end.build_conclusion),

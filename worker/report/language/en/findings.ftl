@@ -134,6 +134,13 @@ control_small_dense-same = A small dense network of { $kilobytes } KB trained fr
 control_small_dense-larger = The two are not of one size, though: at { $kilobytes } KB the small network takes { $factor } times the { $compressed } KB of the compressed file.
 control_small_dense-smaller = The two are not of one size, though: at { $kilobytes } KB the small network is { $factor } times smaller than the compressed file with its { $compressed } KB.
 
+## File controls
+
+file_control-higher = Against its control “{ $control }” ({ $kilobytes } KB beside { $compressed } KB) the compressed file is more accurate on test { compared }.
+file_control-lower = Against its control “{ $control }” ({ $kilobytes } KB beside { $compressed } KB) the compressed file is less accurate on test { compared }.
+file_control-same = From its control “{ $control }” ({ $kilobytes } KB beside { $compressed } KB) the compressed file is not distinguishable on test { compared }.
+file_control-unsound = The control “{ $control }” is not sound: beside it anything looks good, and nothing is concluded from it.
+
 ## Controls
 
 controls-moot = Step-by-step pruning ended with { $sparsity } % zeros: there is nothing that the same retraining without pruning, or random pruning, could be held against, and no comparison is drawn from them.

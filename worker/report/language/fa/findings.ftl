@@ -125,6 +125,13 @@ control_small_dense-same = شبکهٔ کوچک چگالی با { $kilobytes } ک
 control_small_dense-larger = البته این دو هم‌اندازه نیستند: شبکهٔ کوچک با { $kilobytes } کیلوبایت، { $factor } برابر فایل فشرده است که { $compressed } کیلوبایت می‌گیرد.
 control_small_dense-smaller = البته این دو هم‌اندازه نیستند: شبکهٔ کوچک با { $kilobytes } کیلوبایت، { $factor } برابر کوچک‌تر از فایل فشرده است که { $compressed } کیلوبایت می‌گیرد.
 
+## File controls
+
+file_control-higher = در قیاس با شاهد «{ $control }» ({ $kilobytes } کیلوبایت در کنار { $compressed } کیلوبایت)، فایل فشرده روی آزمون دقیق‌تر است { compared }.
+file_control-lower = در قیاس با شاهد «{ $control }» ({ $kilobytes } کیلوبایت در کنار { $compressed } کیلوبایت)، دقت فایل فشرده روی آزمون کمتر است { compared }.
+file_control-same = فایل فشرده روی آزمون از شاهد «{ $control }» ({ $kilobytes } کیلوبایت در کنار { $compressed } کیلوبایت) تمیزپذیر نیست { compared }.
+file_control-unsound = شاهد «{ $control }» سالم نیست: در کنار آن هر چیزی خوب می‌نماید و از آن نتیجه‌ای گرفته نمی‌شود.
+
 ## Controls
 
 controls-moot = هرس گام‌به‌گام با { $sparsity } درصد صفر پایان یافته است: چیزی نیست که با همان بازآموزی بدون هرس یا با هرس تصادفی سنجیده شود، و از آن‌ها قیاسی به دست نمی‌آید.

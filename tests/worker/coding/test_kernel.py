@@ -1,0 +1,148 @@
+"""The inner loop in C decides as the Python beside it does, to the last bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from storage.errors import InvalidModel
+from worker.coding.fields import Fields
+from worker.coding.kernel import KernelReader, code_layer, compile_kernel, find_library, load_kernel
+from worker.coding.ranges import MAX_DECISIONS, BitCoder, CostMeter, RangeReader, RangeWriter
+from worker.coding.weights import Scan, WeightModels, code_weights
+
+SCANS = st.sampled_from([(1, 1), (2, 1), (4, 2), (9, 3), (20, 5), (36, 6), (17, 1)])
+
+
+class PlainWriter(RangeWriter):
+    """Not a type that the kernel knows: coded by Python."""
+
+
+class PlainMeter(CostMeter):
+    """Likewise."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built_kernel() -> None:
+    if load_kernel() is None:
+        assert shutil.which("cc") is None, "a compiler is here, but `python -m worker.coding` was not called"
+        pytest.skip("NO C COMPILER: the coder's inner loop in C is not tested")
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[NDArray[np.int8], int, Scan]:
+    """A layer of any density, its bit width and a walk that fits it."""
+    positions, stride = draw(SCANS)
+    shape = draw(st.integers(1, 24)), positions * draw(st.integers(1, 12))
+    bit_width = draw(st.integers(1, 8))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    low, high = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
+    spread = draw(st.sampled_from([0.3, 1.0, 5.0, 300.0]))
+    weight = np.clip(np.rint(rng.normal(0, spread, shape)), low, high).astype(np.int8)
+    weight[rng.random(shape) < draw(st.sampled_from([0.0, 0.5, 0.95]))] = 0
+    weight[rng.random(shape[0]) < draw(st.sampled_from([0.0, 0.5]))] = 0
+    return weight, bit_width, Scan(positions, stride, by_column=draw(st.booleans()), masked=draw(st.booleans()))
+
+
+def code_all(coder: BitCoder, network: list[tuple[NDArray[np.int8], int, Scan]]) -> tuple[object, object]:
+    """What is read of each layer, and what the models have learnt by it; the models go from layer to layer."""
+    models, fields, read = WeightModels(), Fields(coder), []
+    for weight, bit_width, scan in network:
+        try:
+            read.append(code_weights(fields, models, weight, bit_width, scan).tolist())
+        except InvalidModel as error:
+            read.append(error.args)
+            break
+    mixers = models.nonzero, models.negative, models.magnitude
+    return read, [[array.tolist() for array in mixer.get_learnt()] for mixer in mixers]
+
+
+def open_kernel_reader(data: bytes) -> KernelReader:
+    library = load_kernel()
+    assert library is not None
+    return KernelReader(library, data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(layers(), min_size=1, max_size=3))
+def test_both_write_the_same_bytes_at_the_same_cost_and_read_them_back(
+    network: list[tuple[NDArray[np.int8], int, Scan]],
+) -> None:
+    fast, plain, meter, plain_meter = RangeWriter(), PlainWriter(), CostMeter(), PlainMeter()
+    expected = code_all(plain, network)
+    assert expected[0] == [weight.tolist() for weight, _, _ in network]
+    for coder in (fast, meter, plain_meter):
+        assert code_all(coder, network) == expected
+    data = fast.finish()
+    assert data == plain.finish()
+    assert meter.bits == plain_meter.bits
+    blank = [(np.zeros_like(weight), bit_width, scan) for weight, bit_width, scan in network]
+    assert code_all(open_kernel_reader(data), blank) == expected
+    assert code_all(RangeReader(data), blank) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=120), st.lists(layers(), min_size=1, max_size=2))
+def test_both_read_or_refuse_what_nobody_wrote(data: bytes, network: list[tuple[NDArray[np.int8], int, Scan]]) -> None:
+    assert code_all(open_kernel_reader(data), network)[0] == code_all(RangeReader(data), network)[0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=60), st.integers(1, 65535), st.integers(0, 300))
+def test_both_read_the_same_single_bits_and_blocks(data: bytes, probability: int, count: int) -> None:
+    def read(reader: BitCoder) -> Iterator[int | str]:
+        try:
+            yield from (reader.transcode(probability, 0) for _ in range(20))
+            yield from reader.code_block(probability, np.zeros(count, np.int32)).tolist()
+        except InvalidModel as error:
+            yield error.args[0]
+
+    assert list(read(open_kernel_reader(data))) == list(read(RangeReader(data)))
+
+
+def test_the_number_of_decisions_is_bounded_in_c_too() -> None:
+    side = MAX_DECISIONS // 1024
+    models = WeightModels()
+    mixers = models.nonzero, models.negative, models.magnitude
+    walk = range(side), range(1024)
+    dense = np.ones((side, 1024), np.int8)
+    with pytest.raises(InvalidModel, match="more decisions"):
+        code_layer(RangeWriter(), deepcopy(mixers), dense, walk, (1, 1, False), 4)
+    # A stream whose every decision is a one: five to a weight.
+    ones = RangeWriter()
+    ones.write_decisions(np.full(1, 65535, np.uint16), np.ones(1, np.uint8))
+    with pytest.raises(InvalidModel, match=r"more decisions|not valid"):
+        code_layer(open_kernel_reader(b"\xff" * 4000), deepcopy(mixers), dense, walk, (1, 1, False), 4)
+
+
+def test_a_layer_that_the_kernel_has_no_room_for_is_left_to_python() -> None:
+    models = WeightModels()
+    mixers = models.nonzero, models.negative, models.magnitude
+    weight = np.ones((2, 6), np.int8)
+    live = range(2), range(6)
+    for walk in ((4, 1, False), (1, 2, False)):
+        assert code_layer(RangeWriter(), mixers, weight, live, walk, 4) is None
+    assert code_layer(PlainWriter(), mixers, weight, live, (1, 1, False), 4) is None
+
+
+def test_a_kernel_of_another_source_is_never_loaded(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    source = tmp_path / "kernel.c"
+    source.write_text("int tonok_nothing(void) { return 0; }\n")
+    monkeypatch.setattr("worker.coding.kernel.SOURCE", source)
+    first = compile_kernel()
+    assert first.parent == tmp_path
+    source.write_text("int tonok_nothing(void) { return 1; }\n")
+    assert find_library() != first
+    assert not find_library().exists()
+    second = compile_kernel()
+    assert list(tmp_path.glob("*.so")) == [second]
+    with pytest.raises(FileNotFoundError):
+        compile_kernel("no-such-compiler")
+    assert sorted(tmp_path.iterdir()) == sorted([source, second])

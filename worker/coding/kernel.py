@@ -1,0 +1,176 @@
+"""The coder's inner loop in C, where a compiler has built it: `python -m worker.coding` (`make setup` does).
+
+kernel.c is a translation of `weights._code_mixed` and of the range decoder. Without it the Python beside it does the
+same, some twenty times slower.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import InvalidModel
+from worker.coding.mixing import MixedBit
+from worker.coding.ranges import COST_BITS, MAX_DECISIONS, BitCoder, CostMeter, RangeReader, RangeWriter
+from worker.coding.tables import LOGIT, PROBABILITY
+
+SOURCE = Path(__file__).with_name("kernel.c")
+_FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
+_LOGIT = np.array(LOGIT, np.int32)
+_PROBABILITY = np.array(PROBABILITY, np.int32)
+_COSTS = np.array(COST_BITS, np.float64)
+
+
+class _Mixer(ctypes.Structure):
+    _fields_ = (("num_inputs", ctypes.c_int64), ("weights", ctypes.c_void_p), ("counts", ctypes.c_void_p))
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("rows", "columns", "num_live_rows", "num_live_columns")),
+        *((name, ctypes.c_void_p) for name in ("live_rows", "live_columns")),
+        *((name, ctypes.c_int64) for name in ("positions", "stride", "by_column", "bit_width")),
+        *((name, ctypes.c_void_p) for name in ("weight", "read")),
+        *((name, _Mixer) for name in ("nonzero", "negative", "magnitude")),
+    )
+
+
+class _Reader(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_char_p),
+        *((name, ctypes.c_uint64) for name in ("size", "next", "lower", "range", "point")),
+        ("decisions_left", ctypes.c_int64),
+    )
+
+
+def find_library() -> Path:
+    """Where the compiled kernel lies: its name changes with the source, so that a stale one is never loaded."""
+    digest = hashlib.sha256(SOURCE.read_bytes() + repr(_FLAGS).encode()).hexdigest()[:16]
+    return SOURCE.with_name(f"kernel-{platform.machine()}-{digest}.so")
+
+
+@functools.cache
+def load_kernel() -> ctypes.CDLL | None:
+    """The compiled kernel, or None where there is none."""
+    try:
+        library = ctypes.CDLL(str(find_library()))
+    except OSError:
+        return None
+    library.tonok_list_layer.restype = ctypes.c_int64
+    return library
+
+
+def compile_kernel(compiler: str | None = None) -> Path:
+    """Builds the kernel. compiler: a command, else `$CC`, else `cc`. Raises OSError or CalledProcessError."""
+    command = shlex.split(compiler or os.environ.get("CC") or "cc")
+    target = find_library()
+    draft = target.with_suffix(f".{os.getpid()}")
+    try:
+        subprocess.run([*command, *_FLAGS, "-o", str(draft), str(SOURCE)], check=True)  # noqa: S603 - the user's compiler
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    for stale in set(SOURCE.parent.glob("kernel-*.so")) - {target}:
+        stale.unlink()
+    return target
+
+
+class KernelReader:
+    """Reads as `RangeReader` does, in C."""
+
+    def __init__(self, library: ctypes.CDLL, data: bytes) -> None:
+        self._library, self._data = library, data
+        self._state = _Reader()
+        library.tonok_open(ctypes.byref(self._state), data, ctypes.c_uint64(len(data)), ctypes.c_int64(MAX_DECISIONS))
+        self.pointer = ctypes.byref(self._state)
+
+    def transcode(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
+        return check_status(self._library.tonok_read(self.pointer, probability))
+
+    def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
+        read = np.empty(len(bits), np.int32)
+        address, count = ctypes.c_void_p(read.ctypes.data), ctypes.c_int64(len(read))
+        check_status(self._library.tonok_read_block(self.pointer, probability, address, count))
+        return read
+
+
+def open_reader(data: bytes) -> BitCoder:
+    """The fastest reader of a range coder's bytes that there is."""
+    library = load_kernel()
+    return RangeReader(data) if library is None else KernelReader(library, data)
+
+
+def check_status(status: int) -> int:
+    """Returns what is no error. Raises InvalidModel or MemoryError."""
+    match status:
+        case -1:
+            raise InvalidModel("The file's coded part is not valid.")
+        case -2:
+            raise InvalidModel("The file holds more decisions than the format allows.")
+        case -3:
+            raise MemoryError
+    return status
+
+
+def code_layer(
+    coder: BitCoder,
+    mixers: Sequence[MixedBit],
+    weight: NDArray[np.int8],
+    live: tuple[Sequence[int], Sequence[int]],
+    walk: tuple[int, int, bool],
+    bit_width: int,
+) -> NDArray[np.int16] | None:
+    """The weights of a layer, as `weights._code_mixed` codes them; None where the kernel cannot.
+
+    weight: (out, columns). live: the rows and columns that are walked. walk: positions, stride, by_column. mixers:
+    whether a weight is zero, its sign, its magnitude. Returns what is in the file, same shape.
+    """
+    library, (positions, stride, by_column) = load_kernel(), walk
+    # By exact type: whoever overrides how a decision is written wants to see each of them.
+    if library is None or type(coder) not in (RangeWriter, CostMeter, KernelReader):
+        return None
+    if not 0 < weight.size <= MAX_DECISIONS or weight.shape[1] % positions or stride > positions:
+        return None
+    kept: list[NDArray[Any]] = []
+
+    def lend(array: NDArray[Any]) -> int:
+        kept.append(array)
+        return array.ctypes.data
+
+    learnt = [mixer.get_learnt() for mixer in mixers]
+    read = np.zeros(weight.shape, np.int16)
+    rows, columns = (np.array(indices, np.int64) for indices in live)
+    is_reader = isinstance(coder, KernelReader)
+    layer = _Layer(
+        *weight.shape, len(rows), len(columns), lend(rows), lend(columns), positions, stride, by_column, bit_width,
+        None if is_reader else lend(np.ascontiguousarray(weight)), read.ctypes.data,
+        *(_Mixer(weights.shape[1], lend(weights), lend(counts)) for weights, counts in learnt),
+    )  # fmt: skip
+    tables = ctypes.c_void_p(lend(_LOGIT)), ctypes.c_void_p(lend(_PROBABILITY))
+    if isinstance(coder, KernelReader):
+        check_status(library.tonok_read_layer(ctypes.byref(layer), coder.pointer, *tables))
+    elif isinstance(coder, CostMeter):
+        bits, costs = ctypes.c_double(coder.bits), ctypes.c_void_p(lend(_COSTS))
+        check_status(library.tonok_measure_layer(ctypes.byref(layer), costs, ctypes.byref(bits), *tables))
+        coder.bits = bits.value
+    elif isinstance(coder, RangeWriter):
+        # Zero or not; a sign; at most bit_width - 1 decisions about the size and as many bits.
+        bound = weight.size + 2 * bit_width * int(np.count_nonzero(weight))
+        probabilities, decisions = np.empty(bound, np.uint16), np.empty(bound, np.uint8)
+        lists = ctypes.c_void_p(lend(probabilities)), ctypes.c_void_p(lend(decisions))
+        count = check_status(library.tonok_list_layer(ctypes.byref(layer), *lists, *tables))
+        coder.write_decisions(probabilities[:count], decisions[:count])
+    for mixer, (weights, counts) in zip(mixers, learnt, strict=True):
+        mixer.set_learnt(weights, counts)
+    return read
