@@ -101,7 +101,6 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     """
     header = read_header(path)
     info = header.declaration.info
-    check_tensors(header)
     try:
         stored = load_file(path)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -115,9 +114,11 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """What a float checkpoint says of itself. Raises InvalidModel."""
+    """What a float checkpoint says of itself, held against the network that it says it is of. Raises InvalidModel."""
     with path.open("rb") as stream:
-        return read_checkpoint_header(stream)
+        header = read_checkpoint_header(stream)
+    check_tensors(header)
+    return header
 
 
 @dataclass(frozen=True)
