@@ -17,6 +17,7 @@ from service.demo.display import LiveLine, Row, build_table, format_seconds
 from service.demo.server import ServiceFailed, run_service, stop_on_sigterm
 from storage.settings import load_settings
 from worker.results.quantize import QuantizeResult
+from worker.results.study import StudyResult
 
 STEP_ROWS = {
     "train": "baseline",
@@ -65,14 +66,13 @@ def follow_study(client: ApiClient, job_id: str) -> dict[str, Any]:
 
 def build_rows(client: ApiClient, result: Mapping[str, Any]) -> list[Row]:
     """One line per model that the study made, in the order of its steps."""
-    rows = []
+    rows, steps = [], StudyResult.read(result).steps
     for name, title in STEP_ROWS.items():
-        step = result["steps"].get(name)
-        if step is None:
+        if name not in steps:
             continue
-        models = {title: step["model_id"]}
+        models = {title: steps[name].model_id}
         if name == "quantize":
-            quantized = QuantizeResult.read(client.get(f"/v1/jobs/{step['job_id']}/result")["result"])
+            quantized = QuantizeResult.read(client.get(f"/v1/jobs/{steps[name].job_id}/result")["result"])
             models = {f"{width.bit_width} bit": width.model_id for width in quantized.widths}
         rows += [Row(row, client.get(f"/v1/models/{model_id}")) for row, model_id in models.items()]
     return rows

@@ -32,6 +32,7 @@ from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult
 from worker.results.model_result import ModelResult
+from worker.results.prune import PruneResult
 from worker.results.study import StudyResult, StudyStep
 from worker.results.train import TrainResult
 
@@ -200,15 +201,15 @@ class Recipe:
         }
 
     def build_controls(
-        self, model_id: str, pruned: Mapping[str, Any], small_widths: tuple[int, ...]
+        self, model_id: str, retrained_epochs: int, sparsity: float, small_widths: tuple[int, ...]
     ) -> dict[str, Step]:
-        """What the claims are held against. pruned: the result of `step_by_step`.
+        """What the claims are held against. retrained_epochs, sparsity: of `step_by_step`.
 
         Where that ended without zeros, retraining alone and random pruning would control nothing, and are left out.
         """
         # As many steps as the pruned model that is claimed has behind it.
-        steps = pruned["chosen"]["retrained_epochs"] // self.plan.epochs_per_step
-        is_moot = pruned["sparsity"]["total"] < LEAST_SPARSITY or not steps
+        steps = retrained_epochs // self.plan.epochs_per_step
+        is_moot = sparsity < LEAST_SPARSITY or not steps
         controls = {}
         for kind, design in CONTROLS.items():
             if design.is_fresh:
@@ -221,7 +222,7 @@ class Recipe:
                     steps=steps,
                     epochs_per_step=self.plan.epochs_per_step,
                     method=design.method,
-                    sparsity=pruned["sparsity"]["total"] if design.is_pruned else 0,
+                    sparsity=sparsity if design.is_pruned else 0,
                 )
                 controls[kind.step] = Step(spec, self._retraining_s(steps))
         return controls
@@ -263,7 +264,9 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
     if spec.controls:
         small_widths = find_small_widths(steps["train"], CompressResult.read(steps["compress"].result).file_bytes)
-        controls = recipe.build_controls(model_id, steps["step_by_step"].result, small_widths)
+        pruned = PruneResult.read(steps["step_by_step"].result)
+        retrained, sparsity = pruned.chosen.retrained_epochs, pruned.sparsity.total
+        controls = recipe.build_controls(model_id, retrained, sparsity, small_widths)
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
     findings = _write_report(spec, context, steps)

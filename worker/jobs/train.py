@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -22,6 +22,12 @@ from worker.memory_estimate import (
 from worker.network.architectures import NUM_WIDTHS
 from worker.progress import Progress
 from worker.results.train import TrainResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from worker.core.datasets import Dataset
+    from worker.learning import History
 
 
 def _as_many(count: int) -> dict[str, Any]:
@@ -109,72 +115,31 @@ class TrainSpec(JobSpec):
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
-    import torch
-
     from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
-    from worker.core.fit_progress import FitProgress
     from worker.core.measured_model import store_float_model
-    from worker.core.models import build_model
-    from worker.core.training import TrainingSettings, fit
     from worker.core.training_log import TrainingLog
     from worker.model_files import publish
-    from worker.report.figures.canvas import make_titled
-    from worker.report.figures.training import draw_training
 
     context.report(Progress(phase="loading", percent=0))
     data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
     data = data.limit_train(spec.max_train_examples)
     if spec.max_train_examples is not None and spec.max_train_examples > len(data.train):
         context.warn(f"asked for {spec.max_train_examples} training examples; the data set has {len(data.train)}")
-    torch.manual_seed(spec.seed)
-    device = find_device()
-    model = build_model(
-        spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
-    ).to(device)
-    stage = FitProgress(context, "training", 1, 97)
-    history = fit(
-        model,
-        data,
-        TrainingSettings(
-            epochs=spec.epochs,
-            learning_rate=spec.learning_rate,
-            batch_size=spec.batch_size,
-            optimizer=spec.optimizer,
-            loss=spec.loss,
-            weight_decay=spec.weight_decay,
-            label_smoothing=spec.label_smoothing,
-            max_shift=spec.max_shift,
-            flip=spec.flip,
-            patience=spec.patience,
-            precision=spec.precision,
-            seed=spec.seed,
-            is_fresh=True,
-        ),
-        on_batch=stage.on_batch,
-        on_epoch=stage.on_epoch,
-        on_retry=stage.on_retry,
-        resume_file=context.scratch / "training.state",
-    )
+    model, history = _train(spec, context, data)
     trainings = TrainingLog(context)
     trainings.add("training", history.describe_outcome())
     context.report(Progress(phase="measuring", percent=97))
-    name = str(spec.architecture)
-    path = context.artifact_path(f"{name}.safetensors", ArtifactKind.CHECKPOINT)
+    path = context.artifact_path(f"{spec.architecture}.safetensors", ArtifactKind.CHECKPOINT)
     measured = store_float_model(path, model, spec.architecture, data)
     model_id = publish(context, measured, spec.name)
-    draw_training(
-        make_titled(f"Training of {name} on {spec.dataset}"),
-        context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
-        history.to_json(),
-        best_epoch=history.best_epoch,
-    )
+    _plot_training(spec, context, history)
     result = measured.fields | {
         "model_id": model_id,
         "history": history.to_json(),
         "best_epoch": history.best_epoch,
         "trainings": trainings.to_json(),
-        "precision": resolve_precision(spec.precision, device),
+        "precision": resolve_precision(spec.precision, find_device()),
         "num_train_examples": len(data.train),
         "asked_train_examples": spec.max_train_examples,
         "asked_epochs": spec.epochs,
@@ -182,3 +147,55 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "is_mirrored": spec.flip and data.is_mirrorable,
     }
     return JobOutcome(TrainResult.model_validate(result).to_json(), model_id)
+
+
+def _train(spec: TrainSpec, context: JobContext, data: Dataset) -> tuple[nn.Module, History]:
+    import torch
+
+    from worker.core.device import find_device
+    from worker.core.fit_progress import FitProgress
+    from worker.core.models import build_model
+    from worker.core.training import TrainingSettings, fit
+
+    torch.manual_seed(spec.seed)
+    model = build_model(
+        spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
+    ).to(find_device())
+    stage = FitProgress(context, "training", 1, 97)
+    settings = TrainingSettings(
+        epochs=spec.epochs,
+        learning_rate=spec.learning_rate,
+        batch_size=spec.batch_size,
+        optimizer=spec.optimizer,
+        loss=spec.loss,
+        weight_decay=spec.weight_decay,
+        label_smoothing=spec.label_smoothing,
+        max_shift=spec.max_shift,
+        flip=spec.flip,
+        patience=spec.patience,
+        precision=spec.precision,
+        seed=spec.seed,
+        is_fresh=True,
+    )
+    history = fit(
+        model,
+        data,
+        settings,
+        on_batch=stage.on_batch,
+        on_epoch=stage.on_epoch,
+        on_retry=stage.on_retry,
+        resume_file=context.scratch / "training.state",
+    )
+    return model, history
+
+
+def _plot_training(spec: TrainSpec, context: JobContext, history: History) -> None:
+    from worker.report.figures.canvas import make_titled
+    from worker.report.figures.training import draw_training
+
+    draw_training(
+        make_titled(f"Training of {spec.architecture} on {spec.dataset}"),
+        context.artifact_path(f"{spec.architecture}-training.png", ArtifactKind.PLOT),
+        history.to_json(),
+        best_epoch=history.best_epoch,
+    )

@@ -17,7 +17,8 @@ from worker.jobs import parse_spec
 from worker.jobs.base import FinishedStep, StepArtifact
 from worker.jobs.study import Recipe, StudySpec, find_small_widths
 
-PRUNED: dict[str, Any] = {"chosen": {"retrained_epochs": 8}, "sparsity": {"total": 0.953}}
+EPOCHS, SPARSITY = 8, 0.953
+"""Of the step-by-step pruning."""
 
 
 def dump(spec: Any) -> dict[str, Any]:
@@ -30,10 +31,10 @@ def test_the_controls_differ_from_step_by_step_pruning_in_what_they_control_alon
     recipe = Recipe(StudySpec(effort=effort))
     pruning = dump(recipe.build_main("mdl_1")["step_by_step"].spec)
     controls = {
-        name: dump(step.spec) for name, step in recipe.build_controls("mdl_1", PRUNED, (2, 3, 4)).items()
+        name: dump(step.spec) for name, step in recipe.build_controls("mdl_1", EPOCHS, SPARSITY, (2, 3, 4)).items()
     }  # fmt: skip
     epochs = controls["control_unpruned"]["steps"] * pruning["epochs_per_step"]
-    assert epochs == PRUNED["chosen"]["retrained_epochs"]
+    assert epochs == EPOCHS
     budget = {"steps": controls["control_unpruned"]["steps"]}
     assert controls["control_unpruned"] == pruning | budget | {"sparsity": 0}
     assert controls["control_random"] == pruning | budget | {"sparsity": 0.953, "method": "random"}
@@ -42,8 +43,7 @@ def test_the_controls_differ_from_step_by_step_pruning_in_what_they_control_alon
 
 
 def test_a_pruning_that_pruned_nothing_gets_no_controls() -> None:
-    pruned = {"chosen": {"retrained_epochs": 0}, "sparsity": {"total": 0.0}}
-    assert list(Recipe(StudySpec()).build_controls("mdl_1", pruned, (2, 3, 4))) == ["control_small_dense"]
+    assert list(Recipe(StudySpec()).build_controls("mdl_1", 0, 0.0, (2, 3, 4))) == ["control_small_dense"]
 
 
 def test_the_file_is_held_against_controls_where_that_is_asked_for() -> None:
