@@ -8,6 +8,7 @@ hold afterwards is asked of the database, the files and the answers, in verdict.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import random
@@ -152,7 +153,11 @@ class Client:
             except urllib.error.HTTPError as error:
                 if error.code not in (429, 503):
                     return error.code, json.loads(error.read())
-            except (OSError, ValueError):  # reset, closed before the answer, or an answer cut short
+            except (
+                OSError,
+                ValueError,
+                http.client.HTTPException,
+            ):  # reset, closed before the answer, or an answer cut short
                 pass
             time.sleep(0.05)
         raise TimeoutError(f"{method} {path}: no answer")

@@ -179,7 +179,8 @@ def test_a_network_that_fits_no_data_set_names_the_field(shop: Shop, quantized: 
         run_import(shop, content)
     assert error.value.field == "dataset"
     outcome, _ = run_import(shop, content, dataset="digits")
-    assert outcome.result["evaluation"] == shop.models[quantized][1]["evaluation"]
+    # A compressed file does not know which pictures validated it: those depend on the seed of the split.
+    assert outcome.result["evaluation"]["test"] == shop.models[quantized][1]["evaluation"]["test"]
 
 
 def rewrite(path: Path, target: Path, change: dict[str, Any], tensors: dict[str, torch.Tensor] | None = None) -> bytes:
