@@ -69,7 +69,7 @@ def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path
     assert found.stages[0].asked_sparsity == 0.25
 
 
-@pytest.mark.parametrize("other", ["model", "data", "plan", "max_drop", "seed"])
+@pytest.mark.parametrize("other", ["model", "data", "validation", "plan", "max_drop", "seed"])
 def test_what_another_compression_kept_is_refused(other: str, digits: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(SEED)
     models = [build_model("mlp", (4,), input_shape=digits.input_shape, num_classes=10) for _ in range(2)]
@@ -77,14 +77,17 @@ def test_what_another_compression_kept_is_refused(other: str, digits: Dataset, t
     asked: dict[str, Any] = {"model": models[0], "data": whole, "plan": PLAN, "max_drop": 20.0, "seed": SEED}
     others = {
         "model": models[1], "data": whole.limit_train(50), "plan": replace(PLAN, bit_width=5), "max_drop": 10.0,
-        "seed": SEED + 1,
+        "seed": SEED + 1, "validation": replace(whole, validation=whole.test),
     }  # fmt: skip
     checkpoints = FolderCheckpoints(tmp_path)
     for _ in range(2):
         with pytest.raises(JobCancelled):
             compress(**asked, report=Stopping("encoding"), checkpoints=checkpoints)
+    with pytest.raises(JobCancelled):  # the same number, written otherwise
+        compress(**asked | {"max_drop": 20}, report=Stopping("encoding"), checkpoints=checkpoints)
+    changed = {"data" if other == "validation" else other: others[other]}
     with pytest.raises(ValueError, match="checkpoints"):
-        compress(**asked | {other: others[other]}, report=Stopping("encoding"), checkpoints=checkpoints)
+        compress(**asked | changed, report=Stopping("encoding"), checkpoints=checkpoints)
 
 
 def test_compress_holds_its_files_against_what_quantize_makes_by_default() -> None:
