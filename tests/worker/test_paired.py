@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from worker.core.measure import compute_wilson_interval
+from worker.intervals import compute_wilson_interval
 from worker.paired import (
     SIGNIFICANCE,
     Basis,

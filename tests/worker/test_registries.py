@@ -15,12 +15,12 @@ import pytest
 
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
-from worker.core.models import BUILDERS, WIDTH_READERS
+from worker.core.models import BUILDERS
 from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
-from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS
+from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS, WIDTH_READERS
 from worker.registry import Registry, name_module
 
 CHECKOUT = Path(__file__).parents[2]

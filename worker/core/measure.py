@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
@@ -29,6 +28,7 @@ from worker.core.models import find_architecture
 from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
 from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
 from worker.environment import find_processor
+from worker.intervals import compute_wilson_interval
 from worker.machine_load import measure_load, read_moment
 from worker.paired import Correctness
 
@@ -154,12 +154,6 @@ def describe_times(times: Sequence[float]) -> dict[str, Any]:
         "p95_ms": round(float(np.percentile(ordered, 95)), 3),
         "passes": len(times),
     }
-
-
-def compute_wilson_interval(num_correct: int, num_examples: int) -> tuple[float, float]:
-    """95 % interval of an accuracy (Wilson 1927): two fractions 0..1."""
-    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
-    return float(low), float(high)
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:

@@ -28,13 +28,13 @@ from worker.core.measure import (
     Metrics,
     build_ledger,
     compute_float_sizes,
-    compute_wilson_interval,
     count_macs,
     measure_latencies,
     measure_metrics,
 )
 from worker.core.training import Evaluation
 from worker.environment import describe_environment
+from worker.intervals import compute_wilson_interval
 from worker.model_summary import (
     AccuracyDrop,
     DropIntervals,

@@ -146,7 +146,7 @@ def _measure_widths(
 def _plot_widths(
     context: JobContext, rows: Collection[WidthResult], models: Mapping[int, MeasuredModel], baseline: Baseline
 ) -> None:
-    from worker.core.measure import compute_wilson_interval
+    from worker.intervals import compute_wilson_interval
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.compression import Mark, draw_bit_widths
     from worker.report.figures.training import draw_quantization

@@ -191,10 +191,7 @@ class Recipe:
             ),
             "compress": Step(
                 CompressSpec(
-                    **self._common("compress"),
-                    **from_baseline,
-                    effort=self.effort,
-                    controls=self.spec.file_controls,
+                    **self._common("compress"), **from_baseline, effort=self.effort, controls=self.spec.file_controls
                 ),
                 plan.compress_s * (FILE_CONTROLS_FACTOR if self.spec.file_controls else 1),
             ),
@@ -262,8 +259,9 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     steps = dict(context.run_steps({"train": recipe.build_training()}, later_s=later_s + recipe.main_s))
     model_id = str(steps["train"].output_model_id)
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
+    final, smallest = steps["compress"], CompressResult.read(steps["compress"].result)
     if spec.controls:
-        small_widths = find_small_widths(steps["train"], CompressResult.read(steps["compress"].result).file_bytes)
+        small_widths = find_small_widths(steps["train"], smallest.file_bytes)
         pruned = PruneResult.read(steps["step_by_step"].result)
         retrained, sparsity = pruned.chosen.retrained_epochs, pruned.sparsity.total
         controls = recipe.build_controls(model_id, retrained, sparsity, small_widths)
@@ -275,7 +273,6 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
         if one.health is not None and one.health.problems:
             problems = ", ".join(one.health.problems)
             context.warn(f"{name}: its model is not sound ({problems}): its numbers say nothing good of it")
-    final, smallest = steps["compress"], CompressResult.read(steps["compress"].result)
     compressed = _find_artifact(final, ArtifactKind.COMPRESSED)
     shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
     result = StudyResult(
@@ -350,8 +347,7 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
         for suffix in ("pdf", "docx", "html", "json")
     }
     write_report(facts, spec.language, paths)
-    written: dict[str, Any] = json.loads(paths["json"].read_text(encoding="utf-8"))
-    findings: list[Any] = written["findings"]
+    findings: list[Any] = json.loads(paths["json"].read_text(encoding="utf-8"))["findings"]
     return findings
 
 

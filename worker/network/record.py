@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class Network:
         _check_reach(self.nodes, self.output)
         shapes: list[Shape] = []
         for node in self.nodes:
-            read = tuple(self.input_shape if index == PICTURE else shapes[index] for index in node.inputs)
+            read = self._look_up(node, shapes)
             try:
                 shape = node.operation.infer_shape(read)
             except InvalidNetwork as error:
@@ -72,26 +72,25 @@ class Network:
 
     def list_inputs(self, node: Node) -> tuple[Shape, ...]:
         """The shapes of what a node reads."""
-        return tuple(self.input_shape if index == PICTURE else self.shapes[index] for index in node.inputs)
+        return self._look_up(node, self.shapes)
+
+    def _look_up(self, node: Node, shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+        return tuple(self.input_shape if index == PICTURE else shapes[index] for index in node.inputs)
+
+    def _list_tensors(self) -> Iterator[tuple[Node, str, Shape]]:
+        for node in self.nodes:
+            for name, shape in node.operation.list_tensors(self.list_inputs(node)).items():
+                yield node, name, shape
 
     @property
     def tensors(self) -> dict[str, Shape]:
         """Name → shape of all that a state dict holds but the counters of batches, in the order of the nodes."""
-        return {
-            f"{node.name}.{name}": shape
-            for node in self.nodes
-            for name, shape in node.operation.list_tensors(self.list_inputs(node)).items()
-        }
+        return {f"{node.name}.{name}": shape for node, name, shape in self._list_tensors()}
 
     @property
     def num_parameters(self) -> int:
         """Values that training changes."""
-        return sum(
-            math.prod(shape)
-            for node in self.nodes
-            for name, shape in node.operation.list_tensors(self.list_inputs(node)).items()
-            if name not in node.operation.buffers
-        )
+        return sum(math.prod(shape) for node, name, shape in self._list_tensors() if name not in node.operation.buffers)
 
     @property
     def macs(self) -> dict[str, int]:
@@ -107,14 +106,15 @@ class Network:
     def to_json(self) -> dict[str, Any]:
         """The record; attributes that an operation has by default are left out."""
         nodes = [
-            [NAMES[type(node.operation)], list(node.inputs), _write_attributes(node.operation), node.name]
+            [
+                NAMES[type(node.operation)],
+                list(node.inputs),
+                node.operation.model_dump(mode="json", exclude_defaults=True),
+                node.name,
+            ]
             for node in self.nodes
         ]
         return {"input": list(self.input_shape), "nodes": nodes, "output": self.output}
-
-
-def _write_attributes(operation: Operation) -> dict[str, Any]:
-    return operation.model_dump(mode="json", exclude_defaults=True)
 
 
 def _check_names(names: list[str]) -> None:

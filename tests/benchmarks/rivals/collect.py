@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.benchmarks.rivals.environments import LOCKS
 from tests.benchmarks.rivals.task import TaskFiles
-from worker.core.measure import compute_wilson_interval
+from worker.intervals import compute_wilson_interval
 
 NAMES = {
     "tonok": "Tonok",

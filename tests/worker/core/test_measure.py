@@ -16,13 +16,13 @@ from worker.core.datasets import Dataset
 from worker.core.measure import (
     build_ledger,
     compute_float_sizes,
-    compute_wilson_interval,
     count_macs,
     measure_latencies,
     measure_metrics,
 )
 from worker.core.models import build_model
 from worker.core.training import Evaluation
+from worker.intervals import compute_wilson_interval
 from worker.paired import compute_drop
 
 

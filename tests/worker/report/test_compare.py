@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.measure import compute_wilson_interval
+from worker.intervals import compute_wilson_interval
 from worker.paired import Correctness
 from worker.report.analysis.evidence import Order, compare
 from worker.report.analysis.results import Measured

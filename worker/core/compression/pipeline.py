@@ -83,7 +83,8 @@ def compress(
     does, InvalidModel for another kind of network, ValueError where `checkpoints` are those of other arguments.
     """
     task = CompressionTask(baseline or measure_baseline(model, data), plan, max_drop, seed)
-    claim(checkpoints or NoCheckpoints(), task.compute_digest())
+    if checkpoints is not None:
+        claim(checkpoints, task.compute_digest())
     tracker = _open_tracker(task, report, checkpoints, with_controls=with_controls)
     store = CandidateStore(task.baseline, max_drop, tracker)
     torch.manual_seed(seed)

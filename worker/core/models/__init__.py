@@ -14,13 +14,12 @@ from torch import nn
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.checkpoint_facts import LARGEST_WIDTH, NetworkFacts
-from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS
+from worker.core.graph import list_layers
+from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, WIDTH_READERS, Widths
 from worker.registry import Registry
 
-Widths = tuple[int, ...]
 BUILDERS = Registry[Callable[[Widths, tuple[int, int, int], int], nn.Module]](Architecture, __name__, "build")
 """widths, input shape, number of classes → a network with fresh weights."""
-WIDTH_READERS = Registry[Callable[[nn.Module], Widths]](Architecture, __name__, "get_widths")
 
 
 def build_model(
@@ -92,7 +91,8 @@ def find_architecture(model: nn.Module) -> str:
 
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
     """The widths that `build_model` needs to rebuild `model`, read from its layers."""
-    return WIDTH_READERS[_find_name(architecture)](model)
+    outputs = {name: len(layer.weight) for name, layer in list_layers(model).items()}
+    return WIDTH_READERS[_find_name(architecture)](outputs)
 
 
 def _find_name(architecture: str) -> Architecture:

@@ -40,8 +40,3 @@ class DepthwiseCnn(nn.Module):
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for these widths; see `build_model`."""
     return DepthwiseCnn(widths, input_shape, num_classes)
-
-
-def get_widths(model: DepthwiseCnn) -> tuple[int, ...]:
-    """The widths of a network, read from its layers."""
-    return model.stem.out_channels, model.pointwise1.out_channels, model.pointwise2.out_channels

@@ -37,8 +37,3 @@ class FashionCnn(nn.Module):
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for these widths; see `build_model`."""
     return FashionCnn(widths, input_shape, num_classes)
-
-
-def get_widths(model: FashionCnn) -> tuple[int, ...]:
-    """The widths of a network, read from its layers."""
-    return model.conv1.out_channels, model.conv2.out_channels, model.fc1.out_features

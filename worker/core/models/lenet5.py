@@ -35,8 +35,3 @@ class LeNet5(nn.Module):
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for these widths; see `build_model`."""
     return LeNet5(widths, input_shape, num_classes)
-
-
-def get_widths(model: LeNet5) -> tuple[int, ...]:
-    """The widths of a network, read from its layers."""
-    return model.conv1.out_channels, model.conv2.out_channels, model.fc1.out_features, model.fc2.out_features

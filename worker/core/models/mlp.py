@@ -30,8 +30,3 @@ class Mlp(nn.Module):
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for these widths; see `build_model`."""
     return Mlp(widths, input_shape, num_classes)
-
-
-def get_widths(model: Mlp) -> tuple[int, ...]:
-    """The widths of a network, read from its layers."""
-    return tuple(int(layer.out_features) for layer in list(model.layers)[:-1])  # type: ignore[arg-type]

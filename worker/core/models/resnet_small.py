@@ -45,13 +45,3 @@ class ResNetSmall(nn.Module):
 def build(widths: tuple[int, ...], input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for these widths; see `build_model`."""
     return ResNetSmall(widths, input_shape, num_classes)
-
-
-def get_widths(model: ResNetSmall) -> tuple[int, ...]:
-    """The widths of a network, read from its layers."""
-    return (
-        model.stem.out_channels,
-        model.conv1a.out_channels,
-        model.conv2b.out_channels,
-        model.conv2a.out_channels,
-    )

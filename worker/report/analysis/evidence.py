@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.controls import ControlKind
-from worker.paired import compute_difference, is_within
+from worker.paired import compute_difference, compute_drop, is_within
 from worker.report import facts as names
 from worker.report.analysis.results import Candidate, FileControl, Measured, Model, read_widths
 from worker.report.facts import StudyFacts
@@ -88,7 +88,7 @@ class Evidence:
         before, after = (
             (self.baseline.test, model.test) if split == "test" else (self.baseline.validation, model.validation)
         )
-        return 100 * (before.accuracy - after.accuracy)
+        return compute_drop(before, after)
 
     def is_within(self, model: Model) -> bool:
         """Whether the drop on validation is allowed."""

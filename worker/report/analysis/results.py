@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from scipy.stats import binomtest
-
+from worker.intervals import compute_wilson_interval
 from worker.paired import Correctness, read_correctness
 from worker.report.facts import StepFact
 from worker.results.compress import AblationRow, CompressControl, DropReserve
@@ -41,8 +40,7 @@ class Measured:
 
 def measure(num_correct: int, num_examples: int, loss: float, correctness: Correctness | None = None) -> Measured:
     """What was counted, with its interval."""
-    low, high = binomtest(num_correct, num_examples).proportion_ci(method="wilson")
-    return Measured(num_correct, num_examples, loss, (float(low), float(high)), correctness)
+    return Measured(num_correct, num_examples, loss, compute_wilson_interval(num_correct, num_examples), correctness)
 
 
 @dataclass(frozen=True)
