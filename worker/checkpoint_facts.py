@@ -12,6 +12,7 @@ from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.names import is_name
 from worker.network.architectures import NUM_WIDTHS
+from worker.normalization import PerChannel
 
 MAX_WIDTHS = 1024
 LARGEST_WIDTH = 16_384
@@ -36,8 +37,8 @@ class CheckpointInfo:
     widths: Annotated[tuple[int, ...], FailFast()]
     input_shape: tuple[int, int, int]
     class_names: Annotated[tuple[str, ...], FailFast()]
-    mean: float
-    std: float
+    mean: PerChannel
+    std: PerChannel
     dataset: str
     split_seed: int
     num_train_examples: int | None = None
@@ -64,11 +65,11 @@ class NetworkFacts(Protocol):
         """In the order of the network's outputs."""
 
     @property
-    def mean(self) -> float:
-        """A pixel p enters as (p / 255 - mean) / std."""
+    def mean(self) -> tuple[float, ...]:
+        """A pixel p enters as (p / 255 - mean) / std; one number for each channel, or one for all."""
 
     @property
-    def std(self) -> float:
+    def std(self) -> tuple[float, ...]:
         """See `mean`."""
 
 
@@ -103,7 +104,7 @@ def parse_facts(text: str) -> Declaration:
 
 def check_facts(facts: NetworkFacts) -> None:
     """Raises InvalidModel, which names the field."""
-    names = facts.class_names
+    names, counts = facts.class_names, (1, facts.input_shape[0])
     rules = {
         "architecture": (facts.architecture in list(Architecture), f"one of {', '.join(Architecture)}"),
         "widths": (len(facts.widths) <= MAX_WIDTHS, f"at most {MAX_WIDTHS} of them"),
@@ -115,8 +116,14 @@ def check_facts(facts: NetworkFacts) -> None:
             1 <= len(names) <= MAX_CLASSES and all(map(_is_class_name, names)),
             f"1 to {MAX_CLASSES} names, each a line of readable text of 1 to {MAX_NAME_BYTES} bytes",
         ),
-        "mean": (abs(facts.mean) <= LARGEST_MEAN, f"a number from -{LARGEST_MEAN:g} to {LARGEST_MEAN:g}"),
-        "std": (SMALLEST_STD <= facts.std <= LARGEST_STD, f"a number from {SMALLEST_STD:g} to {LARGEST_STD:g}"),
+        "mean": (
+            len(facts.mean) in counts and all(abs(mean) <= LARGEST_MEAN for mean in facts.mean),
+            f"a number from -{LARGEST_MEAN:g} to {LARGEST_MEAN:g}, or one for each channel",
+        ),
+        "std": (
+            len(facts.std) in counts and all(SMALLEST_STD <= std <= LARGEST_STD for std in facts.std),
+            f"a number from {SMALLEST_STD:g} to {LARGEST_STD:g}, or one for each channel",
+        ),
     }
     if isinstance(facts, CheckpointInfo):
         rules["split_seed"] = (0 <= facts.split_seed < 2**31, "from 0 to 2^31 - 1")

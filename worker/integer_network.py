@@ -43,15 +43,15 @@ class IntegerNetwork:
 
     `architecture` and `widths` name a network of worker/core/models; `layers` are in the order of its
     convolution and linear modules. The input picture p (uint8, `input_shape` = (channels, height, width))
-    enters as (p / 255 - mean) / std.
+    enters as (p / 255 - mean) / std, each one number for all channels or one for each.
     """
 
     architecture: str
     widths: tuple[int, ...]
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     layers: tuple[IntegerLayer, ...]
 
 

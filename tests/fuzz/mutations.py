@@ -61,8 +61,8 @@ def build_network(rng: random.Random, architecture: str, bit_width: int, num_lay
         widths=tuple(shape[0] for shape in shapes[:-1]),
         input_shape=(1, 2, rng.choice((2, 3))),
         class_names=rng.choice((("a",), ("a", "b"), (), ())),
-        mean=rng.choice((0.0, 0.5)),
-        std=rng.choice((1.0, 0.25)),
+        mean=(rng.choice((0.0, 0.5)),),
+        std=(rng.choice((1.0, 0.25)),),
         layers=tuple(build_layer(rng, shape, bit_width) for shape in shapes),
     )
 

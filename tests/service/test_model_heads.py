@@ -196,7 +196,7 @@ def test_both_sides_read_the_same_facts() -> None:
     declaration = parse_facts(json.dumps(FACTS | {"author": "somebody"}))
     assert declaration.unknown == ("author",)
     assert declaration.info == CheckpointInfo(
-        "mlp", (4,), (1, 28, 28), tuple("0123456789"), 0.3, 0.3, "digits", 0, 1000
+        "mlp", (4,), (1, 28, 28), tuple("0123456789"), (0.3,), (0.3,), "digits", 0, 1000
     )  # fmt: skip
 
 

@@ -47,7 +47,9 @@ _BLANK_LAYER = IntegerLayer(
     input_bit_width=8,
     input_signed=False,
 )
-_BLANK = IntegerNetwork(architecture="", widths=(), input_shape=(1, 1, 1), class_names=(), mean=0.0, std=1.0, layers=())
+_BLANK = IntegerNetwork(
+    architecture="", widths=(), input_shape=(1, 1, 1), class_names=(), mean=(0.0,), std=(1.0,), layers=()
+)
 
 
 def encode_network(network: IntegerNetwork) -> bytes:
@@ -92,7 +94,7 @@ def _code_network(fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ..
     class_names = tuple(
         fields.text("class name", _at(network.class_names, i, ""), MAX_TEXT_BYTES) for i in range(num_classes)
     )
-    mean, std = fields.decimal("mean", network.mean), fields.decimal("std", network.std)
+    mean, std = (fields.decimal("mean", network.mean[0]),), (fields.decimal("std", network.std[0]),)
 
     num_layers = fields.number("number of layers", len(network.layers), MAX_LAYERS)
     layers: list[IntegerLayer] = []
@@ -184,9 +186,9 @@ def _check_network(network: IntegerNetwork) -> None:
         raise InvalidModel(f"A compressed file holds at most {MAX_LAYERS} layers.", field="layers")
     if len(network.input_shape) != 3:
         raise InvalidModel("input_shape must be (channels, height, width).", field="input_shape")
-    for number in (network.mean, network.std):
-        if not math.isfinite(number):
-            raise InvalidModel("mean and std must be finite.", field="mean")
+    for name, numbers in (("mean", network.mean), ("std", network.std)):
+        if len(set(numbers)) != 1 or not math.isfinite(numbers[0]):
+            raise InvalidModel(f"{name} must be finite, and the same for every channel.", field=name)
     for layer in network.layers:
         rows = layer.weight.shape[0] if layer.weight.ndim else 0
         problems = {

@@ -356,7 +356,7 @@ def read_file(data: bytes) -> dict[str, Any]:
     channels, height = read.number("input channels", MAX_SIDE), read.number("input height", MAX_SIDE)
     network["input_shape"] = (channels, height, read.guessed("input width", height, MAX_SIDE))
     network["class_names"] = tuple(read.text("class name") for _ in range(read.number("number of classes", 4096)))
-    network["mean"], network["std"] = read.decimal("mean"), read.decimal("std")
+    network["mean"], network["std"] = (read.decimal("mean"),), (read.decimal("std"),)
     layers: list[dict[str, Any]] = []
     rows, width, input_width = 1, 7, 8
     for _ in range(read.number("number of layers", 1024)):

@@ -128,8 +128,8 @@ class Network:
     model: nn.Module
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def is_compressed(path: Path) -> bool:

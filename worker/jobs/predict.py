@@ -55,6 +55,7 @@ def _predict(
     import torch
 
     from worker.core.checkpoint import load_network
+    from worker.normalization import normalize_pixels
     from worker.picture_warnings import Notice
     from worker.pictures import load_picture
 
@@ -62,7 +63,7 @@ def _predict(
     pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert)
     notices = list(preparation.notices)
     with torch.no_grad():
-        logits = network.model((pixels.float() / 255 - network.mean) / network.std)[0]
+        logits = network.model(normalize_pixels(pixels, network.mean, network.std))[0]
     if not bool(torch.isfinite(logits).all()):
         notices.append(Notice(PredictionWarning.NOT_FINITE, f"{model_id} answers numbers that are not finite"))
     probabilities = logits.double().softmax(0).nan_to_num(0.0)

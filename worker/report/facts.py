@@ -66,8 +66,9 @@ class DatasetFact:
     """(channels, height, width)."""
     counts: Mapping[str, Sequence[int]]
     """train, validation, test → examples of each class."""
-    mean: float
-    std: float
+    mean: Sequence[float]
+    std: Sequence[float]
+    """Of all channels, or one for each."""
     samples: Sequence[Sequence[Any]]
     """[class][k]: uint8 arrays (H, W) or (H, W, 3), the first training pictures of each class."""
     is_mirrorable: bool = True

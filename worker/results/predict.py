@@ -6,6 +6,7 @@ from pydantic import Field
 
 from worker.catalog import PredictionWarning
 from worker.model_summary import Recorded
+from worker.normalization import PerChannel
 
 
 class ClassProbability(Recorded):
@@ -29,8 +30,10 @@ class Preprocessing(Recorded):
     resized: bool = Field(description="It had another size, and was resized whatever its proportions.")
     inverted: bool = Field(description="Light and dark were swapped, as asked for.")
     steps: tuple[str, ...] = Field(description="Every step in order, in words.")
-    mean: float = Field(description="A pixel p entered the network as (p / 255 - mean) / std.")
-    std: float
+    mean: PerChannel = Field(
+        description="A pixel p entered the network as (p / 255 - mean) / std: one for all channels, or one for each."
+    )
+    std: PerChannel
 
 
 class PictureWarning(Recorded):

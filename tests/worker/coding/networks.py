@@ -52,8 +52,8 @@ def build_network(*layers: IntegerLayer, class_names: tuple[str, ...] = CLASS_NA
         widths=tuple(len(layer.weight) for layer in layers),
         input_shape=(1, 28, 28),
         class_names=class_names,
-        mean=0.286,
-        std=0.353,
+        mean=(0.286,),
+        std=(0.353,),
         layers=layers,
     )
 

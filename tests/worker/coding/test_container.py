@@ -85,8 +85,8 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
         widths=tuple(draw(st.lists(st.integers(0, 4096), max_size=4))),
         input_shape=draw(st.tuples(st.integers(0, 4), st.integers(0, 300), st.integers(0, 300))),
         class_names=tuple(draw(st.lists(st.text(max_size=12), max_size=4))),
-        mean=draw(FINITE_FLOATS),
-        std=draw(FINITE_FLOATS),
+        mean=(draw(FINITE_FLOATS),),
+        std=(draw(FINITE_FLOATS),),
         layers=tuple(draw(st.lists(layers(), max_size=3))),
     )
 

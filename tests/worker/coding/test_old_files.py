@@ -21,7 +21,8 @@ FILES = json.loads((Path(__file__).parent / "cases" / "written_by_13ab725.json")
 
 def describe(network: IntegerNetwork) -> str:
     """Everything that a network holds, floats and arrays to the bit."""
-    whole = (network.architecture, network.widths, network.input_shape, network.class_names, network.mean, network.std)
+    facts = (network.architecture, network.widths, network.input_shape, network.class_names)
+    whole = (*facts, *network.mean, *network.std)
     parts = [repr(whole)]
     for layer in network.layers:
         for field in fields(IntegerLayer):

@@ -67,7 +67,7 @@ def test_the_split_follows_its_seed_and_the_test_set_never_changes(digits: Datas
 
 def test_a_pixel_enters_as_the_formula_says(digits: Dataset) -> None:
     x = digits.normalize(torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8))
-    expected = [(p - digits.mean) / digits.std for p in (0.0, 0.2, 1.0)]
+    expected = [(p - digits.mean[0]) / digits.std[0] for p in (0.0, 0.2, 1.0)]
     assert x.flatten().tolist() == pytest.approx(expected, rel=1e-6)
     pixels = digits.normalize(digits.train.images)
     assert abs(float(pixels.mean())) < 0.05

@@ -96,7 +96,7 @@ def test_evaluation_is_what_a_loop_over_the_pictures_counts(digits: Dataset) -> 
     losses, num_correct = [], 0
     with torch.no_grad():
         for image, label in zip(digits.validation.images, digits.validation.labels, strict=True):
-            logits = model((image.float()[None] / 255 - digits.mean) / digits.std)
+            logits = model((image.float()[None] / 255 - digits.mean[0]) / digits.std[0])
             losses.append(F.cross_entropy(logits, label[None]).item())
             num_correct += int(logits.argmax() == label)
     evaluation = evaluate(model, digits, digits.validation)

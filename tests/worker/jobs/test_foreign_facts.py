@@ -26,7 +26,7 @@ from worker.jobs.base import JobOutcome
 
 DIGITS = tuple("0123456789")
 TURNED = tuple("7301984625")
-RAW: dict[str, Any] = {"mean": 0.0, "std": 1 / 255}
+RAW: dict[str, Any] = {"mean": (0.0,), "std": (1 / 255,)}
 """As a network has them that reads pixels as they are, from 0 to 255."""
 STRANGERS: dict[str, dict[str, Any]] = {
     "raw pixels": RAW,
@@ -71,8 +71,8 @@ def disguise(path: Path, said: dict[str, Any]) -> bytes:
     told = replace(info, **said)
     state = {name: value.double() for name, value in load_file(path).items()}
     weight = state["layers.0.weight"]
-    state["layers.0.bias"] = state["layers.0.bias"] + weight.sum(1) * ((told.mean - info.mean) / info.std)
-    state["layers.0.weight"] = weight * (told.std / info.std)
+    state["layers.0.bias"] = state["layers.0.bias"] + weight.sum(1) * ((told.mean[0] - info.mean[0]) / info.std[0])
+    state["layers.0.weight"] = weight * (told.std[0] / info.std[0])
     rows = [info.class_names.index(name) for name in told.class_names]
     for name in ("layers.1.weight", "layers.1.bias"):
         state[name] = state[name][rows]
@@ -94,7 +94,7 @@ def count_correct(path: Path, data: Dataset) -> int:
     """Test pictures whose class a model's file names rightly, by what the file alone says of itself."""
     network = load_network(path)
     with torch.no_grad():
-        logits = network.model((data.test.images.float() / 255 - network.mean) / network.std)
+        logits = network.model((data.test.images.float() / 255 - network.mean[0]) / network.std[0])
     named = [network.class_names[index] for index in logits.argmax(1).tolist()]
     return sum(name == DIGITS[label] for name, label in zip(named, data.test.labels.tolist(), strict=True))
 
@@ -186,7 +186,7 @@ def test_a_convolution_for_another_deviation_is_the_same_network(trained: Any, t
     state = load_file(path)
     # By the batch norm behind it, which takes out whatever factor the layer has.
     state |= {"conv1.weight": 8 * state["conv1.weight"]}
-    outcome, _ = bring(shop, write(state, replace(info, std=8 * info.std)))
+    outcome, _ = bring(shop, write(state, replace(info, std=(8 * info.std[0],))))
     for spec in ({"kind": "prune", "sparsity": 0.0}, {"kind": "quantize", "bit_widths": [8], "mode": "post_training"}):
         made, _ = shop.run(str(spec["kind"]), model_id=outcome.output_model_id, **spec)
         expected, _ = shop.run(f"plain {spec['kind']}", model_id="mdl_0", **spec)
@@ -218,7 +218,7 @@ def test_a_prediction_calls_classes_as_the_file_does(shop: Shop, digits: Dataset
     picture = tmp_path / "picture.png"
     network = load_network(shop.models["mdl_0"][0])
     with torch.no_grad():
-        logits = network.model((digits.test.images.float() / 255 - network.mean) / network.std)
+        logits = network.model((digits.test.images.float() / 255 - network.mean[0]) / network.std[0])
     surest = int(logits.softmax(1).amax(1).argmax())
     Image.fromarray(digits.test.images[surest, 0].numpy()).save(picture)
     shutil.copy(picture, shop.open("predict").upload_file())

@@ -51,7 +51,7 @@ def count_correct(model: torch.nn.Module) -> int:
     """On the test set of digits, by a loop of the test's own."""
     data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
     with torch.no_grad():
-        predicted = model((data.test.images.float() / 255 - data.mean) / data.std).argmax(1)
+        predicted = model((data.test.images.float() / 255 - data.mean[0]) / data.std[0]).argmax(1)
     return int((predicted == data.test.labels).sum())
 
 

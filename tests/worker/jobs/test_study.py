@@ -60,7 +60,7 @@ def test_the_small_dense_control_has_about_the_bytes_of_the_file_header_included
     model = build_model(architecture)
     classes = tuple(f"class {label}" for label in range(10))
     widths = get_widths(architecture, model)
-    info = CheckpointInfo(architecture, widths, (1, 28, 28), classes, 0.3, 0.3, "digits", 0)
+    info = CheckpointInfo(architecture, widths, (1, 28, 28), classes, (0.3,), (0.3,), "digits", 0)
     path = tmp_path / "baseline.safetensors"
     save_checkpoint(path, model, info)
     artifact = StepArtifact(path.name, ArtifactKind.CHECKPOINT, "", 0, path)

@@ -55,7 +55,7 @@ def test_a_test_picture_is_classified_as_the_network_classifies_it(shop: Shop, q
     model, _ = load_checkpoint(shop.models["mdl_0"][0])
     pixels = data.test.images[7, 0]
     with torch.no_grad():
-        logits = model(((pixels.float() / 255 - data.mean) / data.std)[None, None])[0]
+        logits = model(((pixels.float() / 255 - data.mean[0]) / data.std[0])[None, None])[0]
     picture = tmp_path / "picture.png"
     Image.fromarray(pixels.numpy()).save(picture)
     result, warnings = predict(shop, picture, top_k=3, compare_to=quantized)

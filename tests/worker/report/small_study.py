@@ -233,6 +233,7 @@ def build_facts(results: Mapping[str, Mapping[str, Any]], *, effort: str = "quic
         environment={"python": "3.11", "torch": "2.15", "processor": "two cores"},
         dataset=DatasetFact(
             "fashion_mnist", CLASSES, (1, 8, 8),
-            {"train": (900, 900, 900), "validation": (100, 200, 200), "test": (330, 335, 335)}, 0.28, 0.35, pictures,
+            {"train": (900, 900, 900), "validation": (100, 200, 200), "test": (330, 335, 335)},
+            (0.28,), (0.35,), pictures,
         ),
     )  # fmt: skip

@@ -33,7 +33,9 @@ class CompressionTask:
         """SHA-256 of the network's weights, the pictures of every split and all that was asked for."""
         # Facts by name, and no whole record: one that has a field more in a later version is the same task.
         info, data = self.baseline.info, self.baseline.data
-        facts = (info.architecture, list(info.widths), list(info.class_names), float(info.mean), float(info.std))
+        # One number for all channels stands here as it did before channels had their own.
+        means = (info.mean[0], info.std[0]) if len(info.mean) == len(info.std) == 1 else (info.mean, info.std)
+        facts = (info.architecture, list(info.widths), list(info.class_names), *means)
         told = repr((facts, self.plan, float(self.max_drop), int(self.seed)))
         digest = hashlib.sha256(told.encode())
         pictures = [(split.images, split.labels) for split in (data.train, data.validation, data.test)]

@@ -11,6 +11,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from worker.catalog import DatasetName
+from worker.normalization import normalize_pixels
 from worker.registry import Registry
 
 
@@ -47,8 +48,8 @@ class RawDataset:
     train: Split
     test: Split
     class_names: tuple[str, ...]
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     validation_size: int
     is_mirrorable: bool
     """Whether a picture mirrored left to right is one of the same class."""
@@ -58,7 +59,7 @@ class RawDataset:
 class Dataset:
     """A data set split for one lineage of models. Decisions are made on `validation`, `test` is only reported.
 
-    A pixel p enters a network as (p / 255 - mean) / std.
+    A pixel p enters a network as (p / 255 - mean) / std, each one number for all channels or one for each.
     """
 
     name: str
@@ -66,8 +67,8 @@ class Dataset:
     validation: Split
     test: Split
     class_names: tuple[str, ...]
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     split_seed: int
     is_mirrorable: bool = True
 
@@ -79,8 +80,7 @@ class Dataset:
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """images: uint8 (B, C, H, W). Returns float32 of the same shape, channels last."""
-        x = images.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
-        return lay_channels_last(x)
+        return lay_channels_last(normalize_pixels(images, self.mean, self.std))
 
     def limit_train(self, max_examples: int | None) -> Dataset:
         """The same data set with at most `max_examples` training examples (they are in random order already)."""

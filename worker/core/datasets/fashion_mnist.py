@@ -38,8 +38,8 @@ def load(root: Path, mirror: str | None) -> RawDataset:
         parts[0],
         parts[1],
         DatasetName.FASHION_MNIST.facts.class_names,
-        mean=0.28627,
-        std=0.3530,
+        mean=(0.28627,),
+        std=(0.3530,),
         validation_size=5000,
         is_mirrorable=True,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from storage.errors import InvalidModel
 from worker.core.graph import find_batch_norms, list_layers, replace_module
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
 from worker.core.quantization.linear import (
@@ -72,8 +74,8 @@ def quantize_model(
     bit_width: int | Mapping[str, int],
     calibration: Mapping[str, Calibration],
     *,
-    mean: float,
-    std: float,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
     activation_bit_width: int | Mapping[str, int] | None = None,
     per_channel: bool = True,
 ) -> nn.Module:
@@ -107,11 +109,8 @@ def quantize_model(
             replacement.configure(
                 bit_width=weight_bits,
                 weight_scale=weight_scale,
-                input_bit_width=IMAGE_BIT_WIDTH,
-                input_scale=1 / (255 * std),
-                input_signed=False,
-                input_zero_point=round(255 * mean),
                 learn_input_scale=False,
+                **describe_pixels(mean, std),
             )
         else:
             seen = calibration[name]
@@ -126,6 +125,24 @@ def quantize_model(
         replacement.batch_norm_name = batch_norms.get(name)
         replace_module(quantized, name, replacement.to(layer.weight.device))
     return quantized
+
+
+def describe_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
+    """How a layer that reads the picture takes its pixels: as whole numbers, the mean's taken off.
+
+    With one mean the zero point is that mean, and a pixel keeps its 8 bits. Channels of several means have no common
+    zero point: their differences from it are the numbers, which take 9 bits and a sign. Raises InvalidModel where the
+    channels have several deviations: one scale cannot hold them.
+    """
+    if len(set(std)) > 1:
+        raise InvalidModel("the deviations of the channels differ: a quantized layer has one scale", field="std")
+    is_single = len(set(mean)) == 1
+    return {
+        "input_scale": 1 / (255 * std[0]),
+        "input_bit_width": IMAGE_BIT_WIDTH if is_single else IMAGE_BIT_WIDTH + 1,
+        "input_signed": not is_single,
+        "input_zero_point": round(255 * mean[0]) if is_single else 0,
+    }
 
 
 def list_quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:

@@ -32,8 +32,8 @@ def extract_integers(
     *,
     input_shape: tuple[int, int, int],
     class_names: tuple[str, ...],
-    mean: float,
-    std: float,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
 ) -> IntegerNetwork:
     """The integers, scales and biases of a network made by `quantize_model`, batch norm folded."""
     layers = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -100,6 +100,11 @@ def limit(value: float) -> Value:
 def decimals(value: float | None, places: int = 3) -> Value:
     """A number with so many decimals."""
     return Value(f"decimals{places}", value)
+
+
+def slashed(numbers: Sequence[float]) -> Value:
+    """Several numbers of four decimals, one behind the other."""
+    return Value("slashed", list(numbers))
 
 
 def class_name(name: str) -> Value:

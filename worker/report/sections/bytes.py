@@ -19,7 +19,7 @@ from worker.report.analysis.trainings import analyse_trainings
 from worker.report.content import Block, Bullets, Column, Figure, Listing, Section, Table
 from worker.report.figures.compression import Mark, draw_bit_widths, draw_front, draw_ledger, draw_overview
 from worker.report.figures.training import draw_confusion, draw_quantization
-from worker.report.language.values import Value, code, count, decimals, kilobytes, percent, points, ratio
+from worker.report.language.values import Value, code, count, decimals, kilobytes, percent, points, ratio, slashed
 from worker.report.sections.builder import Builder, Cells
 from worker.report.sections.pruning import report_classes
 
@@ -194,7 +194,7 @@ def _describe_final(desk: Builder, final: Model) -> Table:
         [desk.term("row.interval"), Value("interval", final.test.interval)],
         [desk.term("row.drop_validation"), points(evidence.drop(final, "validation"))],
         [desk.term("row.drop_test"), points(evidence.drop(final))],
-        [desk.term("row.macro"), Value("slashed", [final.macro[key] for key in ("precision", "recall", "f1-score")])],
+        [desk.term("row.macro"), slashed([final.macro[key] for key in ("precision", "recall", "f1-score")])],
         [desk.term("row.sparsity"), percent(final.sparsity)],
         [desk.term("row.macs"), count(final.macs)],
         [desk.term("row.file_bytes"), count(final.file_bytes)],

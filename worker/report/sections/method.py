@@ -13,7 +13,7 @@ from worker.report.analysis.results import is_distilled
 from worker.report.content import Block, Column, Formula, Listing, Section, Table
 from worker.report.figures.compression import draw_quantizer
 from worker.report.figures.training import draw_samples
-from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain
+from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain, slashed
 from worker.report.sections.builder import Builder, Cells
 
 SPLITS = ("train", "validation", "test")
@@ -44,8 +44,8 @@ def build_data(desk: Builder) -> Section:
                 train=count(totals[0]),
                 validation=count(totals[1]),
                 test=count(totals[2]),
-                mean=decimals(dataset.mean, 4),
-                std=decimals(dataset.std, 4),
+                mean=slashed(dataset.mean),
+                std=slashed(dataset.std),
             ),
             *([desk.paragraph("data.used", train=count(totals[0]), used=count(used))] if is_limited else []),
             desk.figure("samples", partial(draw_samples, desk.canvas, dataset=dataset), source=source, width=0.9),

@@ -94,10 +94,11 @@ def open_task() -> Task:
     told = json.loads(arguments.task.read_text(encoding="utf-8"))
     torch.set_num_threads(told["threads"])
     torch.manual_seed(told["seed"])
+    mean, std = (torch.tensor(told[name]).reshape(-1, 1, 1) for name in ("mean", "std"))
     with np.load(arguments.task.parent / "data.npz") as arrays:
         splits = {
             name: Split(
-                (torch.from_numpy(arrays[f"{name}_images"]).float() / 255 - told["mean"]) / told["std"],
+                (torch.from_numpy(arrays[f"{name}_images"]).float() / 255 - mean) / std,
                 torch.from_numpy(arrays[f"{name}_labels"]),
             )
             for name in ("train", "validation", "test")

@@ -32,7 +32,7 @@ LEARNED = "quantization-aware training with learned step sizes, 4 bit weights, 8
 
 @pytest.fixture
 def task(digits: Dataset) -> CompressionTask:
-    info = CheckpointInfo("mlp", (24, 16), digits.input_shape, tuple("0123456789"), 0.3, 0.3, "digits", 0)
+    info = CheckpointInfo("mlp", (24, 16), digits.input_shape, tuple("0123456789"), (0.3,), (0.3,), "digits", 0)
     right = Evaluation(math.nan, 90, 100)
     return CompressionTask(Baseline(nn.Identity(), info, digits, right, right, 9000), PLAN, 1.0, 0)
 

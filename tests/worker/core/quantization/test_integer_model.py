@@ -61,7 +61,7 @@ def extract(model: nn.Module, architecture: str, digits: Dataset) -> IntegerNetw
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_the_integers_compute_what_training_saw(architecture: Architecture, bit_width: int, digits: Dataset) -> None:
     # With a mean that is a whole pixel; any other is rounded to one on the way to integers.
-    digits = replace(digits, mean=78 / 255)
+    digits = replace(digits, mean=(78 / 255,))
     quantized = quantize(build_settled(architecture, digits), digits, bit_width)
     integer = build_integer_model(extract(quantized, architecture, digits))
     x = digits.normalize(digits.validation.images)

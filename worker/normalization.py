@@ -1,0 +1,39 @@
+"""How a pixel enters a network: (p / 255 - mean) / std, with one mean and deviation for each channel or for them all.
+
+Torch-free but for the tensors that `normalize_pixels` is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, FailFast
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _take_one(said: Any) -> Any:
+    """A bare number is that of all channels: so files of earlier versions have it."""
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        return (said,)
+    return tuple(said) if isinstance(said, list) else said  # JSON has no tuples
+
+
+PerChannel = Annotated[tuple[float, ...], FailFast(), BeforeValidator(_take_one)]
+"""One number for each channel, or a single one for all of them."""
+
+
+def normalize_pixels(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """(B, C, H, W) of pixels 0..255, whatever their type, as float32 of the same shape."""
+    import torch
+
+    def spread(values: tuple[float, ...]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=images.device).reshape(-1, 1, 1)
+
+    return images.to(torch.float32, copy=True).div_(255).sub_(spread(mean)).div_(spread(std))
+
+
+def merge_channels(values: tuple[float, ...]) -> tuple[float, ...]:
+    """A single number where all channels have the same."""
+    return values[:1] if len(set(values)) == 1 else values
