@@ -102,6 +102,11 @@ def parse_facts(text: str) -> Declaration:
     return Declaration(info, tuple(name for name in said if name not in _NAMES))
 
 
+def write_facts(info: CheckpointInfo) -> str:
+    """What `parse_facts` reads."""
+    return json.dumps(_FACTS.dump_python(info, mode="json"), sort_keys=True)
+
+
 def check_facts(facts: NetworkFacts) -> None:
     """Raises InvalidModel, which names the field."""
     names, counts = facts.class_names, (1, facts.input_shape[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, FailFast
+from pydantic import BeforeValidator, FailFast, PlainSerializer
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +20,14 @@ def _take_one(said: Any) -> Any:
     return tuple(said) if isinstance(said, list) else said  # JSON has no tuples
 
 
-PerChannel = Annotated[tuple[float, ...], FailFast(), BeforeValidator(_take_one)]
-"""One number for each channel, or a single one for all of them."""
+def _give_one(values: tuple[float, ...]) -> float | list[float]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+PerChannel = Annotated[
+    tuple[float, ...], FailFast(), BeforeValidator(_take_one, float | list[float]), PlainSerializer(_give_one)
+]
+"""One number for each channel, or a single one for all of them: in JSON a bare number, as earlier versions have it."""
 
 
 def normalize_pixels(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:

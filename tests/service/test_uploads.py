@@ -107,8 +107,6 @@ def test_the_answer_is_that_of_the_job(client: TestClient, workshop: Workshop, d
     assert prediction.pop("warnings") == []
     assert prediction["preprocessing"].pop("original_bits") == 8
     assert prediction["preprocessing"].pop("num_frames") == 1
-    assert [prediction["preprocessing"][name] for name in ("mean", "std")] == [[0.3], [0.4]]
-    prediction["preprocessing"] |= {"mean": 0.3, "std": 0.4}
     assert [prediction] == RESULT["predictions"]
     check_problem(ask(client, b"another picture", key="once"), 422, "idempotency_key_reused")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from storage.errors import InvalidModel
-from tests.service.test_model_heads import FACTS
-from worker.checkpoint_facts import parse_facts
+from tests.service.model_files import FACTS
+from worker.checkpoint_facts import parse_facts, write_facts
 from worker.core.quantization import describe_pixels
 from worker.normalization import merge_channels, normalize_pixels
 
@@ -30,7 +30,7 @@ def test_each_channel_has_a_mean_and_a_deviation_of_its_own() -> None:
 def test_pictures_that_are_floats_already_stay_what_they_were() -> None:
     images = torch.full((1, 1, 2, 2), 51.0)
     assert normalize_pixels(images, (0.2,), (0.5,)).tolist() == [[[[0.0, 0.0], [0.0, 0.0]]]]
-    assert images.unique().tolist() == [51.0]
+    assert images.flatten().tolist() == [51.0] * 4
 
 
 def test_one_number_is_that_of_every_channel() -> None:
@@ -44,6 +44,8 @@ def test_a_file_says_one_number_or_one_for_each_channel() -> None:
     info = parse_facts(json.dumps(FACTS | COLOUR)).info
     assert (info.mean, info.std) == ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
     assert parse_facts(json.dumps(FACTS)).info.mean == (FACTS["mean"],)
+    for said in (FACTS, FACTS | COLOUR):
+        assert json.loads(write_facts(parse_facts(json.dumps(said)).info)) == said
 
 
 @pytest.mark.parametrize(

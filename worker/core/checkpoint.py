@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors
@@ -13,7 +12,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.checkpoint_facts import CheckpointInfo, check_facts
+from worker.checkpoint_facts import CheckpointInfo, check_facts, write_facts
 from worker.coding import decode_network
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
@@ -90,7 +89,7 @@ def _read_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _write_metadata(info: CheckpointInfo) -> dict[str, str]:
-    return {"tonok": json.dumps(asdict(info), sort_keys=True)}
+    return {"tonok": write_facts(info)}
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
