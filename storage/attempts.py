@@ -20,7 +20,7 @@ from storage.ids import new_id
 from storage.jobs import MetricPoint, get_job
 from storage.losses import LONGEST_WAIT_S, MAX_LOST_WORKERS, wait_after_loss
 from storage.steps import announce_start, conclude, find_unfinished, list_children, reflect_progress
-from storage.tables import TERMINAL, Artifact, Job, JobMetric, JobStatus, Model, utc_now
+from storage.tables import TERMINAL, Artifact, Dataset, Job, JobMetric, JobStatus, Model, utc_now
 
 _MAX_WARNINGS = 100
 _ACTIVE = (JobStatus.RUNNING, JobStatus.CANCELLING)
@@ -168,13 +168,14 @@ def finish_succeeded(
     output_model_id: str | None,
     artifacts: Sequence[Artifact],
     models: Sequence[Model],
+    datasets: Sequence[Dataset] = (),
 ) -> None:
     """The job has succeeded; with it appears everything the attempt made. Raises LeaseLost."""
     _finish(session, lease, JobStatus.SUCCEEDED, artifacts, result=dict(result), output_model_id=output_model_id)
     owner = get_job(session, lease.job_id).owner
-    for model in models:
-        model.owner = owner
-    session.add_all(models)
+    for product in (*models, *datasets):
+        product.owner = owner
+        session.add(product)
 
 
 def finish_failed(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ulid import StrictMonotonicPolicy, ULIDGenerator
 
-Prefix = Literal["job", "mdl", "art", "wrk", "key"]
+Prefix = Literal["job", "mdl", "dst", "art", "wrk", "key"]
 
 _policy = StrictMonotonicPolicy()
 _generator = ULIDGenerator(policy=_policy)

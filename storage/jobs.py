@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 
 from storage.artifacts import remove_unreferenced
 from storage.database import Database, serialize
+from storage.datasets import find_model_of
 from storage.errors import Conflict, IdempotencyMismatch, NotFound, QueueFull
 from storage.events import add_event
 from storage.files import FileStore
@@ -30,6 +31,7 @@ from storage.tables import (
     DEFAULT_OWNER,
     TERMINAL,
     Artifact,
+    Dataset,
     IdempotencyKey,
     Job,
     JobEvent,
@@ -218,7 +220,7 @@ def delete_job(database: Database, files: FileStore, job_id: str, owner: str | N
         _check_unused(session, job, doomed)
         hashes = set(session.exec(select(Artifact.sha256).where(col(Artifact.job_id).in_(doomed))).all())
         session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.job_id).in_(doomed)))
-        for table in (JobEvent, JobLabel, JobMetric, Model, Artifact):
+        for table in (JobEvent, JobLabel, JobMetric, Model, Dataset, Artifact):
             session.exec(delete(table).where(col(table.job_id).in_(doomed)))
         session.exec(delete(Job).where(col(Job.id).in_(doomed)))
     # After the commit: a file without a row is only waste, a row without its file would be a lie.
@@ -236,10 +238,13 @@ def _check_unused(session: Session, job: Job, doomed: Collection[str]) -> None:
     shares = select(Job.id).where(others, col(Job.output_model_id).in_(models)).order_by(col(Job.id))
     if (child_id := session.exec(shares).first()) is not None:
         raise Conflict(f"a model of this job is the result of another one: delete job {child_id} first")
-    model_ids = session.exec(models).all()
-    waiting = find_waiting_job(session, job.owner, model_ids, ignored=doomed) if model_ids else None
+    datasets = session.exec(select(Dataset.id).where(col(Dataset.job_id).in_(doomed))).all()
+    if datasets and (model := find_model_of(session, datasets, ignored_jobs=doomed)) is not None:
+        raise Conflict(f"model {model.id} was made on a data set of this job: delete job {model.job_id} first")
+    products = [*session.exec(models).all(), *datasets]
+    waiting = find_waiting_job(session, job.owner, products, ignored=doomed) if products else None
     if waiting is not None:
-        raise Conflict(f"job {waiting} has not finished and needs a model of this one")
+        raise Conflict(f"job {waiting} has not finished and needs a model or data set of this one")
     unfinished = and_(col(Job.id) == job.parent_job_id, col(Job.status).not_in(TERMINAL))
     if session.exec(select(exists().where(unfinished))).one():
         raise Conflict(f"the job is a step of job {job.parent_job_id}, which has not finished")

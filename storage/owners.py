@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col
 
-from storage.tables import Job, JobLabel, Model
+from storage.tables import Dataset, Job, JobLabel, Model
 
 _KEY = "owner"
 
@@ -25,12 +25,14 @@ def find_owner(session: Session) -> str | None:
     return owner
 
 
-def is_visible(session: Session, row: Job | Model) -> bool:
+def is_visible(session: Session, row: Job | Model | Dataset) -> bool:
     """Whether the session may know of the row."""
     return find_owner(session) in (None, row.owner)
 
 
-def only_visible(session: Session, table: type[Job] | type[JobLabel] | type[Model]) -> list[ColumnElement[bool]]:
+def only_visible(
+    session: Session, table: type[Job] | type[JobLabel] | type[Model] | type[Dataset]
+) -> list[ColumnElement[bool]]:
     """Conditions for a WHERE: none where the session sees everything."""
     owner = find_owner(session)
     return [] if owner is None else [col(table.owner) == owner]

@@ -13,15 +13,16 @@ from sqlmodel import Session, col
 from sqlmodel.sql.expression import SelectOfScalar
 
 from storage.errors import InvalidPageToken
-from storage.tables import Job, Model, UtcDateTime
+from storage.tables import Dataset, Job, Model, UtcDateTime
 
-Row = TypeVar("Row", Job, Model)
+Row = TypeVar("Row", Job, Model, Dataset)
 T = TypeVar("T")
 
 PAGE_POSITION = r"^[0-9]{16}[0-9A-Za-z]{1,40}$"
 """Microseconds since 1970 and the id behind its prefix. Any text of this shape is a position, whether or not a row
 stands there: so the document can say all that a token must be.
 """
+_PREFIXES: dict[type[Job] | type[Model] | type[Dataset], str] = {Job: "job", Model: "mdl", Dataset: "dst"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -59,12 +60,11 @@ def fetch_page(
     return Page(items, _build_token(items[-1]) if len(rows) > page_size else None)
 
 
-def _build_token(row: Job | Model) -> str:
+def _build_token(row: Job | Model | Dataset) -> str:
     return f"{(row.created_at - _EPOCH) // _MICROSECOND:016d}{row.id.rpartition('_')[2]}"
 
 
-def _parse_token(token: str, table: type[Job] | type[Model]) -> tuple[datetime, str]:
+def _parse_token(token: str, table: type[Job] | type[Model] | type[Dataset]) -> tuple[datetime, str]:
     if re.fullmatch(PAGE_POSITION, token) is None:
         raise InvalidPageToken
-    prefix = "job" if table is Job else "mdl"
-    return _EPOCH + int(token[:16]) * _MICROSECOND, f"{prefix}_{token[16:]}"
+    return _EPOCH + int(token[:16]) * _MICROSECOND, f"{_PREFIXES[table]}_{token[16:]}"

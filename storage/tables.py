@@ -196,11 +196,27 @@ class Model(SQLModel, table=True):
     parent_model_id: str | None = None
     name: str
     architecture: str
-    dataset: str
+    dataset: str = Field(index=True)
     files: dict[str, str] = _json(dict)
     """Format (`checkpoint`, `compressed`, …) → artifact id."""
     summary: dict[str, Any] = _json(dict)
     """`ModelSummary` of worker/jobs/base.py as JSON: evaluations, sparsity, size ledger, layers, latency."""
+    created_at: datetime = _time(nullable=False)
+
+
+class Dataset(SQLModel, table=True):
+    """Pictures that somebody brought: decoded, split and counted by the job that read them."""
+
+    __table_args__ = (Index("ix_dataset_owner_created", "owner", "created_at", "id"),)
+
+    id: str = Field(primary_key=True)
+    owner: str = DEFAULT_OWNER
+    job_id: str = Field(foreign_key="job.id", index=True, ondelete="CASCADE")
+    name: str
+    files: dict[str, str] = _json(dict)
+    """Format (`pictures`, `contact_sheet`) → artifact id."""
+    summary: dict[str, Any] = _json(dict)
+    """`DatasetSummary` of worker/dataset_summary.py as JSON: classes, counts, statistics, what was refused."""
     created_at: datetime = _time(nullable=False)
 
 

@@ -32,6 +32,16 @@ class ModelRecord:
     """JSON: `evaluation` {validation, test}, `sparsity`, `size`, `layers`, `latency`, `macs` …"""
 
 
+@dataclass(frozen=True)
+class DatasetRecord:
+    """Pictures that a job read and decoded. `files`: format → a name given to `artifact_path` before."""
+
+    name: str
+    files: Mapping[str, str]
+    summary: Mapping[str, Any]
+    """JSON: `DatasetSummary` of worker/dataset_summary.py."""
+
+
 class Workspace(Reporter, Protocol):
     """Models and files by name; `worker.jobs.base.JobContext` is one."""
 
@@ -48,3 +58,9 @@ class Workspace(Reporter, Protocol):
 
     def save_model(self, record: ModelRecord) -> str:
         """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
+
+    def dataset_file(self, dataset_id: str) -> Path:
+        """Path of a stored data set's decoded pictures, its SHA-256 checked."""
+
+    def save_dataset(self, record: DatasetRecord) -> str:
+        """Registers a data set made of artifacts; returns its id. Visible only once the job succeeded."""

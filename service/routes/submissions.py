@@ -34,7 +34,7 @@ from storage.artifacts import hand_on_uploads
 from storage.errors import Conflict, InvalidSpec, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
-from storage.references import check_models
+from storage.references import check_references
 from storage.settings import Settings
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
@@ -213,7 +213,7 @@ def retry_job(
     job = get_job(session, job_id)
     if job.status not in TERMINAL:
         raise Conflict(f"the job is {job.status}: only a finished one can be submitted again")
-    check_models(session, job.resolved_spec)
+    check_references(session, job.resolved_spec)
     try:
         # Of an older version's spec the hash is that of what will run; the spec itself stays as it was accepted.
         spec = parse_stored_spec(job.resolved_spec).spec

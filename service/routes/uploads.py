@@ -41,7 +41,7 @@ from storage.errors import InvalidModel, NotFound
 from storage.files import FileStore, StoredFile
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
-from storage.references import check_models
+from storage.references import check_references
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
@@ -138,7 +138,7 @@ def _queue(
     is_needless = True
     try:
         with database.transaction(caller.owner) as session:
-            check_models(session, resolved)  # one may have been deleted since it was found
+            check_references(session, resolved)  # one may have been deleted since it was found
             job, is_new = submit_job(
                 session,
                 spec=sent,

@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from storage.artifacts import list_artifacts
+from storage.artifacts import get_artifact, list_artifacts
 from storage.attempts import Lease, add_warning, record_progress
 from storage.backoff import Backoff
 from storage.database import Database
-from storage.errors import CorruptFile, DiskFull, InvalidModel, NotFound
+from storage.datasets import get_dataset
+from storage.errors import CorruptFile, DatasetUnavailable, DiskFull, InvalidModel, NotFound
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.jobs import MetricPoint, get_job
@@ -27,10 +28,10 @@ from storage.settings import Settings
 from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
 from worker.engine.child_jobs import look_up_step, read_step, stage_step
-from worker.engine.outcome import Outcome, StagedModel, Wait, staged_file
+from worker.engine.outcome import Outcome, StagedDataset, StagedModel, Wait, staged_file
 from worker.jobs.base import FinishedStep, JobOutcome, Step, StepsPending
 from worker.progress import JobCancelled, Progress
-from worker.workspace import DatasetLocation, ModelRecord
+from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
 
 _WRITE_INTERVAL_S = 0.25
 _LONGEST_WAIT_S = 10.0
@@ -77,6 +78,7 @@ class Context:
         self._owner = owner
         self._artifacts: dict[str, ArtifactKind] = {}
         self._models: dict[str, StagedModel] = {}
+        self._datasets: list[StagedDataset] = []
         self._step_models: set[str | None] = set()
         self._steps_done_s = 0.0
         self.wait: Wait | None = None
@@ -130,9 +132,7 @@ class Context:
         return path
 
     def save_model(self, record: ModelRecord) -> str:
-        unknown = set(record.files.values()) - self._artifacts.keys()
-        if unknown or not record.files:
-            raise ValueError(f"the model's files must be artifacts of this job; these are not: {sorted(unknown)}")
+        self._check_files(record.files)
         model_id = new_id("mdl")
         self._models[model_id] = StagedModel(
             id=model_id,
@@ -144,6 +144,33 @@ class Context:
             summary=self._finite(dict(record.summary), "the model's summary"),
         )
         return model_id
+
+    def dataset_file(self, dataset_id: str) -> Path:
+        try:
+            with self._database.read(self._owner) as session:
+                artifact_id = get_dataset(session, dataset_id).files["pictures"]
+                sha256 = get_artifact(session, artifact_id).sha256
+            return self._files.verify(sha256)
+        except (NotFound, CorruptFile) as error:
+            raise DatasetUnavailable(f"data set {dataset_id}: {error.detail}") from error
+
+    def save_dataset(self, record: DatasetRecord) -> str:
+        self._check_files(record.files)
+        dataset_id = new_id("dst")
+        self._datasets.append(
+            StagedDataset(
+                id=dataset_id,
+                name=record.name,
+                files=dict(record.files),
+                summary=self._finite(dict(record.summary), "the data set's summary"),
+            )
+        )
+        return dataset_id
+
+    def _check_files(self, files: Mapping[str, str]) -> None:
+        unknown = set(files.values()) - self._artifacts.keys()
+        if unknown or not files:
+            raise ValueError(f"files must be artifacts of this job; these are not: {sorted(unknown)}")
 
     def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
         if self._is_cancelled():
@@ -214,6 +241,7 @@ class Context:
             output_model_id=outcome.output_model_id,
             artifacts=self._artifacts,
             models=tuple(self._models.values()),
+            datasets=tuple(self._datasets),
         )
 
     def write_pending(self) -> None:

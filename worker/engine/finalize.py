@@ -89,6 +89,7 @@ def _write(
             output_model_id=outcome.output_model_id,
             artifacts=artifacts,
             models=publication.models,
+            datasets=publication.datasets,
         )
         return JobStatus.SUCCEEDED
     if judgement.verdict is Verdict.WAITING and outcome is not None and outcome.wait is not None:

@@ -47,6 +47,15 @@ class StagedModel(_Record):
     summary: Mapping[str, Any]
 
 
+class StagedDataset(_Record):
+    """A data set to be; `files` maps formats to names of staged artifacts."""
+
+    id: str
+    name: str
+    files: Mapping[str, str]
+    summary: Mapping[str, Any]
+
+
 class StagedStep(_Record):
     """A child job to be; `expected_s` is what it may cost."""
 
@@ -74,6 +83,7 @@ class Outcome(_Record):
     artifacts: Mapping[str, ArtifactKind] = {}
     """Name → kind; the file lies at `staged_file(staging, name)`."""
     models: tuple[StagedModel, ...] = ()
+    datasets: tuple[StagedDataset, ...] = ()
     wait: Wait | None = None
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from storage.artifacts import build_artifact, lock_publication, remove_unreferenced
 from storage.attempts import Lease
 from storage.files import FileStore
-from storage.tables import Artifact, Model, utc_now
+from storage.tables import Artifact, Dataset, Model, utc_now
 from worker.catalog import ArtifactKind
 from worker.engine.outcome import LOG_NAME, Outcome, guess_media_type, staged_file
 
@@ -23,6 +23,7 @@ class Publication:
     lease: Lease
     artifacts: list[Artifact] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
     _sources: list[Path] = field(default_factory=list)
 
     def add(self, source: Path, name: str, kind: ArtifactKind) -> Artifact:
@@ -59,7 +60,7 @@ def publish_log(publication: Publication, staging: Path) -> None:
 
 
 def publish_outcome(publication: Publication, staging: Path, outcome: Outcome) -> None:
-    """Adds the attempt's log, artifacts and models. Raises DiskFull, with what had room until then."""
+    """Adds the attempt's log, artifacts, models and data sets. Raises DiskFull, with what had room until then."""
     sources = [staged_file(staging, name) for name in outcome.artifacts]
     # Before the first is stored: all of them find room, or none.
     publication.files.room.check(sum(source.stat().st_size for source in sources))
@@ -78,4 +79,15 @@ def publish_outcome(publication: Publication, staging: Path, outcome: Outcome) -
             created_at=utc_now(),
         )
         for model in outcome.models
+    ]
+    publication.datasets += [
+        Dataset(
+            id=dataset.id,
+            job_id=publication.lease.job_id,
+            name=dataset.name,
+            files={file_format: ids[name] for file_format, name in dataset.files.items()},
+            summary=dict(dataset.summary),
+            created_at=utc_now(),
+        )
+        for dataset in outcome.datasets
     ]

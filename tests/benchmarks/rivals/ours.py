@@ -17,7 +17,7 @@ from worker.catalog import ArtifactKind
 from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import FinishedStep, Step
 from worker.progress import Progress
-from worker.workspace import DatasetLocation, ModelRecord
+from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
 
 BASELINE_EPOCHS = 16
 
@@ -63,6 +63,12 @@ class FolderContext:
         model_id = f"mdl_{len(self.models)}"
         self.models[model_id] = (self.folder / next(iter(record.files.values())), record.summary)
         return model_id
+
+    def dataset_file(self, dataset_id: str) -> Path:
+        raise NotImplementedError("no job of this benchmark reads a data set that somebody brought")
+
+    def save_dataset(self, record: DatasetRecord) -> str:
+        raise NotImplementedError("no job of this benchmark brings a data set")
 
     def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:
         raise NotImplementedError("no job of this benchmark has steps")

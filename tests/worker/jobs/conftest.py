@@ -18,7 +18,7 @@ from worker.jobs import parse_spec, run_spec
 from worker.jobs.base import FinishedStep, JobOutcome, Step
 from worker.progress import Progress
 from worker.results import RESULTS
-from worker.workspace import DatasetLocation, ModelRecord
+from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
 
 
 class FakeContext:
@@ -36,6 +36,7 @@ class FakeContext:
         self.machine_warnings: list[str] = []
         """Those about the machine: whether there are any hangs on what else it does."""
         self.artifacts: dict[str, ArtifactKind] = {}
+        self.stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]] = {}
         self.on_report: Callable[[Progress], None] | None = None
 
     def model_file(self, model_id: str) -> Path:
@@ -57,6 +58,15 @@ class FakeContext:
         model_id = f"mdl_{len(self.models)}"
         self.models[model_id] = (self.folder / next(iter(record.files.values())), summary)
         return model_id
+
+    def dataset_file(self, dataset_id: str) -> Path:
+        return self.stored_datasets[dataset_id][0]
+
+    def save_dataset(self, record: DatasetRecord) -> str:
+        dataset_id = f"dst_{len(self.stored_datasets)}"
+        summary = json.loads(json.dumps(record.summary, allow_nan=False))
+        self.stored_datasets[dataset_id] = (self.folder / record.files["pictures"], summary)
+        return dataset_id
 
     def run_steps(self, steps: Mapping[str, Step], *, later_s: float = 0.0) -> Mapping[str, FinishedStep]:  # noqa: ARG002
         raise AssertionError("no job of these tests has steps")
