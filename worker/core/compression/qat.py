@@ -46,6 +46,11 @@ class TrainedStage:
         """That its stage aimed at."""
         return 0.0 if self.stage is None else self.stage.sparsity
 
+    @property
+    def reached_sparsity(self) -> float:
+        """That its training left."""
+        return 0.0 if self.weights is None else self.weights.reached_sparsity
+
 
 def has_room(trained: TrainedStage, reserve: Reserve) -> bool:
     """Whether what is done to it next may still make it less accurate, and be within the drop and its margin."""
