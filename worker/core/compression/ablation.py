@@ -14,9 +14,10 @@ from worker.core.baseline import Baseline
 from worker.core.compression import techniques
 from worker.core.compression.candidates import CandidateStore
 from worker.core.compression.derivation import Derivation
+from worker.core.compression.parts import ABLATION
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
-from worker.core.compression.timetable import ABLATION, TimedTracker
+from worker.core.compression.timetable import TimedTracker
 from worker.core.quantization_aware import extract_network, quantize_network
 from worker.integer_network import IntegerNetwork
 from worker.techniques import AppliedTechnique, describe_techniques

@@ -17,6 +17,7 @@ from worker.core.compression.ablation import AblationRow, measure_ablation
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, list_front
 from worker.core.compression.controls import Control, measure_controls
 from worker.core.compression.derivation import Derivation
+from worker.core.compression.parts import FINISHING, plan_time
 from worker.core.compression.plain import search_plain
 from worker.core.compression.plan import CompressionPlan
 from worker.core.compression.qat import (
@@ -31,7 +32,7 @@ from worker.core.compression.rounding import Rounder, search_lambda
 from worker.core.compression.task import CompressionTask, StageSparsity
 from worker.core.compression.teacher import narrow, train_teacher
 from worker.core.compression.techniques import list_techniques
-from worker.core.compression.timetable import FINISHING, TimedTracker, plan_time
+from worker.core.compression.timetable import TimedTracker
 from worker.core.datasets import Dataset
 from worker.core.measure import measure_baseline
 from worker.core.pruning.difference import describe_difference
