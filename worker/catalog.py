@@ -182,3 +182,35 @@ class PredictionWarning(StrEnum):
     FIRST_FRAME = "first_frame"
     BRIGHT_BORDER = "bright_border"
     NOT_FINITE = "not_finite"
+
+
+class ResizeMode(StrEnum):
+    """How a picture of any size becomes one of a network's size."""
+
+    SHORTER_SIDE_CENTRE_CROP = "shorter_side_centre_crop"
+    """Resized until it covers the target, and what protrudes is cut off on both sides alike."""
+    PAD = "pad"
+    """Resized until it fits into the target, and the rest filled with the background."""
+    STRETCH = "stretch"
+    """Resized to the target, whatever the proportions."""
+    EXACT = "exact"
+    """Not resized: of another size it is refused."""
+
+
+class Background(StrEnum):
+    """What lies below transparency and fills the borders of a padded picture."""
+
+    WHITE = "white"
+    BLACK = "black"
+
+
+class Conversion(StrEnum):
+    """What may happen to a picture between its file and a network's input, in this order."""
+
+    FIRST_FRAME = "first_frame"
+    TURNED = "turned"
+    REDUCED_DEPTH = "reduced_depth"
+    FLATTENED = "flattened"
+    TO_GRAYSCALE = "to_grayscale"
+    GRAY_REPEATED = "gray_repeated"
+    RESIZED = "resized"
