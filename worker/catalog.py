@@ -46,6 +46,41 @@ class DatasetName(StrEnum):
     DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797)
 
 
+class DatasetFormat(StrEnum):
+    """What a user's file of pictures is, the most particular first: an unnamed one is the first that fits."""
+
+    # Each value is the name of its module in worker/dataset_files/formats.
+
+    CLASS_FOLDERS = "class_folders"
+
+
+class SplitName(StrEnum):
+    """A part of a data set."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class RefusalReason(StrEnum):
+    """Why something in a user's file became no picture of the data set."""
+
+    BROKEN = "broken"
+    """Not a picture, or a damaged one."""
+    TOO_LARGE = "too_large"
+    """More bytes or more pixels than are read."""
+    OTHER_SIZE = "other_size"
+    """Of another size, where none is to be resized."""
+    UNKNOWN_SUFFIX = "unknown_suffix"
+    """Not called like a picture of a format that is read."""
+    UNKNOWN_CLASS = "unknown_class"
+    """Of a class that no training picture has."""
+    NO_CLASS = "no_class"
+    """In no folder of a class, or without a label."""
+    MISSING = "missing"
+    """Named in a table, and not in the file."""
+
+
 class Architecture(StrEnum):
     """A network, described by its name and its hidden widths."""
 

@@ -82,6 +82,13 @@ def convert_picture(content: bytes, channels: int | None, policy: ResizePolicy |
         raise DamagedPicture("this is not a JPEG, PNG, WebP, BMP, GIF or PPM file, or it is damaged") from error
 
 
+def convert_pixels(pixels: NDArray[np.uint8], channels: int | None, policy: ResizePolicy | None) -> ConvertedPicture:
+    """The same for a picture that is decoded already. pixels: uint8 (H, W) or (H, W, C), C being 1 or 3."""
+    is_gray = pixels.ndim == 2 or pixels.shape[2] == 1
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and is_gray else pixels)
+    return _finish(picture, is_gray, picture.size, 8, [], channels, policy)
+
+
 def resize_picture(picture: Image.Image, policy: ResizePolicy) -> Image.Image:
     """The picture in the policy's size. picture: mode L or RGB. Raises OtherSize where none is resized."""
     target = (policy.width, policy.height)
@@ -133,20 +140,31 @@ def _convert(
         background = "white" if policy is None else policy.background
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, background), picture.convert("RGBA"))
         done.append(Conversion.FLATTENED)
+    return _finish(picture, is_gray, (width, height), bits, done, channels, policy)
+
+
+def _finish(
+    picture: Image.Image,
+    is_gray: bool,
+    original_size: tuple[int, int],
+    bits: int,
+    done: list[Conversion],
+    channels: int | None,
+    policy: ResizePolicy | None,
+) -> ConvertedPicture:
+    """Chooses the colours and the size. is_gray: whether the file says so; done: what was done before."""
     if channels == 1 and picture.mode != "L":
         done.append(Conversion.TO_GRAYSCALE)
     if channels == 3 and picture.mode in ("1", "L"):
         done.append(Conversion.GRAY_REPEATED)
-    is_gray = is_gray if channels is None else channels == 1
-    picture = picture.convert("L" if is_gray else "RGB")
-    if policy is not None:
-        if policy.mode is ResizeMode.EXACT and (width, height) != (policy.width, policy.height):
-            raise OtherSize((width, height))
-        if (width, height) != (policy.width, policy.height):
-            done.append(Conversion.RESIZED)
+    picture = picture.convert("L" if channels == 1 or (channels is None and is_gray) else "RGB")
+    if policy is not None and original_size != (policy.width, policy.height):
+        if policy.mode is ResizeMode.EXACT:
+            raise OtherSize(original_size)
+        done.append(Conversion.RESIZED)
         picture = resize_picture(picture, policy)
     pixels = np.asarray(picture, dtype=np.uint8)
-    return ConvertedPicture(np.atleast_3d(pixels), (width, height), bits, tuple(done))
+    return ConvertedPicture(pixels if pixels.ndim == 3 else pixels[:, :, None], original_size, bits, tuple(done))
 
 
 def _read_depth(picture: Image.Image, content: bytes) -> int:
