@@ -51,6 +51,9 @@ class DatasetFormat(StrEnum):
 
     # Each value is the name of its module in worker/dataset_files/formats.
 
+    NPZ = "npz"
+    IDX = "idx"
+    LABELS_CSV = "labels_csv"
     CLASS_FOLDERS = "class_folders"
 
 
@@ -72,7 +75,7 @@ class RefusalReason(StrEnum):
     OTHER_SIZE = "other_size"
     """Of another size, where none is to be resized."""
     UNKNOWN_SUFFIX = "unknown_suffix"
-    """Not called like a picture of a format that is read."""
+    """Not called like anything that is read."""
     UNKNOWN_CLASS = "unknown_class"
     """Of a class that no training picture has."""
     NO_CLASS = "no_class"
