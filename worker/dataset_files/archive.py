@@ -68,10 +68,18 @@ class Archive:
         if member.num_bytes > self.limits.max_entry_bytes:
             return RefusalReason.TOO_LARGE
         try:
-            with self.open(member) as stream:
-                return stream.read()
+            return self.unpack(member)
         except DAMAGED:
             return RefusalReason.BROKEN
+
+    def unpack(self, member: Member) -> bytes:
+        """All of its bytes. Raises what is in DAMAGED."""
+        with self.open(member) as stream:
+            # By its size: without one Python would unpack all that is there, and then cut it off.
+            content = stream.read(member.num_bytes)
+        if len(content) < member.num_bytes:
+            raise EOFError
+        return content
 
 
 class _GuardedFile(io.BufferedReader):

@@ -118,8 +118,7 @@ def _read_text(archive: Archive, member: Member) -> str:
             f"{show_name(member.name)} may have {archive.limits.max_table_bytes >> 20} MiB", field="file"
         )
     try:
-        with archive.open(member) as stream:
-            return stream.read().decode("utf-8-sig")
+        return archive.unpack(member).decode("utf-8-sig")
     except DAMAGED as error:
         raise InvalidDataset(f"{show_name(member.name)} is damaged, or not UTF-8", field="file") from error
 
