@@ -137,6 +137,13 @@ class InvalidPicture(JobError):
     title = "The picture cannot be used"
 
 
+class InvalidDataset(JobError):
+    """A user's pictures that cannot become a data set."""
+
+    code = "invalid_dataset"
+    title = "The pictures cannot become a data set"
+
+
 class Diverged(JobError):
     """Training reached a loss that is not finite."""
 

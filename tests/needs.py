@@ -22,10 +22,14 @@ NO_FASHION_MNIST = (
     "needs FashionMNIST's four files: name their folder in TONOK_DATASET_MIRROR, or lay it at "
     "../shared/data/fashion-mnist"
 )
+NO_CIFAR10 = (
+    "needs the pictures of CIFAR-10 in one zip file: lay it at ../shared/data/cifar10-images/cifar10-images.zip"
+)
 NO_MOUNT = "needs to mount a file system of a fixed size: run as root, in a container with `--cap-add SYS_ADMIN`"
 SWITCH = "TONOK_TEST_INSTALL"
 """`0` keeps the tests from installing anything."""
 _SHARED = Path(__file__).parents[2] / "shared" / "data" / "fashion-mnist"
+_CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10-images" / "cifar10-images.zip"
 # A machine without a network must not wait for one, nor a terminal be asked anything.
 _APT = ("apt-get", "-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=60")
 _UPDATE_S = 120
@@ -48,6 +52,11 @@ def find_fashion_mnist() -> Path | None:
         places.insert(1, Path(settings.dataset_mirror).expanduser())
     names = [name for name, _ in FashionMNIST.resources]
     return next((place for place in places if all((place / name).is_file() for name in names)), None)
+
+
+def find_cifar10() -> Path | None:
+    """The zip file of 60,000 colour pictures in folders of splits and classes, None where it is not."""
+    return _CIFAR10 if _CIFAR10.is_file() else None
 
 
 def may_install(system: Mapping[str, str], *, is_root: bool, has_apt: bool, environment: Mapping[str, str]) -> bool:

@@ -46,6 +46,44 @@ class DatasetName(StrEnum):
     DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797)
 
 
+class DatasetFormat(StrEnum):
+    """What a user's file of pictures is, the most particular first: an unnamed one is the first that fits."""
+
+    # Each value is the name of its module in worker/dataset_files/formats.
+
+    NPZ = "npz"
+    IDX = "idx"
+    LABELS_CSV = "labels_csv"
+    CLASS_FOLDERS = "class_folders"
+
+
+class SplitName(StrEnum):
+    """A part of a data set."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class RefusalReason(StrEnum):
+    """Why something in a user's file became no picture of the data set."""
+
+    BROKEN = "broken"
+    """Not a picture, or a damaged one."""
+    TOO_LARGE = "too_large"
+    """More bytes or more pixels than are read."""
+    OTHER_SIZE = "other_size"
+    """Of another size, where none is to be resized."""
+    UNKNOWN_SUFFIX = "unknown_suffix"
+    """Not called like anything that is read."""
+    UNKNOWN_CLASS = "unknown_class"
+    """Of a class that no training picture has."""
+    NO_CLASS = "no_class"
+    """In no folder of a class, or without a label."""
+    MISSING = "missing"
+    """Named in a table, and not in the file."""
+
+
 class Architecture(StrEnum):
     """A network, described by its name and its hidden widths."""
 
@@ -182,3 +220,35 @@ class PredictionWarning(StrEnum):
     FIRST_FRAME = "first_frame"
     BRIGHT_BORDER = "bright_border"
     NOT_FINITE = "not_finite"
+
+
+class ResizeMode(StrEnum):
+    """How a picture of any size becomes one of a network's size."""
+
+    SHORTER_SIDE_CENTRE_CROP = "shorter_side_centre_crop"
+    """Resized until it covers the target, and what protrudes is cut off on both sides alike."""
+    PAD = "pad"
+    """Resized until it fits into the target, and the rest filled with the background."""
+    STRETCH = "stretch"
+    """Resized to the target, whatever the proportions."""
+    EXACT = "exact"
+    """Not resized: of another size it is refused."""
+
+
+class Background(StrEnum):
+    """What lies below transparency and fills the borders of a padded picture."""
+
+    WHITE = "white"
+    BLACK = "black"
+
+
+class Conversion(StrEnum):
+    """What may happen to a picture between its file and a network's input, in this order."""
+
+    FIRST_FRAME = "first_frame"
+    TURNED = "turned"
+    REDUCED_DEPTH = "reduced_depth"
+    FLATTENED = "flattened"
+    TO_GRAYSCALE = "to_grayscale"
+    GRAY_REPEATED = "gray_repeated"
+    RESIZED = "resized"

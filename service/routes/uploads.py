@@ -229,7 +229,7 @@ async def predict(
     wait_s: Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the answer.")] = 20,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """A PNG or JPEG file, or its pixels as JSON.
+    """A JPEG, PNG, WebP, BMP, GIF or PPM file, or its pixels as JSON.
 
     It is a small job of its own that waits for no other, and the answer says all that was done to the picture before
     the network saw it.

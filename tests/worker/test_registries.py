@@ -20,6 +20,7 @@ from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
+from worker.dataset_files.formats import READERS, RECOGNIZERS
 from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS, WIDTH_READERS
 from worker.registry import Registry, name_module
 
@@ -35,6 +36,8 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "losses": LOSSES,
     "guesses": GUESSES,
     "data sets": DATASETS,
+    "formats of pictures": RECOGNIZERS,
+    "readers of pictures": READERS,
     "networks": BUILDERS,
     "records": RECORDS,
     "widths": DEFAULT_WIDTHS,

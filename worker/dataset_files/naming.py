@@ -1,0 +1,55 @@
+"""Names of splits and classes, as people and programs write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from storage.errors import InvalidDataset
+from worker.catalog import SplitName
+from worker.dataset_files.limits import DatasetLimits
+from worker.dataset_files.source import show_name
+from worker.names import is_name
+
+_SPLITS = {
+    "train": SplitName.TRAIN,
+    "training": SplitName.TRAIN,
+    "test": SplitName.TEST,
+    "testing": SplitName.TEST,
+    "val": SplitName.VALIDATION,
+    "valid": SplitName.VALIDATION,
+    "validation": SplitName.VALIDATION,
+}
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+def find_split(name: str) -> SplitName | None:
+    """The split that a folder, a column's value or a file's stem names."""
+    return _SPLITS.get(name.strip().casefold())
+
+
+def make_natural_key(name: str) -> tuple[object, ...]:
+    """Sorts names as people do: 2 before 10."""
+    key: list[object] = []
+    for place, part in enumerate(_NUMBER.split(name)):
+        # A number by its length and its digits: Python refuses to read one of thousands of digits.
+        digits = part.lstrip("0")
+        key.append((len(digits), digits) if place % 2 else part)
+    return tuple(key), name
+
+
+def sort_classes(labels: Iterable[str], limits: DatasetLimits) -> tuple[str, ...]:
+    """The classes in the order of their labels. Raises InvalidDataset where one is no name."""
+    classes = set(labels)
+    if len(classes) > limits.max_classes:
+        raise InvalidDataset(
+            f"the pictures have {len(classes):,} classes; {limits.max_classes:,} are allowed", field="classes"
+        )
+    for name in classes:
+        if not is_name(name) or len(name) > limits.max_class_name:
+            raise InvalidDataset(
+                f"a class must be called by a line of at most {limits.max_class_name} characters that people can read, "
+                f"not {show_name(name)}",
+                field="classes",
+            )
+    return tuple(sorted(classes, key=make_natural_key))

@@ -1,0 +1,73 @@
+"""What a reader makes of a file: its pictures' names and labels at once, their contents one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.catalog import RefusalReason, SplitName
+from worker.dataset_files.summary import RefusedEntries
+from worker.names import is_name
+
+_MOST_NAMED = 20
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture that a file says it has. split: None where the file does not say."""
+
+    name: str
+    label: str
+    split: SplitName | None
+
+
+Content = bytes | NDArray[np.uint8] | RefusalReason
+"""A picture's file; or its pixels, (H, W) or (H, W, C); or why there is neither."""
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """contents: one for each of `items`, in their order. class_names: in the order of the labels, where the file
+    gives one; None: sorted.
+    """
+
+    items: Sequence[Item]
+    contents: Iterator[Content]
+    class_names: tuple[str, ...] | None = None
+
+
+class RefusalLog:
+    """Counts what became no picture, by reason, and keeps the first names of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[RefusalReason] = Counter()
+        self._names: dict[RefusalReason, list[str]] = {}
+
+    def add(self, name: str, reason: RefusalReason) -> None:
+        """One more."""
+        self._counts[reason] += 1
+        names = self._names.setdefault(reason, [])
+        if len(names) < _MOST_NAMED:
+            names.append(show_name(name))
+
+    def list_refused(self) -> tuple[RefusedEntries, ...]:
+        """By reason, in the order of their names."""
+        return tuple(
+            RefusedEntries(reason=reason, count=self._counts[reason], names=tuple(self._names[reason]))
+            for reason in sorted(self._counts)
+        )
+
+    def describe(self) -> str:
+        """In one line, such as `3 broken, 1 too_large`; empty where nothing was refused."""
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(self._counts.items()))
+
+
+def show_name(name: str) -> str:
+    """A name from a file as people may be shown it: of one line, and not too long."""
+    shown = name if is_name(name) else ascii(name)
+    return shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + "…"
