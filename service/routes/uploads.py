@@ -105,63 +105,6 @@ def _check_model(stream: BinaryIO, dataset: DatasetName | None) -> None:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
 
 
-async def _submit(
-    group_commit: GroupCommit,
-    database: Database,
-    files: FileStore,
-    settings: Settings,
-    caller: Caller,
-    spec: UploadSpec,
-    upload: Upload,
-    key: str | None,
-) -> tuple[Job, bool]:
-    """Queues the job that the file is for, and only with it stores the file; returns it and whether it is new.
-
-    Closes the upload: of one that waits in vain, or whose client goes, nothing stays.
-    """
-    try:
-        # What takes long comes before the turn to write.
-        staged = await anyio.to_thread.run_sync(upload.stage, files)
-        queue = partial(_queue, database, files, settings, caller, spec, upload, staged, key)
-        async with group_commit.take_turn():
-            return await anyio.to_thread.run_sync(queue)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(upload.close)
-
-
-def _queue(
-    database: Database,
-    files: FileStore,
-    settings: Settings,
-    caller: Caller,
-    spec: UploadSpec,
-    upload: Upload,
-    staged: StagedFile,
-    key: str | None,
-) -> tuple[Job, bool]:
-    sent, resolved = spec.model_dump(mode="json", exclude_unset=True), spec.model_dump(mode="json")
-    with database.transaction(caller.owner) as session:
-        check_references(session, resolved)  # one may have been deleted since it was found
-        job, is_new = submit_job(
-            session,
-            spec=sent,
-            resolved_spec=resolved,
-            kind=spec.kind,
-            name=spec.name,
-            labels=spec.labels,
-            model_id=getattr(spec, "model_id", None),
-            max_attempts=spec.max_attempts,
-            max_runtime_s=spec.max_runtime_s,
-            max_queued=settings.max_queued_jobs,
-            idempotency=None if key is None else (key, hash_request(spec.kind, [sent, upload.sha256])),
-            request_id=caller.request_id,
-        )
-        if is_new:
-            attach(session, files, job, upload, staged)
-    return job, is_new
-
-
 def _find_model(database: Database, owner: str, model_id: str) -> str:
     with database.read(owner) as session:
         return get_latest_model(session, "compare_to").id if model_id == LATEST else get_model(session, model_id).id
@@ -238,7 +181,7 @@ async def predict(
     deadline = checked_at + wait_s
     resolve = partial(_resolve, database, settings, caller, model_id, compare_to, top_k, invert)
     spec = await anyio.to_thread.run_sync(resolve)
-    job, is_new = await _submit(group_commit, database, files, settings, caller, spec, upload, idempotency_key)
+    job, is_new = await submit_upload(group_commit, database, files, settings, caller, spec, upload, idempotency_key)
     while job.status not in TERMINAL and time.monotonic() < deadline:
         if await request.is_disconnected():
             break
@@ -318,4 +261,4 @@ async def upload_model(
     given = {"name": name, "dataset": model.dataset}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
     upload = model.upload
-    return accept_job(*await _submit(group_commit, database, files, settings, caller, spec, upload, idempotency_key))
+    return accept_job(*await submit_upload(group_commit, database, files, settings, caller, spec, upload, idempotency_key))
