@@ -19,7 +19,7 @@ from service.negotiation import check_request_line
 from service.openapi import install_documents
 from service.parameters import check_parameters
 from service.rate_limits import OpenRequests
-from service.routes import artifacts, catalog, jobs, models, observability, submissions, system, uploads
+from service.routes import artifacts, catalog, datasets, jobs, models, observability, submissions, system, uploads
 from service.stream import EventFeed
 from storage.database import Database
 from storage.files import FileStore
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.open_uploads = OpenRequests(
         settings.max_open_uploads, "too_many_uploads", "files of yours are being sent: let one end, then send this."
     )
-    for resource in (submissions, jobs, artifacts, models, uploads, catalog, observability, system):
+    for resource in (submissions, jobs, artifacts, models, uploads, datasets, catalog, observability, system):
         app.include_router(resource.router)
     app.include_router(dashboard)
     install_documents(app)

@@ -17,13 +17,14 @@ from sqlmodel import Session
 from service.access import Caller
 from service.group_commit import GroupCommit
 from storage.database import Database
+from storage.datasets import find_newest_dataset, get_dataset
 from storage.errors import NotFound
 from storage.files import FileStore
 from storage.jobs import find_newest_job, get_job
 from storage.models import find_newest_model
 from storage.paging import PAGE_POSITION
 from storage.settings import Settings
-from storage.tables import Model
+from storage.tables import Dataset, Model
 
 
 async def get_settings(request: Request) -> Settings:
@@ -171,6 +172,45 @@ def _find_latest_model(database: Database, owner: str) -> str:
         return get_latest_model(session, "model_id").id
 
 
+async def _resolve_dataset(
+    database: DatabaseDep,
+    caller: CallerDep,
+    dataset_id: Annotated[
+        str,
+        Path(
+            description="`dst_…`, or `latest`: the one that was brought last.",
+            examples=[LATEST],
+            json_schema_extra={"pattern": r"^(latest|dst_[0-9A-Z]{26})$"},
+        ),
+    ],
+) -> str:
+    if dataset_id != LATEST:
+        return dataset_id
+    return await anyio.to_thread.run_sync(partial(_find_latest_dataset, database, caller.owner))
+
+
+def _find_latest_dataset(database: Database, owner: str) -> str:
+    with database.read(owner) as session:
+        dataset = find_newest_dataset(session)
+    if dataset is None:
+        raise NotFound("dataset_id: no data set was brought yet; POST one to /v1/datasets first", field="dataset_id")
+    return dataset.id
+
+
+def _find_dataset(
+    database: DatabaseDep,
+    caller: CallerDep,
+    dataset_id: Annotated[
+        str, Path(examples=["dst_01KAS000000000000000000000"], json_schema_extra={"pattern": r"^dst_[0-9A-Z]{26}$"})
+    ],
+) -> Dataset:
+    with database.read(caller.owner) as session:
+        return get_dataset(session, dataset_id)
+
+
+ShownDatasetId = Annotated[str, Depends(_resolve_dataset)]
+FoundDataset = Annotated[Dataset, Depends(_find_dataset, scope="function")]
+"""Looked up before a turn to write is waited for: a name that nothing has is a 404 at once."""
 ShownJobId = Annotated[str, Depends(_resolve_job)]
 ModelId = Annotated[str, Depends(_resolve_model)]
 ArtifactId = Annotated[

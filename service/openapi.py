@@ -76,6 +76,7 @@ _MEANING = {
 _OF_JOB = ("get_job", "cancel_job", "delete_job", "list_events", "stream_events", "list_metrics", "get_result",
            "list_artifacts", "retry_job")  # fmt: skip
 _OF_MODEL = ("get_model", "get_sparsity", "get_size", "get_layers", "download_model", "predict")
+_OF_DATASET = ("get_dataset", "get_contact_sheet", "delete_dataset")
 
 
 def _lead(operations: tuple[str, ...], **parameters: str) -> dict[str, Any]:
@@ -92,6 +93,9 @@ _JOB = _lead(_OF_JOB, job_id="body#/id")
 _LINKS: dict[str, dict[str, dict[str, Any]]] = {
     "retry_job": {"202": _JOB},
     "upload_model": {"202": _JOB},
+    "upload_dataset": {"202": _JOB},
+    "list_datasets": {"200": _lead(_OF_DATASET, dataset_id="body#/own/0/id")},
+    "get_dataset": {"200": _lead(("get_job",), job_id="body#/job_id")},
     "cancel_job": {"200": _JOB, "202": _JOB},
     "get_job": {"200": _JOB | _lead(_OF_MODEL, model_id="body#/output_model_id")},
     "list_jobs": {"200": _lead(_OF_JOB, job_id="body#/jobs/0/id")},

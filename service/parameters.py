@@ -11,6 +11,7 @@ from typing import get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
 
 from service.errors import RequestRefused
 
@@ -44,6 +45,9 @@ def _list_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
     """Query parameters of a route and of everything that it depends on, and whether each may be repeated."""
     for field in dependant.query_params:
         annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from ((name, False) for name in annotation.model_fields)
+            continue
         yield field.alias, any(get_origin(form) is list for form in (annotation, *get_args(annotation)))
     for inner in dependant.dependencies:
         yield from _list_parameters(inner)

@@ -20,6 +20,12 @@ def get_dataset(session: Session, dataset_id: str) -> Dataset:
     return dataset
 
 
+def find_newest_dataset(session: Session) -> Dataset | None:
+    """The one that was brought last, or None."""
+    query = select(Dataset).where(*only_visible(session, Dataset))
+    return session.exec(query.order_by(col(Dataset.created_at).desc(), col(Dataset.id).desc()).limit(1)).first()
+
+
 def list_datasets(session: Session, *, page_size: int = 50, page_token: str | None = None) -> Page[Dataset]:
     """Data sets, newest first. Raises InvalidPageToken."""
     return fetch_page(session, select(Dataset).where(*only_visible(session, Dataset)), Dataset, page_size, page_token)

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."
     )
+    max_dataset_bytes: int = Field(
+        1_073_741_824, ge=1024, description="Largest file of pictures that is taken as a data set."
+    )
     min_free_bytes: int = Field(
         104_857_600, ge=0, description="Free space that the disk keeps: with less, jobs are answered 507 or fail."
     )

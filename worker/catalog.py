@@ -207,6 +207,7 @@ class ArtifactKind(StrEnum):
     PLOT = "plot"
     REPORT = "report"
     UPLOAD = "upload"
+    PICTURES = "pictures"
     LOG = "log"
 
 

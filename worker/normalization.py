@@ -1,16 +1,10 @@
-"""How a pixel enters a network: (p / 255 - mean) / std, with one mean and deviation for each channel or for them all.
-
-Torch-free but for the tensors that `normalize_pixels` is given.
-"""
+"""How a pixel enters a network: (p / 255 - mean) / std, with a mean and a deviation for each channel or for all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, FailFast, PlainSerializer
-
-if TYPE_CHECKING:
-    import torch
 
 
 def _take_one(said: Any) -> Any:
@@ -28,16 +22,6 @@ PerChannel = Annotated[
     tuple[float, ...], FailFast(), BeforeValidator(_take_one, float | list[float]), PlainSerializer(_give_one)
 ]
 """One number for each channel, or a single one for all of them: in JSON a bare number, as earlier versions have it."""
-
-
-def normalize_pixels(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
-    """(B, C, H, W) of pixels 0..255, whatever their type, as float32 of the same shape."""
-    import torch
-
-    def spread(values: tuple[float, ...]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=images.device).reshape(-1, 1, 1)
-
-    return images.to(torch.float32, copy=True).div_(255).sub_(spread(mean)).div_(spread(std))
 
 
 def merge_channels(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -43,7 +43,7 @@ class DatasetRecord:
 
 
 class Workspace(Reporter, Protocol):
-    """Models and files by name; `worker.jobs.base.JobContext` is one."""
+    """Models and files by name; `worker.job_spec.JobContext` is one."""
 
     datasets: DatasetLocation
 

@@ -14,7 +14,6 @@ import worker
 from service.bodies import describe_body, parse_body
 from service.openapi import problems
 from service.schemas.catalog import (
-    DatasetList,
     Methods,
     NamedChoice,
     SpecForm,
@@ -46,7 +45,8 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
 
 
 @cache
-def _list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]:
+def list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]:
+    """Names with what they are. folder: of the core whose modules implement them."""
     return [
         NamedChoice(
             name=name.value,
@@ -66,12 +66,6 @@ def _read_summary(module: Path) -> str | None:
     return docstring.splitlines()[0] if docstring else None
 
 
-@router.get("/datasets", operation_id="list_datasets", summary="List data sets")
-def get_datasets() -> DatasetList:
-    """The names that a train job may use."""
-    return DatasetList(datasets=_list_choices(catalog.DatasetName, "datasets"))
-
-
 @router.get("/methods", operation_id="list_methods", summary="List job kinds and methods")
 def get_methods() -> Methods:
     """Job kinds with their JSON Schemas and examples, and every name that a spec may choose."""
@@ -86,7 +80,7 @@ def get_methods() -> Methods:
             )
             for kind, spec in POSTED_SPECS.items()
         ],
-        choices={name: _list_choices(*source) for name, source in _CHOICES.items()},
+        choices={name: list_choices(*source) for name, source in _CHOICES.items()},
     )
 
 

@@ -38,8 +38,8 @@ from storage.references import check_references
 from storage.settings import Settings
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
+from worker.job_spec import LATEST_MODEL, JobSpec, UploadSpec
 from worker.jobs import POSTED_SPECS, check_memory, parse_stored_spec
-from worker.jobs.base import LATEST_MODEL, JobSpec, UploadSpec
 from worker.memory_estimate import MemoryEstimate
 
 _log = logging.getLogger(__name__)

@@ -28,23 +28,20 @@ from service.dependencies import (
     get_latest_model,
 )
 from service.errors import RequestRefused
-from service.group_commit import GroupCommit
 from service.openapi import problems
-from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_request
+from service.routes.submissions import ACCEPTED_HEADERS, accept_job
+from service.routes.upload_jobs import submit_upload
 from service.schemas.jobs import JobAnswer
 from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
-from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
+from service.uploads import MAX_PICTURE_BYTES, Upload, pack, receive
 from storage.database import Database
 from storage.errors import InvalidModel, NotFound
-from storage.files import FileStore, StagedFile
-from storage.jobs import get_job, submit_job
+from storage.jobs import get_job
 from storage.models import get_model
-from storage.references import check_references
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
 from worker.catalog import DatasetName
-from worker.jobs.base import UploadSpec
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 from worker.model_heads import check_model_file
@@ -261,4 +258,6 @@ async def upload_model(
     given = {"name": name, "dataset": model.dataset}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
     upload = model.upload
-    return accept_job(*await submit_upload(group_commit, database, files, settings, caller, spec, upload, idempotency_key))
+    return accept_job(
+        *await submit_upload(group_commit, database, files, settings, caller, spec, upload, idempotency_key)
+    )

@@ -16,12 +16,6 @@ class NamedChoice(Answer):
     description: str | None
 
 
-class DatasetList(Answer):
-    """Data sets by name."""
-
-    datasets: list[NamedChoice]
-
-
 class SpecForm(Answer):
     """A kind of job, enough to draw its form."""
 

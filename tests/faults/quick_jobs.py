@@ -12,8 +12,8 @@ import time
 
 from tests.faults.points import FOLDER_VARIABLE, install
 from worker.catalog import ArtifactKind
+from worker.job_spec import JobContext, JobOutcome, JobSpec, Step
 from worker.jobs import check_memory, parse_stored_spec
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec

@@ -12,15 +12,17 @@ from httpx2 import Response
 
 from service.app import create_app
 from storage.artifacts import build_artifact
-from storage.attempts import Lease, claim_job, finish_failed, finish_succeeded, record_progress
+from storage.attempts import KindChoice, Lease, claim_job, finish_failed, finish_succeeded, record_progress
 from storage.database import Database
 from storage.files import FileStore
 from storage.ids import new_id
 from storage.jobs import MetricPoint
 from storage.keys import create_key
 from storage.settings import Settings
-from storage.tables import Job, Model, utc_now
+from storage.tables import Dataset, Job, Model, utc_now
 from storage.workers import record_heartbeat
+from tests.service.model_files import ZIP
+from worker.jobs import LIGHT_KINDS
 
 HOLDER = "wrk_test"
 
@@ -49,6 +51,33 @@ def build_summary(
         "macs": 4_241_152,
         "latency": {"median_ms": latency_ms, "p95_ms": 3.0, "batch_size": 1, "threads": 1, "device": "cpu"},
     } | other
+
+
+DATASET_SUMMARY: dict[str, Any] = {
+    "format": "class_folders",
+    "class_names": ["cat", "dog"],
+    "input_shape": [3, 32, 32],
+    "resize": {"height": 32, "width": 32},
+    "counts": {"train": [5, 4], "test": [1, 1]},
+    "is_test_drawn": True,
+    "seed": 0,
+    "mean": [0.4, 0.5, 0.6],
+    "std": [0.2, 0.2, 0.3],
+    "refused": [],
+    "num_ignored": 0,
+    "conversions": {},
+    "warnings": [],
+    "sha256": "0" * 64,
+    "num_bytes": 30_000,
+}
+
+
+def claim_light(database: Database) -> Lease:
+    """Takes the oldest job of the light lane."""
+    with database.transaction() as session:
+        job = claim_job(session, HOLDER, 60, KindChoice(sorted(LIGHT_KINDS), is_excluded=False))
+    assert job is not None
+    return Lease(job.id, job.attempt, HOLDER)
 
 
 class Workshop:
@@ -127,6 +156,41 @@ class Workshop:
                 models=[model],
             )
         return model.id
+
+    def bring_dataset(self) -> str:
+        """Id of a data set whose pictures were brought."""
+        zipped = {"Content-Type": "application/zip"}
+        job_id = self.client.post("/v1/datasets", content=ZIP, headers=zipped).json()["id"]
+        lease = claim_light(self.database)
+        assert lease.job_id == job_id
+        stored = self.files.put_bytes(b"a sheet of pictures")
+        sheet = build_artifact(
+            job_id=job_id,
+            kind="plot",
+            name="contact-sheet.png",
+            media_type="image/png",
+            sha256=stored.sha256,
+            num_bytes=stored.num_bytes,
+        )
+        dataset = Dataset(
+            id=new_id("dst"),
+            job_id=job_id,
+            name="pictures",
+            files={"contact_sheet": sheet.id},
+            summary=DATASET_SUMMARY,
+            created_at=utc_now(),
+        )
+        with self.database.transaction() as session:
+            finish_succeeded(
+                session,
+                lease,
+                result=DATASET_SUMMARY | {"dataset_id": dataset.id},
+                output_model_id=None,
+                artifacts=[sheet],
+                models=[],
+                datasets=[dataset],
+            )
+        return dataset.id
 
     def beat(self, **info: Any) -> None:
         """A worker's sign of life."""

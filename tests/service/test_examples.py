@@ -11,12 +11,16 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.service.conftest import Workshop
-from tests.service.model_files import frame
+from tests.service.model_files import ZIP, frame
 
 # What stops or deletes must be named, and nobody can know the name beforehand.
-NAMED = {"cancel_job", "delete_job"}
+NAMED = {"cancel_job", "delete_job", "delete_dataset"}
 # Needs a worker: tests/fuzz and the README's commands send it.
 ANSWERED_BY_A_WORKER = {"predict", "get_readiness"}
+
+
+FILES = {"upload_dataset": ZIP}
+"""Files whose head is looked at have one of their kind."""
 
 
 def find_example(parameter: dict[str, Any]) -> Any:
@@ -50,7 +54,11 @@ def send_example(client: TestClient, path: str, method: str, operation: dict[str
         params=values["query"],
         headers=values["header"] | kind,
         # A file has no example, and an empty one is refused.
-        content=json.dumps(body) if body is not None else frame(b"a file") if content else None,
+        content=json.dumps(body)
+        if body is not None
+        else FILES.get(operation["operationId"], frame(b"a file"))
+        if content
+        else None,
     )
 
 
@@ -59,6 +67,7 @@ def test_every_example_can_be_sent_unchanged(client: TestClient, workshop: Works
     workshop.submit("train")
     workshop.fail(workshop.claim())
     workshop.train()
+    workshop.bring_dataset()
     document = client.get("/openapi.json").json()
     operations = [
         (path, method, operation)

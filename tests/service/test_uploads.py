@@ -16,11 +16,11 @@ from starlette.types import Message
 
 from service.app import create_app
 from storage import database as storage_database
-from storage.attempts import KindChoice, Lease, claim_job, finish_failed, finish_succeeded
+from storage.attempts import finish_failed, finish_succeeded
 from storage.database import Database, load_sqlite
 from storage.settings import Settings
 from storage.workers import record_heartbeat
-from tests.service.conftest import HOLDER, Workshop, check_problem
+from tests.service.conftest import Workshop, check_problem, claim_light
 from tests.service.model_files import frame
 from worker.names import NAME
 
@@ -50,13 +50,6 @@ def _worker(database: Database) -> None:
 def ask(client: TestClient, content: bytes = b"\x89PNG", key: str | None = None, **query: Any) -> Response:
     headers = PNG if key is None else PNG | {"Idempotency-Key": key}
     return client.post("/v1/models/latest/predict", params={"wait_s": 0} | query, content=content, headers=headers)
-
-
-def claim_light(database: Database) -> Lease:
-    with database.transaction() as session:
-        job = claim_job(session, HOLDER, 60, KindChoice(["predict", "import"], is_excluded=False))
-        assert job is not None
-        return Lease(job.id, job.attempt, HOLDER)
 
 
 def test_a_picture_becomes_a_job_that_owns_it(client: TestClient, workshop: Workshop) -> None:

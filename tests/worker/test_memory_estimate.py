@@ -24,8 +24,8 @@ from worker.core.graph import list_layers
 from worker.core.models import build_model
 from worker.core.training import compute_logits
 from worker.engine.local import build_environment
+from worker.job_spec import JobSpec
 from worker.jobs import SPECS, check_memory, parse_spec
-from worker.jobs.base import JobSpec
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     NARROWED_SHARE,

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from worker.jobs.base import LabelValue
+from worker.job_spec import LabelValue
 from worker.jobs.train import TrainSpec
 from worker.names import NAME, is_name
 

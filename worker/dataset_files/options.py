@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worker.catalog import Background, DatasetFormat, ResizeMode
 from worker.picture_policy import LARGEST_SIDE
 
 LEAST_SIDE = 8
+
+
+def _read_digits(said: Any) -> Any:
+    """A number of a query comes as text, which is no member of a set of numbers."""
+    return int(said) if isinstance(said, str) and said.isdecimal() and len(said) == 1 else said
 
 
 class DatasetOptions(BaseModel):
@@ -31,7 +36,9 @@ class DatasetOptions(BaseModel):
     background: Background = Field(
         Background.WHITE, description="Lies below transparency and fills the borders of a padded picture."
     )
-    channels: Literal[1, 3] | None = Field(None, description="By default 1 where all pictures are gray, else 3.")
+    channels: Annotated[Literal[1, 3], BeforeValidator(_read_digits)] | None = Field(
+        None, description="By default 1 where all pictures are gray, else 3."
+    )
     test_fraction: float = Field(
         0.15, gt=0, lt=1, description="Of each class, for the test split, where the file has none."
     )

@@ -33,8 +33,8 @@ from storage.settings import load_settings
 from worker.engine.context import Context
 from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, StepsPending
-from worker.stored_specs import StoredSpec
+from worker.job_spec import JobContext, JobOutcome, JobSpec, StepsPending
+from worker.jobs.stored import StoredSpec
 from worker.progress import JobCancelled
 
 _PR_SET_PDEATHSIG = 1

@@ -10,8 +10,8 @@ from storage.files import FileStore
 from storage.steps import compute_step_hash, find_step, list_children
 from storage.tables import TERMINAL, Job, JobStatus
 from worker.engine.outcome import StagedStep
-from worker.jobs.base import FinishedStep, Step, StepArtifact
-from worker.stored_specs import adapt_spec
+from worker.job_spec import FinishedStep, Step, StepArtifact
+from worker.jobs.stored import adapt_spec
 
 
 def stage_step(session: Session, parent: Job, name: str, step: Step) -> StagedStep:

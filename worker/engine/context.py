@@ -29,7 +29,7 @@ from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
 from worker.engine.child_jobs import look_up_step, read_step, stage_step
 from worker.engine.outcome import Outcome, StagedDataset, StagedModel, Wait, staged_file
-from worker.jobs.base import FinishedStep, JobOutcome, Step, StepsPending
+from worker.job_spec import FinishedStep, JobOutcome, Step, StepsPending
 from worker.progress import JobCancelled, Progress
 from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
 

@@ -9,14 +9,15 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter
 
 from storage.errors import InvalidSpec
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, UploadSpec
-from worker.jobs.base import check_memory as check_memory
+from worker.job_spec import JobContext, JobOutcome, JobSpec, UploadSpec
+from worker.job_spec import check_memory as check_memory
 from worker.jobs.compress import CompressSpec
+from worker.jobs.import_dataset import ImportDatasetSpec
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
-from worker.stored_specs import StoredSpec, adapt_spec
+from worker.jobs.stored import StoredSpec, adapt_spec
 from worker.jobs.study import StudySpec
 from worker.jobs.train import TrainSpec
 
@@ -29,7 +30,7 @@ PRELOAD = (
 )
 """What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
-AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | StudySpec | ImportSpec | PredictSpec
+AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | StudySpec | ImportSpec | ImportDatasetSpec | PredictSpec
 
 SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}
 POSTED_SPECS = {kind: spec for kind, spec in SPECS.items() if not issubclass(spec, UploadSpec)}

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from worker.catalog import ArtifactKind, Effort
 from worker.core.compression.parts import CONTROLS_FACTOR
 from worker.core.compression.plan import PLANS
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
 from worker.results.compress import CompressResult
 from worker.techniques import describe_techniques

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from worker.catalog import ArtifactKind
 from worker.dataset_files.options import DatasetOptions
-from worker.jobs.base import JobContext, JobOutcome, UploadSpec
+from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.results.import_dataset import ImportDatasetResult
 from worker.workspace import DatasetRecord
 
@@ -24,13 +24,14 @@ class ImportDatasetSpec(UploadSpec):
 
 def run(spec: ImportDatasetSpec, context: JobContext) -> JobOutcome:
     """Decodes the file that came with the request, and draws its contact sheet."""
-    from worker.dataset_files.contact_sheet import write_contact_sheet
+    from worker.dataset_files.cache import open_cache
+    from worker.dataset_files.contact_sheet import draw_contact_sheet
     from worker.dataset_files.importing import import_dataset
 
     pictures = context.artifact_path("pictures.safetensors", ArtifactKind.PICTURES)
     summary = import_dataset(context.upload_file(), pictures, spec.options, context)
     sheet = context.artifact_path("contact-sheet.png", ArtifactKind.PLOT)
-    write_contact_sheet(pictures, sheet)
+    draw_contact_sheet(open_cache(pictures), sheet)
     for warning in summary.warnings:
         context.warn(warning)
     files = {"pictures": pictures.name, "contact_sheet": sheet.name}

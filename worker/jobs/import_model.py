@@ -11,7 +11,7 @@ from pydantic import Field
 from worker.catalog import ArtifactKind, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
-from worker.jobs.base import JobContext, JobOutcome, UploadSpec
+from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
 

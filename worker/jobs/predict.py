@@ -10,7 +10,7 @@ from pydantic import Field
 
 from worker.catalog import PredictionWarning
 from worker.dataset_facts import is_same_class
-from worker.jobs.base import JobContext, JobOutcome, ModelId, UploadSpec
+from worker.job_spec import JobContext, JobOutcome, ModelId, UploadSpec
 from worker.results.predict import PredictResult
 
 
@@ -55,7 +55,7 @@ def _predict(
     import torch
 
     from worker.core.checkpoint import load_network
-    from worker.normalization import normalize_pixels
+    from worker.core.pixels import normalize_pixels
     from worker.picture_warnings import Notice
     from worker.pictures import load_picture
 

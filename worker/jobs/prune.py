@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_prune, read_layers
 from worker.progress import Progress
 from worker.results.prune import PruneResult

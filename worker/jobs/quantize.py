@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
+from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
     DescribeModel,

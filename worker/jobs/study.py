@@ -14,7 +14,7 @@ from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Opti
 from worker.controls import CONTROLS
 from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor
 from worker.core.compression.plan import PLANS as COMPRESSION_PLANS
-from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
+from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
-from worker.jobs.base import JobContext, JobOutcome, JobSpec, describe_rules
+from worker.job_spec import JobContext, JobOutcome, JobSpec, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     DescribeModel,

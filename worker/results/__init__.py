@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from worker.model_summary import Recorded
 from worker.results.compress import CompressResult
+from worker.results.import_dataset import ImportDatasetResult
 from worker.results.import_model import ImportResult
 from worker.results.predict import PredictResult
 from worker.results.prune import PruneResult
@@ -26,6 +27,7 @@ RESULTS: dict[str, type[Recorded]] = {
     "compress": CompressResult,
     "study": StudyResult,
     "import": ImportResult,
+    "import_dataset": ImportDatasetResult,
     "predict": PredictResult,
 }
 """Kind → the type of its result."""

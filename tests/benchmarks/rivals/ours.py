@@ -14,8 +14,8 @@ from storage.settings import Settings
 from tests.benchmarks.rivals.shelf import Shelf
 from tests.benchmarks.rivals.task import BIT_WIDTHS, TaskFiles
 from worker.catalog import ArtifactKind
+from worker.job_spec import FinishedStep, Step
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import FinishedStep, Step
 from worker.progress import Progress
 from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
 

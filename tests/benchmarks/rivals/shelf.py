@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker.job_spec import JobSpec
 from worker.jobs import parse_spec
-from worker.jobs.base import JobSpec
 from worker.jobs.quantize import QuantizeSpec
 
 _PEOPLE: dict[str, Any] = {"name": None, "labels": {}}

@@ -12,7 +12,7 @@ from storage.jobs import get_job
 from storage.steps import compute_step_hash, list_children
 from tests.worker.engine.conftest import Bench
 from worker.engine.child_jobs import stage_step
-from worker.jobs.base import JobSpec, Step
+from worker.job_spec import JobSpec, Step
 
 
 class LaterSpec(JobSpec):

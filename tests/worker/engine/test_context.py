@@ -17,7 +17,7 @@ from storage.settings import Settings
 from storage.tables import DEFAULT_OWNER, Model, utc_now
 from worker.catalog import ArtifactKind
 from worker.engine.context import Context, staging_folder
-from worker.jobs.base import JobOutcome
+from worker.job_spec import JobOutcome
 from worker.progress import JobCancelled, Progress
 from worker.workspace import ModelRecord
 

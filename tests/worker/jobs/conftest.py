@@ -14,8 +14,8 @@ from tests.variants import SEED
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint, save_checkpoint
 from worker.core.measured_model import BUSY_MACHINE
+from worker.job_spec import FinishedStep, JobOutcome, Step
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import FinishedStep, JobOutcome, Step
 from worker.progress import Progress
 from worker.results import RESULTS
 from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord

@@ -16,7 +16,7 @@ from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
 from worker.core.pruning import apply_pruning
 from worker.core.pruning.difference import Difference, describe_difference
-from worker.jobs.base import JobOutcome
+from worker.job_spec import JobOutcome
 from worker.model_files import open_baseline, register
 
 Stock = Callable[..., Shop]

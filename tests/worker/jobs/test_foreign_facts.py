@@ -21,8 +21,8 @@ from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
 from worker.core.datasets import Dataset, load_dataset
 from worker.dataset_facts import is_same_class
+from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import JobOutcome
 
 DIGITS = tuple("0123456789")
 TURNED = tuple("7301984625")

@@ -17,8 +17,8 @@ from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
+from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
-from worker.jobs.base import JobOutcome
 from worker.progress import JobCancelled, Progress
 
 PRUNE = {"kind": "prune", "model_id": "mdl_0", "seed": SEED}

@@ -15,7 +15,7 @@ from tests.worker.jobs.conftest import FakeContext, Shop
 from tests.worker.jobs.test_uploads import rewrite, run_import
 from worker.coding import encode_network
 from worker.core.checkpoint import load_compressed
-from worker.jobs.base import JobOutcome
+from worker.job_spec import JobOutcome
 
 POST_TRAINING: dict[str, Any] = {"kind": "quantize", "model_id": "mdl_0", "mode": "post_training"}
 

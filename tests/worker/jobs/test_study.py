@@ -13,8 +13,8 @@ from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import save_checkpoint
 from worker.core.models import build_model, get_widths
+from worker.job_spec import FinishedStep, StepArtifact
 from worker.jobs import parse_spec
-from worker.jobs.base import FinishedStep, StepArtifact
 from worker.jobs.study import Recipe, StudySpec, find_small_widths
 
 EPOCHS, SPARSITY = 8, 0.953

@@ -11,7 +11,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from worker.catalog import DatasetName
-from worker.normalization import normalize_pixels
+from worker.core.pixels import normalize_pixels
 from worker.registry import Registry
 
 

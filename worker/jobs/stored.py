@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from storage.errors import InvalidSpec
-from worker.jobs.base import JobSpec
+from worker.job_spec import JobSpec
 from worker.jobs.prune import PruneSpec
 
 _MAX_ROUNDS = 20

@@ -17,7 +17,7 @@ from storage.jobs import submit_job
 from storage.references import check_references
 from storage.settings import Settings
 from storage.tables import Job
-from worker.jobs.base import UploadSpec
+from worker.job_spec import UploadSpec
 
 
 async def submit_upload(

@@ -1,0 +1,88 @@
+"""Pictures of one's own over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from storage.database import Database
+from storage.jobs import get_job
+from tests.service.conftest import DATASET_SUMMARY, Workshop, check_problem
+from tests.service.model_files import ZIP
+
+ZIPPED = {"Content-Type": "application/zip"}
+
+
+def test_a_file_of_pictures_becomes_a_job_with_what_was_asked(client: TestClient, database: Database) -> None:
+    asked = {"size": 32, "mode": "pad", "channels": 3, "seed": 7, "name": "my pictures"}
+    answer = client.post("/v1/datasets", params=asked, content=ZIP, headers=ZIPPED)
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["kind"], job["name"]) == ("import_dataset", "my pictures")
+    with database.read() as session:
+        spec = get_job(session, job["id"]).resolved_spec
+    assert {name: spec["options"][name] for name in ("size", "mode", "channels", "seed")} == {
+        "size": 32, "mode": "pad", "channels": 3, "seed": 7
+    }  # fmt: skip
+    (upload,) = client.get(f"/v1/jobs/{job['id']}/artifacts").json()["artifacts"]
+    assert (upload["kind"], upload["num_bytes"]) == ("upload", len(ZIP))
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"size": 4}, "size"),
+        ({"size": 225}, "size"),
+        ({"mode": "stretch"}, "mode"),
+        ({"channels": 2}, "channels"),
+        ({"test_fraction": 1}, "test_fraction"),
+        ({"sise": 32}, "sise"),
+        ({"name": " "}, "name"),
+    ],
+)
+def test_what_cannot_be_asked_names_its_parameter(client: TestClient, asked: dict[str, object], field: str) -> None:
+    answer = client.post("/v1/datasets", params=asked, content=ZIP, headers=ZIPPED)
+    assert answer.status_code == 422
+    assert field in answer.text
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "head", [b"PAR1", b"\x1f\x8b\x08", b"\x93NUMPY", b"\x80\x04", b"\x89PNG", b"<!doctype html>", b"PK\x05\x06", b"?"]
+)
+def test_what_is_no_zip_file_is_refused_before_there_is_a_job(client: TestClient, head: bytes) -> None:
+    answer = client.post("/v1/datasets", content=head, headers=ZIPPED)
+    check_problem(answer, 422, "invalid_dataset")
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_the_same_file_with_the_same_key_is_one_job(client: TestClient) -> None:
+    headers = ZIPPED | {"Idempotency-Key": "once"}
+    first, again = (client.post("/v1/datasets", content=ZIP, headers=headers) for _ in range(2))
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    check_problem(
+        client.post("/v1/datasets", params={"size": 32}, content=ZIP, headers=headers), 422, "idempotency_key_reused"
+    )
+
+
+def test_what_was_brought_is_listed_shown_and_deleted(client: TestClient, workshop: Workshop) -> None:
+    dataset_id = workshop.bring_dataset()
+    (own,) = client.get("/v1/datasets").json()["own"]
+    for shown in (own, client.get(f"/v1/datasets/{dataset_id}").json(), client.get("/v1/datasets/latest").json()):
+        assert shown["id"] == dataset_id
+        assert {name: shown["summary"][name] for name in DATASET_SUMMARY} == DATASET_SUMMARY
+    sheet = client.get(own["contact_sheet"])
+    assert (sheet.status_code, sheet.headers["content-type"]) == (200, "image/png")
+    assert client.delete(f"/v1/datasets/{dataset_id}").status_code == 204
+    assert client.get("/v1/datasets").json()["own"] == []
+    check_problem(client.get(f"/v1/datasets/{dataset_id}"), 404, "not_found")
+    check_problem(client.get("/v1/datasets/latest"), 404, "not_found")
+    check_problem(client.get(f"/v1/jobs/{own['job_id']}"), 404, "not_found")
+
+
+def test_one_that_a_model_was_made_on_is_not_deleted(client: TestClient, workshop: Workshop) -> None:
+    dataset_id = workshop.bring_dataset()
+    workshop.train(dataset=dataset_id)
+    check_problem(client.delete(f"/v1/datasets/{dataset_id}"), 409, "conflict")
+    assert client.get(f"/v1/datasets/{dataset_id}").status_code == 200
