@@ -20,6 +20,8 @@ SIGNIFICANCE = 0.05
 FEWEST_FOR_NORMAL = 10
 """Pictures judged differently from which on the normal law is used."""
 _NORMAL_95 = 1.959964
+_MOST_PICTURES = 1 << 24
+"""Of one record: what says that it has more is damaged, and would have as much unpacked as it likes."""
 
 
 class Basis(StrEnum):
@@ -68,14 +70,16 @@ def read_correctness(recorded: Mapping[str, Any] | None, split: str) -> Correctn
 
 def unpack_correctness(pictures: str, num_examples: int, right: str) -> Correctness:
     """From the values of its JSON. Raises ValueError where there is not one bit for each picture."""
+    if not 1 <= num_examples <= _MOST_PICTURES:
+        raise ValueError(f"there are from 1 to {_MOST_PICTURES} pictures")
     num_bytes, stream = (num_examples + 7) // 8, zlib.decompressobj()
     try:
         # No more than that is unpacked, however much a damaged record would give.
         packed = stream.decompress(base64.b64decode(right, validate=True), num_bytes + 1)
-    except (ValueError, OverflowError, zlib.error):
+    except (ValueError, zlib.error):
         packed = b""
     bits = int.from_bytes(packed, "little")
-    if num_examples < 1 or not stream.eof or len(packed) != num_bytes or bits >> num_examples:
+    if not stream.eof or len(packed) != num_bytes or bits >> num_examples:
         raise ValueError(f"there is not one bit for each of {num_examples} pictures")
     return Correctness(pictures, num_examples, bits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pytest
 
 from worker.catalog import Effort
 from worker.core.augmentation import count_views
-from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor, plan_time
+from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor, name_stage, plan_time
 from worker.core.compression.plan import PLANS
 from worker.jobs.compress import CompressSpec
 from worker.jobs.study import Recipe, StudySpec
@@ -52,7 +53,7 @@ def test_percent_moves_and_the_time_left_is_true_through_every_part(effort: Effo
 
 
 @pytest.mark.parametrize("effort", list(Effort))
-def test_controls_take_no_longer_than_the_timetable_says_at_most(effort: Effort) -> None:
+def test_controls_are_planned_to_take_as_long_as_is_told(effort: Effort) -> None:
     plan = PLANS[effort]
     for num_views in (count_views(plan.max_shift) // 2, count_views(plan.max_shift)):  # of digits, of clothes
         seconds = [
@@ -60,6 +61,28 @@ def test_controls_take_no_longer_than_the_timetable_says_at_most(effort: Effort)
             for has_controls in (True, False)
         ]
         assert 1 < seconds[0] / seconds[1] <= compute_controls_factor(plan) + 1e-9 <= CONTROLS_FACTOR + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kinds", "num_stages"),
+    [({TRAINING, FILE, VIEWS}, 99), ({TRAINING}, 99), ({TRAINING, FILE, VIEWS}, 1)],
+    ids=["without refinements", "where all is training", "where the first stage is the last"],
+)
+def test_how_long_controls_take_at_worst_is_told_by_the_page(kinds: set[str], num_stages: int) -> None:
+    factors = []
+    for plan in PLANS.values():
+        left_out = {name_stage(number) for number in range(min(num_stages, len(plan.stages)), 99)}
+        with_controls, without = (
+            sum(part.weight for name, part in parts.items() if part.kind in kinds and name not in left_out)
+            for parts in (
+                plan_time(plan, num_views=count_views(plan.max_shift) // 2, has_controls=has_controls).parts
+                for has_controls in (True, False)
+            )
+        )
+        factors.append(with_controls / without)
+    page = (Path(__file__).parents[2] / "docs" / "decisions" / "controls.md").read_text(encoding="utf-8")
+    assert max(factors) > CONTROLS_FACTOR
+    assert f"up to {math.ceil(10 * max(factors) - 1e-9) / 10}" in page
 
 
 @pytest.mark.parametrize("effort", ["quick", "standard"])

@@ -33,8 +33,8 @@ class CompressSpec(JobSpec):
     controls: bool = Field(
         False,
         description="Also train what the file is held against, each for as many epochs by the same teacher: the same "
-        "network not pruned, the same pruned at random, and a small dense network of about the same bytes. Takes up to "
-        f"{CONTROLS_FACTOR:.1f} times as long.",
+        "network not pruned, the same pruned at random, and a small dense network of about the same bytes. Takes about "
+        f"{CONTROLS_FACTOR:.1f} times as long, and more where training takes nearly all of the time.",
     )
 
     def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:

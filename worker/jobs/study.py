@@ -71,7 +71,8 @@ class StudySpec(JobSpec):
     file_controls: bool = Field(
         False,
         description="Also hold the compressed file against files made with as many epochs in other ways: not pruned, "
-        f"pruned at random, small and dense. Compressing then takes up to {CONTROLS_FACTOR:.1f} times as long.",
+        f"pruned at random, small and dense. Compressing then takes about {CONTROLS_FACTOR:.1f} times as long, and "
+        "more where training takes nearly all of the time.",
     )
     language: Literal["en", "fa"] = Field("en", description="Of the report: English or Persian.")
     epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")

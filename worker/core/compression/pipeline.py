@@ -42,7 +42,8 @@ from worker.progress import QuietReporter, Reporter
 from worker.techniques import AppliedTechnique
 
 FOREIGN_CHECKPOINTS = (
-    "the checkpoints were of another network, other pictures or another task: they are discarded, and all is done anew"
+    "the checkpoints are not known to be of this network, these pictures and this task: they are discarded, and all is "
+    "done anew"
 )
 
 
