@@ -67,7 +67,10 @@ def import_dataset(
     """
     options, reporter = options or DatasetOptions(), reporter or QuietReporter()
     log = RefusalLog()
-    with open_archive(path, limits) as archive, tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at:
+    with (
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at,
+        open_archive(path, Path(at), limits) as archive,
+    ):
         format_name = options.format or find_format(archive)
         source = READERS[format_name](archive, log)
         _check_items(source, log, limits)
