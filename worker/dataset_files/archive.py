@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -18,11 +19,13 @@ from worker.dataset_files.limits import DatasetLimits
 from worker.dataset_files.naming import make_natural_key
 from worker.dataset_files.source import show_name
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError, OverflowError)
+DAMAGED = (
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError,
+    OverflowError,
+)  # fmt: skip
 """What Python raises of a damaged zip file, or a damaged entry."""
 _MAGIC_BYTES = 4
-_OTHER_FORMATS = (b"PAR1",)
-"""The first bytes of files that are read and are no zip files."""
+_ZIP = b"PK"
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
@@ -114,7 +117,7 @@ def open_archive(path: Path, scratch: Path, limits: DatasetLimits) -> Iterator[A
     """
     with path.open("rb") as opened:
         magic = opened.read(_MAGIC_BYTES)
-    if magic in _OTHER_FORMATS:
+    if not magic.startswith(_ZIP):
         yield Archive(path, magic, (), 0, limits, scratch, None)
         return
     with _GuardedFile(path, limits) as stream:

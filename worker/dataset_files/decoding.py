@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,9 +38,11 @@ class DecodedBatch:
     pixels: NDArray[np.uint8]
     rows: tuple[int, ...]
     refused: dict[int, RefusalReason]
-    other_size: tuple[int, int] | None
-    """(width, height) of the first picture that was refused for it."""
+    other_size: tuple[int, tuple[int, int]] | None
+    """Place and (width, height) of the first picture that was refused for its size."""
     conversions: Counter[Conversion]
+    num_gray: int
+    """Pictures that their file says are gray."""
     sums: NDArray[np.uint64]
     """Of each picture's samples, (N, C)."""
     squares: NDArray[np.uint64]
@@ -56,7 +58,9 @@ def convert_content(
     return convert(content, channels, policy)  # type: ignore[arg-type]
 
 
-def decode_contents(contents: Iterable[Content], channels: int | None, policy: ResizePolicy) -> Iterator[DecodedBatch]:
+def decode_contents(
+    contents: Iterable[Content], channels: int | None, policy: ResizePolicy
+) -> Generator[DecodedBatch, None, None]:
     """Decodes them all. channels: 1, 3, or None for what each batch has."""
     with ThreadPoolExecutor(_THREADS, "decode") as pool:
         running: deque[Future[DecodedBatch]] = deque()
@@ -97,6 +101,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     refused: dict[int, RefusalReason] = {}
     conversions: Counter[Conversion] = Counter()
     other_size = None
+    num_gray = 0
     for place, content in enumerate(batch, start):
         if isinstance(content, RefusalReason):
             refused[place] = content
@@ -106,10 +111,11 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
         except UnusablePicture as error:
             refused[place] = judge_unusable(error)
             if isinstance(error, OtherSize) and other_size is None:
-                other_size = error.size
+                other_size = place, error.size
             continue
         pixels[len(rows)] = converted.pixels  # a gray one is repeated
         rows.append(place)
+        num_gray += converted.pixels.shape[2] == 1
         conversions.update(converted.conversions)
     pixels = pixels[: len(rows)]
     if channels is None and _is_gray(pixels):
@@ -119,7 +125,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     sums = samples.sum(2, dtype=np.uint64)
     squares = np.square(samples, dtype=np.uint16).sum(2, dtype=np.uint64)
     return DecodedBatch(
-        planes, tuple(rows), refused, other_size, conversions, sums, squares, end=start + len(batch)
+        planes, tuple(rows), refused, other_size, conversions, num_gray, sums, squares, end=start + len(batch)
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from storage.errors import InvalidDataset
 from tests.worker.dataset_files.conftest import Import, draw_picture, read_corner, write_zip
-from worker.catalog import DatasetFormat, RefusalReason, SplitName
+from worker.catalog import Conversion, DatasetFormat, RefusalReason, SplitName
 from worker.dataset_files.summary import DatasetSummary
 
 TRAIN, VALIDATION, TEST = SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST
@@ -157,7 +157,8 @@ def test_gray_stays_gray_unless_one_picture_has_colour_or_it_is_asked_for(import
     assert asked.input_shape == (3, 8, 8)
     assert read_corner(cache.splits[TRAIN].images) == [[1] * 3, [2] * 3, [3] * 3]
     path = write_zip(tmp_path / "mixed.zip", gray | {"train/b/9.png": draw_picture(RED)})
-    assert import_file(path)[0].input_shape == (3, 8, 8)
+    mixed, _ = import_file(path)
+    assert (mixed.input_shape, mixed.conversions) == ((3, 8, 8), {Conversion.GRAY_REPEATED: 3})
     turned, cache = import_file(path, channels=1)
     assert turned.input_shape == (1, 8, 8)
     assert read_corner(cache.splits[TRAIN].images)[-1] == [round(0.299 * 200 + 0.587 * 10 + 0.114 * 10)]

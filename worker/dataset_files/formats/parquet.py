@@ -10,8 +10,8 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -106,10 +106,11 @@ def _name_label(label: str | int, table: _Table) -> str:
     return table.class_names[label]
 
 
-def _keep(contents: Iterator[Content], is_kept: Sequence[bool]) -> Iterator[Content]:
-    for content, keep in zip(contents, is_kept, strict=True):
-        if keep:
-            yield content
+def _keep(contents: Generator[Content, None, None], is_kept: Sequence[bool]) -> Generator[Content, None, None]:
+    with closing(contents):
+        for content, keep in zip(contents, is_kept, strict=True):
+            if keep:
+                yield content
 
 
 def _open_table(archive: Archive, path: Path, name: str, split: SplitName | None) -> _Table:
@@ -131,7 +132,7 @@ def _read_head(stream: IO[bytes], archive: Archive, name: str) -> dict[str, Any]
     return head
 
 
-def _read_pictures(archive: Archive, tables: Sequence[_Table]) -> Iterator[Content]:
+def _read_pictures(archive: Archive, tables: Sequence[_Table]) -> Generator[Content, None, None]:
     """The pictures of all rows of all tables, as long as they are not many times what the file has."""
     left = archive.limits.max_expansion * archive.path.stat().st_size
     for table in tables:
