@@ -121,7 +121,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     if channels is None and _is_gray(pixels):
         pixels = pixels[..., :1]
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    samples = planes.reshape(*planes.shape[:2], -1)
+    samples = planes.reshape(*planes.shape[:2], policy.height * policy.width)
     sums = samples.sum(2, dtype=np.uint64)
     squares = np.square(samples, dtype=np.uint16).sum(2, dtype=np.uint64)
     return DecodedBatch(

@@ -40,11 +40,12 @@ class PictureSpool:
     def append(self, pixels: NDArray[np.uint8]) -> None:
         """pixels: uint8 (N, C, H, W), contiguous."""
         num_pictures, channels = pixels.shape[:2]
+        if num_pictures == 0:
+            return
         self._blocks.append(_Block(self.num_pictures, num_pictures, channels))
         self._file.write(pixels.reshape(-1).data)
         self.num_pictures += num_pictures
-        if num_pictures:
-            self.channels = max(self.channels, channels)
+        self.channels = max(self.channels, channels)
 
     def read(self, chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.uint8]]:
         """The chosen pictures in batches, uint8 (N, C, H, W), gray ones repeated where others are not."""
