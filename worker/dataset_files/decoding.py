@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ _THREADS = 2
 _WAITING = 1
 """Batches that are read while others are decoded."""
 _BATCH_BYTES = 16 << 20
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class DecodedBatch:
     sums: NDArray[np.uint64]
     """Of each picture's samples, (N, C)."""
     squares: NDArray[np.uint64]
+    digests: tuple[bytes, ...]
+    """The same for pictures with the same pixels."""
     end: int
     """Contents that are done, with those of this batch."""
 
@@ -118,6 +122,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
         num_gray += converted.pixels.shape[2] == 1
         conversions.update(converted.conversions)
     pixels = pixels[: len(rows)]
+    digests = tuple(hashlib.blake2b(picture.data, digest_size=_DIGEST_BYTES).digest() for picture in pixels)
     if channels is None and _is_gray(pixels):
         pixels = pixels[..., :1]
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
@@ -125,7 +130,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     sums = samples.sum(2, dtype=np.uint64)
     squares = np.square(samples, dtype=np.uint16).sum(2, dtype=np.uint64)
     return DecodedBatch(
-        planes, tuple(rows), refused, other_size, conversions, num_gray, sums, squares, end=start + len(batch)
+        planes, tuple(rows), refused, other_size, conversions, num_gray, sums, squares, digests, end=start + len(batch)
     )  # fmt: skip
 
 

@@ -41,6 +41,12 @@ class _Decoded:
     sums: NDArray[np.uint64]
     squares: NDArray[np.uint64]
     conversions: Counter[Conversion]
+    digests: Sequence[bytes]
+
+    def count_shared(self, train: NDArray[np.bool_], others: NDArray[np.bool_]) -> int:
+        """How many of the `others` have the very pixels of one of `train`. Both are (N,)."""
+        known = {self.digests[place] for place in np.flatnonzero(train).tolist()}
+        return sum(self.digests[place] in known for place in np.flatnonzero(others).tolist())
 
 
 def import_dataset(
@@ -81,6 +87,7 @@ def import_dataset(
             split: tuple(np.bincount(of_split, minlength=len(assigned.class_names)).tolist())
             for split, of_split in labels.items()
         }
+        num_shared = decoded.count_shared(assigned.choose(SplitName.TRAIN), assigned.choose(SplitName.TEST))
         summary = DatasetSummary(
             format=format_name,
             class_names=assigned.class_names,
@@ -88,13 +95,14 @@ def import_dataset(
             resize=resize,
             counts=counts,
             is_test_drawn=assigned.is_test_drawn,
+            num_shared=num_shared,
             seed=options.seed,
             mean=mean,
             std=std,
             refused=log.list_refused(),
             num_ignored=archive.num_ignored,
             conversions=dict(sorted(decoded.conversions.items())),
-            warnings=_list_warnings(assigned.class_names, counts, log),
+            warnings=_list_warnings(assigned.class_names, counts, num_shared, log),
             sha256=written.sha256,
             num_bytes=written.num_bytes,
         )
@@ -155,6 +163,7 @@ def _decode(
     rows: list[int] = []
     sums, squares = [], []
     conversions: Counter[Conversion] = Counter()
+    digests: list[bytes] = []
     num_gray = 0
     total = len(source.items)
     if total * (options.channels or 1) * spool.height * spool.width > limits.max_decoded_bytes:
@@ -183,6 +192,7 @@ def _decode(
             sums.append(batch.sums)
             squares.append(batch.squares)
             conversions += batch.conversions
+            digests += batch.digests
             num_gray += batch.num_gray
             reporter.report(Progress(phase="decoding", percent=100 * batch.end / total))
     if not rows:
@@ -193,7 +203,7 @@ def _decode(
     def join(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
         return np.concatenate([np.broadcast_to(part, (len(part), spool.channels)) for part in parts if len(part)])
 
-    return _Decoded(spool, np.array(rows, np.int64), join(sums), join(squares), conversions)
+    return _Decoded(spool, np.array(rows, np.int64), join(sums), join(squares), conversions, digests)
 
 
 def _too_many_bytes(num_pictures: int, channels: int, spool: PictureSpool, limits: DatasetLimits) -> InvalidDataset:
@@ -220,7 +230,7 @@ def _measure(decoded: _Decoded, chosen: NDArray[np.bool_]) -> tuple[tuple[float,
 
 
 def _list_warnings(
-    class_names: Sequence[str], counts: Mapping[SplitName, tuple[int, ...]], log: RefusalLog
+    class_names: Sequence[str], counts: Mapping[SplitName, tuple[int, ...]], num_shared: int, log: RefusalLog
 ) -> tuple[str, ...]:
     warnings = []
     if refused := log.describe():
@@ -229,4 +239,8 @@ def _list_warnings(
         if missing := [name for name, count in zip(class_names, of_split, strict=True) if count == 0]:
             shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
             warnings.append(f"{len(missing)} classes have no picture in the {split} split: {shown}")
+    if num_shared:
+        warnings.append(
+            f"{num_shared} test pictures have the very pixels of a training picture: test says less of them"
+        )
     return tuple(warnings)

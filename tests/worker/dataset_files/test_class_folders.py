@@ -95,6 +95,13 @@ def test_a_class_of_one_picture_is_trained_on_and_its_absence_from_test_is_told(
     assert any("single" in warning for warning in summary.warnings)
 
 
+def test_test_pictures_that_are_trained_on_too_are_counted(import_file: Import, tmp_path: Path) -> None:
+    entries = build_split("train/", {"a": [1, 2, 3], "b": [4, 4]}) | build_split("test/", {"a": [2, 4, 9], "b": [4, 5]})
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.num_shared == 3  # 2, and 4 twice, under whatever label
+    assert any(warning.startswith("3 test pictures") for warning in summary.warnings)
+
+
 def test_numbers_are_sorted_as_numbers_in_classes_and_pictures(import_file: Import, tmp_path: Path) -> None:
     entries = build_split("train/", {"10": [1] * 2, "9": [2], "1": [3], "a10": [4], "a9": [5], "a": [6]})
     entries |= {"train/9/10.png": draw_picture(72), "train/9/9.png": draw_picture(71)}
