@@ -113,7 +113,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
         try:
             converted = convert_content(content, channels, policy)
         except UnusablePicture as error:
-            refused[place] = judge_unusable(error)
+            refused[place] = _judge_unusable(error)
             if isinstance(error, OtherSize) and other_size is None:
                 other_size = place, error.size
             continue
@@ -134,7 +134,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     )  # fmt: skip
 
 
-def judge_unusable(error: UnusablePicture) -> RefusalReason:
+def _judge_unusable(error: UnusablePicture) -> RefusalReason:
     """The reason that is counted."""
     if isinstance(error, OtherSize):
         return RefusalReason.OTHER_SIZE
