@@ -20,7 +20,17 @@ HEAVY = {"constriction", "matplotlib", "numpy", "safetensors", "scipy", "sklearn
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["service.app", "service.supervisor", "service.demo.__main__", "worker.jobs"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "service.app",
+        "service.supervisor",
+        "service.demo.__main__",
+        "worker.jobs",
+        "worker.dataset_files.options",
+        "worker.dataset_files.summary",
+    ],
+)
 def test_what_the_api_process_imports_loads_nothing_heavy(module: str) -> None:
     script = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)

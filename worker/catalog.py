@@ -51,6 +51,7 @@ class DatasetFormat(StrEnum):
 
     # Each value is the name of its module in worker/dataset_files/formats.
 
+    PARQUET = "parquet"
     NPZ = "npz"
     IDX = "idx"
     LABELS_CSV = "labels_csv"

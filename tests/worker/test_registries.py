@@ -144,11 +144,27 @@ def load(root, mirror):
         '    DIGITS = "digits"',
         '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160)',
     ),
+    Addition(
+        "../dataset_files/formats",
+        '''"""Empty files that are called after their gray."""
+import numpy as np
+from worker.dataset_files.source import Item, PictureSource
+def recognizes(archive):
+    return any(member.name.endswith(".gray") for member in archive.members)
+def read(archive, refusals):
+    items = [Item(member.name, member.parts[0], None) for member in archive.members]
+    levels = (int(member.parts[-1].removesuffix(".gray")) for member in archive.members)
+    return PictureSource(items, (np.full((8, 8), level, np.uint8) for level in levels))
+''',
+        '    NPZ = "npz"',
+        '    DUMMY = "dummy"',
+    ),
 )
 
 SCRIPT = """
 import json
 from pathlib import Path
+from zipfile import ZipFile
 import torch
 from service.routes.catalog import get_datasets, get_methods
 from worker.core.datasets import load_dataset
@@ -157,6 +173,7 @@ from worker.core.pruning import apply_pruning
 from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.training import TrainingSettings, fit
+from worker.dataset_files.importing import import_dataset
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 data = load_dataset("dummy", Path("unused"), None, 0)
@@ -167,9 +184,14 @@ history = fit(model, data, TrainingSettings(
 narrow = prune_channels(model, 0.5, data.input_shape, method="dummy", scope="dummy")
 masks = apply_pruning(model, "dummy", 0.5, scope="dummy")
 asked = PruneSpec(model_id="latest", method="dummy", schedule="dummy", sparsity=0.5, steps=2)
+with ZipFile("pictures.zip", "w") as file:
+    for name in ("dark/1.gray", "dark/2.gray", "light/200.gray", "light/201.gray"):
+        file.writestr(name, b"")
+pictures = import_dataset(Path("pictures.zip"), Path("decoded"))
 choices = get_methods().choices | {"dataset": get_datasets().datasets}
 print(json.dumps({
     "epochs": len(history.to_json()),
+    "pictures": [pictures.format, pictures.class_names, pictures.counts["train"]],
     "classes": data.class_names,
     "channels": count_channels(narrow),
     "kept": int(next(iter(masks.values())).sum()),
@@ -195,6 +217,7 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {
         "epochs": 2,
+        "pictures": ["dummy", ["dark", "light"], [1, 1]],
         "classes": ["black", "white"],
         "channels": 2,
         "kept": 1,

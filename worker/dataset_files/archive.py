@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -18,8 +19,13 @@ from worker.dataset_files.limits import DatasetLimits
 from worker.dataset_files.naming import make_natural_key
 from worker.dataset_files.source import show_name
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError, OverflowError)
+DAMAGED = (
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError,
+    OverflowError,
+)  # fmt: skip
 """What Python raises of a damaged zip file, or a damaged entry."""
+_MAGIC_BYTES = 4
+_ZIP = b"PK"
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
@@ -50,17 +56,25 @@ class Member:
 
 @dataclass(frozen=True)
 class Archive:
-    """members: in natural order of their names, without folders and what operating systems add, which is counted."""
+    """members: in natural order of their names, without folders and what operating systems add, which is counted.
 
+    magic: the first bytes of the file; of another than a zip file that is all that is known. scratch: a folder for what
+    must be a file to be read.
+    """
+
+    path: Path
+    magic: bytes
     members: Sequence[Member]
     num_ignored: int
     limits: DatasetLimits
-    _file: zipfile.ZipFile
+    scratch: Path
+    _file: zipfile.ZipFile | None
 
     def open(self, member: Member) -> IO[bytes]:
         """A stream of its bytes. Raises what is in DAMAGED."""
         if member.info.compress_type not in _UNPACKED_IN_PARTS:
             raise NotImplementedError("a zip file's entries may be stored or deflated")
+        assert self._file is not None  # noqa: S101 - a member came from it
         return self._file.open(member.info)
 
     def read(self, member: Member) -> bytes | RefusalReason:
@@ -97,8 +111,15 @@ class _GuardedFile(io.BufferedReader):
 
 
 @contextmanager
-def open_archive(path: Path, limits: DatasetLimits) -> Iterator[Archive]:
-    """The zip file, looked through. Raises InvalidDataset where its directory contradicts itself or holds too much."""
+def open_archive(path: Path, scratch: Path, limits: DatasetLimits) -> Iterator[Archive]:
+    """The file, looked through if it is a zip file. Raises InvalidDataset where its directory contradicts itself or
+    holds too much.
+    """
+    with path.open("rb") as opened:
+        magic = opened.read(_MAGIC_BYTES)
+    if not magic.startswith(_ZIP):
+        yield Archive(path, magic, (), 0, limits, scratch, None)
+        return
     with _GuardedFile(path, limits) as stream:
         try:
             file = zipfile.ZipFile(stream)
@@ -111,7 +132,7 @@ def open_archive(path: Path, limits: DatasetLimits) -> Iterator[Archive]:
             members = _list_members(infos)
             kept = [member for member in members if not _is_litter(member.parts)]
             kept.sort(key=lambda member: make_natural_key(member.name))
-            yield Archive(kept, len(members) - len(kept), limits, file)
+            yield Archive(path, magic, kept, len(members) - len(kept), limits, scratch, file)
 
 
 def _check_sizes(infos: Sequence[zipfile.ZipInfo], num_bytes: int, directory_at: int, limits: DatasetLimits) -> None:

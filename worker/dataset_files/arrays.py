@@ -52,7 +52,7 @@ class PictureArray:
                     left -= piece
                 if stream.read(1):
                     raise ValueError("there is more than declared")
-        except (*DAMAGED, OSError) as error:
+        except DAMAGED as error:
             raise InvalidDataset(f"{show_name(self.name)} is damaged", field="file") from error
 
 

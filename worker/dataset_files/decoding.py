@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ _THREADS = 2
 _WAITING = 1
 """Batches that are read while others are decoded."""
 _BATCH_BYTES = 16 << 20
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,16 @@ class DecodedBatch:
     pixels: NDArray[np.uint8]
     rows: tuple[int, ...]
     refused: dict[int, RefusalReason]
-    other_size: tuple[int, int] | None
-    """(width, height) of the first picture that was refused for it."""
+    other_size: tuple[int, tuple[int, int]] | None
+    """Place and (width, height) of the first picture that was refused for its size."""
     conversions: Counter[Conversion]
+    num_gray: int
+    """Pictures that their file says are gray."""
     sums: NDArray[np.uint64]
     """Of each picture's samples, (N, C)."""
     squares: NDArray[np.uint64]
+    digests: tuple[bytes, ...]
+    """The same for pictures with the same pixels."""
     end: int
     """Contents that are done, with those of this batch."""
 
@@ -56,7 +62,9 @@ def convert_content(
     return convert(content, channels, policy)  # type: ignore[arg-type]
 
 
-def decode_contents(contents: Iterable[Content], channels: int | None, policy: ResizePolicy) -> Iterator[DecodedBatch]:
+def decode_contents(
+    contents: Iterable[Content], channels: int | None, policy: ResizePolicy
+) -> Generator[DecodedBatch, None, None]:
     """Decodes them all. channels: 1, 3, or None for what each batch has."""
     with ThreadPoolExecutor(_THREADS, "decode") as pool:
         running: deque[Future[DecodedBatch]] = deque()
@@ -97,6 +105,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     refused: dict[int, RefusalReason] = {}
     conversions: Counter[Conversion] = Counter()
     other_size = None
+    num_gray = 0
     for place, content in enumerate(batch, start):
         if isinstance(content, RefusalReason):
             refused[place] = content
@@ -104,26 +113,28 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
         try:
             converted = convert_content(content, channels, policy)
         except UnusablePicture as error:
-            refused[place] = judge_unusable(error)
+            refused[place] = _judge_unusable(error)
             if isinstance(error, OtherSize) and other_size is None:
-                other_size = error.size
+                other_size = place, error.size
             continue
         pixels[len(rows)] = converted.pixels  # a gray one is repeated
         rows.append(place)
+        num_gray += converted.pixels.shape[2] == 1
         conversions.update(converted.conversions)
     pixels = pixels[: len(rows)]
+    digests = tuple(hashlib.blake2b(picture.data, digest_size=_DIGEST_BYTES).digest() for picture in pixels)
     if channels is None and _is_gray(pixels):
         pixels = pixels[..., :1]
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    samples = planes.reshape(*planes.shape[:2], -1)
+    samples = planes.reshape(*planes.shape[:2], policy.height * policy.width)
     sums = samples.sum(2, dtype=np.uint64)
     squares = np.square(samples, dtype=np.uint16).sum(2, dtype=np.uint64)
     return DecodedBatch(
-        planes, tuple(rows), refused, other_size, conversions, sums, squares, end=start + len(batch)
+        planes, tuple(rows), refused, other_size, conversions, num_gray, sums, squares, digests, end=start + len(batch)
     )  # fmt: skip
 
 
-def judge_unusable(error: UnusablePicture) -> RefusalReason:
+def _judge_unusable(error: UnusablePicture) -> RefusalReason:
     """The reason that is counted."""
     if isinstance(error, OtherSize):
         return RefusalReason.OTHER_SIZE

@@ -6,7 +6,8 @@ import itertools
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +24,12 @@ from worker.dataset_files.limits import LIMITS, DatasetLimits
 from worker.dataset_files.naming import sort_classes
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Content, PictureSource, RefusalLog, show_name
-from worker.dataset_files.splitting import draw_test
+from worker.dataset_files.splitting import assign_pictures
 from worker.dataset_files.spool import PictureSpool
 from worker.dataset_files.summary import DatasetSummary
 from worker.picture_conversion import UnusablePicture
 from worker.picture_policy import LARGEST_SIDE, ResizePolicy
 from worker.progress import Progress, QuietReporter, Reporter
-
-_SPLIT_CODES = tuple(SplitName)
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,12 @@ class _Decoded:
     sums: NDArray[np.uint64]
     squares: NDArray[np.uint64]
     conversions: Counter[Conversion]
+    digests: Sequence[bytes]
 
-
-@dataclass(frozen=True)
-class _Assigned:
-    """labels, splits: of each picture, int64 (N,); a split is its place in SplitName, -1 for a picture left out."""
-
-    class_names: tuple[str, ...]
-    labels: NDArray[np.int64]
-    splits: NDArray[np.int64]
-    is_test_drawn: bool
+    def count_shared(self, train: NDArray[np.bool_], others: NDArray[np.bool_]) -> int:
+        """How many of the `others` have the very pixels of one of `train`. Both are (N,)."""
+        known = {self.digests[place] for place in np.flatnonzero(train).tolist()}
+        return sum(self.digests[place] in known for place in np.flatnonzero(others).tolist())
 
 
 def import_dataset(
@@ -67,46 +62,47 @@ def import_dataset(
     """
     options, reporter = options or DatasetOptions(), reporter or QuietReporter()
     log = RefusalLog()
-    with open_archive(path, limits) as archive, tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at:
+    with (
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at,
+        Path(at, "pictures").open("w+b") as file,
+        open_archive(path, Path(at), limits) as archive,
+    ):
         format_name = options.format or find_format(archive)
         source = READERS[format_name](archive, log)
-        _check_items(source, log, limits)
-        resize, contents = _find_policy(source, options)
-        with Path(at, "pictures").open("w+b") as file:
+        with closing(source.contents):
+            _check_items(source, log, limits)
+            resize, contents = _find_policy(source, options)
             spool = PictureSpool(file, resize.height, resize.width)
-            decoded = _decode(source, contents, resize, options, spool, log, reporter, limits)
-            assigned = _assign(source, decoded, options, log, limits)
-            labels = {
-                split: assigned.labels[assigned.splits == code]
-                for code, split in enumerate(_SPLIT_CODES)
-                if (assigned.splits == code).any()
-            }
-            mean, std = _measure(decoded, assigned.splits == _SPLIT_CODES.index(SplitName.TRAIN), resize)
-            facts = CacheFacts(class_names=assigned.class_names, resize=resize, mean=mean, std=std)
-            shape = (spool.channels, resize.height, resize.width)
-            chosen = (spool.read(assigned.splits == _SPLIT_CODES.index(split)) for split in labels)
-            written = write_cache(Path(at, "cache"), facts, labels, shape, itertools.chain.from_iterable(chosen))
+            decoded = _decode(source, contents, options, spool, log, reporter, limits)
+        assigned = assign_pictures(
+            [source.items[row] for row in decoded.rows], source.class_names, options, log, limits
+        )
+        mean, std = _measure(decoded, assigned.choose(SplitName.TRAIN))
+        facts = CacheFacts(class_names=assigned.class_names, resize=resize, mean=mean, std=std)
+        splits = [split for split in SplitName if assigned.choose(split).any()]
+        labels = {split: assigned.labels[assigned.choose(split)] for split in splits}
+        images = itertools.chain.from_iterable(spool.read(assigned.choose(split)) for split in splits)
+        written = write_cache(Path(at, "cache"), facts, labels, spool.picture_shape, images)
         counts = {
             split: tuple(np.bincount(of_split, minlength=len(assigned.class_names)).tolist())
             for split, of_split in labels.items()
         }
-        conversions = decoded.conversions
-        if options.channels is None and spool.channels == 1:
-            del conversions[Conversion.GRAY_REPEATED]
+        num_shared = decoded.count_shared(assigned.choose(SplitName.TRAIN), assigned.choose(SplitName.TEST))
         summary = DatasetSummary(
             format=format_name,
             class_names=assigned.class_names,
-            input_shape=shape,
+            input_shape=spool.picture_shape,
             resize=resize,
             counts=counts,
             is_test_drawn=assigned.is_test_drawn,
+            num_shared=num_shared,
             seed=options.seed,
             mean=mean,
             std=std,
             refused=log.list_refused(),
             num_ignored=archive.num_ignored,
-            conversions=dict(sorted(conversions.items())),
-            warnings=_list_warnings(assigned, counts, log),
+            conversions=dict(sorted(decoded.conversions.items())),
+            warnings=_list_warnings(assigned.class_names, counts, num_shared, log),
             sha256=written.sha256,
             num_bytes=written.num_bytes,
         )
@@ -157,7 +153,6 @@ def _find_policy(source: PictureSource, options: DatasetOptions) -> tuple[Resize
 def _decode(
     source: PictureSource,
     contents: Iterator[Content],
-    resize: ResizePolicy,
     options: DatasetOptions,
     spool: PictureSpool,
     log: RefusalLog,
@@ -168,86 +163,61 @@ def _decode(
     rows: list[int] = []
     sums, squares = [], []
     conversions: Counter[Conversion] = Counter()
+    digests: list[bytes] = []
+    num_gray = 0
     total = len(source.items)
-    if total * (options.channels or 1) * resize.height * resize.width > limits.max_decoded_bytes:
-        raise _too_many_bytes(total, options.channels or 1, resize, limits)
-    used = resize if options.size is not None else resize.model_copy(update={"mode": ResizeMode.EXACT})
-    for batch in decode_contents(contents, options.channels, used):
-        for place, reason in batch.refused.items():
-            log.add(source.items[place].name, reason)
-        if batch.other_size is not None and options.size is None:
-            first = next(place for place, reason in batch.refused.items() if reason is RefusalReason.OTHER_SIZE)
-            raise InvalidDataset(
-                f"the first picture has {resize.width} x {resize.height} pixels, {show_name(source.items[first].name)} "
-                f"has {batch.other_size[0]} x {batch.other_size[1]}: name the size to make of all pictures",
-                field="size",
-            )
-        spool.append(batch.pixels)
-        if spool.num_bytes > limits.max_decoded_bytes:
-            raise _too_many_bytes(total, spool.channels, resize, limits)
-        rows += batch.rows
-        sums.append(batch.sums)
-        squares.append(batch.squares)
-        conversions += batch.conversions
-        reporter.report(Progress(phase="decoding", percent=100 * batch.end / total))
+    if total * (options.channels or 1) * spool.height * spool.width > limits.max_decoded_bytes:
+        raise _too_many_bytes(total, options.channels or 1, spool, limits)
+    resize = ResizePolicy(
+        height=spool.height,
+        width=spool.width,
+        mode=ResizeMode.EXACT if options.size is None else options.mode,
+        background=options.background,
+    )
+    with closing(decode_contents(contents, options.channels, resize)) as batches:
+        for batch in batches:
+            for place, reason in batch.refused.items():
+                log.add(source.items[place].name, reason)
+            if batch.other_size is not None and options.size is None:
+                place, (width, height) = batch.other_size
+                raise InvalidDataset(
+                    f"{show_name(source.items[place].name)} has {width} x {height} pixels, and those before it "
+                    f"{spool.width} x {spool.height}: name the size to make of all pictures",
+                    field="size",
+                )
+            spool.append(batch.pixels)
+            if spool.num_bytes > limits.max_decoded_bytes:
+                raise _too_many_bytes(total, spool.channels, spool, limits)
+            rows += batch.rows
+            sums.append(batch.sums)
+            squares.append(batch.squares)
+            conversions += batch.conversions
+            digests += batch.digests
+            num_gray += batch.num_gray
+            reporter.report(Progress(phase="decoding", percent=100 * batch.end / total))
     if not rows:
         raise InvalidDataset(f"none of the pictures can be used: {log.describe()}", field="pictures")
+    if options.channels is None and spool.channels > 1 and num_gray:
+        conversions[Conversion.GRAY_REPEATED] = num_gray
 
     def join(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
         return np.concatenate([np.broadcast_to(part, (len(part), spool.channels)) for part in parts if len(part)])
 
-    return _Decoded(spool, np.array(rows, np.int64), join(sums), join(squares), conversions)
+    return _Decoded(spool, np.array(rows, np.int64), join(sums), join(squares), conversions, digests)
 
 
-def _too_many_bytes(num_pictures: int, channels: int, resize: ResizePolicy, limits: DatasetLimits) -> InvalidDataset:
-    num_bytes = num_pictures * channels * resize.height * resize.width
+def _too_many_bytes(num_pictures: int, channels: int, spool: PictureSpool, limits: DatasetLimits) -> InvalidDataset:
+    num_bytes = num_pictures * channels * spool.height * spool.width
     return InvalidDataset(
-        f"{num_pictures:,} pictures of {channels} x {resize.height} x {resize.width} are {num_bytes >> 20:,} MiB; "
+        f"{num_pictures:,} pictures of {channels} x {spool.height} x {spool.width} are {num_bytes >> 20:,} MiB; "
         f"{limits.max_decoded_bytes >> 20:,} are allowed: ask for a smaller size",
         field="size",
     )
 
 
-def _assign(
-    source: PictureSource, decoded: _Decoded, options: DatasetOptions, log: RefusalLog, limits: DatasetLimits
-) -> _Assigned:
-    """Gives each decoded picture its class and its split. Classes are those of the training pictures."""
-    items = [source.items[row] for row in decoded.rows]
-    # What has no split is drawn from, and what is left of it is trained on.
-    wanted = np.array([_SPLIT_CODES.index(item.split or SplitName.TRAIN) for item in items], np.int64)
-    train = _SPLIT_CODES.index(SplitName.TRAIN)
-    known = sort_classes((item.label for item, split in zip(items, wanted, strict=True) if split == train), limits)
-    if source.class_names is not None:
-        found = frozenset(known)
-        known = tuple(name for name in source.class_names if name in found)
-    if len(known) < limits.min_classes:
-        named = ", ".join(map(show_name, known)) or "none"
-        raise InvalidDataset(
-            f"the training pictures have {len(known)} classes ({named}); at least {limits.min_classes} are needed",
-            field="classes",
-        )
-    places = {name: place for place, name in enumerate(known)}
-    labels = np.array([places.get(item.label, -1) for item in items], np.int64)
-    for item, label in zip(items, labels, strict=True):
-        if label < 0:
-            log.add(item.name, RefusalReason.UNKNOWN_CLASS)
-    splits = np.where(labels < 0, -1, wanted)
-    test = _SPLIT_CODES.index(SplitName.TEST)
-    is_test_drawn = not (splits == test).any()
-    if is_test_drawn:
-        candidates = np.flatnonzero(splits == train)
-        drawn = draw_test(labels[candidates], known, options.test_fraction, options.seed)
-        splits[candidates[drawn]] = test
-    if not (splits == test).any():
-        raise InvalidDataset("no class has a picture to spare for the test split", field="pictures")
-    return _Assigned(known, labels, splits, is_test_drawn)
-
-
-def _measure(
-    decoded: _Decoded, chosen: NDArray[np.bool_], resize: ResizePolicy
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measure(decoded: _Decoded, chosen: NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, a pixel being 0 to 1. Sums are whole numbers: every machine agrees."""
-    num_samples = int(chosen.sum()) * resize.height * resize.width
+    num_samples = int(chosen.sum()) * decoded.spool.height * decoded.spool.width
     means, deviations = [], []
     for channel in range(decoded.spool.channels):
         total = int(decoded.sums[chosen, channel].sum())
@@ -259,12 +229,18 @@ def _measure(
     return tuple(means), tuple(deviations)
 
 
-def _list_warnings(assigned: _Assigned, counts: dict[SplitName, tuple[int, ...]], log: RefusalLog) -> tuple[str, ...]:
+def _list_warnings(
+    class_names: Sequence[str], counts: Mapping[SplitName, tuple[int, ...]], num_shared: int, log: RefusalLog
+) -> tuple[str, ...]:
     warnings = []
     if refused := log.describe():
         warnings.append(f"not all became pictures of the data set: {refused}")
     for split, of_split in counts.items():
-        if missing := [name for name, count in zip(assigned.class_names, of_split, strict=True) if count == 0]:
+        if missing := [name for name, count in zip(class_names, of_split, strict=True) if count == 0]:
             shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
             warnings.append(f"{len(missing)} classes have no picture in the {split} split: {shown}")
+    if num_shared:
+        warnings.append(
+            f"{num_shared} test pictures have the very pixels of a training picture: test says less of them"
+        )
     return tuple(warnings)

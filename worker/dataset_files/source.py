@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,12 @@ Content = bytes | NDArray[np.uint8] | RefusalReason
 
 @dataclass(frozen=True)
 class PictureSource:
-    """contents: one for each of `items`, in their order. class_names: in the order of the labels, where the file
-    gives one; None: sorted.
+    """contents: one for each of `items`, in their order; who takes them closes them. class_names: in the order of the
+    labels, where the file gives one; None: sorted.
     """
 
     items: Sequence[Item]
-    contents: Iterator[Content]
+    contents: Generator[Content, None, None]
     class_names: tuple[str, ...] | None = None
 
 

@@ -1,11 +1,75 @@
-"""Which of the pictures are trained on and which are only tested."""
+"""Which class each picture has, which of them are trained on and which are only tested."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from storage.errors import InvalidDataset
+from worker.catalog import RefusalReason, SplitName
+from worker.dataset_files.limits import DatasetLimits
+from worker.dataset_files.naming import sort_classes
+from worker.dataset_files.options import DatasetOptions
+from worker.dataset_files.source import Item, RefusalLog, show_name
+
+_SPLITS = tuple(SplitName)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """labels: int64 (N,). splits: int64 (N,), places in SplitName, -1 for a picture that is left out."""
+
+    class_names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.int64]
+    is_test_drawn: bool
+
+    def choose(self, split: SplitName) -> NDArray[np.bool_]:
+        """Which pictures are in a split, (N,)."""
+        return np.equal(self.splits, _SPLITS.index(split))
+
+
+def assign_pictures(
+    items: Sequence[Item],
+    class_names: Sequence[str] | None,
+    options: DatasetOptions,
+    log: RefusalLog,
+    limits: DatasetLimits,
+) -> Assignment:
+    """Gives each decoded picture its class and its split. Classes are those of the training pictures.
+
+    class_names: in the order of the labels, where the file gives one. Raises InvalidDataset.
+    """
+    # What has no split is drawn from, and what is left of it is trained on.
+    wanted = np.array([_SPLITS.index(item.split or SplitName.TRAIN) for item in items], np.int64)
+    train, test = _SPLITS.index(SplitName.TRAIN), _SPLITS.index(SplitName.TEST)
+    known = sort_classes((item.label for item, split in zip(items, wanted, strict=True) if split == train), limits)
+    if class_names is not None:
+        found = frozenset(known)
+        known = tuple(name for name in class_names if name in found)
+    if len(known) < limits.min_classes:
+        named = ", ".join(map(show_name, known)) or "none"
+        raise InvalidDataset(
+            f"the training pictures have {len(known)} classes ({named}); at least {limits.min_classes} are needed",
+            field="classes",
+        )
+    places = {name: place for place, name in enumerate(known)}
+    labels = np.array([places.get(item.label, -1) for item in items], np.int64)
+    for item, label in zip(items, labels, strict=True):
+        if label < 0:
+            log.add(item.name, RefusalReason.UNKNOWN_CLASS)
+    splits = np.where(labels < 0, -1, wanted)
+    is_test_drawn = not (splits == test).any()
+    if is_test_drawn:
+        candidates = np.flatnonzero(splits == train)
+        drawn = draw_test(labels[candidates], known, options.test_fraction, options.seed)
+        splits[candidates[drawn]] = test
+    if not (splits == test).any():
+        raise InvalidDataset("no class has a picture to spare for the test split", field="pictures")
+    return Assignment(known, labels, splits, is_test_drawn)
 
 
 def draw_test(labels: NDArray[np.int64], names: Sequence[str], fraction: float, seed: int) -> NDArray[np.bool_]:

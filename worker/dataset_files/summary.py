@@ -26,6 +26,7 @@ class DatasetSummary(Recorded):
     resize: ResizePolicy
     counts: dict[SplitName, tuple[int, ...]] = Field(description="Pictures of each class, by split.")
     is_test_drawn: bool = Field(description="The file had no test split: it was drawn from the others.")
+    num_shared: int = Field(description="Test pictures that have the very pixels of a training picture.")
     seed: int
     mean: tuple[float, ...] = Field(description="Of each channel of the training split, a pixel being 0 to 1.")
     std: tuple[float, ...]

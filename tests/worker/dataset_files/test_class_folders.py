@@ -11,7 +11,7 @@ from PIL import Image
 
 from storage.errors import InvalidDataset
 from tests.worker.dataset_files.conftest import Import, draw_picture, read_corner, write_zip
-from worker.catalog import DatasetFormat, RefusalReason, SplitName
+from worker.catalog import Conversion, DatasetFormat, RefusalReason, SplitName
 from worker.dataset_files.summary import DatasetSummary
 
 TRAIN, VALIDATION, TEST = SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST
@@ -95,6 +95,13 @@ def test_a_class_of_one_picture_is_trained_on_and_its_absence_from_test_is_told(
     assert any("single" in warning for warning in summary.warnings)
 
 
+def test_test_pictures_that_are_trained_on_too_are_counted(import_file: Import, tmp_path: Path) -> None:
+    entries = build_split("train/", {"a": [1, 2, 3], "b": [4, 4]}) | build_split("test/", {"a": [2, 4, 9], "b": [4, 5]})
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.num_shared == 3  # 2, and 4 twice, under whatever label
+    assert any(warning.startswith("3 test pictures") for warning in summary.warnings)
+
+
 def test_numbers_are_sorted_as_numbers_in_classes_and_pictures(import_file: Import, tmp_path: Path) -> None:
     entries = build_split("train/", {"10": [1] * 2, "9": [2], "1": [3], "a10": [4], "a9": [5], "a": [6]})
     entries |= {"train/9/10.png": draw_picture(72), "train/9/9.png": draw_picture(71)}
@@ -157,7 +164,8 @@ def test_gray_stays_gray_unless_one_picture_has_colour_or_it_is_asked_for(import
     assert asked.input_shape == (3, 8, 8)
     assert read_corner(cache.splits[TRAIN].images) == [[1] * 3, [2] * 3, [3] * 3]
     path = write_zip(tmp_path / "mixed.zip", gray | {"train/b/9.png": draw_picture(RED)})
-    assert import_file(path)[0].input_shape == (3, 8, 8)
+    mixed, _ = import_file(path)
+    assert (mixed.input_shape, mixed.conversions) == ((3, 8, 8), {Conversion.GRAY_REPEATED: 3})
     turned, cache = import_file(path, channels=1)
     assert turned.input_shape == (1, 8, 8)
     assert read_corner(cache.splits[TRAIN].images)[-1] == [round(0.299 * 200 + 0.587 * 10 + 0.114 * 10)]

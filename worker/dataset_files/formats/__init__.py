@@ -21,4 +21,6 @@ def find_format(archive: Archive) -> DatasetFormat:
     for name in DatasetFormat:
         if RECOGNIZERS[name](archive):
             return name
-    raise InvalidDataset("the zip file holds nothing that is read: no pictures, arrays or tables of them", field="file")
+    raise InvalidDataset(
+        "this is neither a Parquet file nor a zip file of pictures, arrays or tables of them", field="file"
+    )

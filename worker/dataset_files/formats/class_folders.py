@@ -44,7 +44,7 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
             continue
         items.append(Item(member.name, sys.intern(parts[place]), split))
         kept.append(member)
-    return PictureSource(items, map(archive.read, kept))
+    return PictureSource(items, (archive.read(member) for member in kept))
 
 
 def _count_wrappers(pictures: Sequence[Member]) -> int:

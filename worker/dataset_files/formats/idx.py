@@ -141,5 +141,5 @@ def _open_samples(archive: Archive, member: Member) -> Iterator[IO[bytes]]:
 def _refuse_damaged(member: Member) -> Iterator[None]:
     try:
         yield
-    except (*DAMAGED, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise InvalidDataset(f"{show_name(member.name)} is damaged, or no IDX file", field="file") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -94,7 +94,7 @@ class _PictureIndex:
         return self._short.get(parts[-1]) if len(parts) == 1 else None
 
 
-def _read_contents(archive: Archive, members: Sequence[Member | None]) -> Iterator[Content]:
+def _read_contents(archive: Archive, members: Sequence[Member | None]) -> Generator[Content, None, None]:
     for member in members:
         yield RefusalReason.MISSING if member is None else archive.read(member)
 
