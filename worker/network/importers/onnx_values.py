@@ -1,0 +1,58 @@
+"""What a tensor of an ONNX file can be while its record is written, and where the weights of the record come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.network.importers.expressions import Expression
+from worker.network.importers.onnx_messages import Tensor
+
+BATCH = None
+"""The size that only the pictures decide."""
+Axis = int | None
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a node of the record gives. padding: zeros around it that the next convolution takes in."""
+
+    index: int
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Arithmetic on what a node gives, which no activation is yet. label: of the operation that gives it."""
+
+    index: int
+    expression: Expression
+    label: str
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Arithmetic on shapes. is_list: one number alone is none."""
+
+    numbers: tuple[Axis, ...]
+    is_list: bool = True
+
+
+Value = Activation | Partial | Sizes | Tensor
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A tensor of the file. is_transposed: inputs lie before outputs there."""
+
+    tensor: Tensor
+    is_transposed: bool = False
+
+
+@dataclass(frozen=True)
+class ChannelShift:
+    """Weights of a 1x1 convolution that copies channel i to i + `first`, and gives zeros elsewhere."""
+
+    first: int
+
+
+Weight = StoredWeight | ChannelShift
