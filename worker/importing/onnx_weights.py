@@ -44,7 +44,7 @@ def _make_array(data: mmap.mmap, weight: Weight, shape: Shape, name: str) -> Arr
     values = _read_values(data, weight)
     with np.errstate(over="ignore"):
         array = values.astype(np.float32)
-    array = array.reshape(shape[::-1]).T if weight.is_transposed else array.reshape(shape)
+    array = array.reshape(shape[::-1]).T if weight.lies_transposed else array.reshape(shape)
     if not np.isfinite(array).all():
         raise InvalidNetwork(f"tensor {weight.tensor.name!r:.80} ({name}): a weight is no finite number")
     return np.ascontiguousarray(array)

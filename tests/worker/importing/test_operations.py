@@ -236,6 +236,17 @@ ENDS: dict[str, list[Node]] = {
         GEMM,
     ],
     "gemm, turned": [("Flatten", ["x"], "f"), ("Gemm", ["f", "turned", "b"], "y")],
+    "gemm of a turned weight": [
+        ("Transpose", ["fc.weight"], "w"),
+        ("Flatten", ["x"], "f"),
+        ("Gemm", ["f", "w", "b"], "y"),
+    ],
+    "matmul of a weight turned twice": [
+        ("Transpose", ["turned"], "t"),
+        ("Transpose", ["t"], "w", {"perm": [1, 0]}),
+        ("Flatten", ["x"], "f"),
+        ("MatMul", ["f", "w"], "y"),
+    ],
     "gemm without a bias": [("Flatten", ["x"], "f"), ("Gemm", ["f", "turned"], "y")],
     "matmul": [("Flatten", ["x"], "f"), ("MatMul", ["f", "turned"], "y")],
     "matmul and add": [("Flatten", ["x"], "f"), ("MatMul", ["f", "turned"], "m"), ("Add", ["m", "b"], "y")],

@@ -22,6 +22,7 @@ from worker.importing.onnx_weights import load_onnx
 from worker.network.importers.file_kind import EXPORT_LINE, HEAD_BYTES, FileKind, identify_file
 from worker.network.importers.onnx_file import MAX_OPSET, MAX_WEIGHTS, MIN_OPSET, TRANSLATORS, parse_onnx
 from worker.network.importers.onnx_messages import MAX_ONNX_NODES
+from worker.network.importers.onnx_sizes import SIZE_TRANSLATORS
 from worker.network.operations.base import InvalidNetwork
 
 
@@ -260,7 +261,7 @@ def test_more_weights_than_there_may_be_are_refused() -> None:
 def test_a_shared_reader_of_all_is_as_new_as_onnx_itself() -> None:
     # Each operation that is read has been looked at in the newest opset: a newer one may mean something else.
     assert onnx.defs.onnx_opset_version() == MAX_OPSET
-    assert all(onnx.defs.has(name, MAX_OPSET) for name in TRANSLATORS)
+    assert all(onnx.defs.has(name, MAX_OPSET) for name in TRANSLATORS | SIZE_TRANSLATORS)
 
 
 class _Hostile:

@@ -76,10 +76,18 @@ class Arguments:
 
     def convert_sizes(self, tensor: Tensor) -> Sizes:
         """A constant as a shape."""
-        if tensor.data_type not in (TensorType.INT64, TensorType.INT32) or len(tensor.dims) > 1:
+        if tensor.data_type not in (TensorType.INT64, TensorType.INT32):
             raise InvalidNetwork(f"tensor {tensor.name!r:.80}: it is no list of integers")
-        numbers = tuple(map(int, tensor.read_values(self._reader)))
-        return Sizes(numbers, is_list=bool(tensor.dims))
+        return Sizes(tuple(map(int, tensor.read_values(self._reader))), tensor.dims)
+
+    @property
+    def are_integers(self) -> bool:
+        """Whether it reads something, and all of that are integers."""
+        given = [self.get(place) for place in range(len(self.node.inputs)) if self.has(place)]
+        integers = (TensorType.INT64, TensorType.INT32)
+        return bool(given) and all(
+            isinstance(value, Sizes) or (isinstance(value, Tensor) and value.data_type in integers) for value in given
+        )
 
     def get_integers(self, position: int, name: str, default: tuple[int, ...] | None) -> tuple[int, ...]:
         """Integers that are an attribute in old files and an input in new ones."""

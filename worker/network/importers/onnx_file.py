@@ -14,6 +14,7 @@ from worker.network.importers import onnx_layers, onnx_shapes
 from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
 from worker.network.importers.onnx_messages import FLOAT_TYPES, OnnxInput, OnnxModel, OnnxNode, TensorType, parse_model
+from worker.network.importers.onnx_sizes import SIZE_TRANSLATORS
 from worker.network.importers.onnx_values import Activation, Partial, StoredWeight, Value, Weight
 from worker.network.importers.wire import WireReader
 from worker.network.operations.base import InvalidNetwork
@@ -32,14 +33,13 @@ TRANSLATORS: dict[str, Translator] = {
     "BatchNormalization": onnx_layers.translate_batch_norm,
     "Cast": onnx_shapes.translate_cast,
     "Clip": onnx_layers.translate_clip,
-    "Concat": onnx_shapes.translate_any_concat,
+    "Concat": onnx_layers.translate_concat,
     "Constant": onnx_shapes.translate_constant,
     "Conv": onnx_layers.translate_convolution,
     "Div": onnx_layers.translate_divide,
     "Dropout": onnx_shapes.translate_dropout,
     "Erf": onnx_layers.translate_erf,
     "Flatten": onnx_shapes.translate_flatten,
-    "Gather": onnx_shapes.translate_gather,
     "Gelu": onnx_layers.translate_gelu,
     "Gemm": onnx_layers.translate_gemm,
     "GlobalAveragePool": onnx_layers.translate_global_average_pool,
@@ -62,7 +62,7 @@ TRANSLATORS: dict[str, Translator] = {
     "Sub": onnx_layers.translate_subtract,
     "Sum": onnx_layers.translate_add,
     "Swish": onnx_layers.translate_swish,
-    "Unsqueeze": onnx_shapes.translate_unsqueeze,
+    "Transpose": onnx_shapes.translate_transpose,
 }
 
 
@@ -151,12 +151,9 @@ def _start_graph(model: OnnxModel, reader: WireReader, given: OnnxInput) -> Grap
 
 
 def _translate(node: OnnxNode, graph: GraphWriter) -> None:
-    translate = TRANSLATORS.get(node.operation)
-    if translate is None:
-        raise InvalidNetwork(f"{node.label}: the operation {node.operation!r:.80} is not on the list of what is read")
     arguments = Arguments(node, graph.values, graph.reader)
     try:
-        value = translate(arguments, graph)
+        value = _compute_value(arguments, graph)
         arguments.check_all_read()
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -167,6 +164,15 @@ def _translate(node: OnnxNode, graph: GraphWriter) -> None:
     if node.outputs[0] in graph.values:
         raise InvalidNetwork(f"{node.label}: its output {node.outputs[0]!r:.80} has another's name")
     graph.values[node.outputs[0]] = value
+
+
+def _compute_value(said: Arguments, graph: GraphWriter) -> Value:
+    operation = said.node.operation
+    if operation in SIZE_TRANSLATORS and said.are_integers:
+        return SIZE_TRANSLATORS[operation](said)
+    if operation not in TRANSLATORS:
+        raise InvalidNetwork(f"the operation {operation!r:.80} is not on the list of what is read here")
+    return TRANSLATORS[operation](said, graph)
 
 
 def _check_size(network: Network) -> None:

@@ -52,13 +52,17 @@ _UNPACK = {TensorType.FLOAT: "f", TensorType.INT32: "i", TensorType.INT64: "q", 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A constant. data: its values in the file, little-endian, row by row; numbers: instead of them, few integers."""
+    """A constant. data: its values in the file, little-endian, row by row; numbers: instead of them, few integers.
+
+    is_turned: the file has its two dimensions the other way round.
+    """
 
     name: str
     data_type: int
     dims: tuple[int, ...]
     data: Span | None = None
     numbers: tuple[int, ...] | None = None
+    is_turned: bool = False
 
     @property
     def num_values(self) -> int:

@@ -1,14 +1,15 @@
-"""ONNX's operations on shapes and constants, and those that only move values: most of them leave no node behind."""
+"""ONNX's operations that move values or hold them: most of them leave no node behind."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from worker.network.importers.onnx_arguments import Arguments, check_integers
+from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
-from worker.network.importers.onnx_layers import check_padding, flatten, translate_concat
-from worker.network.importers.onnx_messages import FLOAT_TYPES, MAX_LIST, Tensor, TensorType
+from worker.network.importers.onnx_layers import check_padding, flatten
+from worker.network.importers.onnx_messages import FLOAT_TYPES, Tensor, TensorType
+from worker.network.importers.onnx_sizes import read_slices
 from worker.network.importers.onnx_values import BATCH, Activation, Axis, ChannelShift, Sizes, Value
 from worker.network.operations.base import InvalidNetwork, Shape, read_picture
 from worker.network.operations.layers import Convolution
@@ -26,10 +27,10 @@ def translate_constant(said: Arguments, graph: GraphWriter) -> Value:
         return replace(value, name=value.name or said.node.outputs[0])
     number = said.find_attribute("value_int")
     if isinstance(number, int):
-        return Sizes((number,), is_list=False)
+        return Sizes((number,), ())
     numbers = said.list_integers("value_ints", None)
     if numbers is not None:
-        return Sizes(numbers)
+        return Sizes(numbers, (len(numbers),))
     raise InvalidNetwork("its constant is of a kind that is not read here: save it as a tensor")
 
 
@@ -48,19 +49,11 @@ def translate_dropout(said: Arguments, graph: GraphWriter) -> Value:
 
 
 def translate_cast(said: Arguments, graph: GraphWriter) -> Value:
-    """Cast of a constant or a shape; of what is computed, between floats alone."""
+    """Cast between floats."""
     said.find_attribute("saturate")
     target, value = said.get_integer("to", 0), said.get()
-    if isinstance(value, Tensor):
-        if value.data_type == target or (value.data_type in FLOAT_TYPES and target in FLOAT_TYPES):
-            return value
-        value = said.convert_sizes(value)
-    if isinstance(value, Sizes):
-        if target in (TensorType.INT64, TensorType.INT32):
-            return value
-        raise InvalidNetwork("it makes other numbers of integers: arithmetic with constants is not read here")
-    if target not in FLOAT_TYPES:
-        raise InvalidNetwork("it makes integers of what is computed, which is not read here")
+    if target not in FLOAT_TYPES or (isinstance(value, Tensor) and value.data_type not in FLOAT_TYPES):
+        raise InvalidNetwork("it makes integers of floats, or floats of integers, which is not read here")
     if target != TensorType.FLOAT:
         graph.note("the file rounds values between its layers to fewer or more bits: here they are 32-bit floats")
     return value
@@ -74,57 +67,26 @@ def translate_shape(said: Arguments, graph: GraphWriter) -> Value:
     """Shape of what is computed."""
     axes = _list_axes(graph, said.get_activation())
     start, end = said.get_integer("start", 0), said.get_integer("end", len(axes))
-    return Sizes(axes[start:end])
+    return Sizes(axes[start:end], (len(axes[start:end]),))
 
 
-def translate_gather(said: Arguments, graph: GraphWriter) -> Value:
-    """Gather of a shape."""
+def translate_transpose(said: Arguments, graph: GraphWriter) -> Value:
+    """Transpose of the weight of a linear layer."""
     del graph
-    said.expect("axis", 0)
-    sizes, places = said.get_sizes(0), said.get_sizes(1)
-    indices = check_integers(places)
-    if not sizes.is_list or not all(-len(sizes.numbers) <= index < len(sizes.numbers) for index in indices):
-        raise InvalidNetwork("it asks for what the shape does not have")
-    return Sizes(tuple(sizes.numbers[index] for index in indices), is_list=places.is_list)
-
-
-def translate_unsqueeze(said: Arguments, graph: GraphWriter) -> Value:
-    """Unsqueeze of one number of a shape."""
-    del graph
-    sizes = said.get_sizes(0)
-    if sizes.is_list or said.get_integers(1, "axes", None) not in ((0,), (-1,)):
-        raise InvalidNetwork("only one number of a shape is made a list here")
-    return Sizes(sizes.numbers)
+    tensor = said.get_constant(0)
+    if len(tensor.dims) != 2 or said.list_integers("perm", (1, 0)) != (1, 0):
+        raise InvalidNetwork("only a constant of two dimensions is turned here")
+    return replace(tensor, dims=tensor.dims[::-1], is_turned=not tensor.is_turned)
 
 
 def translate_squeeze(said: Arguments, graph: GraphWriter) -> Value:
-    """Squeeze: of a list of one number, or of a picture of one pixel."""
-    value = said.get()
-    if isinstance(value, Sizes | Tensor):
-        said.get_integers(1, "axes", (0,))
-        sizes = said.get_sizes(0)
-        if len(sizes.numbers) != 1:
-            raise InvalidNetwork("its list has not one number")
-        return Sizes(sizes.numbers, is_list=False)
-    activation = said.get_activation()
-    shape = graph.get_shape(activation)
+    """Squeeze of a picture of one pixel."""
+    value = said.get_activation()
+    shape = graph.get_shape(value)
     axes = {axis % (1 + len(shape)) for axis in said.get_integers(1, "axes", (2, 3))}
     if axes != {2, 3} or shape[1:] != (1, 1):
         raise InvalidNetwork("only height and width of one pixel are dropped here")
-    return flatten(graph, activation)
-
-
-def translate_any_concat(said: Arguments, graph: GraphWriter) -> Value:
-    """Concat of channels or of parts of a shape."""
-    places = range(len(said.node.inputs))
-    if not places or isinstance(said.get(0), Activation):
-        return translate_concat(said, graph)
-    said.expect("axis", 0)
-    parts = [said.get_sizes(place) for place in places]
-    numbers = tuple(number for part in parts for number in part.numbers)
-    if not all(part.is_list for part in parts) or len(numbers) > MAX_LIST:
-        raise InvalidNetwork("it joins what are no short lists")
-    return Sizes(numbers)
+    return flatten(graph, value)
 
 
 def translate_flatten(said: Arguments, graph: GraphWriter) -> Value:
@@ -137,9 +99,6 @@ def translate_flatten(said: Arguments, graph: GraphWriter) -> Value:
 
 def translate_reshape(said: Arguments, graph: GraphWriter) -> Value:
     """Reshape to what it was, or to one row for each picture."""
-    if isinstance(said.get(0), Sizes | Tensor):
-        sizes = said.get_sizes(0)
-        return Sizes(sizes.numbers, is_list=bool(said.get_sizes(1).numbers))
     value = said.get_activation()
     shape = graph.get_shape(value)
     zero_keeps = said.get_integer("allowzero", 0) == 0
@@ -179,22 +138,12 @@ def _write(axes: tuple[Axis, ...]) -> str:
 
 
 def translate_slice(said: Arguments, graph: GraphWriter) -> Value:
-    """Slice of a shape, or every n-th pixel from the first on: a pooling whose window is one pixel."""
-    starts, ends = (said.get_integers(place, name, None) for place, name in ((1, "starts"), (2, "ends")))
-    axes = said.get_integers(3, "axes", tuple(range(len(starts))))
-    steps = said.get_integers(4, "steps", (1,) * len(starts))
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise InvalidNetwork("its starts, ends, axes and steps are not as many")
-    value = said.get()
-    if isinstance(value, Sizes | Tensor):
-        sizes = said.get_sizes(0)
-        if axes != (0,) or steps[0] == 0:
-            raise InvalidNetwork("a shape has one axis")
-        return Sizes(sizes.numbers[starts[0] : ends[0] : steps[0]])
+    """Slice of every n-th pixel from the first on: a pooling whose window is one pixel."""
+    slices = read_slices(said)
     activation = said.get_activation()
     shape = graph.get_shape(activation)
     stride = [1, 1]
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for start, end, axis, step in zip(*slices, strict=True):
         place = axis % (1 + len(shape))
         side = _END if place == 0 else shape[place - 1]
         if start != 0 or end < side or not 0 < step < 1 << 16 or (step > 1 and (place < 2 or len(shape) != 3)):

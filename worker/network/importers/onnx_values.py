@@ -31,10 +31,10 @@ class Partial:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Arithmetic on shapes. is_list: one number alone is none."""
+    """Integers, row by row, of which a shape or a padding is computed. dims: empty where it is one number alone."""
 
     numbers: tuple[Axis, ...]
-    is_list: bool = True
+    dims: tuple[int, ...]
 
 
 Value = Activation | Partial | Sizes | Tensor
@@ -42,10 +42,15 @@ Value = Activation | Partial | Sizes | Tensor
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A tensor of the file. is_transposed: inputs lie before outputs there."""
+    """A tensor of the file. is_transposed: the record has its two dimensions the other way round."""
 
     tensor: Tensor
     is_transposed: bool = False
+
+    @property
+    def lies_transposed(self) -> bool:
+        """Whether its values lie in the file the other way round than the record has them."""
+        return self.is_transposed != self.tensor.is_turned
 
 
 @dataclass(frozen=True)
