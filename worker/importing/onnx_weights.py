@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.importing.checks import Array, check_arrays
 from worker.network.importers.onnx_file import OnnxNetwork, read_onnx
 from worker.network.importers.onnx_messages import TensorType
 from worker.network.importers.onnx_values import ChannelShift, StoredWeight, Weight
 from worker.network.operations.base import InvalidNetwork, Shape
-from worker.network.operations.layers import BatchNorm
 
-Array = npt.NDArray[np.float32]
 _DTYPES = {TensorType.FLOAT: "<f4", TensorType.FLOAT16: "<f2", TensorType.DOUBLE: "<f8", TensorType.BFLOAT16: "<u2"}
 
 
@@ -28,14 +27,12 @@ def load_onnx(path: Path) -> tuple[OnnxNetwork, dict[str, Array]]:
     found = read_onnx(path)
     shapes = found.network.tensors
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        arrays = {name: _make_array(data, found.weights[name], shape, name) for name, shape in shapes.items()}
-    for node in found.network.nodes:
-        if isinstance(node.operation, BatchNorm) and (arrays[f"{node.name}.running_var"] < 0).any():
-            raise InvalidNetwork(f"tensor {node.name}.running_var: a variance is negative")
+        arrays = {name: _make_array(data, found.weights[name], shape) for name, shape in shapes.items()}
+    check_arrays(found.network, arrays)
     return found, arrays
 
 
-def _make_array(data: mmap.mmap, weight: Weight, shape: Shape, name: str) -> Array:
+def _make_array(data: mmap.mmap, weight: Weight, shape: Shape) -> Array:
     if isinstance(weight, ChannelShift):
         array: Array = np.zeros(shape, np.float32)
         places = np.arange(shape[1])
@@ -45,8 +42,6 @@ def _make_array(data: mmap.mmap, weight: Weight, shape: Shape, name: str) -> Arr
     with np.errstate(over="ignore"):
         array = values.astype(np.float32)
     array = array.reshape(shape[::-1]).T if weight.lies_transposed else array.reshape(shape)
-    if not np.isfinite(array).all():
-        raise InvalidNetwork(f"tensor {weight.tensor.name!r:.80} ({name}): a weight is no finite number")
     return np.ascontiguousarray(array)
 
 

@@ -7,7 +7,7 @@ record is not among them (channel shuffle, attention, layer norm), nor what has 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,7 @@ NAMES: tuple[str, ...] = (
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 """Heads that help a training of googlenet and inception_v3, and are read by nothing else."""
 _COUNTER = ".num_batches_tracked"
+_PARALLEL = "module."
 _FOLDER = Path(__file__).with_name("torchvision")
 INDEX = _FOLDER / "index.json"
 
@@ -114,7 +115,7 @@ def match_torchvision(name: str, shapes: Mapping[str, Shape], side: int | tuple[
     side: of the pictures, or their height and width. Raises InvalidNetwork that names the first tensor that differs.
     """
     network = _read_record(name)
-    kept = drop_auxiliary(shapes)
+    kept = {tensor: shapes[place] for tensor, place in map_state(shapes).items()}
     first = next(iter(network.tensors))
     last = f"{network.nodes[find_last_layer(network)].name}.weight"
     for tensor in (first, last):
@@ -127,8 +128,14 @@ def match_torchvision(name: str, shapes: Mapping[str, Shape], side: int | tuple[
     return network
 
 
-def drop_auxiliary(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The tensors of a state dict that are a network's weights: no counters of batches, no auxiliary heads."""
+def map_state(names: Iterable[str]) -> dict[str, str]:
+    """Name of a weight → its name in the file, without counters of batches and auxiliary heads.
+
+    A network that was trained on many devices has `module.` before each name.
+    """
+    listed = list(names)
+    prefix = _PARALLEL if listed and all(name.startswith(_PARALLEL) for name in listed) else ""
+    found = {name.removeprefix(prefix): name for name in listed}
     return {
-        name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER) and not name.startswith(_AUXILIARY)
+        name: place for name, place in found.items() if not name.endswith(_COUNTER) and not name.startswith(_AUXILIARY)
     }

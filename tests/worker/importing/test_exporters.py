@@ -15,7 +15,8 @@ from torch import nn
 
 from tests.worker.importing.test_torchvision import build
 from tests.worker.network.reference import compute
-from worker.importing.onnx_weights import Array, load_onnx
+from worker.importing.checks import Array
+from worker.importing.onnx_weights import load_onnx
 from worker.network.importers.file_kind import EXPORT_LINE
 from worker.network.importers.onnx_file import OnnxNetwork
 from worker.network.operations.base import InvalidNetwork

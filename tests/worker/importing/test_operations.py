@@ -300,6 +300,15 @@ def test_a_tensor_that_two_layers_share_becomes_one_of_each(tmp_path: Path) -> N
     assert sum(shape == (4, 4, 3, 3) for shape in found.network.tensors.values()) == 2
 
 
+@pytest.mark.parametrize(
+    "weight", ["forward.weight", "..weight", "conv.bias.weight", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.weight", "n" * 300]
+)
+def test_a_layer_whose_name_no_module_can_have_gets_another(weight: str, tmp_path: Path) -> None:
+    tensors = {weight: draw(4, 3, 3, 3), "fc4.weight": draw(2, 4), "fc.bias": draw(2)}
+    found = import_and_compare(Draft([("Conv", ["x", weight], "c"), *end("c", 4)], tensors), tmp_path / "model.onnx")
+    assert found.network.nodes[0].name == "convolution_1"
+
+
 def test_names_are_those_of_the_modules(tmp_path: Path) -> None:
     draft = Draft(
         [("Conv", ["x", "onnx::Conv_7"], "c"), *end("c", 4)],

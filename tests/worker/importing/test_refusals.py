@@ -118,6 +118,11 @@ DRAFTS = {
     "channels that do not fit": (finish([("Conv", ["c", "w"], "a")], "a", w=draw(4, 5, 1, 1)), "'w'"),
     "a picture too small": (finish([("Conv", ["c", "w"], "a")], "a", w=draw(4, 4, 9, 9)), "Conv 'node_a'"),
     "an attribute nobody knows": (finish([("Relu", ["c"], "a", {"mystery": 1})], "a"), "mystery"),
+    "groups of none": (finish([("Conv", ["c", "w"], "a", {"group": 0})], "a", w=draw(4, 4, 1, 1)), "Conv 'node_a'"),
+    "a momentum of all": (
+        finish([("BatchNormalization", NORM, "a", {"momentum": 1.0})], "a", **STATISTICS),
+        "BatchNormalization 'node_a'",
+    ),
     "an attribute of another type": (
         finish([("MaxPool", ["c"], "a", {"kernel_shape": [2, 2], "ceil_mode": "yes"})], "a"),
         "ceil_mode",
