@@ -13,7 +13,7 @@ import numpy.typing as npt
 from worker.importing.checks import Array, check_arrays
 from worker.network.importers.onnx_file import OnnxNetwork, read_onnx
 from worker.network.importers.onnx_messages import TensorType
-from worker.network.importers.onnx_values import ChannelShift, StoredWeight, Weight
+from worker.network.importers.onnx_values import ChannelShift, FoldedWeight, StoredWeight, Weight
 from worker.network.operations.base import InvalidNetwork, Shape
 
 _DTYPES = {TensorType.FLOAT: "<f4", TensorType.FLOAT16: "<f2", TensorType.DOUBLE: "<f8", TensorType.BFLOAT16: "<u2"}
@@ -38,11 +38,23 @@ def _make_array(data: mmap.mmap, weight: Weight, shape: Shape) -> Array:
         places = np.arange(shape[1])
         array[places + weight.first, places] = 1
         return array
+    values = _fold(data, weight, shape) if isinstance(weight, FoldedWeight) else _read_shaped(data, weight, shape)
+    with np.errstate(over="ignore"):  # What is too large is refused with what was not finite in the file.
+        return np.ascontiguousarray(values.astype(np.float32))
+
+
+def _fold(data: mmap.mmap, weight: FoldedWeight, shape: Shape) -> npt.NDArray[Any]:
+    """In 64 bits, rounded once."""
+    gain, shift, mean, variance = (_read_shaped(data, each, shape[:1]).astype(np.float64) for each in weight.norm)
+    stored = np.zeros(shape) if weight.stored is None else _read_shaped(data, weight.stored, shape).astype(np.float64)
+    with np.errstate(all="ignore"):
+        factor = gain / np.sqrt(variance + weight.eps)
+        return factor[:, None] * stored if len(shape) == 2 else (stored - mean) * factor + shift
+
+
+def _read_shaped(data: mmap.mmap, weight: StoredWeight, shape: Shape) -> npt.NDArray[Any]:
     values = _read_values(data, weight)
-    with np.errstate(over="ignore"):
-        array = values.astype(np.float32)
-    array = array.reshape(shape[::-1]).T if weight.lies_transposed else array.reshape(shape)
-    return np.ascontiguousarray(array)
+    return values.reshape(shape[::-1]).T if weight.lies_transposed else values.reshape(shape)
 
 
 def _read_values(data: mmap.mmap, weight: StoredWeight) -> npt.NDArray[Any]:

@@ -269,6 +269,19 @@ def test_a_way_to_write_a_linear_layer_is_read_as_it(nodes: list[tuple[Any, ...]
     assert [NAMES[type(node.operation)] for node in found.network.nodes] == ["flatten", "linear"]
 
 
+NORM_OF_ROWS: Tensors = {"g": draw(2, seed=5), "s": draw(2, seed=6), "mean": draw(2, seed=7), "var": np.abs(draw(2))}
+
+
+@pytest.mark.parametrize("layer", ["matmul", "gemm, turned", "matmul and add"])
+def test_a_batch_norm_behind_a_linear_layer_is_folded_into_it(layer: str, tmp_path: Path) -> None:
+    *before, (kind, inputs, _, *more) = ENDS[layer]
+    norm = ("BatchNormalization", ["l", "g", "s", "mean", "var"], "y", {"epsilon": 1e-3})
+    draft = Draft([*before, (kind, inputs, "l", *more), norm], FLAT | SIZES | NORM_OF_ROWS)
+    found = import_and_compare(draft, tmp_path / "model.onnx")
+    assert [NAMES[type(node.operation)] for node in found.network.nodes] == ["flatten", "linear"]
+    assert len(found.notes) == 1
+
+
 @pytest.mark.parametrize("keepdims", [0, 1])
 def test_the_mean_over_a_picture_ends_flat_or_as_one_pixel(keepdims: int, tmp_path: Path) -> None:
     nodes = [("ReduceMean", ["x"], "p", {"axes": [-1, -2], "keepdims": keepdims}), ("Flatten", ["p"], "f")]

@@ -153,6 +153,22 @@ DRAFTS = {
         RELU.change(tensors=RELU.tensors | {"conv.weight": np.ones((4, 3, 3, 3), np.int8)}),
         "conv.weight",
     ),
+    "a batch norm of what is flat": (
+        Draft([("Flatten", ["x"], "f"), ("BatchNormalization", ["f", "g", "g", "g", "g"], "y")], {"g": draw(192)}),
+        "BatchNormalization 'node_y'",
+    ),
+    "a batch norm behind a layer that others read": (
+        Draft(
+            [
+                ("Flatten", ["x"], "f"),
+                ("Gemm", ["f", "w"], "l"),
+                ("BatchNormalization", ["l", "g", "g", "g", "g"], "n"),
+                ("Add", ["l", "n"], "y"),
+            ],
+            {"w": draw(192, 2), "g": draw(2)},
+        ),
+        "BatchNormalization 'node_n'",
+    ),
     "a linear layer of a picture": (
         Draft([("Gemm", ["x", "w"], "y")], {"w": draw(8, 2)}),
         "Gemm 'node_y'",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from worker.network.importers import onnx_layers, onnx_shapes
+from worker.network.importers import onnx_layers, onnx_shapes, onnx_windows
 from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
 from worker.network.importers.onnx_messages import FLOAT_TYPES, OnnxInput, OnnxModel, OnnxNode, TensorType, parse_model
 from worker.network.importers.onnx_sizes import SIZE_TRANSLATORS
-from worker.network.importers.onnx_values import Activation, Partial, StoredWeight, Value, Weight
+from worker.network.importers.onnx_values import Activation, FoldedWeight, Partial, StoredWeight, Value, Weight
 from worker.network.importers.wire import WireReader
 from worker.network.operations.base import InvalidNetwork
 from worker.network.record import PICTURE, Network
@@ -29,7 +29,7 @@ MAX_ONNX_BYTES = 8 * MAX_WEIGHTS + (16 << 20)
 Translator = Callable[[Arguments, GraphWriter], Value]
 TRANSLATORS: dict[str, Translator] = {
     "Add": onnx_layers.translate_add,
-    "AveragePool": onnx_layers.translate_average_pool,
+    "AveragePool": onnx_windows.translate_average_pool,
     "BatchNormalization": onnx_layers.translate_batch_norm,
     "Cast": onnx_shapes.translate_cast,
     "Clip": onnx_layers.translate_clip,
@@ -42,17 +42,17 @@ TRANSLATORS: dict[str, Translator] = {
     "Flatten": onnx_shapes.translate_flatten,
     "Gelu": onnx_layers.translate_gelu,
     "Gemm": onnx_layers.translate_gemm,
-    "GlobalAveragePool": onnx_layers.translate_global_average_pool,
-    "GlobalMaxPool": onnx_layers.translate_global_max_pool,
+    "GlobalAveragePool": onnx_windows.translate_global_average_pool,
+    "GlobalMaxPool": onnx_windows.translate_global_max_pool,
     "HardSigmoid": onnx_layers.translate_hard_sigmoid,
     "HardSwish": onnx_layers.translate_hard_swish,
     "Identity": onnx_shapes.translate_identity,
     "LeakyRelu": onnx_layers.translate_leaky_relu,
     "MatMul": onnx_layers.translate_matmul,
-    "MaxPool": onnx_layers.translate_max_pool,
+    "MaxPool": onnx_windows.translate_max_pool,
     "Mul": onnx_layers.translate_multiply,
     "Pad": onnx_shapes.translate_pad,
-    "ReduceMean": onnx_layers.translate_mean,
+    "ReduceMean": onnx_windows.translate_mean,
     "Relu": onnx_layers.translate_relu,
     "Reshape": onnx_shapes.translate_reshape,
     "Shape": onnx_shapes.translate_shape,
@@ -184,10 +184,18 @@ def _check_size(network: Network) -> None:
 def _note_types(graph: GraphWriter, weights: dict[str, Weight]) -> None:
     others = sorted(
         {
-            TensorType(weight.tensor.data_type).name.lower()
+            TensorType(stored.tensor.data_type).name.lower()
             for weight in weights.values()
-            if isinstance(weight, StoredWeight) and weight.tensor.data_type != TensorType.FLOAT
+            for stored in _list_stored(weight)
+            if stored.tensor.data_type != TensorType.FLOAT
         }
     )
     if others:
         graph.note(f"weights of the file are {' and '.join(others)}: they are stored as 32-bit floats")
+
+
+def _list_stored(weight: Weight) -> list[StoredWeight]:
+    """The tensors of the file that it is made of."""
+    if isinstance(weight, FoldedWeight):
+        return [*weight.norm, *([] if weight.stored is None else [weight.stored])]
+    return [weight] if isinstance(weight, StoredWeight) else []

@@ -45,6 +45,10 @@ class GraphWriter:
         """What gives it; None where it is the picture."""
         return None if value.index == PICTURE else self._nodes[value.index]
 
+    def get_weights(self, value: Activation) -> dict[str, Weight]:
+        """Those of the node that gives it."""
+        return {} if value.index == PICTURE else self._weights[value.index]
+
     def is_used_once(self, name: str) -> bool:
         """Whether one alone reads a tensor of the file."""
         return self._uses.get(name, 0) == 1

@@ -1,4 +1,4 @@
-"""ONNX's operations on pictures → operations of the record: layers, activations, pooling, and what joins them."""
+"""ONNX's layers, activations and what joins values → operations of the record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from worker.network.importers.expressions import Expression
 from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter, choose_hint
 from worker.network.importers.onnx_messages import Tensor
-from worker.network.importers.onnx_values import Activation, Partial, StoredWeight, Value
+from worker.network.importers.onnx_values import Activation, FoldedWeight, Partial, StoredWeight, Value
+from worker.network.importers.onnx_windows import read_padding, read_pair
 from worker.network.operations.base import InvalidNetwork, Operation, read_picture
 from worker.network.operations.elementwise import (
     Add,
@@ -26,9 +27,6 @@ from worker.network.operations.elementwise import (
     Silu,
 )
 from worker.network.operations.layers import BatchNorm, Convolution, Linear
-from worker.network.operations.pooling import AdaptiveAveragePool, AveragePool, MaxPool, Mean
-
-Pair = tuple[int, int]
 
 
 def translate_convolution(said: Arguments, graph: GraphWriter) -> Value:
@@ -38,8 +36,8 @@ def translate_convolution(said: Arguments, graph: GraphWriter) -> Value:
     kernel = (weight.dims[2], weight.dims[3])
     if said.list_integers("kernel_shape", kernel) != kernel:
         raise InvalidNetwork(f"tensor {weight.name!r:.80}: its windows are not of the size of kernel_shape")
-    stride, dilation = _read_pair(said, "strides"), _read_pair(said, "dilations")
-    padding = _read_padding(said, shape[1:], kernel, stride, dilation)
+    stride, dilation = read_pair(said, "strides"), read_pair(said, "dilations")
+    padding = read_padding(said, shape[1:], kernel, stride, dilation)
     operation = Convolution(
         out_channels=weight.dims[0],
         kernel=kernel,
@@ -96,11 +94,40 @@ def translate_batch_norm(said: Arguments, graph: GraphWriter) -> Value:
     if not (0 < eps <= 1 and 0 <= kept <= 1):
         raise InvalidNetwork("its epsilon or momentum lies outside 0 to 1")
     names = ("weight", "bias", "running_mean", "running_var")
-    weights = {name: StoredWeight(said.get_weight(place, rank=1)) for place, name in enumerate(names, start=1)}
+    norm = [StoredWeight(said.get_weight(place, rank=1)) for place in range(1, 5)]
+    value = said.get_activation()
+    if len(graph.get_shape(value)) == 1:
+        return _fold_norm(said, graph, value, norm, eps)
     # ONNX says how much of the old mean stays, PyTorch how much of the new one comes.
     operation = BatchNorm(eps=float(f"{eps:.7g}"), momentum=round(1 - kept, 7))
     hint = choose_hint(said.get_weight(1), said.node)
-    return graph.add(operation, said.get_activation(), hint=hint, **weights)
+    return graph.add(operation, value, hint=hint, **dict(zip(names, norm, strict=True)))
+
+
+def _fold_norm(said: Arguments, graph: GraphWriter, value: Activation, norm: list[StoredWeight], eps: float) -> Value:
+    """The linear layer before it, the batch norm folded in: a record has none of what is flat."""
+    node, weights = graph.get_node(value), graph.get_weights(value)
+    weight, bias = weights.get("weight"), weights.get("bias")
+    if (
+        node is None
+        or not isinstance(node.operation, Linear)
+        or not isinstance(weight, StoredWeight)
+        or not isinstance(bias, StoredWeight | None)
+        or not graph.is_used_once(said.node.inputs[0])
+    ):
+        raise InvalidNetwork("of what is flat, a batch norm is read right behind a linear layer alone")
+    for tensor in norm:
+        if tensor.tensor.dims != graph.get_shape(value):
+            raise InvalidNetwork(f"tensor {tensor.tensor.name!r:.80}: it is not one number for each output")
+    graph.note("batch norms behind linear layers were folded into them")
+    gain, shift, mean, variance = norm
+    folded = (gain, shift, mean, variance)
+    return graph.replace_operation(
+        value,
+        node.operation.model_copy(update={"bias": True}),
+        weight=FoldedWeight(weight, folded, eps),
+        bias=FoldedWeight(bias, folded, eps),
+    )
 
 
 # --- activations
@@ -281,97 +308,6 @@ def translate_concat(said: Arguments, graph: GraphWriter) -> Value:
     if said.get_integer("axis", 0) not in (1, 1 - rank):
         raise InvalidNetwork("it joins along another axis than the channels")
     return graph.add(Concatenate(), *values)
-
-
-# --- pooling
-
-
-def translate_max_pool(said: Arguments, graph: GraphWriter) -> Value:
-    """MaxPool, without the places of what is largest."""
-    said.get_integer("storage_order", 0)
-    return _add_pool(said, graph, MaxPool, {})
-
-
-def translate_average_pool(said: Arguments, graph: GraphWriter) -> Value:
-    """AveragePool."""
-    return _add_pool(said, graph, AveragePool, {"count_include_pad": said.get_integer("count_include_pad", 0) == 1})
-
-
-def _add_pool(said: Arguments, graph: GraphWriter, kind: type[MaxPool | AveragePool], more: dict[str, bool]) -> Value:
-    value = said.get_activation()
-    shape = read_picture(graph.get_shape(value))
-    kernel = _check_pair(said.list_integers("kernel_shape", None), "kernel_shape")
-    stride = _read_pair(said, "strides")
-    if _read_pair(said, "dilations") != (1, 1):
-        raise InvalidNetwork("its window is dilated, which is read for convolutions alone")
-    padding = _read_padding(said, shape[1:], kernel, stride, (1, 1))
-    if padding == (0, 0):
-        more = dict.fromkeys(more, True)  # The same; what PyTorch has by default.
-    operation = kind(
-        kernel=kernel, stride=stride, padding=padding, ceil_mode=said.get_integer("ceil_mode", 0) == 1, **more
-    )
-    return graph.add(operation, value)
-
-
-def translate_global_average_pool(said: Arguments, graph: GraphWriter) -> Value:
-    """GlobalAveragePool."""
-    return graph.add(AdaptiveAveragePool(output=(1, 1)), said.get_activation())
-
-
-def translate_global_max_pool(said: Arguments, graph: GraphWriter) -> Value:
-    """GlobalMaxPool: one window, as large as the picture."""
-    value = said.get_activation()
-    sides = read_picture(graph.get_shape(value))[1:]
-    return graph.add(MaxPool(kernel=sides, stride=sides), value)
-
-
-def translate_mean(said: Arguments, graph: GraphWriter) -> Value:
-    """ReduceMean over height and width."""
-    value = said.get_activation()
-    rank = 1 + len(graph.get_shape(value))
-    said.expect("noop_with_empty_axes", 0)
-    axes = {axis % rank for axis in said.get_integers(1, "axes", tuple(range(rank)))}
-    if rank != 4 or axes != {2, 3}:
-        raise InvalidNetwork(f"it is the mean over axes {sorted(axes)}: only height and width (2 and 3) are read here")
-    keeps = said.get_integer("keepdims", 1) == 1
-    return graph.add(AdaptiveAveragePool(output=(1, 1)) if keeps else Mean(), value)
-
-
-# --- windows
-
-
-def _check_pair(numbers: tuple[int, ...] | None, name: str) -> Pair:
-    if numbers is None or len(numbers) != 2 or not all(0 < number < 1 << 16 for number in numbers):
-        raise InvalidNetwork(f"its {name} are no two numbers: only height and width are read here")
-    return numbers[0], numbers[1]
-
-
-def _read_pair(said: Arguments, name: str) -> Pair:
-    return _check_pair(said.list_integers(name, (1, 1)), name)
-
-
-def _read_padding(said: Arguments, sides: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pair:
-    """Zeros above and below, left and right. Raises InvalidNetwork where the two differ."""
-    automatic = said.get_text("auto_pad", "NOTSET")
-    pads = said.list_integers("pads", (0, 0, 0, 0)) or (0, 0, 0, 0)
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
-        windows = zip(sides, kernel, stride, dilation, strict=True)
-        total = [max((-(-side // by) - 1) * by + far * (wide - 1) + 1 - side, 0) for side, wide, by, far in windows]
-        pads = (total[0] // 2, total[1] // 2, -(-total[0] // 2), -(-total[1] // 2))
-    elif automatic == "VALID":
-        pads = (0, 0, 0, 0)
-    elif automatic != "NOTSET":
-        raise InvalidNetwork(f"its auto_pad {automatic!r:.40} is not known here")
-    return check_padding(pads)
-
-
-def check_padding(pads: tuple[int, ...]) -> Pair:
-    """Begin of height and width, end of height and width → one number for each. Raises InvalidNetwork."""
-    if len(pads) != 4 or pads[:2] != pads[2:]:
-        raise InvalidNetwork(f"its padding {list(pads)} is asymmetric: only the same on both sides is read here")
-    if not all(0 <= pad < 1 << 16 for pad in pads):
-        raise InvalidNetwork(f"its padding {list(pads)} is not read here")
-    return pads[0], pads[1]
 
 
 def flatten(graph: GraphWriter, value: Activation) -> Value:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
-from worker.network.importers.onnx_layers import check_padding, flatten
+from worker.network.importers.onnx_layers import flatten
 from worker.network.importers.onnx_messages import FLOAT_TYPES, Tensor, TensorType
 from worker.network.importers.onnx_sizes import read_slices
 from worker.network.importers.onnx_values import BATCH, Activation, Axis, ChannelShift, Sizes, Value
+from worker.network.importers.onnx_windows import check_padding
 from worker.network.operations.base import InvalidNetwork, Shape, read_picture
 from worker.network.operations.layers import Convolution
 from worker.network.operations.pooling import MaxPool

@@ -60,4 +60,16 @@ class ChannelShift:
     first: int
 
 
-Weight = StoredWeight | ChannelShift
+@dataclass(frozen=True)
+class FoldedWeight:
+    """A tensor of a linear layer with the batch norm behind it folded in. stored: None for a bias that was none.
+
+    norm: gain, shift, mean and variance of each output.
+    """
+
+    stored: StoredWeight | None
+    norm: tuple[StoredWeight, StoredWeight, StoredWeight, StoredWeight]
+    eps: float
+
+
+Weight = StoredWeight | ChannelShift | FoldedWeight
