@@ -16,21 +16,29 @@ from worker.jobs import SPECS
 CHECKOUT = Path(__file__).parents[1]
 PACKAGES = ("service", "worker", "storage", "tests")
 SOURCES = sorted(file for package in PACKAGES for file in (CHECKOUT / package).rglob("*.py"))
-HEAVY = {"constriction", "matplotlib", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchvision"}
+HEAVY = {
+    "constriction",
+    "matplotlib",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "torch",
+    "torchvision",
+}
+
+PROCESSES = ("service.app", "service.supervisor", "service.demo.__main__", "worker.jobs")
+READERS = (
+    "worker.dataset_files.options",
+    "worker.dataset_files.summary",
+    "worker.network.importers.onnx_file", "worker.network.torchvision_records")
+"""By these the API refuses a file at once."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "module",
-    [
-        "service.app",
-        "service.supervisor",
-        "service.demo.__main__",
-        "worker.jobs",
-        "worker.dataset_files.options",
-        "worker.dataset_files.summary",
-    ],
-)
+@pytest.mark.parametrize("module", [*PROCESSES, *READERS])
 def test_what_the_api_process_imports_loads_nothing_heavy(module: str) -> None:
     script = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)

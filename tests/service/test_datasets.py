@@ -48,9 +48,9 @@ def test_what_cannot_be_asked_names_its_parameter(client: TestClient, asked: dic
 
 
 @pytest.mark.parametrize(
-    "head", [b"PAR1", b"\x1f\x8b\x08", b"\x93NUMPY", b"\x80\x04", b"\x89PNG", b"<!doctype html>", b"PK\x05\x06", b"?"]
+    "head", [b"\x1f\x8b\x08", b"\x93NUMPY", b"\x80\x04", b"\x89PNG", b"<!doctype html>", b"PK\x05\x06", b"?"]
 )
-def test_what_is_no_zip_file_is_refused_before_there_is_a_job(client: TestClient, head: bytes) -> None:
+def test_what_no_format_begins_with_is_refused_before_there_is_a_job(client: TestClient, head: bytes) -> None:
     answer = client.post("/v1/datasets", content=head, headers=ZIPPED)
     check_problem(answer, 422, "invalid_dataset")
     assert client.get("/v1/jobs").json()["jobs"] == []

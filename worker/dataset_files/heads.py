@@ -6,13 +6,13 @@ from typing import BinaryIO
 
 from storage.errors import InvalidDataset
 
-_ZIP = b"PK\x03\x04"
+_TAKEN = (b"PK\x03\x04", b"PAR1")
+"""Zip and Parquet."""
 _NEARLY: tuple[tuple[bytes, str], ...] = (
     (b"PK\x05\x06", "it is a zip file of nothing"),
     (b"\x1f\x8b", "it is gzip: send IDX files in a zip, and unpack a .tar.gz into one"),
     (b"\x93NUMPY", "it is one NumPy array: save pictures and labels together, as numpy.savez does"),
     (b"\x80", "it is a pickle, which could run code: save arrays as numpy.savez does"),
-    (b"PAR1", "it is Parquet, which is not read yet: send the pictures in a zip"),
     (b"Rar!", "it is RAR: send a zip"),
     (b"7z\xbc\xaf", "it is 7-Zip: send a zip"),
     (b"\x89PNG", "it is one picture: send a zip with a folder for each class"),
@@ -22,11 +22,11 @@ _NEARLY: tuple[tuple[bytes, str], ...] = (
 
 
 def check_dataset_head(stream: BinaryIO) -> None:
-    """Raises InvalidDataset for what is no zip file, as which every format comes."""
+    """Raises InvalidDataset for what is neither a zip file nor Parquet, as which every format comes."""
     stream.seek(0)
     head = stream.read(8)
     stream.seek(0)
-    if head.startswith(_ZIP):
+    if head.startswith(_TAKEN):
         return
-    reason = next((words for magic, words in _NEARLY if head.startswith(magic)), "it is no zip file")
+    reason = next((words for magic, words in _NEARLY if head.startswith(magic)), "it is neither zip nor Parquet")
     raise InvalidDataset(f"the file cannot become a data set: {reason}", field="file")

@@ -10,7 +10,7 @@ from worker.network.operations.base import InvalidNetwork
 MAX_CHARACTERS = 255
 MAX_PARTS = 16
 """Modules that lie within one another."""
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 TENSORS = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 """In a state dict the last part tells a tensor from its module."""
 ATTRIBUTES = frozenset((
@@ -38,7 +38,7 @@ def check_names(names: Sequence[str]) -> None:
     """Raises InvalidNetwork at the first name that no module can have beside the others."""
     for name in names:
         if len(name) > MAX_CHARACTERS or not _NAME.fullmatch(name):
-            raise InvalidNetwork(f"name: {name!r:.60} is no dotted name of letters, digits and underscores")
+            raise InvalidNetwork(f"name: {name!r:.60} is no dotted name of letters, digits, underscores and hyphens")
         if name.count(".") >= MAX_PARTS:
             raise InvalidNetwork(f"name: {name!r:.60} has more than {MAX_PARTS} parts")
     taken = set(names)

@@ -86,6 +86,11 @@ class Network:
         return {f"{node.name}.{name}": shape for node, name, shape in self._list_tensors()}
 
     @property
+    def num_classes(self) -> int:
+        """As many numbers as the output has."""
+        return math.prod(self.shapes[self.output])
+
+    @property
     def num_parameters(self) -> int:
         """Values that training changes."""
         return sum(math.prod(shape) for node, name, shape in self._list_tensors() if name not in node.operation.buffers)
