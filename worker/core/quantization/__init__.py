@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from worker.core.graph import find_batch_norms, list_layers, replace_module
+from worker.core.graph import list_layers, replace_module
+from worker.core.models.build import get_record
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
 from worker.core.quantization.linear import (
     compute_symmetric_scale,
@@ -17,6 +18,7 @@ from worker.core.quantization.linear import (
     linear_quantize,
     search_scale,
 )
+from worker.network.layers import find_batch_norms
 
 __all__ = [
     "Calibration",
@@ -88,7 +90,7 @@ def quantize_model(
     scales adapt. Shapes and forward are those of the model given.
     """
     quantized = copy.deepcopy(model)
-    batch_norms = find_batch_norms(quantized)
+    batch_norms = find_batch_norms(get_record(model))
     for position, (name, layer) in enumerate(list_layers(quantized).items()):
         weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
         if activation_bit_width is None:
