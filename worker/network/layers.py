@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from worker.network.operations.base import InvalidNetwork, Operation, Shape
+from worker.network.operations.elementwise import Add, Flatten, Multiply
 from worker.network.operations.layers import BatchNorm, Convolution, Linear
 from worker.network.record import PICTURE, Network, Node
 
@@ -30,17 +31,39 @@ def find_batch_norms(network: Network) -> dict[str, str]:
     return pairs
 
 
-def find_last_layers(network: Network) -> frozenset[str]:
-    """The layers whose outputs reach the network's with no other layer between: they give the logits their number."""
-    last, seen, waiting = set[str](), set[int](), [network.output]
+def find_fixed_layers(network: Network) -> frozenset[str]:
+    """The layers that cannot lose outputs: those that give the logits their number, and those whose channels are added
+    to, multiplied with or grouped like the picture's.
+
+    So are those that torch-pruning would cut wrongly: what was concatenated and is then flattened, or read by a grouped
+    convolution that is not depthwise; and a convolution with one channel a group on one side alone, with what leads to
+    it, which it takes for a depthwise one.
+    """
+    fixed, _ = _find_sources(network, [network.output])
+    for number, node in enumerate(network.nodes):
+        sources, has_picture = _find_sources(network, node.inputs)
+        operation, shape = node.operation, network.list_inputs(node)[0]
+        is_joined = any(network.shapes[index][0] != shape[0] for index in sources)
+        if isinstance(operation, Convolution) and operation.groups > 1:
+            sides = {shape[0], operation.out_channels}
+            if has_picture or (sides != {operation.groups} and (operation.groups in sides or is_joined)):
+                fixed |= sources | {number}
+        elif (isinstance(operation, Add | Multiply) and has_picture) or (
+            isinstance(operation, Flatten) and is_joined and len(shape) > 1
+        ):
+            fixed |= sources
+    return frozenset(network.nodes[index].name for index in fixed)
+
+
+def _find_sources(network: Network, indices: Iterable[int]) -> tuple[set[int], bool]:
+    """The layers that some values come from with no other layer between, and whether the picture is among them, too."""
+    seen, waiting = set[int](), list(indices)
     while waiting:
-        node = network.nodes[waiting.pop()]
-        if _is_layer(node):
-            last.add(node.name)
-        else:
-            waiting += [index for index in node.inputs if index != PICTURE and index not in seen]
-            seen.update(node.inputs)
-    return frozenset(last)
+        index = waiting.pop()
+        if index != PICTURE and index not in seen and not _is_layer(network.nodes[index]):
+            waiting += network.nodes[index].inputs
+        seen.add(index)
+    return {index for index in seen - {PICTURE} if _is_layer(network.nodes[index])}, PICTURE in seen
 
 
 def has_batch_norm(network: Network) -> bool:

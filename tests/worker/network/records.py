@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -21,6 +21,9 @@ _TRIALS = 12
 """Choices of inputs that are tried for an operation."""
 
 
+CHANNELS = range(1, 7)
+
+
 def _draw_window(random: Random) -> dict[str, tuple[int, int]]:
     def draw_pair(low: int, high: int) -> tuple[int, int]:
         return random.randint(low, high), random.randint(low, high)
@@ -28,37 +31,39 @@ def _draw_window(random: Random) -> dict[str, tuple[int, int]]:
     return {"kernel": draw_pair(1, 3), "stride": draw_pair(1, 2), "padding": draw_pair(0, 2)}
 
 
-ATTRIBUTES: dict[type[Operation], Callable[[Random], Operation]] = {
-    Convolution: lambda random: Convolution(
+ATTRIBUTES: dict[type[Operation], Callable[[Random, Sequence[int]], Operation]] = {
+    Convolution: lambda random, channels: Convolution(
         **_draw_window(random),
-        out_channels=random.randint(1, 6),
+        out_channels=random.choice(channels),
         dilation=(random.randint(1, 2), 1),
         groups=random.choice([1, 1, 2, 3]),
         bias=random.random() < 0.5,
     ),
-    Linear: lambda random: Linear(out_features=random.randint(1, 6), bias=random.random() < 0.5),
-    MaxPool: lambda random: MaxPool(**_draw_window(random), ceil_mode=random.random() < 0.5),
-    AveragePool: lambda random: AveragePool(
+    Linear: lambda random, channels: Linear(out_features=random.choice(channels), bias=random.random() < 0.5),
+    MaxPool: lambda random, _: MaxPool(**_draw_window(random), ceil_mode=random.random() < 0.5),
+    AveragePool: lambda random, _: AveragePool(
         **_draw_window(random), ceil_mode=random.random() < 0.5, count_include_pad=random.random() < 0.5
     ),
-    AdaptiveAveragePool: lambda random: AdaptiveAveragePool(output=random.choice([(1, 1), (2, 3)])),
-    LeakyRelu: lambda random: LeakyRelu(negative_slope=random.choice([0.0, 0.1, 1.0])),
+    AdaptiveAveragePool: lambda random, _: AdaptiveAveragePool(output=random.choice([(1, 1), (2, 3)])),
+    LeakyRelu: lambda random, _: LeakyRelu(negative_slope=random.choice([0.0, 0.1, 1.0])),
 }
 """Operations that are not the same everywhere."""
 
 
-def draw_record(random: Random) -> Network:
-    """A network of up to two dozen nodes, each of which reads values before it, mostly late ones."""
-    picture = (random.randint(1, 4), random.randint(5, 9), random.randint(5, 9))
+def draw_record(random: Random, channels: Sequence[int], without: Collection[type[Operation]]) -> Network:
+    """A network of up to two dozen nodes, each of which reads values before it, mostly late ones.
+
+    channels: that layers may have. without: operations that are not drawn.
+    """
+    operations = [one for one in OPERATIONS.values() if one not in without]
+    picture = (random.choice(channels), random.randint(5, 9), random.randint(5, 9))
     nodes, shapes = (
         [Node(Relu(), (PICTURE,), "first")],
         list[Shape]([picture, picture]),
     )  # the picture's is the last one
     for _ in range(random.randrange(_MOST_NODES)):
-        (drawn,) = random.choices(
-            list(OPERATIONS.values()), [4 if one is Convolution else 1 for one in OPERATIONS.values()]
-        )
-        operation = ATTRIBUTES[drawn](random) if drawn in ATTRIBUTES else drawn()
+        (drawn,) = random.choices(operations, [4 if one is Convolution else 1 for one in operations])
+        operation = ATTRIBUTES[drawn](random, channels) if drawn in ATTRIBUTES else drawn()
         found = _find_inputs(random, operation, shapes)
         if found is not None:
             inputs, shape = found
@@ -95,6 +100,8 @@ def _keep_used(nodes: list[Node]) -> tuple[tuple[Node, ...], int]:
     return tuple(kept), len(kept) - 1
 
 
-def records() -> st.SearchStrategy[Network]:
-    """Networks that are drawn by lot. A failure shows the record itself."""
-    return st.integers(0, 2**32 - 1).map(lambda seed: draw_record(Random(seed)))
+def records(
+    *, channels: Sequence[int] = CHANNELS, without: Collection[type[Operation]] = ()
+) -> st.SearchStrategy[Network]:
+    """Networks that are drawn by lot, see `draw_record`. A failure shows the record itself."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: draw_record(Random(seed), channels, without))

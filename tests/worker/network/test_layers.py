@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from tests.worker.network.records import records
 from worker.catalog import Architecture
 from worker.network.architectures import DEFAULT_WIDTHS, describe_network
-from worker.network.layers import count_outputs, find_batch_norms, find_last_layers, has_batch_norm, shrink_network
-from worker.network.operations.base import InvalidNetwork, Shape
-from worker.network.operations.elementwise import Add, Concatenate, Relu
+from worker.network.layers import count_outputs, find_batch_norms, find_fixed_layers, has_batch_norm, shrink_network
+from worker.network.operations.base import InvalidNetwork, Operation, Shape
+from worker.network.operations.elementwise import Add, Concatenate, Flatten, Relu
 from worker.network.operations.layers import BatchNorm, Convolution, Linear, build_square_convolution
 from worker.network.operations.pooling import Mean
-from worker.network.record import Network, NetworkBuilder
+from worker.network.record import PICTURE, Network, NetworkBuilder
 
 
 def test_each_convolution_knows_the_batch_norm_behind_it() -> None:
@@ -47,12 +47,12 @@ def test_networks_with_batch_norm_are_told_from_those_without() -> None:
 
 
 @pytest.mark.parametrize("architecture", list(Architecture))
-def test_the_last_layer_of_a_built_in_network_gives_the_logits(architecture: Architecture) -> None:
+def test_a_built_in_network_can_lose_channels_but_for_its_logits(architecture: Architecture) -> None:
     outputs = count_outputs(describe_network(architecture))
-    assert find_last_layers(describe_network(architecture)) == {list(outputs)[-1]}
+    assert find_fixed_layers(describe_network(architecture)) == {list(outputs)[-1]}
 
 
-def test_all_layers_that_reach_the_output_are_last_whatever_their_order() -> None:
+def test_every_layer_that_reaches_the_output_keeps_its_channels_whatever_their_order() -> None:
     builder = NetworkBuilder((1, 4, 4))
     trunk = builder.add("trunk", build_square_convolution(4, 3))
     first = builder.add("head1", build_square_convolution(3, 1), trunk)
@@ -60,7 +60,68 @@ def test_all_layers_that_reach_the_output_are_last_whatever_their_order() -> Non
     second = builder.add("head2", build_square_convolution(3, 1))
     builder.add("joined", Concatenate(), first, second)
     builder.add("mean", Mean())
-    assert find_last_layers(builder.build()) == {"head1", "head2"}
+    assert find_fixed_layers(builder.build()) == {"head1", "head2"}
+
+
+def test_what_is_added_to_the_picture_keeps_its_channels() -> None:
+    builder = NetworkBuilder((3, 4, 4))
+    relu = builder.add("relu", Relu())
+    builder.add("inner", build_square_convolution(5, 1))
+    branch = builder.add("branch", build_square_convolution(3, 1))
+    builder.add("sum", Add(), relu, branch)
+    builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=2))
+    assert find_fixed_layers(builder.build()) == {"branch", "fc"}
+
+
+@pytest.mark.parametrize(
+    ("widths", "groups", "fixed"),
+    [
+        ((4, 4), 4, set()),  # depthwise
+        ((4, 8), 2, set()),
+        ((4, 8), 4, {"first", "grouped"}),
+        ((8, 4), 4, {"first", "grouped"}),
+    ],
+)
+def test_a_convolution_with_one_channel_a_group_on_one_side_alone_keeps_its_channels(
+    widths: tuple[int, int], groups: int, fixed: set[str]
+) -> None:
+    builder = NetworkBuilder((3, 4, 4))
+    builder.add("first", build_square_convolution(widths[0], 1))
+    builder.add("grouped", build_square_convolution(widths[1], 3, groups=groups))
+    builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=2))
+    assert find_fixed_layers(builder.build()) == {"fc", *fixed}
+
+
+def test_a_depthwise_convolution_of_the_picture_keeps_its_channels() -> None:
+    builder = NetworkBuilder((3, 4, 4))
+    builder.add("depthwise", build_square_convolution(3, 3, groups=3))
+    builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=2))
+    assert find_fixed_layers(builder.build()) == {"depthwise", "fc"}
+
+
+@pytest.mark.parametrize(
+    ("reader", "are_fixed"),
+    [
+        (Flatten(), True),
+        (build_square_convolution(4, 3, groups=2), True),
+        (build_square_convolution(8, 3, groups=8), False),
+        (build_square_convolution(4, 3), False),
+    ],
+)
+def test_what_is_concatenated_keeps_its_channels_where_places_or_groups_would_be_mixed_up(
+    reader: Operation, are_fixed: bool
+) -> None:
+    builder = NetworkBuilder((3, 4, 4))
+    parts = [builder.add(name, build_square_convolution(4, 1), PICTURE) for name in ("first", "second")]
+    builder.add("joined", Concatenate(), *parts)
+    builder.add("reader", reader)
+    if not isinstance(reader, Flatten):
+        builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=2))
+    assert ({"first", "second"} <= find_fixed_layers(builder.build())) is are_fixed
 
 
 def list_weights(network: Network) -> dict[str, Shape]:
