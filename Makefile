@@ -55,7 +55,7 @@ test: $(STAMP) ## all tests; on Debian as root it installs Chromium first, which
 test-fast: $(STAMP) ## the tests that train nothing, for the inner loop
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-elsewhere: $(STAMP) ## all tests as on other machines, one after the other; VARIANTS="sse41 avx2 threads seed busy"
+test-elsewhere: $(STAMP) ## all tests as on other machines, one after the other; VARIANTS="sse41 avx2 threads seed busy", joined by + in one run
 	@$(PY) -m tests.needs
 	@$(PY) -m tests.variants $(VARIANTS)
 

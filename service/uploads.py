@@ -24,7 +24,7 @@ from service.errors import RequestRefused
 from storage.artifacts import build_artifact, lock_publication
 from storage.disk_quota import Held
 from storage.errors import DiskFull
-from storage.files import FileStore, StoredFile
+from storage.files import FileStore, StagedFile
 from storage.tables import Job
 from worker.catalog import ArtifactKind
 
@@ -45,15 +45,19 @@ class Upload:
     held: Held | None = None
     open_until: ExitStack = field(default_factory=ExitStack)
 
-    def store(self, files: FileStore) -> StoredFile:
-        """Puts it into the store. Raises DiskFull, also where only this file would be too much."""
+    def stage(self, files: FileStore) -> StagedFile:
+        """Copies it to beside the store, until it is closed or published. Raises DiskFull, also where only this file
+        would be too much.
+        """
         held_bytes = 0 if self.held is None else self.held.num_bytes
         files.room.check(self.stream.seek(0, io.SEEK_END), held_bytes=held_bytes)
         self.stream.seek(0)
-        return files.put_stream(self.stream, self.held)
+        staged = files.stage_stream(self.stream, self.held)
+        self.open_until.callback(staged.discard)
+        return staged
 
     def close(self) -> None:
-        """Once it is stored: an answer that is waited for does not hold it open."""
+        """Once it is stored, or nobody wants it: an answer that is waited for does not hold it open."""
         self.open_until.close()
 
 
@@ -99,11 +103,10 @@ def pack(content: bytes, name: str, media_type: str) -> Upload:
     return Upload(io.BytesIO(content), hashlib.sha256(content).hexdigest(), name, media_type)
 
 
-def attach(session: Session, files: FileStore, job: Job, upload: Upload, stored: StoredFile) -> None:
-    """In the transaction that queues the job: its upload becomes its first artifact."""
+def attach(session: Session, files: FileStore, job: Job, upload: Upload, staged: StagedFile) -> None:
+    """In the transaction that queues the job: its upload gets its name and becomes the job's first artifact."""
     lock_publication(session)
-    if not files.has(stored.sha256):  # a deletion was faster
-        upload.store(files)
+    stored = files.publish(staged)
     session.add(
         build_artifact(
             job_id=job.id,

@@ -30,6 +30,19 @@ class StoredFile:
     num_bytes: int
 
 
+@dataclass(frozen=True)
+class StagedFile:
+    """A durable copy that lies beside the store, without a name in it. held: room that is its own once it has one."""
+
+    file: StoredFile
+    temporary: Path
+    held: Held | None
+
+    def discard(self) -> None:
+        """Removes it, unless it has been published."""
+        self.temporary.unlink(missing_ok=True)
+
+
 class FileStore:
     """`<data_dir>/files/ab/cd…`: a file is written beside, made durable, and only then given its name."""
 
@@ -43,13 +56,30 @@ class FileStore:
         with source.open("rb") as stream:
             return self.put_stream(stream)
 
-    def put_stream(self, stream: BinaryIO, held: Held | None = None) -> StoredFile:
-        """Stores what a stream holds from where it stands. held: room that is its own from now on. Raises DiskFull."""
-        return self._store(iter(lambda: stream.read(_CHUNK_BYTES), b""), held)
+    def put_stream(self, stream: BinaryIO) -> StoredFile:
+        """Stores what a stream holds from where it stands. Raises DiskFull."""
+        return self._store(_read_chunks(stream))
 
     def put_bytes(self, content: bytes) -> StoredFile:
         """Stores bytes. Raises DiskFull."""
         return self._store((content,))
+
+    def stage_stream(self, stream: BinaryIO, held: Held | None) -> StagedFile:
+        """Copies what a stream holds from where it stands, for `publish`. Raises DiskFull."""
+        return self._stage(_read_chunks(stream), held)
+
+    def publish(self, staged: StagedFile) -> StoredFile:
+        """Gives a staged file its name, which takes no time. Raises DiskFull."""
+        target = self.path(staged.file.sha256)
+        with _disk_full_translated():
+            if not target.parent.is_dir():
+                target.parent.mkdir(exist_ok=True)
+                fsync_folder(self._root)
+            with self.room.note(staged.file.num_bytes, staged.held):
+                # Also where the file exists: a copy that has rotted on the disk is healed this way.
+                staged.temporary.replace(target)
+            fsync_folder(target.parent)
+        return staged.file
 
     def path(self, sha256: str) -> Path:
         """Where the file of this hash lies, if it does. Nothing but the hash makes the path."""
@@ -105,29 +135,33 @@ class FileStore:
                     if time.time() - leftover.stat().st_mtime > _TEMPORARY_KEPT_S:
                         leftover.unlink()
 
-    def _store(self, chunks: Iterable[bytes], held: Held | None = None) -> StoredFile:
+    def _store(self, chunks: Iterable[bytes]) -> StoredFile:
+        staged = self._stage(chunks, None)
+        try:
+            return self.publish(staged)
+        finally:
+            staged.discard()
+
+    def _stage(self, chunks: Iterable[bytes], held: Held | None) -> StagedFile:
+        temporary = self._temporary / secrets.token_hex(16)
+        digest, num_bytes = hashlib.sha256(), 0
         with _disk_full_translated():
             self._temporary.mkdir(parents=True, exist_ok=True)
-            temporary = self._temporary / secrets.token_hex(16)
             try:
-                digest, num_bytes = hashlib.sha256(), 0
                 with temporary.open("xb") as stream:
                     for chunk in chunks:
                         digest.update(chunk)
                         num_bytes += stream.write(chunk)
                     stream.flush()
                     os.fsync(stream.fileno())
-                target = self.path(digest.hexdigest())
-                if not target.parent.is_dir():
-                    target.parent.mkdir(exist_ok=True)
-                    fsync_folder(self._root)
-                with self.room.note(num_bytes, held):
-                    # Also where the file exists: a copy that has rotted on the disk is healed this way.
-                    temporary.replace(target)
-                fsync_folder(target.parent)
-            finally:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
-        return StoredFile(digest.hexdigest(), num_bytes)
+                raise
+        return StagedFile(StoredFile(digest.hexdigest(), num_bytes), temporary, held)
+
+
+def _read_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: stream.read(_CHUNK_BYTES), b"")
 
 
 @contextmanager

@@ -49,6 +49,16 @@ def test_only_transaction_commits() -> None:
     assert committing <= {"storage/database.py", "tests/test_architecture.py"}
 
 
+def test_tails_of_the_binomial_distribution_are_computed_in_one_place() -> None:
+    theirs = re.compile(r"scipy\.stats import [^\n]*\bbinom\b|\bstats\.binom\b|\.lgamma\(")
+    computing = {
+        file.relative_to(CHECKOUT).as_posix()
+        for file in SOURCES
+        if theirs.search(file.read_text("utf-8")) and "tests" not in file.relative_to(CHECKOUT).parts
+    }
+    assert computing == {"worker/binomial.py"}
+
+
 def test_the_data_of_a_model_come_by_way_of_what_its_file_says() -> None:
     # A job that is given a model and loads the data set by itself forgets the file's normalisation, classes and split.
     loading = {

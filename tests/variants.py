@@ -31,11 +31,15 @@ NEIGHBOURS = {"busy": 2 * (os.cpu_count() or 1)}
 _PYTEST = ("-m", "pytest", "-n", "2", "--dist", "worksteal")
 
 
-def run_variant(name: str, arguments: Sequence[str]) -> int:
-    """The exit status of pytest."""
-    neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(NEIGHBOURS.get(name, 0))]
+def run_variants(joined: str, arguments: Sequence[str]) -> int:
+    """The exit status of one pytest under all the variants of a joined name."""
+    names = joined.split("+")
+    count = sum(NEIGHBOURS.get(name, 0) for name in names)
+    neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        environment = os.environ | VARIANTS[name]
+        environment = dict(os.environ)
+        for name in names:
+            environment |= VARIANTS[name]
         return subprocess.run([sys.executable, *_PYTEST, *arguments], env=environment, check=False).returncode
     finally:
         for process in neighbours:
@@ -47,12 +51,12 @@ def main(arguments: Sequence[str]) -> int:
     """0 where every variant passes."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     names = arguments[:cut] or list(VARIANTS)
-    if unknown := [name for name in names if name not in VARIANTS]:
+    if unknown := [name for joined in names for name in joined.split("+") if name not in VARIANTS]:
         sys.stderr.write(f"unknown: {', '.join(unknown)}; there are {', '.join(VARIANTS)}\n")
         return 2
-    statuses = {name: run_variant(name, arguments[cut + 1 :]) for name in names}
+    statuses = {name: run_variants(name, arguments[cut + 1 :]) for name in names}
     for name, status in statuses.items():
-        sys.stdout.write(f"{name:8} {'passed' if status == 0 else f'FAILED ({status})'}\n")
+        sys.stdout.write(f"{name:16} {'passed' if status == 0 else f'FAILED ({status})'}\n")
     return int(any(statuses.values()))
 
 

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from scipy.stats import binom, norm
+from scipy.stats import norm
+
+from worker.binomial import compute_lower_tail
 
 MAX_RATES = 3
 """Learning rates that one training tries, each a quarter of the one before."""
@@ -67,8 +69,8 @@ class Terms:
 
     def is_at_chance(self, accuracy: float) -> bool:
         """Whether guessing the largest class gets so many pictures right once in a hundred times, or more often."""
-        most = int(binom.ppf(CONFIDENCE, self.num_examples, self.chance))
-        return round(accuracy * self.num_examples) <= most and self.chance < 1
+        num_correct = round(accuracy * self.num_examples)
+        return self.chance < 1 and compute_lower_tail(num_correct - 1, self.num_examples, self.chance) < CONFIDENCE
 
     @property
     def fall(self) -> float | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from worker.catalog import HealthProblem
-from worker.paired import Basis, Correctness, read_correctness
+from worker.paired import Basis, Correctness, unpack_correctness
 
 
 def _allow_more(schema: dict[str, Any]) -> None:
@@ -61,6 +61,16 @@ class AnswerRecord(Recorded):
     num_examples: int
     right: str = Field(description="Base64 of zlib of one bit a picture, the first one lowest: whether it is right.")
 
+    @model_validator(mode="after")
+    def _check_right(self) -> Self:
+        """Unpacks it once: who reads a record is told at once that it is damaged, and not where it is first used."""
+        self.unpack()
+        return self
+
+    def unpack(self) -> Correctness:
+        """Reads which pictures are answered rightly."""
+        return unpack_correctness(self.pictures, self.num_examples, self.right)
+
 
 class AnswerRecords(Recorded):
     """Per split: which pictures are answered rightly."""
@@ -70,7 +80,8 @@ class AnswerRecords(Recorded):
 
     def unpack(self, split: str) -> Correctness | None:
         """Reads which pictures of a split are answered rightly; None where it was not kept."""
-        return read_correctness(self.model_dump(), split)
+        record: AnswerRecord | None = getattr(self, split)
+        return None if record is None else record.unpack()
 
 
 class ModelHealth(Recorded):

@@ -58,12 +58,26 @@ class Correctness:
 
 
 def read_correctness(recorded: Mapping[str, Any] | None, split: str) -> Correctness | None:
-    """That of a split, from `correctness` of a result or summary; None where it was not kept."""
+    """That of a split, from `correctness` of a result or summary; None where it was not kept.
+
+    Raises ValueError for a record that is damaged.
+    """
     kept = (recorded or {}).get(split)
-    if kept is None:
-        return None
-    packed = zlib.decompress(base64.b64decode(kept["right"]))
-    return Correctness(kept["pictures"], kept["num_examples"], int.from_bytes(packed, "little"))
+    return None if kept is None else unpack_correctness(kept["pictures"], kept["num_examples"], kept["right"])
+
+
+def unpack_correctness(pictures: str, num_examples: int, right: str) -> Correctness:
+    """From the values of its JSON. Raises ValueError where there is not one bit for each picture."""
+    num_bytes, stream = (num_examples + 7) // 8, zlib.decompressobj()
+    try:
+        # No more than that is unpacked, however much a damaged record would give.
+        packed = stream.decompress(base64.b64decode(right, validate=True), num_bytes + 1)
+    except (ValueError, OverflowError, zlib.error):
+        packed = b""
+    bits = int.from_bytes(packed, "little")
+    if num_examples < 1 or not stream.eof or len(packed) != num_bytes or bits >> num_examples:
+        raise ValueError(f"there is not one bit for each of {num_examples} pictures")
+    return Correctness(pictures, num_examples, bits)
 
 
 class Counted(Protocol):

@@ -11,7 +11,6 @@ from typing import Annotated, Any, BinaryIO
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
-from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse, Response
 
 from service.access import RECHECK_S, Caller, refuse_revoked, still_holds
@@ -35,10 +34,9 @@ from service.routes.submissions import ACCEPTED_HEADERS, accept_job, hash_reques
 from service.schemas.jobs import JobAnswer
 from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
 from service.uploads import MAX_PICTURE_BYTES, Upload, attach, pack, receive
-from storage.artifacts import remove_unreferenced
 from storage.database import Database
 from storage.errors import InvalidModel, NotFound
-from storage.files import FileStore, StoredFile
+from storage.files import FileStore, StagedFile
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.references import check_models
@@ -117,11 +115,19 @@ async def _submit(
     upload: Upload,
     key: str | None,
 ) -> tuple[Job, bool]:
-    """Stores the file, then queues the job that it is for; returns it and whether it is new. Closes the upload."""
-    stored = await anyio.to_thread.run_sync(upload.store, files)
-    queue = partial(_queue, database, files, settings, caller, spec, upload, stored, key)
-    async with group_commit.take_turn():
-        return await anyio.to_thread.run_sync(queue)
+    """Queues the job that the file is for, and only with it stores the file; returns it and whether it is new.
+
+    Closes the upload: of one that waits in vain, or whose client goes, nothing stays.
+    """
+    try:
+        # What takes long comes before the turn to write.
+        staged = await anyio.to_thread.run_sync(upload.stage, files)
+        queue = partial(_queue, database, files, settings, caller, spec, upload, staged, key)
+        async with group_commit.take_turn():
+            return await anyio.to_thread.run_sync(queue)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(upload.close)
 
 
 def _queue(
@@ -131,39 +137,28 @@ def _queue(
     caller: Caller,
     spec: UploadSpec,
     upload: Upload,
-    stored: StoredFile,
+    staged: StagedFile,
     key: str | None,
 ) -> tuple[Job, bool]:
     sent, resolved = spec.model_dump(mode="json", exclude_unset=True), spec.model_dump(mode="json")
-    is_needless = True
-    try:
-        with database.transaction(caller.owner) as session:
-            check_models(session, resolved)  # one may have been deleted since it was found
-            job, is_new = submit_job(
-                session,
-                spec=sent,
-                resolved_spec=resolved,
-                kind=spec.kind,
-                name=spec.name,
-                labels=spec.labels,
-                model_id=getattr(spec, "model_id", None),
-                max_attempts=spec.max_attempts,
-                max_runtime_s=spec.max_runtime_s,
-                max_queued=settings.max_queued_jobs,
-                idempotency=None if key is None else (key, hash_request(spec.kind, [sent, upload.sha256])),
-                request_id=caller.request_id,
-            )
-            if is_new:
-                attach(session, files, job, upload, stored)
-                is_needless = False
-    except OperationalError:
-        is_needless = False  # maybe: to find out would wait for the lock again, and the sweep takes what no row names
-        raise
-    finally:
-        if is_needless:
-            with database.transaction() as session:
-                remove_unreferenced(session, files, [stored.sha256])
-        upload.close()
+    with database.transaction(caller.owner) as session:
+        check_models(session, resolved)  # one may have been deleted since it was found
+        job, is_new = submit_job(
+            session,
+            spec=sent,
+            resolved_spec=resolved,
+            kind=spec.kind,
+            name=spec.name,
+            labels=spec.labels,
+            model_id=getattr(spec, "model_id", None),
+            max_attempts=spec.max_attempts,
+            max_runtime_s=spec.max_runtime_s,
+            max_queued=settings.max_queued_jobs,
+            idempotency=None if key is None else (key, hash_request(spec.kind, [sent, upload.sha256])),
+            request_id=caller.request_id,
+        )
+        if is_new:
+            attach(session, files, job, upload, staged)
     return job, is_new
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from starlette.types import Message
 
 from service.app import create_app
+from storage import database as storage_database
 from storage.attempts import KindChoice, Lease, claim_job, finish_failed, finish_succeeded
-from storage.database import Database
+from storage.database import Database, load_sqlite
 from storage.settings import Settings
 from storage.workers import record_heartbeat
 from tests.service.conftest import HOLDER, Workshop, check_problem
@@ -183,6 +187,30 @@ def test_a_file_that_found_no_job_is_not_kept(settings: Settings) -> None:
         assert client.post("/v1/jobs/train", json={}).status_code == 202
         check_problem(client.post("/v1/models", content=frame(b"a model"), headers=BINARY), 429, "queue_full")
     assert [path for path in (settings.data_dir / "files").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("held", ["turn", "database"])
+def test_a_file_that_waited_in_vain_to_be_queued_is_not_kept(
+    held: str, settings: Settings, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_database, "_BUSY_TIMEOUT_MS", 200)  # production waits 15 s
+    content = frame(b"a model")
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client, ExitStack() as stack:
+        if held == "turn":
+            assert client.portal is not None
+            turn = cast("FastAPI", client.app).state.group_commit.take_turn()
+            stack.enter_context(client.portal.wrap_async_context_manager(turn))
+        else:
+            connection = load_sqlite().connect(data_dir / "tonok.db", isolation_level=None)
+            stack.callback(connection.close)
+            connection.execute("BEGIN IMMEDIATE")
+        assert client.post("/v1/models", content=content, headers=BINARY).status_code == 503
+        assert [path for path in (data_dir / "files").rglob("*") if path.is_file()] == []
+        stack.close()
+        # Once it has the turn, it is.
+        assert client.post("/v1/models", content=content, headers=BINARY).status_code == 202
+    (stored,) = [path for path in (data_dir / "files").rglob("*") if path.is_file()]
+    assert stored.read_bytes() == content
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -6,8 +6,12 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from worker.learning import (
+    CONFIDENCE,
     GENTLER,
     MAX_RATES,
     Attempt,
@@ -188,3 +192,13 @@ def test_an_outcome_survives_being_stored() -> None:
     stored = outcome.to_json()
     assert read_outcome(stored) == outcome
     assert type(stored["attempts"][0]["reason"]) is str
+
+
+@given(st.integers(1, 20_000), st.floats(0.001, 0.999))
+def test_guessing_ends_where_scipy_says(num_examples: int, chance: float) -> None:
+    terms = replace(FROM_SCRATCH, num_examples=num_examples, chance=chance)
+    most = int(binom.ppf(CONFIDENCE, num_examples, chance))
+    for num_correct in (most - 1, most, most + 1):
+        probability = binom.cdf(num_correct - 1, num_examples, chance)
+        if 0 <= num_correct <= num_examples and abs(probability - CONFIDENCE) > 1e-6:
+            assert terms.is_at_chance(num_correct / num_examples) == (probability < CONFIDENCE)

@@ -225,6 +225,8 @@ def test_a_control_that_was_stored_by_its_name_alone_is_known_by_it(kind: Contro
     numbers = dict.fromkeys(["validation_accuracy", "test_accuracy", "validation_drop", "test_drop"], 0.5)
     stored = {"name": design.name, "num_bytes": 900, "sparsity": 0.0, "widths": [8], "epochs": 3, **numbers}
     assert CompressControl.read(stored).kind is kind
+    assert CompressControl.read(stored | {"kind": None}).kind is kind
+    assert CompressControl.read(stored | {"name": "of another version"}).kind is None
 
 
 def test_every_problem_of_a_model_can_be_told() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import pytest
 
 from worker.catalog import Effort
+from worker.core.augmentation import count_views
+from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor, plan_time
 from worker.core.compression.plan import PLANS
-from worker.core.compression.timetable import plan_time
+from worker.jobs.compress import CompressSpec
+from worker.jobs.study import Recipe, StudySpec
 from worker.timetable import FILE, TRAINING, VIEWS, Part, Timetable
 
 SECONDS = {FILE: 60.0, TRAINING: 2.0, VIEWS: 0.5}
@@ -43,6 +49,34 @@ def test_percent_moves_and_the_time_left_is_true_through_every_part(effort: Effo
     assert percents == sorted(set(percents))
     assert percents[0] > 0
     assert percents[-1] < 100
+
+
+@pytest.mark.parametrize("effort", list(Effort))
+def test_controls_take_no_longer_than_the_timetable_says_at_most(effort: Effort) -> None:
+    plan = PLANS[effort]
+    for num_views in (count_views(plan.max_shift) // 2, count_views(plan.max_shift)):  # of digits, of clothes
+        seconds = [
+            sum(part.weight for part in plan_time(plan, num_views=num_views, has_controls=has_controls).parts.values())
+            for has_controls in (True, False)
+        ]
+        assert 1 < seconds[0] / seconds[1] <= compute_controls_factor(plan) + 1e-9 <= CONTROLS_FACTOR + 1e-9
+
+
+@pytest.mark.parametrize("effort", ["quick", "standard"])
+def test_all_that_tell_how_long_controls_take_tell_the_same(effort: Literal["quick", "standard"]) -> None:
+    specs = [StudySpec(effort=effort, file_controls=has_controls) for has_controls in (True, False)]
+    expected = [Recipe(spec).build_main("mdl_0")["compress"].expected_s for spec in specs]
+    assert expected[0] / expected[1] == pytest.approx(compute_controls_factor(PLANS[Effort(effort)]))
+    told = f"{CONTROLS_FACTOR:.1f} times"
+    page = (Path(__file__).parents[2] / "docs" / "decisions" / "controls.md").read_text(encoding="utf-8")
+    for said in (
+        CompressSpec.model_fields["controls"].description,
+        StudySpec.model_fields["file_controls"].description,
+        page,
+    ):
+        assert said is not None
+        assert told in said
+        assert "three to four" not in said
 
 
 def test_what_is_passed_over_is_not_waited_for() -> None:

@@ -80,10 +80,14 @@ static uint32_t count_of(uint32_t slot) { return ~slot & ((1 << COUNT_BITS) - 1)
 typedef struct {
     uint32_t *keys, *slots; /* key + 1; 0: free */
     uint64_t capacity, used;
+    int shift; /* 2^(64 - shift) is the capacity */
 } Contexts;
 
+/* Of the product the high bits: the low ones depend on the low bits of the key alone, which are a node, one of few. */
+static uint64_t home_of(const Contexts *table, uint32_t key) { return key * 0x9E3779B97F4A7C15u >> table->shift; }
+
 static uint32_t *probe(Contexts *table, uint32_t key) {
-    uint64_t mask = table->capacity - 1, i = key * 2654435769u & mask;
+    uint64_t mask = table->capacity - 1, i = home_of(table, key);
     while (table->keys[i] != 0 && table->keys[i] != key + 1) i = (i + 1) & mask;
     table->used += table->keys[i] == 0;
     table->keys[i] = key + 1;
@@ -92,7 +96,8 @@ static uint32_t *probe(Contexts *table, uint32_t key) {
 
 static uint32_t *find(Contexts *table, uint32_t key) {
     if (2 * table->used >= table->capacity) {
-        Contexts larger = {.capacity = table->capacity ? 2 * table->capacity : 1024};
+        Contexts larger = {.capacity = 1024, .shift = 54};
+        if (table->capacity) larger = (Contexts){.capacity = 2 * table->capacity, .shift = table->shift - 1};
         larger.keys = calloc(larger.capacity, sizeof *larger.keys);
         larger.slots = calloc(larger.capacity, sizeof *larger.slots);
         if (!larger.keys || !larger.slots) {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy.stats import binom
 from torch import nn
 
+from worker.binomial import compute_upper_tail
 from worker.catalog import HealthProblem
 from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
 
@@ -82,7 +82,7 @@ def judge_health(
 
 def is_chance(num_correct: int, num_examples: int, largest_class_share: float) -> bool:
     """Whether always answering the most frequent class would be right as often with a probability of 5 % or more."""
-    return float(binom.sf(num_correct - 1, num_examples, largest_class_share)) >= CERTAINTY
+    return compute_upper_tail(num_correct, num_examples, largest_class_share) >= CERTAINTY
 
 
 def describe_problems(health: Health, class_names: Sequence[str]) -> list[str]:

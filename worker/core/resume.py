@@ -17,6 +17,8 @@ from worker.core.models import get_widths, rebuild_model
 
 Step = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them."""
+_TASK = "task"
+_SUFFIXES = (".step", ".state")
 
 
 class Checkpoints(Protocol):
@@ -27,6 +29,12 @@ class Checkpoints(Protocol):
 
     def state_file(self, name: str) -> Path | None:
         """Where a training of that name keeps its last epoch; None to keep none."""
+
+    def claim(self, task: str) -> bool:
+        """Notes what is computed there, a digest; discards all that is kept of anything else, or of nobody knows what.
+
+        Returns whether there was such.
+        """
 
 
 class NoCheckpoints:
@@ -39,6 +47,10 @@ class NoCheckpoints:
     def state_file(self, name: str) -> Path | None:  # noqa: ARG002
         """No file."""
         return None
+
+    def claim(self, task: str) -> bool:  # noqa: ARG002
+        """Nothing is kept, and so nothing of anybody else."""
+        return False
 
 
 class FolderCheckpoints:
@@ -67,6 +79,30 @@ class FolderCheckpoints:
         """`<name>.state`."""
         return self.folder / f"{name}.state"
 
+    def claim(self, task: str) -> bool:
+        """Reads `task.step`, and removes every checkpoint where that names another task, none, or cannot be read."""
+        kept = sorted(path for path in self.folder.iterdir() if path.suffix in _SUFFIXES)
+        is_foreign = bool(kept) and self._read_task() != task
+        if is_foreign:
+            # First of all the name of whose they are: a kill in between leaves what is nobody's, and never another's.
+            self._task_file.unlink(missing_ok=True)
+            for path in kept:
+                path.unlink(missing_ok=True)
+        self.keep(_TASK, lambda: {"digest": task})
+        return is_foreign
+
+    @property
+    def _task_file(self) -> Path:
+        return self.folder / f"{_TASK}.step"
+
+    def _read_task(self) -> str | None:
+        try:
+            step: object = torch.load(self._task_file, weights_only=True)
+        except Exception:  # noqa: BLE001 - whatever a damaged or a foreign file makes of it: it is not ours
+            return None
+        digest = step.get("digest") if isinstance(step, dict) else None
+        return digest if isinstance(digest, str) else None
+
 
 def open_plan_folder(folder: Path, plan: str) -> FolderCheckpoints:
     """The steps of one plan, in a folder of their own: an attempt whose plan is another one, as after an upgrade, finds
@@ -75,12 +111,6 @@ def open_plan_folder(folder: Path, plan: str) -> FolderCheckpoints:
     own = folder / hashlib.sha256(plan.encode()).hexdigest()[:16]
     own.mkdir(exist_ok=True)
     return FolderCheckpoints(own)
-
-
-def claim(checkpoints: Checkpoints, task: str) -> None:
-    """Notes what is computed there, a digest. Raises ValueError where it is another computation than before."""
-    if checkpoints.keep("task", lambda: {"digest": task})["digest"] != task:
-        raise ValueError("the checkpoints are of another network, other pictures or another task: name another folder")
 
 
 def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:

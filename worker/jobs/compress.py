@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from worker.catalog import ArtifactKind, Effort
+from worker.core.compression.parts import CONTROLS_FACTOR
 from worker.core.compression.plan import PLANS
 from worker.jobs.base import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
@@ -32,8 +33,8 @@ class CompressSpec(JobSpec):
     controls: bool = Field(
         False,
         description="Also train what the file is held against, each for as many epochs by the same teacher: the same "
-        "network not pruned, "
-        "the same pruned at random, and a small dense network of about the same bytes. Three to four times the time.",
+        "network not pruned, the same pruned at random, and a small dense network of about the same bytes. Takes up to "
+        f"{CONTROLS_FACTOR:.1f} times as long.",
     )
 
     def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:

@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
 from worker.controls import CONTROLS
+from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor
+from worker.core.compression.plan import PLANS as COMPRESSION_PLANS
 from worker.jobs.base import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
@@ -69,7 +71,7 @@ class StudySpec(JobSpec):
     file_controls: bool = Field(
         False,
         description="Also hold the compressed file against files made with as many epochs in other ways: not pruned, "
-        "pruned at random, small and dense. Compressing then takes three to four times as long.",
+        f"pruned at random, small and dense. Compressing then takes up to {CONTROLS_FACTOR:.1f} times as long.",
     )
     language: Literal["en", "fa"] = Field("en", description="Of the report: English or Persian.")
     epochs: int | None = Field(None, ge=1, le=500, description="Epochs of training; by default by effort and data set.")
@@ -119,8 +121,6 @@ PLANS = {
     Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
     Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
 }
-FILE_CONTROLS_FACTOR = 3.5
-"""So many times as long `compress` takes with controls."""
 SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
 WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
@@ -193,7 +193,8 @@ class Recipe:
                 CompressSpec(
                     **self._common("compress"), **from_baseline, effort=self.effort, controls=self.spec.file_controls
                 ),
-                plan.compress_s * (FILE_CONTROLS_FACTOR if self.spec.file_controls else 1),
+                plan.compress_s
+                * (compute_controls_factor(COMPRESSION_PLANS[self.effort]) if self.spec.file_controls else 1),
             ),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -49,7 +50,7 @@ def find_fixed_layers(network: Network) -> frozenset[str]:
             if has_picture or (sides != {operation.groups} and (operation.groups in sides or is_joined)):
                 fixed |= sources | {number}
         elif (isinstance(operation, Add | Multiply) and has_picture) or (
-            isinstance(operation, Flatten) and is_joined and len(shape) > 1
+            isinstance(operation, Flatten) and is_joined and math.prod(shape[1:]) > 1
         ):
             fixed |= sources
     return frozenset(network.nodes[index].name for index in fixed)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from worker.network.names import check_names
 from worker.network.operations import NAMES, OPERATIONS
 from worker.network.operations.base import MAX_INPUTS, InvalidNetwork, Operation, Shape
 
@@ -23,8 +23,6 @@ MAX_VALUES = 1 << 48
 """Of one node's output, or of one tensor."""
 MAX_JSON_BYTES = 1 << 20
 MAX_SIDE = 4096
-_MAX_NAME_CHARACTERS = 255
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 PICTURE = -1
 """The index of what the network is given."""
 
@@ -55,7 +53,7 @@ class Network:
             raise InvalidNetwork(f"nodes: there are from 1 to {MAX_NODES}")
         if not 0 <= self.output < len(self.nodes):
             raise InvalidNetwork("output: there is no node of that index")
-        _check_names([node.name for node in self.nodes])
+        check_names([node.name for node in self.nodes])
         _check_reach(self.nodes, self.output)
         shapes: list[Shape] = []
         for node in self.nodes:
@@ -117,19 +115,6 @@ class Network:
         return {"input": list(self.input_shape), "nodes": nodes, "output": self.output}
 
 
-def _check_names(names: list[str]) -> None:
-    for name in names:
-        if len(name) > _MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
-            raise InvalidNetwork(f"name: {name!r:.60} is no dotted name of letters, digits and underscores")
-    taken = set(names)
-    if len(taken) < len(names):
-        raise InvalidNetwork("name: no name may come twice")
-    for name in names:
-        parts = name.split(".")
-        if any(".".join(parts[:count]) in taken for count in range(1, len(parts))):
-            raise InvalidNetwork(f"name: {name!r:.60} lies within the module of another node")
-
-
 def _check_reach(nodes: tuple[Node, ...], output: int) -> None:
     """Holds the indices against the order of the nodes; what leads to no output is refused."""
     for number, node in enumerate(nodes):
@@ -166,7 +151,9 @@ def parse_network(text: str | bytes) -> Network:
     if len(text) > MAX_JSON_BYTES:
         raise InvalidNetwork(f"it is longer than {MAX_JSON_BYTES} bytes")
     try:
-        said = json.loads(text)
+        said = json.loads(text, object_pairs_hook=_refuse_twins)
+    except InvalidNetwork:
+        raise
     except (ValueError, RecursionError):
         raise InvalidNetwork("it is not JSON") from None
     if not isinstance(said, dict) or said.keys() != {"input", "nodes", "output"}:
@@ -179,6 +166,16 @@ def parse_network(text: str | bytes) -> Network:
     if type(output) is not int:
         raise InvalidNetwork("output: it is the index of a node")
     return Network((shape[0], shape[1], shape[2]), tuple(map(_parse_node, nodes)), output)
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON: of a key that comes twice, two readers may each take the other value."""
+    read: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in read:
+            raise InvalidNetwork(f"the key {key!r:.60} comes twice in one object")
+        read[key] = value
+    return read
 
 
 def _parse_node(said: Any) -> Node:

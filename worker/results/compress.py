@@ -74,7 +74,7 @@ class AblationRow(Recorded):
 class CompressControl(Recorded):
     """What the file is held against: as many epochs, spent in another way. Drops are in points."""
 
-    kind: ControlKind | None = Field(None, description="Not in results of versions that had the name alone.")
+    kind: ControlKind | None = Field(None, description="Null where a version stored a name alone that none has.")
     name: str
     num_bytes: int
     sparsity: float
@@ -91,7 +91,7 @@ class CompressControl(Recorded):
     @classmethod
     def _find_kind(cls, given: Any) -> Any:
         """Reads it from the name, where a version stored that alone."""
-        if not isinstance(given, Mapping) or "kind" in given:
+        if not isinstance(given, Mapping) or given.get("kind") is not None:
             return given
         found = [kind for kind, design in CONTROLS.items() if design.name == given.get("name")]
         return {**given, "kind": found[0]} if found else given

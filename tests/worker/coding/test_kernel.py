@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
+import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.fields import Fields
-from worker.coding.kernel import KernelReader, code_layer, compile_kernel, find_library, load_kernel
+from worker.coding.kernel import SOURCE, KernelReader, code_layer, compile_kernel, find_library, load_kernel
 from worker.coding.ranges import MAX_DECISIONS, BitCoder, CostMeter, RangeReader, RangeWriter
 from worker.coding.weights import Scan, WeightModels, code_weights
 
@@ -130,6 +133,41 @@ def test_a_layer_that_the_kernel_has_no_room_for_is_left_to_python() -> None:
     for walk in ((4, 1, False), (1, 2, False)):
         assert code_layer(RangeWriter(), mixers, weight, live, walk, 4) is None
     assert code_layer(PlainWriter(), mixers, weight, live, (1, 1, False), 4) is None
+
+
+COUNT_PROBES = """
+#include "kernel.c"
+
+/* Slots that are looked at to find each of `count` rows of one node again, together. */
+int64_t count_probes(uint32_t step, uint32_t count, uint32_t node) {
+    Contexts table = {0};
+    int64_t probes = 0;
+    for (uint32_t i = 0; i < count; i++) find(&table, i * step << 9 | node);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t key = i * step << 9 | node;
+        uint64_t slot = home_of(&table, key);
+        for (probes++; table.keys[slot] != key + 1; probes++) slot = (slot + 1) & (table.capacity - 1);
+    }
+    free(table.keys);
+    free(table.slots);
+    return probes;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: where contexts lie is not tested")
+def test_contexts_of_one_node_do_not_crowd(tmp_path: Path) -> None:
+    source, library = tmp_path / "count.c", tmp_path / "count.so"
+    source.write_text(COUNT_PROBES, encoding="utf-8")
+    build = ["cc", "-std=c99", "-fPIC", "-shared", f"-I{SOURCE.parent}", "-o", str(library), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    count_probes = ctypes.CDLL(str(library)).count_probes
+    count_probes.restype = ctypes.c_int64
+    for exponent in range(8):
+        for node in (0, 9, 300):
+            count = 1 << 18 - exponent
+            # Half of the slots are taken: at random one and a half are looked at (Knuth 6.4), in one heap hundreds.
+            assert count_probes(1 << exponent, count, node) <= 4 * count
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: the kernel's build is not tested")

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 from torch import nn
 
 from worker.catalog import HealthProblem
 from worker.core.datasets import Dataset
-from worker.core.health import describe_problems, find_dead_layers, is_chance, judge_health
+from worker.core.health import CERTAINTY, describe_problems, find_dead_layers, is_chance, judge_health
 from worker.core.measure import measure_metrics
 from worker.core.models import build_model
 from worker.core.training import Evaluation, evaluate_logits, find_right
@@ -59,6 +62,15 @@ def test_more_pictures_tell_smaller_differences_from_chance() -> None:
     assert is_chance(12, 100, 0.1)
     assert not is_chance(1200, 10_000, 0.1)
     assert is_chance(100, 100, 1.0)
+
+
+@given(st.integers(1, 20_000), st.floats(0.001, 1.0))
+def test_chance_ends_where_scipy_says(num_examples: int, largest: float) -> None:
+    first = int(binom.isf(CERTAINTY, num_examples, largest)) + 1  # P(X >= first) <= CERTAINTY: nearest to the edge
+    for num_correct in (first - 2, first - 1, first, first + 1):
+        probability = binom.sf(num_correct - 1, num_examples, largest)
+        if 0 <= num_correct <= num_examples and abs(probability - CERTAINTY) > 1e-6:
+            assert is_chance(num_correct, num_examples, largest) == (probability >= CERTAINTY)
 
 
 def test_a_layer_wholly_zero_is_dead_and_so_is_all_behind_it() -> None:

@@ -12,7 +12,7 @@ from worker.network.layers import count_outputs, find_batch_norms, find_fixed_la
 from worker.network.operations.base import InvalidNetwork, Operation, Shape
 from worker.network.operations.elementwise import Add, Concatenate, Flatten, Relu
 from worker.network.operations.layers import BatchNorm, Convolution, Linear, build_square_convolution
-from worker.network.operations.pooling import Mean
+from worker.network.operations.pooling import AdaptiveAveragePool, Mean
 from worker.network.record import PICTURE, Network, NetworkBuilder
 
 
@@ -103,23 +103,23 @@ def test_a_depthwise_convolution_of_the_picture_keeps_its_channels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "are_fixed"),
+    ("readers", "are_fixed"),
     [
-        (Flatten(), True),
-        (build_square_convolution(4, 3, groups=2), True),
-        (build_square_convolution(8, 3, groups=8), False),
-        (build_square_convolution(4, 3), False),
+        ([Flatten()], True),
+        ([AdaptiveAveragePool(output=(1, 1)), Flatten()], False),
+        ([build_square_convolution(4, 3, groups=2), Mean()], True),
+        ([build_square_convolution(8, 3, groups=8), Mean()], False),
+        ([build_square_convolution(4, 3), Mean()], False),
     ],
 )
 def test_what_is_concatenated_keeps_its_channels_where_places_or_groups_would_be_mixed_up(
-    reader: Operation, are_fixed: bool
+    readers: list[Operation], are_fixed: bool
 ) -> None:
     builder = NetworkBuilder((3, 4, 4))
     parts = [builder.add(name, build_square_convolution(4, 1), PICTURE) for name in ("first", "second")]
     builder.add("joined", Concatenate(), *parts)
-    builder.add("reader", reader)
-    if not isinstance(reader, Flatten):
-        builder.add("mean", Mean())
+    for number, reader in enumerate(readers):
+        builder.add(f"reader{number}", reader)
     builder.add("fc", Linear(out_features=2))
     assert ({"first", "second"} <= find_fixed_layers(builder.build())) is are_fixed
 

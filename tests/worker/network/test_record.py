@@ -16,6 +16,7 @@ from tests.worker.network.handwritten import HANDWRITTEN
 from tests.worker.network.records import records
 from worker.catalog import Architecture
 from worker.network.architectures import DEFAULT_WIDTHS, describe_network
+from worker.network.names import ATTRIBUTES, is_reserved
 from worker.network.operations import OPERATIONS
 from worker.network.operations.base import InvalidNetwork
 from worker.network.operations.elementwise import Add, Concatenate, Multiply
@@ -96,6 +97,20 @@ def change(node: int, place: int, value: Any) -> dict[str, Any]:
     return said
 
 
+def insert(operation: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    """The small record with an operation after its convolution."""
+    said: dict[str, Any] = json.loads(json.dumps(SMALL))
+    return {
+        **said,
+        "nodes": [
+            said["nodes"][0],
+            [operation, [0], attributes, "more"],
+            *([one[0], [one[1][0] + 1], *one[2:]] for one in said["nodes"][1:]),
+        ],
+        "output": 3,
+    }
+
+
 def test_the_small_record_is_a_network() -> None:
     network = parse_network(json.dumps(SMALL))
     assert network.to_json() == SMALL
@@ -126,7 +141,25 @@ def test_the_small_record_is_a_network() -> None:
         (change(1, 3, "conv.inner"), "conv.inner"),
         (change(1, 3, "../etc"), "../etc"),
         (change(1, 3, 7), "name"),
+        (change(1, 3, ".".join("a" * 17)), "16"),
+        (change(1, 3, ".".join("a" * 128)), "16"),
+        (change(1, 3, "forward"), "forward"),
+        (change(1, 3, "block.training.0"), "training"),
+        (change(1, 3, "block.__class__"), "__class__"),
+        (change(1, 3, "_modules"), "_modules"),
+        (change(1, 3, "block.weight"), "weight"),
         (change(1, 0, "relu"), "fc"),
+        *(
+            (insert(operation, {attribute: value}), attribute)
+            for operation, attribute in (
+                ("batch_norm", "eps"),
+                ("batch_norm", "momentum"),
+                ("leaky_relu", "negative_slope"),
+            )
+            for value in ("0.1", True, None, [0.1], -0.1, 1.5, math.nan, math.inf)
+        ),
+        (insert("batch_norm", {"eps": 0}), "eps"),
+        (insert("batch_norm", {"momentum": 0.0}), "momentum"),
         (change(2, 1, [0]), "flat"),
         (change(2, 1, [-1]), "flat"),
         ({**SMALL, "output": 3}, "output"),
@@ -147,6 +180,37 @@ def test_what_is_no_network_is_refused_and_named(said: Any, named: str) -> None:
     with pytest.raises(InvalidNetwork) as raised:
         parse_network(json.dumps(said))
     assert named in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["0", "features.0.conv", "_stem", "class", "weights", ".".join("a" * 16), "x" * 255])
+def test_names_that_modules_have_are_names(name: str) -> None:
+    assert parse_network(json.dumps(change(1, 3, name))).nodes[1].name == name
+
+
+def test_no_module_can_be_called_what_every_module_has() -> None:
+    module = nn.Module()
+    assert [name for name in dir(module) if not is_reserved(name)] == []
+    assert [name for name in nn.BatchNorm2d(1).state_dict() if not is_reserved(name)] == []
+    for name in ATTRIBUTES:
+        with pytest.raises(KeyError):
+            module.add_module(name, nn.Identity())
+
+
+def test_whole_numbers_may_stand_for_fractions() -> None:
+    (network, again) = (parse_network(json.dumps(insert("batch_norm", {"momentum": value}))) for value in (1, 1.0))
+    assert network == again
+    assert parse_network(json.dumps(insert("leaky_relu", {"negative_slope": 0}))).shapes[1] == (2, 2, 2)
+
+
+@pytest.mark.parametrize("key", ["output", "out_channels", "bias"])
+def test_a_key_that_comes_twice_is_refused(key: str) -> None:
+    said = {"output": 2, "out_channels": 2, "bias": True}[key]
+    text = json.dumps(change(0, 2, {"out_channels": 2, "kernel": [3, 3], "bias": True}))
+    pair = f'"{key}": {json.dumps(said)}'
+    assert text.count(pair) == 1
+    assert parse_network(text).output == 2
+    with pytest.raises(InvalidNetwork, match=key):
+        parse_network(text.replace(pair, f"{pair}, {pair}"))
 
 
 @pytest.mark.parametrize("text", ["", "nothing", "[" * 100_000, " " * (2 << 20), b"\xff"])

@@ -102,6 +102,17 @@ def test_the_file_is_held_against_each_of_its_controls(tmp_path: Path) -> None:
     assert "«به همان تُنُکی، هرس تصادفی»" in strip_isolates(found[1].say(PERSIAN))
 
 
+def test_a_control_of_no_known_kind_stands_under_the_name_that_was_stored(tmp_path: Path) -> None:
+    old = [{key: value for key, value in row.items() if key != "kind"} for row in FILE_CONTROLS]
+    controls = [old[0], old[1] | {"name": "frozen"}, old[2] | {"kind": None, "name": "thawed", "problems": ["chance"]}]
+    evidence = read(controls=controls)
+    for wording in (ENGLISH, PERSIAN):
+        shown = [row[0] for row in get_rows(build_file_controls(Builder(evidence, wording, tmp_path)))[1:]]
+        assert shown == [wording.term("file_control.unpruned"), "frozen", "thawed"]
+        said = [strip_isolates(finding.say(wording)) for finding in analyse_file_controls(evidence)]
+        assert ["frozen" in said[1], "thawed" in said[2]] == [True, True]
+
+
 def test_a_better_control_is_told_and_an_unsound_one_proves_nothing() -> None:
     controls = copy.deepcopy(FILE_CONTROLS)
     controls[0]["test_accuracy"], controls[1]["problems"] = 0.94, ["one_class"]

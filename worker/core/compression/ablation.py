@@ -14,9 +14,10 @@ from worker.core.baseline import Baseline
 from worker.core.compression import techniques
 from worker.core.compression.candidates import CandidateStore
 from worker.core.compression.derivation import Derivation
+from worker.core.compression.parts import ABLATION
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
-from worker.core.compression.timetable import ABLATION, TimedTracker
+from worker.core.compression.timetable import TimedTracker
 from worker.core.quantization_aware import extract_network, quantize_network
 from worker.integer_network import IntegerNetwork
 from worker.techniques import AppliedTechnique, describe_techniques
@@ -75,7 +76,7 @@ def measure_ablation(
         Point((techniques.CODED,), len(encoded.file), encoded.accuracy),
     ]
     share = FILE_WEIGHT / tracker.timetable.parts[ABLATION].weight
-    for stage, applied, build in _list_networks(derivation, task):
+    for stage, applied, build in list_networks(derivation, task):
         tracker.report(ABLATION, min(1.0, len(points) * share), phase="measuring what each technique bought")
         encoded = store.encode(f"ablation-{stage}", build)
         points.append(Point(tuple(applied), len(encoded.file), encoded.accuracy))
@@ -99,7 +100,7 @@ def build_rows(points: list[Point], baseline: Baseline) -> tuple[AblationRow, ..
     )
 
 
-def _list_networks(
+def list_networks(
     derivation: Derivation, task: CompressionTask
 ) -> list[tuple[str, list[AppliedTechnique], Callable[[], IntegerNetwork]]]:
     """The networks on the way that are encoded: what each is kept by, what was applied, and how it is built."""
@@ -131,7 +132,11 @@ def _list_networks(
     learned = [techniques.learn_steps(task.plan.bit_width, task.plan.activation_bit_width)]
     for one in derivation.ancestry:
         plain_epochs = one.stage.epochs if one.stage is not None and one.stage.is_plain else 0
-        applied = [*learned, techniques.prune_weights(one.sparsity), *techniques.list_plain_epochs(plain_epochs)]
+        applied = [
+            *learned,
+            techniques.prune_weights(one.reached_sparsity),
+            *techniques.list_plain_epochs(plain_epochs),
+        ]
         add(one.candidate.stage, applied, extract, one.model)
         learned = []
     if chosen.rd_lambda is not None:

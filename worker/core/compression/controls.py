@@ -15,11 +15,12 @@ from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.core.checkpoint import match_widths
 from worker.core.compression.candidates import CandidateStore, extract_stored
 from worker.core.compression.derivation import Derivation
+from worker.core.compression.parts import name_control
 from worker.core.compression.plan import QatStage
 from worker.core.compression.qat import train_stage
 from worker.core.compression.task import CompressionTask, train_network
 from worker.core.compression.teacher import Teacher
-from worker.core.compression.timetable import TimedTracker, name_control
+from worker.core.compression.timetable import TimedTracker
 from worker.core.device import device_of
 from worker.core.measure import record_correctness
 from worker.core.models import rebuild_model

@@ -17,6 +17,7 @@ from worker.core.compression.ablation import AblationRow, measure_ablation
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, list_front
 from worker.core.compression.controls import Control, measure_controls
 from worker.core.compression.derivation import Derivation
+from worker.core.compression.parts import FINISHING, plan_time
 from worker.core.compression.plain import search_plain
 from worker.core.compression.plan import CompressionPlan
 from worker.core.compression.qat import (
@@ -31,14 +32,18 @@ from worker.core.compression.rounding import Rounder, search_lambda
 from worker.core.compression.task import CompressionTask, StageSparsity
 from worker.core.compression.teacher import narrow, train_teacher
 from worker.core.compression.techniques import list_techniques
-from worker.core.compression.timetable import FINISHING, TimedTracker, plan_time
+from worker.core.compression.timetable import TimedTracker
 from worker.core.datasets import Dataset
 from worker.core.measure import measure_baseline
 from worker.core.pruning.difference import describe_difference
-from worker.core.resume import Checkpoints, NoCheckpoints, claim
+from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.training_log import StageOutcome
 from worker.progress import QuietReporter, Reporter
 from worker.techniques import AppliedTechnique
+
+FOREIGN_CHECKPOINTS = (
+    "the checkpoints were of another network, other pictures or another task: they are discarded, and all is done anew"
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,13 @@ def compress(
 
     model: of one of the built-in architectures, trained on `data`; it is left as it is. report: is told
     of progress and warnings. checkpoints: what is finished is kept there, and not done again by the next call with the
-    same arguments. baseline: how good the model is, where that was measured before. Raises JobCancelled where `report`
-    does, InvalidModel for another kind of network, ValueError where `checkpoints` are those of other arguments.
+    same arguments; what was kept of others is discarded. baseline: how good the model is, where that was measured
+    before. Raises JobCancelled where `report` does, InvalidModel for another kind of network.
     """
     task = CompressionTask(baseline or measure_baseline(model, data), plan, max_drop, seed)
-    if checkpoints is not None:
-        claim(checkpoints, task.compute_digest())
     tracker = _open_tracker(task, report, checkpoints, with_controls=with_controls)
+    if tracker.checkpoints.claim(task.compute_digest()):
+        tracker.reporter.warn(FOREIGN_CHECKPOINTS)
     store = CandidateStore(task.baseline, max_drop, tracker)
     torch.manual_seed(seed)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, extract_stored, is_good
+from worker.core.compression.parts import PLAIN
 from worker.core.compression.task import CompressionTask
-from worker.core.compression.timetable import PLAIN, TimedTracker
+from worker.core.compression.timetable import TimedTracker
 from worker.core.quantization import Calibration
 from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_network, train_quantized
 from worker.core.training import SoftTargets, compute_soft_targets

@@ -12,12 +12,13 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.compression.candidates import Candidate, CandidateStore, extract_stored, is_good
+from worker.core.compression.parts import CALIBRATING, name_stage
 from worker.core.compression.plan import QatStage
 from worker.core.compression.reserve import Reserve
 from worker.core.compression.stage_search import HOPELESS, StageEnding, find_next_stage
 from worker.core.compression.task import BATCH_SIZE, CompressionTask, StageSparsity, train_network
 from worker.core.compression.teacher import Teacher
-from worker.core.compression.timetable import CALIBRATING, TimedTracker, name_stage
+from worker.core.compression.timetable import TimedTracker
 from worker.core.fit_progress import FitProgress
 from worker.core.pruning import check_sparsity
 from worker.core.pruning.difference import find_difference
@@ -45,6 +46,11 @@ class TrainedStage:
     def sparsity(self) -> float:
         """That its stage aimed at."""
         return 0.0 if self.stage is None else self.stage.sparsity
+
+    @property
+    def reached_sparsity(self) -> float:
+        """That its training left."""
+        return 0.0 if self.weights is None else self.weights.reached_sparsity
 
 
 def has_room(trained: TrainedStage, reserve: Reserve) -> bool:

@@ -41,7 +41,7 @@ def _list_training(derivation: Derivation, task: CompressionTask) -> list[Applie
         *list_teaching(derivation.teacher, task),
         *list_plain_epochs(plain),
         learn_steps(task.plan.bit_width, task.plan.activation_bit_width),
-        prune_weights(derivation.ancestry[-1].sparsity),
+        prune_weights(derivation.ancestry[-1].reached_sparsity),
     ]
 
 
@@ -88,7 +88,7 @@ def learn_steps(bit_width: int, activation_bit_width: int) -> AppliedTechnique:
 
 
 def prune_weights(sparsity: float) -> AppliedTechnique:
-    """Weight pruning to that sparsity."""
+    """Weight pruning that reached that sparsity."""
     return AppliedTechnique(technique=Technique.WEIGHT_PRUNING, sparsity=sparsity)
 
 

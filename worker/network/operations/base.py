@@ -13,6 +13,8 @@ MAX_INPUTS = 64
 Size = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE)]
 Padding = Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE)]
 Flag = Annotated[bool, Field(strict=True)]
+Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+PositiveFraction = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1)]
 
 
 class InvalidNetwork(ValueError):

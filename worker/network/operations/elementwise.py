@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
-from pydantic import Field
-
-from worker.network.operations.base import MAX_INPUTS, InvalidNetwork, Operation, Shape, read_picture
+from worker.network.operations.base import MAX_INPUTS, Fraction, InvalidNetwork, Operation, Shape, read_picture
 
 
 class Relu(Operation):
@@ -23,7 +20,7 @@ class Relu6(Operation):
 class LeakyRelu(Operation):
     """x where it is positive, else `negative_slope` x."""
 
-    negative_slope: Annotated[float, Field(ge=0, le=1)] = 0.01
+    negative_slope: Fraction = 0.01
 
 
 class HardSwish(Operation):

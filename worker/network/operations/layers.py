@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
-
-from pydantic import Field
 
 from worker.network.operations.base import (
     Flag,
     InvalidNetwork,
     Operation,
     Padding,
+    PositiveFraction,
     Shape,
     Size,
     check_sides,
@@ -84,8 +82,8 @@ class BatchNorm(Operation):
 
     buffers = frozenset({"running_mean", "running_var"})
 
-    eps: Annotated[float, Field(gt=0, le=1)] = 1e-5
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
+    eps: PositiveFraction = 1e-5
+    momentum: PositiveFraction = 0.1
 
     def infer_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return read_picture(inputs[0])

@@ -310,7 +310,7 @@ def analyse_file_controls(evidence: Evidence) -> list[Finding]:
     for control in evidence.file_controls:
         if final is None:
             break
-        name, source = term(f"file_control.{control.row.kind}"), cite(final, "controls")
+        name, source = control.label, cite(final, "controls")
         if control.row.problems:
             findings.append(Finding("file_control.unsound", {"control": name}, source))
             continue

@@ -13,6 +13,7 @@ from typing import Any
 from worker.intervals import compute_wilson_interval
 from worker.paired import Correctness, read_correctness
 from worker.report.facts import StepFact
+from worker.report.language.values import Value, term, text
 from worker.results.compress import AblationRow, CompressControl, DropReserve
 from worker.results.older_techniques import add_applied
 from worker.techniques import AppliedTechnique
@@ -93,6 +94,11 @@ class FileControl:
 
     row: CompressControl
     test: Measured
+
+    @property
+    def label(self) -> Value:
+        """The language's term for its kind; the name that was stored, where that is of no kind known here."""
+        return text(self.row.name) if self.row.kind is None else term(f"file_control.{self.row.kind}")
 
 
 @dataclass(frozen=True)

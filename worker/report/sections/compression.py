@@ -64,9 +64,8 @@ def build_file_controls(desk: Builder) -> Section | None:
     ]  # fmt: skip
     rows += [
         [
-            desk.term(f"file_control.{one.row.kind}"), kilobytes(one.row.num_bytes), percent(one.row.sparsity),
-            count(one.row.epochs), percent(one.row.validation_accuracy), percent(one.row.test_accuracy),
-            points(one.row.test_drop),
+            one.label, kilobytes(one.row.num_bytes), percent(one.row.sparsity), count(one.row.epochs),
+            percent(one.row.validation_accuracy), percent(one.row.test_accuracy), points(one.row.test_drop),
         ]
         for one in controls
     ]  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from tests.variants import SEED
 from worker.catalog import Precision
 from worker.coding import decode_network
-from worker.core.compression.pipeline import compress
+from worker.core.compression.pipeline import FOREIGN_CHECKPOINTS, compress
 from worker.core.compression.plan import CompressionPlan, QatStage
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
@@ -69,25 +69,71 @@ def test_a_network_and_its_data_are_all_it_takes(digits: Dataset, tmp_path: Path
     assert found.stages[0].asked_sparsity == 0.25
 
 
-@pytest.mark.parametrize("other", ["model", "data", "validation", "plan", "max_drop", "seed"])
-def test_what_another_compression_kept_is_refused(other: str, digits: Dataset, tmp_path: Path) -> None:
+class Listening(Stopping):
+    """Keeps the warnings."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(phase)
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def attempt(asked: dict[str, Any], folder: Path) -> list[str]:
+    """Runs until the first file is encoded; returns the warnings."""
+    listening = Listening("encoding")
+    with pytest.raises(JobCancelled):
+        compress(**asked, report=listening, checkpoints=FolderCheckpoints(folder))
+    return listening.warnings
+
+
+@pytest.fixture
+def asked(digits: Dataset) -> dict[str, Any]:
     torch.manual_seed(SEED)
-    models = [build_model("mlp", (4,), input_shape=digits.input_shape, num_classes=10) for _ in range(2)]
-    whole = digits.limit_train(60)
-    asked: dict[str, Any] = {"model": models[0], "data": whole, "plan": PLAN, "max_drop": 20.0, "seed": SEED}
+    model = build_model("mlp", (4,), input_shape=digits.input_shape, num_classes=10)
+    return {"model": model, "data": digits.limit_train(60), "plan": PLAN, "max_drop": 20.0, "seed": SEED}
+
+
+@pytest.mark.parametrize("other", ["model", "data", "validation", "plan", "max_drop", "seed"])
+def test_what_another_compression_kept_is_discarded(other: str, asked: dict[str, Any], tmp_path: Path) -> None:
+    data = asked["data"]
     others = {
-        "model": models[1], "data": whole.limit_train(50), "plan": replace(PLAN, bit_width=5), "max_drop": 10.0,
-        "seed": SEED + 1, "validation": replace(whole, validation=whole.test),
+        "model": build_model("mlp", (4,), input_shape=data.input_shape, num_classes=10), "data": data.limit_train(50),
+        "plan": replace(PLAN, bit_width=5), "max_drop": 10.0, "seed": SEED + 1,
+        "validation": replace(data, validation=data.test),
     }  # fmt: skip
-    checkpoints = FolderCheckpoints(tmp_path)
-    for _ in range(2):
-        with pytest.raises(JobCancelled):
-            compress(**asked, report=Stopping("encoding"), checkpoints=checkpoints)
-    with pytest.raises(JobCancelled):  # the same number, written otherwise
-        compress(**asked | {"max_drop": 20}, report=Stopping("encoding"), checkpoints=checkpoints)
+    assert attempt(asked, tmp_path) == []
+    first = (tmp_path / "measured-calibrated.step").stat().st_ino
+    kept = [tmp_path / "rung-0.step", tmp_path / "narrowed.state"]
+    for path in kept:
+        path.write_bytes(b"of the first")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("of somebody else", encoding="utf-8")
+    assert attempt(asked | {"max_drop": 20}, tmp_path) == []  # the same number, written otherwise
+    assert all(path.exists() for path in kept)
+    assert (tmp_path / "measured-calibrated.step").stat().st_ino == first
+
     changed = {"data" if other == "validation" else other: others[other]}
-    with pytest.raises(ValueError, match="checkpoints"):
-        compress(**asked | changed, report=Stopping("encoding"), checkpoints=checkpoints)
+    assert attempt(asked | changed, tmp_path) == [FOREIGN_CHECKPOINTS]
+    assert not any(path.exists() for path in kept)
+    assert notes.exists()
+    assert attempt(asked | changed, tmp_path) == []
+
+
+@pytest.mark.parametrize("task", [None, b"", b"damaged", "a list"], ids=["none", "empty", "damaged", "another kind"])
+def test_checkpoints_of_nobody_knows_what_are_discarded(
+    task: bytes | str | None, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in ("measured-calibrated.step", "rung-0.step"):
+        torch.save({"digest": "of an older version"}, tmp_path / name)
+    if isinstance(task, bytes):
+        (tmp_path / "task.step").write_bytes(task)
+    elif task is not None:
+        torch.save([task], tmp_path / "task.step")
+    assert attempt(asked, tmp_path) == [FOREIGN_CHECKPOINTS]
+    assert not (tmp_path / "rung-0.step").exists()
+    assert attempt(asked, tmp_path) == []
 
 
 def test_compress_holds_its_files_against_what_quantize_makes_by_default() -> None:

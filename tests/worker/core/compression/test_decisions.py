@@ -21,9 +21,13 @@ from worker.core.pruning.difference import Difference
 ENOUGH, TOO_FEW = Reserve(5000, 1.0), Reserve(150, 1.0)
 
 
-def train(number: int, sparsity: float, drop: float, *, learned: bool = True) -> TrainedStage:
-    candidate = replace(make(1000 - number, drop), stage=f"rung-{number}")
-    return TrainedStage(nn.Identity(), candidate, QatStage(sparsity, 1, 0.1), learned=learned)
+def train(
+    number: int, sparsity: float, drop: float, *, learned: bool = True, reached: float | None = None
+) -> TrainedStage:
+    stage = f"rung-{number}"
+    weights = StageSparsity(stage, "weights", sparsity, sparsity if reached is None else reached, None)
+    candidate = replace(make(1000 - number, drop), stage=stage)
+    return TrainedStage(nn.Identity(), candidate, QatStage(sparsity, 1, 0.1), weights, learned)
 
 
 def calibrate(drop: float = 0.0) -> TrainedStage:

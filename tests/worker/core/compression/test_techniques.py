@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from tests.worker.core.compression.test_candidates import make
 from tests.worker.core.compression.test_decisions import train
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.baseline import Baseline
+from worker.core.compression.ablation import list_networks
 from worker.core.compression.candidates import MANTISSA_BITS
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.plain import PlainFile
@@ -23,7 +25,7 @@ from worker.core.compression.techniques import list_techniques
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.training import Evaluation, SoftTargets
-from worker.techniques import describe_techniques
+from worker.techniques import AppliedTechnique, Technique, describe_techniques
 
 PLAN = CompressionPlan(2, (QatStage(0.8, 2, 0.04), QatStage(0.9, 3, 0.03)), teacher_epochs=7, max_shift=1)
 MANTISSAS, CODED = f"scales and biases rounded to {MANTISSA_BITS} mantissa bits", "context-modelled entropy coding"
@@ -109,3 +111,15 @@ def test_what_did_not_happen_is_not_told(task: CompressionTask, untouched: Deriv
         MANTISSAS,
         CODED,
     )
+
+
+def test_the_sparsity_that_is_told_is_the_one_that_was_reached(task: CompressionTask, untouched: Derivation) -> None:
+    first, second = train(0, 0.8, 0.2, reached=0.75), train(1, 0.9, 0.5, reached=0.8125)
+    derivation = replace(untouched, ancestry=(first, second))
+
+    def find(applied: Sequence[AppliedTechnique]) -> list[float | None]:
+        return [one.sparsity for one in applied if one.technique is Technique.WEIGHT_PRUNING]
+
+    assert find(list_techniques(derivation, task)) == [0.8125]
+    told = {stage: find(applied) for stage, applied, _ in list_networks(derivation, task)}
+    assert (told["rung-0"], told["rung-1"]) == ([0.75], [0.8125])
