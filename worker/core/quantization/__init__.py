@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from storage.errors import InvalidModel
 from worker.core.graph import list_layers, replace_module
 from worker.core.models.build import get_record
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
@@ -19,6 +20,8 @@ from worker.core.quantization.linear import (
     search_scale,
 )
 from worker.network.layers import find_batch_norms
+from worker.network.operations.layers import BatchNorm
+from worker.network.record import Network
 
 __all__ = [
     "Calibration",
@@ -87,10 +90,11 @@ def quantize_model(
     per_channel: one weight scale per output channel, else one per layer.
 
     As returned it is quantized after training (calibrated scales); trained further by `fit`, its values and
-    scales adapt. Shapes and forward are those of the model given.
+    scales adapt. Shapes and forward are those of the model given. Raises InvalidModel where a batch norm cannot be
+    folded into a convolution: its integers would be those of another network.
     """
     quantized = copy.deepcopy(model)
-    batch_norms = find_batch_norms(get_record(model))
+    batch_norms = _find_foldable_norms(get_record(model))
     for position, (name, layer) in enumerate(list_layers(quantized).items()):
         weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
         if activation_bit_width is None:
@@ -128,6 +132,15 @@ def quantize_model(
         replacement.batch_norm_name = batch_norms.get(name)
         replace_module(quantized, name, replacement.to(layer.weight.device))
     return quantized
+
+
+def _find_foldable_norms(network: Network) -> dict[str, str]:
+    """Name of a convolution → name of its batch norm. Raises InvalidModel where one could not be folded into it."""
+    found = find_batch_norms(network)
+    for node in network.nodes:
+        if isinstance(node.operation, BatchNorm) and node.name not in found.values():
+            raise InvalidModel(f"the batch norm {node.name} does not alone follow a convolution: it cannot be folded")
+    return found
 
 
 def list_quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
