@@ -21,6 +21,7 @@ from worker.core.models import build_model
 from worker.core.models.build import BUILDERS, build_module, get_record
 from worker.model_heads import COUNTER
 from worker.network.architectures import DEFAULT_WIDTHS
+from worker.network.names import OWN, is_reserved
 from worker.network.operations import OPERATIONS
 from worker.network.operations.elementwise import Relu
 from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution
@@ -142,12 +143,14 @@ def test_a_batch_norm_has_the_attributes_of_its_record() -> None:
     assert (norm.eps, norm.momentum) == (0.25, 0.5)
 
 
-@pytest.mark.parametrize("name", ["forward", "record", "training", "block.forward", "relu.T_destination"])
-def test_a_node_whose_name_modules_use_themselves_is_refused(name: str) -> None:
+def test_no_node_can_be_called_what_the_module_of_a_network_has_itself() -> None:
     builder = NetworkBuilder((1, 2, 2))
-    builder.add(name, Relu())
-    with pytest.raises(InvalidModel):
-        build_module(builder.build())
+    builder.add("block.relu", Relu())
+    module = build_module(builder.build())
+    assert [name for name in dir(module) if not is_reserved(name)] == ["block"]
+    for name in OWN:
+        with pytest.raises(KeyError):
+            module.add_module(name, nn.Identity())
 
 
 def test_a_copy_computes_by_itself_and_a_replaced_module_is_what_runs() -> None:

@@ -124,9 +124,9 @@ class NetworkModule(nn.Module):
         *holders, last = name.split(".")
         for holder in holders:
             if holder not in dict(place.named_children()):
-                _add_child(place, holder, nn.Module())
+                place.add_module(holder, nn.Module())
             place = place.get_submodule(holder)
-        _add_child(place, last, module)
+        place.add_module(last, module)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: (B, C, H, W). Returns the output (B, ...), logits (B, num_classes) of a network that classifies."""
@@ -148,14 +148,8 @@ class _Step(NamedTuple):
     done: tuple[int, ...]
 
 
-def _add_child(place: nn.Module, name: str, module: nn.Module) -> None:
-    if hasattr(place, name):
-        raise InvalidModel(f"no node can be called {name!r:.60}: PyTorch's modules have an attribute of that name")
-    place.add_module(name, module)
-
-
 def build_module(record: Network) -> NetworkModule:
-    """A module with fresh weights, channels last. Raises InvalidModel where a node has a name that no module can."""
+    """A module with fresh weights, channels last."""
     return NetworkModule(record).to(memory_format=torch.channels_last)
 
 
