@@ -33,7 +33,9 @@ PROCESSES = ("service.app", "service.supervisor", "service.demo.__main__", "work
 READERS = (
     "worker.dataset_files.options",
     "worker.dataset_files.summary",
-    "worker.network.importers.onnx_file", "worker.network.torchvision_records")
+    "worker.network.importers.onnx_file",
+    "worker.network.torchvision_records",
+)
 """By these the API refuses a file at once."""
 
 

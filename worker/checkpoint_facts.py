@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Protocol
 
@@ -11,7 +12,9 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.names import is_name
-from worker.network.architectures import NUM_WIDTHS
+from worker.network.architectures import NUM_WIDTHS, describe_network
+from worker.network.operations.base import InvalidNetwork
+from worker.network.record import Network
 from worker.normalization import PerChannel
 
 MAX_WIDTHS = 1024
@@ -141,14 +144,52 @@ def check_facts(facts: NetworkFacts) -> None:
             raise InvalidModel(f"{field} in the file is out of bounds: {rule}", field=field)
     if len(set(names)) < len(names):
         raise InvalidModel("class_names in the file is out of bounds: no name may come twice", field="class_names")
-    if not all(1 <= width <= LARGEST_WIDTH for width in facts.widths):
+    _check_widths(facts.architecture, facts.widths)
+
+
+def _check_widths(architecture: str, widths: Sequence[int]) -> None:
+    if not all(1 <= width <= LARGEST_WIDTH for width in widths):
         raise InvalidModel(f"each width must lie between 1 and {LARGEST_WIDTH}", field="widths")
-    wanted = NUM_WIDTHS[facts.architecture]
-    if wanted is not None and len(facts.widths) != wanted:
-        raise InvalidModel(
-            f"{facts.architecture} has {wanted} hidden widths, {len(facts.widths)} were given", field="widths"
-        )
+    wanted = NUM_WIDTHS[architecture]
+    if wanted is not None and len(widths) != wanted:
+        raise InvalidModel(f"{architecture} has {wanted} hidden widths, {len(widths)} were given", field="widths")
 
 
 def _is_class_name(text: str) -> bool:
     return 1 <= len(text.encode("utf-8", "replace")) <= MAX_NAME_BYTES and is_name(text) and text not in AVERAGES
+
+
+def describe_model(
+    architecture: str,
+    widths: Sequence[int] | None = None,
+    *,
+    input_shape: tuple[int, int, int] = (1, 28, 28),
+    num_classes: int = 10,
+) -> Network:
+    """The record of a built-in network.
+
+    widths: channels or neurons of each hidden layer, in forward order; None for the architecture's own.
+    Raises InvalidModel where the name is unknown, the widths do not fit, or the pictures are too small.
+    """
+    if architecture not in list(Architecture):
+        raise InvalidModel(f"unknown architecture {architecture!r:.60}", field="architecture")
+    if widths is not None:
+        _check_widths(architecture, widths)
+    try:
+        return describe_network(
+            architecture, None if widths is None else tuple(widths), input_shape=input_shape, num_classes=num_classes
+        )
+    except InvalidNetwork as error:
+        raise InvalidModel(
+            f"no {architecture} can be built for such pictures: {error}", field="architecture"
+        ) from error
+
+
+def describe_facts(facts: NetworkFacts, widths: Sequence[int] | None = None) -> Network:
+    """The record of the network that a file's facts are of. widths: others than the file's. Raises InvalidModel."""
+    return describe_model(
+        facts.architecture,
+        facts.widths if widths is None else widths,
+        input_shape=facts.input_shape,
+        num_classes=len(facts.class_names),
+    )

@@ -41,7 +41,7 @@ class IntegerLayer:
 class IntegerNetwork:
     """Everything needed to rebuild and run a quantized network.
 
-    `architecture` and `widths` name a network of worker/core/models; `layers` are in the order of its
+    `architecture` and `widths` name a network of worker/network/architectures; `layers` are in the order of its
     convolution and linear modules. The input picture p (uint8, `input_shape` = (channels, height, width))
     enters as (p / 255 - mean) / std, each one number for all channels or one for each.
     """

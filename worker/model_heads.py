@@ -15,9 +15,8 @@ from typing import Any, BinaryIO
 
 from storage.errors import InvalidModel
 from worker.catalog import DatasetName
-from worker.checkpoint_facts import Declaration, parse_facts
+from worker.checkpoint_facts import Declaration, describe_facts, parse_facts
 from worker.dataset_facts import check_dataset, choose_dataset
-from worker.network.architectures import describe_network
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file. The last byte is the version of the format."""
@@ -184,15 +183,8 @@ def _check_tensors(header: CheckpointHeader) -> None:
     Counters of batches may be there or not; any of the known types of weights will do.
     """
     info = header.declaration.info
-    try:
-        network = describe_network(
-            info.architecture, info.widths, input_shape=info.input_shape, num_classes=len(info.class_names)
-        )
-    except ValueError as error:  # pictures too small for its layers, say
-        raise InvalidModel(
-            f"no {info.architecture} can be built of what the file says of itself: {error}", field="architecture"
-        ) from error
-    expected, found = network.tensors, {name: tensor.shape for name, tensor in header.tensors.items()}
+    expected = describe_facts(info).tensors
+    found = {name: tensor.shape for name, tensor in header.tensors.items()}
     faults = [
         *(f"{name} is missing" for name in expected if name not in found),
         *(

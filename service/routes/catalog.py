@@ -27,19 +27,19 @@ from worker.size_formula import compute_size_bytes
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
-_CORE = Path(worker.__file__).parent / "core"
+_WORKER = Path(worker.__file__).parent
 _FLOAT32_BITS = 32
-# The folder of the core whose modules implement the values; None where worker/descriptions.py says what they are.
+# The folder of the worker whose modules implement the values; None where worker/descriptions.py says what they are.
 _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
-    "architecture": (catalog.Architecture, "models"),
-    "pruning_method": (catalog.PruningMethod, "pruning/methods"),
-    "pruning_scope": (catalog.PruningScope, "pruning/scopes"),
+    "architecture": (catalog.Architecture, "network/architectures"),
+    "pruning_method": (catalog.PruningMethod, "core/pruning/methods"),
+    "pruning_scope": (catalog.PruningScope, "core/pruning/scopes"),
     "pruning_pattern": (catalog.PruningPattern, None),
-    "pruning_schedule": (catalog.PruningSchedule, "pruning/schedules"),
+    "pruning_schedule": (catalog.PruningSchedule, "core/pruning/schedules"),
     "quantization_mode": (catalog.QuantizationMode, None),
     "effort": (catalog.Effort, None),
-    "optimizer": (catalog.Optimizer, "optimizers"),
-    "loss": (catalog.Loss, "losses"),
+    "optimizer": (catalog.Optimizer, "core/optimizers"),
+    "loss": (catalog.Loss, "core/losses"),
     "precision": (catalog.Precision, None),
 }
 
@@ -52,7 +52,7 @@ def list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]:
             name=name.value,
             description=DESCRIPTIONS.get(name)
             if folder is None
-            else _read_summary(_CORE / folder / f"{name_module(name)}.py"),
+            else _read_summary(_WORKER / folder / f"{name_module(name)}.py"),
         )
         for name in names
     ]

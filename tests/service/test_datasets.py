@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -14,7 +16,7 @@ ZIPPED = {"Content-Type": "application/zip"}
 
 
 def test_a_file_of_pictures_becomes_a_job_with_what_was_asked(client: TestClient, database: Database) -> None:
-    asked = {"size": 32, "mode": "pad", "channels": 3, "seed": 7, "name": "my pictures"}
+    asked: dict[str, Any] = {"size": 32, "mode": "pad", "channels": 3, "seed": 7, "name": "my pictures"}
     answer = client.post("/v1/datasets", params=asked, content=ZIP, headers=ZIPPED)
     assert answer.status_code == 202
     job = answer.json()
@@ -40,7 +42,7 @@ def test_a_file_of_pictures_becomes_a_job_with_what_was_asked(client: TestClient
         ({"name": " "}, "name"),
     ],
 )
-def test_what_cannot_be_asked_names_its_parameter(client: TestClient, asked: dict[str, object], field: str) -> None:
+def test_what_cannot_be_asked_names_its_parameter(client: TestClient, asked: dict[str, Any], field: str) -> None:
     answer = client.post("/v1/datasets", params=asked, content=ZIP, headers=ZIPPED)
     assert answer.status_code == 422
     assert field in answer.text

@@ -15,7 +15,6 @@ import pytest
 
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
-from worker.core.models import BUILDERS
 from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
@@ -38,8 +37,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "data sets": DATASETS,
     "formats of pictures": RECOGNIZERS,
     "readers of pictures": READERS,
-    "networks": BUILDERS,
-    "records": RECORDS,
+    "networks": RECORDS,
     "widths": DEFAULT_WIDTHS,
     "numbers of widths": NUM_WIDTHS,
     "width readers": WIDTH_READERS,
@@ -73,7 +71,7 @@ class Addition:
 
 ADDITIONS = (
     Addition(
-        "pruning/methods",
+        "core/pruning/methods",
         '''"""The square of a weight."""
 from torch_pruning.pruner.importance import GroupMagnitudeImportance
 from worker.core.graph import list_layers
@@ -87,7 +85,7 @@ def build_importance():
         '    DUMMY = "dummy"',
     ),
     Addition(
-        "pruning/scopes",
+        "core/pruning/scopes",
         '''"""All from the first layer that has enough."""
 import torch
 from worker.core.pruning.masks import keep_largest
@@ -101,7 +99,7 @@ def choose_masks(scores, sparsity):
         '    DUMMY = "dummy"',
     ),
     Addition(
-        "pruning/schedules",
+        "core/pruning/schedules",
         '''"""All in the last step."""
 def compute_sparsities(start, final, steps):
     return [start] * (steps - 1) + [final]
@@ -110,7 +108,7 @@ def compute_sparsities(start, final, steps):
         '    DUMMY = "dummy"',
     ),
     Addition(
-        "optimizers",
+        "core/optimizers",
         '''"""Root mean square propagation."""
 import torch
 def build(groups, learning_rate):
@@ -120,7 +118,7 @@ def build(groups, learning_rate):
         '    DUMMY = "dummy", 1',
     ),
     Addition(
-        "losses",
+        "core/losses",
         '''"""Distance to the right answer."""
 import torch.nn.functional as F
 def compute(logits, labels, label_smoothing):
@@ -132,7 +130,7 @@ def compute_guess(num_classes, label_smoothing):
         '    DUMMY = "dummy"',
     ),
     Addition(
-        "datasets",
+        "core/datasets",
         '''"""Black pictures and white ones."""
 import torch
 from worker.core.datasets import RawDataset, Split
@@ -159,26 +157,56 @@ def read(archive, refusals):
         '    NPZ = "npz"',
         '    DUMMY = "dummy"',
     ),
+    Addition(
+        "network/architectures",
+        '''"""A convolution and a linear layer, with sigmoid between."""
+from worker.network.operations.elementwise import Sigmoid
+from worker.network.operations.layers import Linear, build_square_convolution
+from worker.network.operations.pooling import Mean
+from worker.network.record import NetworkBuilder
+DEFAULT_WIDTHS = (6,)
+NUM_WIDTHS = 1
+def describe(widths, input_shape, num_classes):
+    builder = NetworkBuilder(input_shape)
+    builder.add("body.convolution", build_square_convolution(widths[0], 3, stride=2))
+    builder.add("body.sigmoid", Sigmoid())
+    builder.add("mean", Mean())
+    builder.add("head", Linear(out_features=num_classes))
+    return builder.build()
+def read_widths(outputs):
+    return (outputs["body.convolution"],)
+''',
+        '    DEPTHWISE_CNN = "depthwise_cnn"',
+        '    DUMMY = "dummy"',
+    ),
 )
 
 SCRIPT = """
 import json
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 import torch
-from service.routes.catalog import get_datasets, get_methods
+from service.routes.catalog import get_methods, list_choices
+from worker.catalog import DatasetName
+from worker.coding import encode_network
+from worker.core.checkpoint import load_checkpoint, load_compressed, save_checkpoint
 from worker.core.datasets import load_dataset
-from worker.core.models import build_model
+from worker.core.measure import measure_baseline
+from worker.core.models import build_model, get_widths
 from worker.core.pruning import apply_pruning
 from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.training import TrainingSettings, fit
 from worker.dataset_files.importing import import_dataset
+from worker.core.quantization_aware import extract_network, quantize_network
+from worker.core.training import TrainingSettings, compute_logits, fit
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 data = load_dataset("dummy", Path("unused"), None, 0)
-spec = TrainSpec(dataset="dummy", architecture="mlp", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
-model = build_model(spec.architecture, spec.widths, num_classes=2)
+spec = TrainSpec(dataset="dummy", architecture="dummy", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
+baseline = measure_baseline(build_model(spec.architecture, spec.widths, num_classes=2), data)
+model = baseline.model
 history = fit(model, data, TrainingSettings(
     epochs=spec.epochs, learning_rate=0.001, optimizer=spec.optimizer, loss=spec.loss, precision="float32"))
 narrow = prune_channels(model, 0.5, data.input_shape, method="dummy", scope="dummy")
@@ -188,12 +216,19 @@ with ZipFile("pictures.zip", "w") as file:
     for name in ("dark/1.gray", "dark/2.gray", "light/200.gray", "light/201.gray"):
         file.writestr(name, b"")
 pictures = import_dataset(Path("pictures.zip"), Path("decoded"))
-choices = get_methods().choices | {"dataset": get_datasets().datasets}
+save_checkpoint(Path("narrow.safetensors"), narrow, replace(baseline.info, widths=get_widths("dummy", narrow)))
+quantized = quantize_network(load_checkpoint(Path("narrow.safetensors"))[0], data, 4)
+file = encode_network(extract_network(baseline, quantized))
+Path("narrow.tonok").write_bytes(file)
+integers, network = load_compressed(Path("narrow.tonok"))
+choices = get_methods().choices | {"dataset": list_choices(DatasetName, "core/datasets")}
 print(json.dumps({
     "epochs": len(history.to_json()),
     "pictures": [pictures.format, pictures.class_names, pictures.counts["train"]],
     "classes": data.class_names,
     "channels": count_channels(narrow),
+    "stored": [layer.weight.shape for layer in network.layers],
+    "logits": list(compute_logits(integers, data, data.test).shape),
     "kept": int(next(iter(masks.values())).sum()),
     "sparsities": compute_sparsities(asked.schedule, asked.sparsity, asked.steps),
     "shown": {name: item.description for name, items in choices.items() for item in items if item.name == "dummy"},
@@ -208,7 +243,7 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
     names = tmp_path / "worker" / "catalog.py"
     text = names.read_text("utf-8")
     for addition in ADDITIONS:
-        (tmp_path / "worker" / "core" / addition.folder / "dummy.py").write_text(addition.content)
+        (tmp_path / "worker" / addition.folder / "dummy.py").write_text(addition.content)
         lines = text.splitlines()
         (place,) = [number for number, line in enumerate(lines) if line.startswith(addition.behind)]
         text = "\n".join([*lines[: place + 1], addition.line, *lines[place + 1 :]])
@@ -220,6 +255,8 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
         "pictures": ["dummy", ["dark", "light"], [1, 1]],
         "classes": ["black", "white"],
         "channels": 2,
+        "stored": [[2, 1, 3, 3], [2, 2]],
+        "logits": [80, 2],
         "kept": 1,
         "sparsities": [0.0, 0.5],
         "shown": {
@@ -229,5 +266,6 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
             "optimizer": "Root mean square propagation.",
             "loss": "Distance to the right answer.",
             "dataset": "Black pictures and white ones.",
+            "architecture": "A convolution and a linear layer, with sigmoid between.",
         },
     }

@@ -1,16 +1,19 @@
-"""Which layers a network has, and which batch norm follows which layer."""
+"""The modules of a network: its layers, those with parameters, and its batch norms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch import fx, nn
+from torch import nn
+
+from worker.core.models.build import get_record
 
 
 def list_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Name → module of every convolution and linear layer, in module order (which is forward order here)."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    """Name → module of every convolution and linear layer, in the order of the network's record."""
+    modules = ((node.name, model.get_submodule(node.name)) for node in get_record(model).nodes)
+    return {name: module for name, module in modules if isinstance(module, nn.Conv2d | nn.Linear)}
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,6 @@ def outline_modules(model: nn.Module) -> list[ModuleOutline]:
         for name, module, own in owners
         if own
     ]
-
-
-def find_batch_norms(model: nn.Module) -> dict[str, str]:
-    """Name of a convolution → name of the batch norm that alone reads its output."""
-    graph = fx.symbolic_trace(model).graph
-    modules = dict(model.named_modules())
-    pairs = {}
-    for node in graph.nodes:
-        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
-            continue
-        source = node.args[0]
-        if source.op == "call_module" and isinstance(modules[source.target], nn.Conv2d) and len(source.users) == 1:
-            pairs[str(source.target)] = str(node.target)
-    return pairs
 
 
 def replace_module(model: nn.Module, name: str, replacement: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""What a network costs: the size ledger, multiply-accumulates, latency. And its metrics with their uncertainty."""
+"""What a network costs: the size ledger, latency. And its metrics with their uncertainty."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device, device_of
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
-from worker.core.models import find_architecture
-from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
+from worker.core.models import get_architecture
 from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
 from worker.environment import find_processor
 from worker.intervals import compute_wilson_interval
@@ -86,29 +85,6 @@ def _float_tensors(model: nn.Module) -> list[torch.Tensor]:
 
 def _binary_entropy(p: float) -> float:
     return 0.0 if p in (0.0, 1.0) else -p * math.log2(p) - (1 - p) * math.log2(1 - p)
-
-
-def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
-    """Layer name → multiply-accumulates for one picture, zeros counted like any other weight."""
-    macs: dict[str, int] = {}
-
-    def watch(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:
-        def hook(module: Any, _inputs: object, output: torch.Tensor) -> None:
-            macs[name] = module.weight[0].numel() * output[0].numel()
-
-        return layer.register_forward_hook(hook)
-
-    kinds = nn.Conv2d | nn.Linear | IntegerConv2d | IntegerLinear
-    handles = [watch(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
-    was_training = model.training
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, *input_shape, device=device_of(model)))
-    finally:
-        for handle in handles:
-            handle.remove()
-        model.train(was_training)
-    return macs
 
 
 @torch.inference_mode()
@@ -240,7 +216,7 @@ def measure_baseline(model: nn.Module, data: Dataset) -> Baseline:
 
     Raises InvalidModel where it is of no architecture known here.
     """
-    info = describe_checkpoint(model, find_architecture(model), data)
+    info = describe_checkpoint(model, get_architecture(model), data)
     validation, test = (evaluate(model, data, split) for split in (data.validation, data.test))
     return Baseline(
         copy.deepcopy(model).eval(), info, data, validation, test, count_checkpoint_bytes(info, info.widths)

@@ -28,10 +28,10 @@ from worker.core.measure import (
     Metrics,
     build_ledger,
     compute_float_sizes,
-    count_macs,
     measure_latencies,
     measure_metrics,
 )
+from worker.core.models.build import get_record
 from worker.core.training import Evaluation
 from worker.environment import describe_environment
 from worker.intervals import compute_wilson_interval
@@ -223,7 +223,7 @@ def store_float_model(
     metrics = measure_metrics(stored, data)
     reference = num_bytes if baseline is None else baseline.reference_bytes
     sizes = {"float32": reference, **compute_float_sizes(stored), "file": num_bytes}
-    macs = count_macs(stored, info.input_shape)
+    macs = get_record(stored).macs
     layers = [
         _Layer(name, tuple(layer.weight.shape), int((layer.weight == 0).sum()), macs[name])
         for name, layer in list_layers(stored).items()
@@ -255,7 +255,7 @@ def store_compressed_file(path: Path, file: bytes, origin: StoredBaseline | Sour
         "entropy": math.ceil(compute_entropy_bytes(decoded)),
         "file": path.stat().st_size,
     }
-    macs = count_macs(model, decoded.input_shape).values()
+    macs = get_record(model).macs.values()
     layers = [
         _Layer(layer.name, layer.weight.shape, int((layer.weight == 0).sum()), cost, layer.bit_width)
         for layer, cost in zip(decoded.layers, macs, strict=True)

@@ -104,8 +104,8 @@ class PruneSpec(JobSpec):
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
     """Searches or prunes as asked, then measures, draws and saves what it found."""
-    from worker.core.measure import count_macs
     from worker.core.measured_model import store_float_model
+    from worker.core.models.build import get_record
     from worker.core.pruning.search import PruningPlan, find_highest_sparsity
     from worker.core.resume import FolderCheckpoints
     from worker.model_files import open_baseline, publish
@@ -140,7 +140,7 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         "curve": [asdict(probe) for probe in sorted(found.probes, key=lambda probe: probe.sparsity)],
         "within_max_accuracy_drop": found.chosen.within if spec.sparsity is None else None,
         "distillation": spec.distillation and found.chosen.retrained_epochs > 0,
-        "baseline_macs": sum(count_macs(baseline.model, baseline.info.input_shape).values()),
+        "baseline_macs": sum(get_record(baseline.model).macs.values()),
         "baseline_latency": measured.summary.baseline_latency,
         "history": [asdict(retraining) for retraining in found.retrainings],
         "trainings": [training.to_json() for training in found.trainings],

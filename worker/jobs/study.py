@@ -373,10 +373,10 @@ def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
 def _list_modules(trained: FinishedStep) -> list[ModuleFact]:
     from worker.core.checkpoint import load_checkpoint
     from worker.core.graph import outline_modules
-    from worker.core.measure import count_macs
+    from worker.core.models.build import get_record
 
-    model, info = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
-    macs = count_macs(model, info.input_shape)
+    model, _ = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
+    macs = get_record(model).macs
     return [
         ModuleFact(one.name, one.kind, one.shape, one.parameters, macs.get(one.name)) for one in outline_modules(model)
     ]

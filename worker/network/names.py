@@ -32,6 +32,8 @@ ATTRIBUTES = frozenset((
     "to", "to_empty", "train", "training", "type", "xpu", "zero_grad",
 ))  # fmt: skip
 """What `torch.nn.Module` has itself: no module within it can be called so. Written down, as no torch is loaded here."""
+OWN = frozenset({"_place", "_steps", "record"})
+"""What the module of a whole network has besides, in `worker.core.models.build`."""
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -55,4 +57,4 @@ def check_names(names: Sequence[str]) -> None:
 
 def is_reserved(part: str) -> bool:
     """Whether a part of a name is an attribute of every module, or the name of a tensor. Digits are none of these."""
-    return part.startswith("__") or part in ATTRIBUTES or part in TENSORS
+    return part.startswith("__") or part in ATTRIBUTES | OWN | TENSORS

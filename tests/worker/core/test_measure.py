@@ -16,13 +16,13 @@ from worker.core.datasets import Dataset
 from worker.core.measure import (
     build_ledger,
     compute_float_sizes,
-    count_macs,
     measure_latencies,
     measure_metrics,
 )
 from worker.core.models import build_model
 from worker.core.training import Evaluation
 from worker.intervals import compute_wilson_interval
+from worker.network.architectures import describe_network
 from worker.paired import compute_drop
 
 
@@ -63,16 +63,7 @@ def test_a_drop_is_in_percentage_points_and_a_gain_is_negative() -> None:
     ],
 )  # fmt: skip
 def test_macs_are_counted_as_by_hand(architecture: str, macs: list[int]) -> None:
-    assert sorted(count_macs(build_model(architecture), (1, 28, 28)).values()) == sorted(macs)
-
-
-def test_counting_macs_leaves_the_model_as_it_was() -> None:
-    model = build_model("fashion_cnn", (2, 2, 2)).train()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    count_macs(model, (1, 28, 28))
-    assert model.training
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert not any(module._forward_hooks for module in model.modules())
+    assert sorted(describe_network(architecture).macs.values()) == sorted(macs)
 
 
 def test_a_ledger_counts_1024_bytes_to_the_kb_and_ratios_against_the_reference() -> None:

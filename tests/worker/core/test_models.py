@@ -6,8 +6,12 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
-from worker.core.graph import ModuleOutline, find_batch_norms, list_layers, outline_modules
-from worker.core.models import build_model, get_widths, has_batch_norm, shrink_widths
+from worker.core.graph import ModuleOutline, outline_modules
+from worker.core.models import build_model, get_architecture, get_widths
+from worker.core.models.build import build_module
+from worker.network.operations.elementwise import Flatten, Sigmoid
+from worker.network.operations.layers import Linear
+from worker.network.record import NetworkBuilder
 
 
 @pytest.mark.parametrize(
@@ -49,40 +53,24 @@ def test_an_unknown_architecture_is_refused() -> None:
         build_model("../../etc/passwd")
 
 
-def test_layers_come_in_forward_order() -> None:
-    assert list(list_layers(build_model("fashion_cnn"))) == ["conv1", "conv2", "fc1", "fc2"]
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_a_network_knows_its_architecture(architecture: Architecture) -> None:
+    assert get_architecture(build_model(architecture, WIDTHS[architecture])) == architecture
 
 
-def test_each_convolution_knows_the_batch_norm_behind_it() -> None:
-    assert find_batch_norms(build_model("fashion_cnn")) == {"conv1": "bn1", "conv2": "bn2"}
-    assert find_batch_norms(build_model("lenet5")) == {}
-    assert find_batch_norms(build_model("resnet_small")) == {
-        "stem": "stem_bn",
-        "conv1a": "bn1a",
-        "conv1b": "bn1b",
-        "conv2a": "bn2a",
-        "conv2b": "bn2b",
-        "shortcut2": "shortcut2_bn",
-    }
+def test_a_network_of_no_architecture_is_refused() -> None:
+    builder = NetworkBuilder((1, 4, 4))
+    builder.add("flatten", Flatten())
+    builder.add("layers.0", Linear(out_features=3))
+    builder.add("sigmoid", Sigmoid())
+    with pytest.raises(InvalidModel):
+        get_architecture(build_module(builder.build()))
 
 
-def test_networks_with_batch_norm_are_told_from_those_without() -> None:
-    with_batch_norm = {one for one in Architecture if has_batch_norm(one)}
-    assert set(Architecture) - with_batch_norm == {Architecture.LENET5, Architecture.MLP}
-
-
-def test_a_shrunk_network_is_the_widest_of_its_proportions_that_fits() -> None:
-    def count(widths: tuple[int, ...]) -> int:
-        return sum(parameter.numel() for parameter in build_model("fashion_cnn", widths).parameters())
-
-    widths = shrink_widths(
-        "fashion_cnn", (32, 64, 128), max_parameters=3000, input_shape=(1, 28, 28), num_classes=10
-    )  # fmt: skip
-    wider = tuple(width + 1 for width in widths)
-    assert count(widths) <= 3000 < count(wider)
-    assert widths[0] < widths[1] < widths[2]
-    nothing = shrink_widths("fashion_cnn", (32, 64, 128), max_parameters=1, input_shape=(1, 28, 28), num_classes=10)
-    assert nothing == (1, 1, 1)
+def test_pictures_that_are_too_small_are_refused() -> None:
+    with pytest.raises(InvalidModel) as error:
+        build_model("lenet5", input_shape=(1, 8, 8))
+    assert error.value.field == "architecture"
 
 
 def test_an_outline_lists_what_has_parameters_of_its_own_and_counts_each_once() -> None:

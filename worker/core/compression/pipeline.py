@@ -83,7 +83,7 @@ def compress(
 ) -> CompressionResult:
     """Finds the smallest file of a float network whose accuracy drop on validation is at most `max_drop` points.
 
-    model: of one of the architectures of `worker.core.models`, trained on `data`; it is left as it is. report: is told
+    model: of one of the built-in architectures, trained on `data`; it is left as it is. report: is told
     of progress and warnings. checkpoints: what is finished is kept there, and not done again by the next call with the
     same arguments; what was kept of others is discarded. baseline: how good the model is, where that was measured
     before. Raises JobCancelled where `report` does, InvalidModel for another kind of network.

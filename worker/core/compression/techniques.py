@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from worker.checkpoint_facts import describe_facts
 from worker.core.compression.candidates import MANTISSA_BITS
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.plain import PlainFile
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.teacher import Teacher
-from worker.core.models import get_widths, has_batch_norm
+from worker.core.models import get_widths
+from worker.network.layers import has_batch_norm
 from worker.techniques import AppliedTechnique, Technique
 
 NOTHING = AppliedTechnique(technique=Technique.NOTHING)
@@ -45,8 +47,8 @@ def _list_training(derivation: Derivation, task: CompressionTask) -> list[Applie
 
 def list_folding(task: CompressionTask) -> list[AppliedTechnique]:
     """Batch norm is folded where the architecture has one."""
-    has_one = has_batch_norm(task.baseline.info.architecture)
-    return [AppliedTechnique(technique=Technique.BATCH_NORM_FOLDING)] if has_one else []
+    is_folded = has_batch_norm(describe_facts(task.baseline.info))
+    return [AppliedTechnique(technique=Technique.BATCH_NORM_FOLDING)] if is_folded else []
 
 
 def list_quantizing_alone(plain: PlainFile) -> list[AppliedTechnique]:

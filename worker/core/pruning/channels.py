@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,12 +14,34 @@ from torch import nn
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.device import device_of
 from worker.core.graph import list_layers
+from worker.core.models.build import ChannelAffine, build_module, get_record
 from worker.core.pruning.allocation import ChannelGroup, allocate_evenly, allocate_together, count_least
 from worker.core.pruning.methods import IMPORTANCES
 from worker.core.pruning.scopes import RANKS_TOGETHER
+from worker.network.layers import find_fixed_layers, shrink_network
 
 LARGEST_GLOBAL_RATIO = 0.9
 """What one layer may lose where all are ranked together, so that none is cut through."""
+
+
+class _AffinePruner(torch_pruning.pruner.function.BasePruningFunc):  # type: ignore[misc]
+    """Tells torch-pruning which tensors of a per-channel affine go with a channel."""
+
+    def prune_out_channels(self, layer: ChannelAffine, idxs: Sequence[int]) -> ChannelAffine:
+        kept = sorted(set(range(len(layer.weight))) - set(idxs))
+        layer.weight = self._prune_parameter_and_grad(layer.weight, kept, 0)
+        layer.bias = self._prune_parameter_and_grad(layer.bias, kept, 0)
+        return layer
+
+    prune_in_channels = prune_out_channels  # by which the library knows that both sides are one
+
+    def get_out_channels(self, layer: ChannelAffine) -> int:
+        return len(layer.weight)
+
+    get_in_channels = get_out_channels
+
+
+CUSTOM_PRUNERS = {ChannelAffine: _AffinePruner()}
 
 
 def prune_channels(
@@ -44,13 +66,13 @@ def prune_channels(
     layers = list_layers(narrow)
     for name, gradient in (gradients or {}).items():
         layers[name].weight.grad = gradient.clone()
-    *hidden, last = layers.values()
+    prunable, fixed = _split_layers(narrow)
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
     example = torch.zeros(1, *input_shape, device=device_of(narrow))
-    options = {"importance": IMPORTANCES[method](), "ignored_layers": [last]}
+    options = {"importance": IMPORTANCES[method](), "ignored_layers": fixed, "customized_pruners": CUSTOM_PRUNERS}
     finder = torch_pruning.pruner.BasePruner(narrow, example, pruning_ratio=sparsity, **options)
     is_ranked_together = RANKS_TOGETHER[scope]
-    found = [_describe_group(finder, hidden, group, is_ranked_together) for group in _list_groups(finder)]
+    found = [_describe_group(finder, prunable, group, is_ranked_together) for group in _list_groups(finder)]
     groups = [group for group, _ in found]
     if is_ranked_together:
         kept = allocate_together(groups, sparsity * sum(group.width * group.cost for group in groups))
@@ -65,8 +87,23 @@ def prune_channels(
     torch_pruning.pruner.BasePruner(
         narrow, example, pruning_ratio=sparsity, pruning_ratio_dict=ratios, max_pruning_ratio=1.0, **options
     ).step()
-    narrow.zero_grad(set_to_none=True)
-    return narrow.to(memory_format=torch.channels_last)
+    return _rebuild(narrow)
+
+
+def _split_layers(model: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The layers that can lose channels, and those that cannot."""
+    fixed = find_fixed_layers(get_record(model))
+    layers = list_layers(model).items()
+    return [layer for name, layer in layers if name not in fixed], [layer for name, layer in layers if name in fixed]
+
+
+def _rebuild(narrow: nn.Module) -> nn.Module:
+    """The pruned modules as a network of its own record, whose tensors must be theirs."""
+    shapes = {name: tuple(layer.weight.shape) for name, layer in list_layers(narrow).items()}
+    with torch.device("meta"):  # no weights are drawn
+        rebuilt = build_module(shrink_network(get_record(narrow), shapes))
+    rebuilt.load_state_dict(narrow.state_dict(), assign=True)
+    return rebuilt.to(memory_format=torch.channels_last).train(narrow.training)
 
 
 def _list_groups(pruner: Any) -> list[Any]:
@@ -76,11 +113,11 @@ def _list_groups(pruner: Any) -> list[Any]:
 
 
 def _describe_group(
-    pruner: Any, hidden: list[nn.Conv2d | nn.Linear], group: Any, with_scores: bool
+    pruner: Any, prunable: list[nn.Module], group: Any, with_scores: bool
 ) -> tuple[ChannelGroup, list[nn.Module]]:
-    """The group in numbers, and its layers among `hidden`."""
+    """The group in numbers, and its layers among `prunable`."""
     shrinking = [dep.target.module for dep, _ in group if pruner.DG.is_out_channel_pruning_fn(dep.handler)]
-    members: list[nn.Module] = [layer for layer in hidden if any(layer is module for module in shrinking)]
+    members: list[nn.Module] = [layer for layer in prunable if any(layer is module for module in shrinking)]
     width = len(group[0].idxs)
     if not with_scores:
         return ChannelGroup(width, len(members)), members
@@ -97,17 +134,22 @@ def _round_width(width: int, sparsity: float, multiple_of: int) -> int:
 
 def count_largest_group(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Channels that can only go together at most: the steps in which channel pruning counts."""
-    *hidden, last = list_layers(model).values()
+    prunable, fixed = _split_layers(model)
     example = torch.zeros(1, *input_shape, device=device_of(model))
     importance = torch_pruning.importance.RandomImportance()
     finder = torch_pruning.pruner.BasePruner(
-        model, example, importance=importance, pruning_ratio=0.0, ignored_layers=[last]
+        model,
+        example,
+        importance=importance,
+        pruning_ratio=0.0,
+        ignored_layers=fixed,
+        customized_pruners=CUSTOM_PRUNERS,
     )
-    costs = [_describe_group(finder, hidden, group, False)[0].cost for group in _list_groups(finder)]
+    costs = [_describe_group(finder, prunable, group, False)[0].cost for group in _list_groups(finder)]
     return max(costs, default=1)
 
 
 def count_channels(model: nn.Module) -> int:
-    """Output channels and neurons of all layers but the last."""
-    *hidden, _last = list_layers(model).values()
-    return sum(layer.weight.shape[0] for layer in hidden)
+    """Output channels and neurons of all layers that can lose some."""
+    prunable, _ = _split_layers(model)
+    return sum(len(layer.get_parameter("weight")) for layer in prunable)

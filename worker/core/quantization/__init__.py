@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.core.graph import find_batch_norms, list_layers, replace_module
+from worker.core.graph import list_layers, replace_module
+from worker.core.models.build import get_record
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
 from worker.core.quantization.linear import (
     compute_symmetric_scale,
@@ -19,6 +20,9 @@ from worker.core.quantization.linear import (
     linear_quantize,
     search_scale,
 )
+from worker.network.layers import find_batch_norms
+from worker.network.operations.layers import BatchNorm
+from worker.network.record import Network
 
 __all__ = [
     "Calibration",
@@ -87,10 +91,11 @@ def quantize_model(
     per_channel: one weight scale per output channel, else one per layer.
 
     As returned it is quantized after training (calibrated scales); trained further by `fit`, its values and
-    scales adapt. Shapes and forward are those of the model given.
+    scales adapt. Shapes and forward are those of the model given. Raises InvalidModel where a batch norm cannot be
+    folded into a convolution: its integers would be those of another network.
     """
     quantized = copy.deepcopy(model)
-    batch_norms = find_batch_norms(quantized)
+    batch_norms = _find_foldable_norms(get_record(model))
     for position, (name, layer) in enumerate(list_layers(quantized).items()):
         weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
         if activation_bit_width is None:
@@ -143,6 +148,15 @@ def describe_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str
         "input_signed": not is_single,
         "input_zero_point": round(255 * mean[0]) if is_single else 0,
     }
+
+
+def _find_foldable_norms(network: Network) -> dict[str, str]:
+    """Name of a convolution → name of its batch norm. Raises InvalidModel where one could not be folded into it."""
+    found = find_batch_norms(network)
+    for node in network.nodes:
+        if isinstance(node.operation, BatchNorm) and node.name not in found.values():
+            raise InvalidModel(f"the batch norm {node.name} does not alone follow a convolution: it cannot be folded")
+    return found
 
 
 def list_quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:

@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.checkpoint_facts import describe_facts
 from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
 from worker.core.models import get_widths, rebuild_model
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
 from worker.integer_network import IntegerLayer, IntegerNetwork
+from worker.network.layers import count_outputs
 
 EXACT_IN_FLOAT32 = 2**24
 
@@ -140,9 +142,7 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     Raises InvalidModel when the layers do not fit the architecture.
     """
     # First without memory: a file may declare widths that its weights have nothing to do with.
-    with torch.device("meta"):
-        outline = rebuild_model(network)
-    _check_layers(network, list_layers(outline))
+    _check_layers(network)
     model = rebuild_model(network)
     for (name, template), layer in zip(list_layers(model).items(), network.layers, strict=True):
         replacement = IntegerConv2d(template, layer) if isinstance(template, nn.Conv2d) else IntegerLinear(layer)
@@ -153,11 +153,12 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     return model.eval()
 
 
-def _check_layers(network: IntegerNetwork, templates: dict[str, nn.Conv2d | nn.Linear]) -> None:
-    if len(templates) != len(network.layers):
-        raise InvalidModel(f"{network.architecture} has {len(templates)} layers, the file holds {len(network.layers)}")
-    for (name, template), layer in zip(templates.items(), network.layers, strict=True):
-        if tuple(template.weight.shape) != layer.weight.shape:
-            raise InvalidModel(
-                f"layer {name} must have the shape {tuple(template.weight.shape)}, the file holds {layer.weight.shape}"
-            )
+def _check_layers(network: IntegerNetwork) -> None:
+    record = describe_facts(network)
+    names = list(count_outputs(record))
+    if len(names) != len(network.layers):
+        raise InvalidModel(f"{network.architecture} has {len(names)} layers, the file holds {len(network.layers)}")
+    for name, layer in zip(names, network.layers, strict=True):
+        shape = record.tensors[f"{name}.weight"]
+        if shape != layer.weight.shape:
+            raise InvalidModel(f"layer {name} must have the shape {shape}, the file holds {layer.weight.shape}")

@@ -5,9 +5,11 @@ A new one takes a module here, and a line in worker/catalog.py.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 from worker.catalog import Architecture
+from worker.network.layers import count_outputs
 from worker.network.record import Network
 from worker.registry import Registry
 
@@ -35,3 +37,37 @@ def describe_network(
     """
     chosen = DEFAULT_WIDTHS[architecture] if widths is None else widths
     return RECORDS[architecture](chosen, input_shape, num_classes)
+
+
+def read_widths(architecture: str, network: Network) -> Widths:
+    """The hidden widths of a network of that architecture, whatever else was done to its layers."""
+    return WIDTH_READERS[architecture](count_outputs(network))
+
+
+def find_architecture(network: Network) -> Architecture | None:
+    """The architecture that describes exactly this network with some widths; None where none does."""
+    num_classes = network.shapes[network.output][0]
+    for architecture in Architecture:
+        try:
+            widths = read_widths(architecture, network)
+            described = describe_network(architecture, widths, input_shape=network.input_shape, num_classes=num_classes)
+        except (KeyError, ValueError):  # it lacks a layer of that name, or cannot be built of such widths
+            continue
+        if described == network:
+            return architecture
+    return None
+
+
+def shrink_widths(
+    architecture: str, widths: Widths, *, max_parameters: int, input_shape: tuple[int, int, int], num_classes: int
+) -> Widths:
+    """The widest network of the same proportions with at most so many parameters; never below one channel a layer."""
+
+    def scale(share: int) -> Widths:
+        return tuple(max(1, round(width * share / 1024)) for width in widths)
+
+    def fits(share: int) -> bool:
+        network = describe_network(architecture, scale(share), input_shape=input_shape, num_classes=num_classes)
+        return network.num_parameters <= max_parameters
+
+    return scale(bisect_left(range(1, 1024), True, key=lambda share: not fits(share)))

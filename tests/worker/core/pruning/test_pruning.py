@@ -7,13 +7,14 @@ from torch import nn
 from tests.variants import SEED
 from worker.catalog import Architecture, PruningMethod, PruningScope
 from worker.core.datasets import Dataset
-from worker.core.measure import count_macs
 from worker.core.models import build_model, get_widths
+from worker.core.models.build import get_record
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity, get_masks
 from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.pruning.methods import compute_scores
 from worker.core.training import TrainingSettings, fit
+from worker.network.architectures import describe_network
 
 SHAPE = (1, 28, 28)
 
@@ -153,7 +154,8 @@ def test_channel_pruning_narrows_every_architecture(architecture: Architecture, 
         # The same weights may lie otherwise in memory, and be summed in another order.
         torch.testing.assert_close(logits, narrow.eval()(x))
     assert logits.shape == (3, 10)
-    assert sum(count_macs(narrow, SHAPE).values()) < 0.6 * sum(count_macs(model, SHAPE).values())
+    assert get_record(narrow) == describe_network(architecture, narrow_widths)
+    assert sum(get_record(narrow).macs.values()) < 0.6 * sum(get_record(model).macs.values())
 
 
 def test_channels_with_the_smallest_weights_go() -> None:

@@ -17,10 +17,15 @@ from worker.catalog import Architecture
 from worker.coding import decode_network, encode_network
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
+from worker.core.models.build import build_module
 from worker.core.quantization import calibrate, list_quantized_layers, quantize_model
 from worker.core.quantization.integer_model import IntegerConv2d, build_integer_model, extract_integers
 from worker.core.quantization.layers import _LearnedStep
 from worker.integer_network import IntegerLayer, IntegerNetwork, round_floats
+from worker.network.operations.elementwise import Relu
+from worker.network.operations.layers import BatchNorm, Linear, build_square_convolution
+from worker.network.operations.pooling import Mean
+from worker.network.record import NetworkBuilder
 
 BIT_WIDTHS = [8, 6, 4, 2]
 
@@ -203,3 +208,18 @@ def test_layers_that_do_not_fit_their_architecture_are_refused(digits: Dataset) 
         build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[:2]}))
     with pytest.raises(InvalidModel):
         build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[::-1]}))
+
+
+def test_a_batch_norm_that_cannot_be_folded_is_refused_by_name() -> None:
+    # Left out, it would make integers of another network.
+    builder = NetworkBuilder((1, 6, 6))
+    builder.add("conv", build_square_convolution(2, 3))
+    builder.add("relu", Relu())
+    builder.add("norm_behind_relu", BatchNorm())
+    builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=3))
+    model = build_module(builder.build())
+    seen = calibrate(model, torch.randn(4, 1, 6, 6))
+    with pytest.raises(InvalidModel) as raised:
+        quantize_model(model, 8, seen, mean=(0.5,), std=(0.5,))
+    assert "norm_behind_relu" in raised.value.detail

@@ -6,15 +6,17 @@ import torch
 import torch_pruning
 from torch import nn
 
-from worker.core.graph import compute_batch_norm_affine, find_batch_norms, get_batch_norm, list_layers
+from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers
+from worker.core.models.build import get_record
 from worker.core.pruning.scoring import ScoreInputs
+from worker.network.layers import find_batch_norms
 
 NEEDS_GRADIENTS = False
 
 
 def compute_scores(model: nn.Module, inputs: ScoreInputs) -> dict[str, torch.Tensor]:  # noqa: ARG001 - a ScoreFn
     """|w| times the gain that the following batch norm gives its channel: what is left of it after folding."""
-    batch_norms = find_batch_norms(model)
+    batch_norms = find_batch_norms(get_record(model))
     scores = {}
     for name, layer in list_layers(model).items():
         score = layer.weight.detach().abs()

@@ -1,0 +1,104 @@
+"""What of a network is a layer, a convolution or a linear one; what follows each; and the same with fewer channels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from worker.network.operations.base import InvalidNetwork, Operation, Shape
+from worker.network.operations.elementwise import Add, Flatten, Multiply
+from worker.network.operations.layers import BatchNorm, Convolution, Linear
+from worker.network.record import PICTURE, Network, Node
+
+
+def count_outputs(network: Network) -> dict[str, int]:
+    """Name of each layer → its channels or neurons, in the order of the nodes."""
+    return {node.name: shape[0] for node, shape in zip(network.nodes, network.shapes, strict=True) if _is_layer(node)}
+
+
+def find_batch_norms(network: Network) -> dict[str, str]:
+    """Name of a convolution → name of the batch norm that alone reads its output."""
+    num_readers = Counter(index for node in network.nodes for index in node.inputs)
+    num_readers[network.output] += 1
+    pairs = {}
+    for node in network.nodes:
+        source = node.inputs[0]
+        if isinstance(node.operation, BatchNorm) and source != PICTURE and num_readers[source] == 1:
+            read = network.nodes[source]
+            if isinstance(read.operation, Convolution):
+                pairs[read.name] = node.name
+    return pairs
+
+
+def find_fixed_layers(network: Network) -> frozenset[str]:
+    """The layers that cannot lose outputs: those that give the logits their number, and those whose channels are added
+    to, multiplied with or grouped like the picture's.
+
+    So are those that torch-pruning would cut wrongly: what was concatenated and is then flattened, or read by a grouped
+    convolution that is not depthwise; and a convolution with one channel a group on one side alone, with what leads to
+    it, which it takes for a depthwise one.
+    """
+    fixed, _ = _find_sources(network, [network.output])
+    for number, node in enumerate(network.nodes):
+        sources, has_picture = _find_sources(network, node.inputs)
+        operation, shape = node.operation, network.list_inputs(node)[0]
+        is_joined = any(network.shapes[index][0] != shape[0] for index in sources)
+        if isinstance(operation, Convolution) and operation.groups > 1:
+            sides = {shape[0], operation.out_channels}
+            if has_picture or (sides != {operation.groups} and (operation.groups in sides or is_joined)):
+                fixed |= sources | {number}
+        elif (isinstance(operation, Add | Multiply) and has_picture) or (
+            isinstance(operation, Flatten) and is_joined and math.prod(shape[1:]) > 1
+        ):
+            fixed |= sources
+    return frozenset(network.nodes[index].name for index in fixed)
+
+
+def _find_sources(network: Network, indices: Iterable[int]) -> tuple[set[int], bool]:
+    """The layers that some values come from with no other layer between, and whether the picture is among them, too."""
+    seen, waiting = set[int](), list(indices)
+    while waiting:
+        index = waiting.pop()
+        if index != PICTURE and index not in seen and not _is_layer(network.nodes[index]):
+            waiting += network.nodes[index].inputs
+        seen.add(index)
+    return {index for index in seen - {PICTURE} if _is_layer(network.nodes[index])}, PICTURE in seen
+
+
+def has_batch_norm(network: Network) -> bool:
+    """Whether it normalises by batch."""
+    return any(isinstance(node.operation, BatchNorm) for node in network.nodes)
+
+
+def shrink_network(network: Network, weights: Mapping[str, Shape]) -> Network:
+    """The same network with layers of other sizes. weights: name → shape of each layer's weight, as pruning left it.
+
+    Raises InvalidNetwork where they do not fit one another.
+    """
+    nodes, shapes = list[Node](), list[Shape]()
+    for node in network.nodes:
+        inputs = tuple(network.input_shape if index == PICTURE else shapes[index] for index in node.inputs)
+        operation = node.operation
+        if isinstance(operation, Convolution | Linear):
+            operation = _resize(operation, inputs, weights[node.name])
+        shapes.append(operation.infer_shape(inputs))
+        nodes.append(replace(node, operation=operation))
+    return Network(network.input_shape, tuple(nodes), network.output)
+
+
+def _is_layer(node: Node) -> bool:
+    return isinstance(node.operation, Convolution | Linear)
+
+
+def _resize(operation: Convolution | Linear, inputs: tuple[Shape, ...], weight: Shape) -> Operation:
+    if isinstance(operation, Linear):
+        resized: Operation = operation.model_copy(update={"out_features": weight[0]})
+    else:
+        # A depthwise filter reads one channel, however many there are: the number of groups follows.
+        groups = 1 if operation.groups == 1 else max(1, inputs[0][0] // weight[1])
+        resized = operation.model_copy(update={"out_channels": weight[0], "groups": groups})
+    if resized.list_tensors(inputs)["weight"] != weight:
+        raise InvalidNetwork(f"a weight of shape {weight} does not fit what it reads, {inputs[0]}")
+    return resized
