@@ -35,7 +35,7 @@ def test_a_file_of_pictures_becomes_a_job_with_what_was_asked(client: TestClient
     [
         ({"size": 4}, "size"),
         ({"size": 225}, "size"),
-        ({"mode": "stretch"}, "mode"),
+        ({"mode": "fold"}, "mode"),
         ({"channels": 2}, "channels"),
         ({"test_fraction": 1}, "test_fraction"),
         ({"sise": 32}, "sise"),
@@ -54,7 +54,7 @@ def test_what_cannot_be_asked_names_its_parameter(client: TestClient, asked: dic
 )
 def test_what_no_format_begins_with_is_refused_before_there_is_a_job(client: TestClient, head: bytes) -> None:
     answer = client.post("/v1/datasets", content=head, headers=ZIPPED)
-    check_problem(answer, 422, "invalid_dataset")
+    check_problem(answer, 422, "invalid_dataset", "")
     assert client.get("/v1/jobs").json()["jobs"] == []
 
 
@@ -79,7 +79,7 @@ def test_what_was_brought_is_listed_shown_and_deleted(client: TestClient, worksh
     assert client.delete(f"/v1/datasets/{dataset_id}").status_code == 204
     assert client.get("/v1/datasets").json()["own"] == []
     check_problem(client.get(f"/v1/datasets/{dataset_id}"), 404, "not_found")
-    check_problem(client.get("/v1/datasets/latest"), 404, "not_found")
+    check_problem(client.get("/v1/datasets/latest"), 404, "not_found", "dataset_id")
     check_problem(client.get(f"/v1/jobs/{own['job_id']}"), 404, "not_found")
 
 

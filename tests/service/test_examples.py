@@ -63,11 +63,11 @@ def send_example(client: TestClient, path: str, method: str, operation: dict[str
 
 
 def test_every_example_can_be_sent_unchanged(client: TestClient, workshop: Workshop) -> None:
+    workshop.bring_dataset()
     workshop.train()
     workshop.submit("train")
     workshop.fail(workshop.claim())
     workshop.train()
-    workshop.bring_dataset()
     document = client.get("/openapi.json").json()
     operations = [
         (path, method, operation)
