@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import FailFast, TypeAdapter, ValidationError
+from pydantic import FailFast, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from storage.errors import InvalidModel
 from worker.catalog import Architecture
 from worker.names import is_name
 from worker.network.architectures import NUM_WIDTHS, describe_network
 from worker.network.operations.base import InvalidNetwork
-from worker.network.record import Network
+from worker.network.record import Network, parse_network
 from worker.normalization import PerChannel
 
 MAX_WIDTHS = 1024
@@ -27,8 +28,26 @@ SMALLEST_STD, LARGEST_STD = 1e-6, 1e6
 FEWEST_EXAMPLES = 10
 """Of what a file may say about itself: files come from outside too."""
 
+_ORIGIN = re.compile(r"onnx|torchvision:[a-z0-9_]{1,60}")
 AVERAGES = frozenset({"accuracy", "micro avg", "macro avg", "weighted avg"})
 """Rows of a classification report beside the classes'; a class of such a name would be lost in it."""
+
+
+def _read_record(said: Any) -> Network | None:
+    if said is None or isinstance(said, Network):
+        return said
+    try:
+        return parse_network(json.dumps(said))
+    except InvalidNetwork as error:
+        raise InvalidModel(f"network in the file is not valid: {error}", field="network") from None
+
+
+Record = Annotated[
+    Network | None,
+    PlainValidator(_read_record),
+    PlainSerializer(lambda network: None if network is None else network.to_json(), return_type=dict[str, Any] | None),
+]
+"""A network as data, in JSON as `parse_network` reads it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,8 @@ class CheckpointInfo:
     split_seed: int
     num_train_examples: int | None = None
     """So many of the split's training pictures were used; later jobs of the lineage use no more."""
+    network: Record = None
+    """What the network is, where no architecture of ours and its widths say so; `widths` then are empty."""
 
 
 class NetworkFacts(Protocol):
@@ -53,7 +74,11 @@ class NetworkFacts(Protocol):
 
     @property
     def architecture(self) -> str:
-        """A name of worker/catalog.py."""
+        """A name of worker/catalog.py, or where the network of a record came from."""
+
+    @property
+    def network(self) -> Network | None:
+        """The network, where its architecture is none of ours."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -99,6 +124,8 @@ def parse_facts(text: str) -> Declaration:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = str(next(iter(fault["loc"]), "tonok"))
         raise InvalidModel(f"{field} in the file is missing or of another type", field=field) from None
+    except InvalidModel:
+        raise
     except (ValueError, RecursionError):
         raise InvalidModel("what the file says of itself is not JSON", field="tonok") from None
     check_facts(info)
@@ -107,15 +134,25 @@ def parse_facts(text: str) -> Declaration:
 
 def write_facts(info: CheckpointInfo) -> str:
     """What `parse_facts` reads."""
-    return json.dumps(_FACTS.dump_python(info, mode="json"), sort_keys=True)
+    facts = _FACTS.dump_python(info, mode="json")
+    if facts["network"] is None:  # as it was before there were such
+        del facts["network"]
+    return json.dumps(facts, sort_keys=True)
 
 
 def check_facts(facts: NetworkFacts) -> None:
     """Raises InvalidModel, which names the field."""
     names, counts = facts.class_names, (1, facts.input_shape[0])
+    is_ours = facts.network is None
     rules = {
-        "architecture": (facts.architecture in list(Architecture), f"one of {', '.join(Architecture)}"),
-        "widths": (len(facts.widths) <= MAX_WIDTHS, f"at most {MAX_WIDTHS} of them"),
+        "architecture": (
+            facts.architecture in list(Architecture) if is_ours else bool(_ORIGIN.fullmatch(facts.architecture)),
+            f"one of {', '.join(Architecture)}" if is_ours else "where the network came from, in a word",
+        ),
+        "widths": (
+            len(facts.widths) <= (MAX_WIDTHS if is_ours else 0),
+            f"at most {MAX_WIDTHS} of them, and none beside a network's record",
+        ),
         "input_shape": (
             all(1 <= side <= MAX_SIDE for side in facts.input_shape),
             f"each side from 1 to {MAX_SIDE}",
@@ -144,7 +181,14 @@ def check_facts(facts: NetworkFacts) -> None:
             raise InvalidModel(f"{field} in the file is out of bounds: {rule}", field=field)
     if len(set(names)) < len(names):
         raise InvalidModel("class_names in the file is out of bounds: no name may come twice", field="class_names")
-    _check_widths(facts.architecture, facts.widths)
+    if facts.network is None:
+        _check_widths(facts.architecture, facts.widths)
+    elif facts.network.input_shape != facts.input_shape:
+        raise InvalidModel("the network reads pictures of another shape", field="input_shape")
+    elif facts.network.num_classes != len(names):
+        raise InvalidModel(
+            f"the network tells {facts.network.num_classes} classes apart, {len(names)} are named", field="class_names"
+        )
 
 
 def _check_widths(architecture: str, widths: Sequence[int]) -> None:
@@ -187,6 +231,8 @@ def describe_model(
 
 def describe_facts(facts: NetworkFacts, widths: Sequence[int] | None = None) -> Network:
     """The record of the network that a file's facts are of. widths: others than the file's. Raises InvalidModel."""
+    if facts.network is not None:
+        return facts.network
     return describe_model(
         facts.architecture,
         facts.widths if widths is None else widths,

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.network.record import Network
+
 
 @dataclass(frozen=True)
 class IntegerLayer:
@@ -53,6 +55,8 @@ class IntegerNetwork:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layers: tuple[IntegerLayer, ...]
+    network: Network | None = None
+    """The network's record, where its architecture is none of ours; `widths` then are empty."""
 
 
 def round_floats(network: IntegerNetwork, mantissa_bits: int) -> IntegerNetwork:
