@@ -29,6 +29,10 @@ COMPRESS = {
 }  # fmt: skip
 
 
+NUM_VALIDATION = 150
+"""Pictures of digits."""
+
+
 class Killed(Exception):
     """Stands for the end of a worker's process."""
 
@@ -109,7 +113,9 @@ def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: 
     assert [point["retrained_epochs"] for point in result["curve"]] == [1, 2, 3]
     for step, point in zip(result["history"], result["curve"], strict=True):
         assert step["sparsity"] == point["sparsity"]
-        assert [epoch["validation_accuracy"] for epoch in step["epochs"]] == [point["accuracy"]]
+        # Counted twice, the second time from what was stored: a picture near a tie may fall on either side.
+        (epoch,) = step["epochs"]
+        assert abs(epoch["validation_accuracy"] - point["accuracy"]) * NUM_VALIDATION <= 1.5
 
 
 @pytest.mark.slow
