@@ -101,4 +101,4 @@ def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
 
 
 def test_the_light_kinds_are_those_about_a_file_that_came_with_the_request() -> None:
-    assert {"import", "predict"} == set(LIGHT_KINDS)
+    assert {"import", "import_dataset", "predict"} == set(LIGHT_KINDS)
