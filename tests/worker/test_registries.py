@@ -192,6 +192,7 @@ from worker.catalog import DatasetName
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, save_checkpoint
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.core.measure import measure_baseline
 from worker.core.models import build_model, get_widths
 from worker.core.pruning import apply_pruning
@@ -203,7 +204,7 @@ from worker.core.quantization_aware import extract_network, quantize_network
 from worker.core.training import TrainingSettings, compute_logits, fit
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
-data = load_dataset("dummy", Path("unused"), None, 0)
+data = load_dataset("dummy", DatasetLocation(Path("unused")), 0)
 spec = TrainSpec(dataset="dummy", architecture="dummy", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
 baseline = measure_baseline(build_model(spec.architecture, spec.widths, num_classes=2), data)
 model = baseline.model

@@ -13,10 +13,11 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
+from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.progress import JobCancelled, Progress
@@ -53,7 +54,7 @@ def kill_at(shop: Shop, spec: dict[str, Any], reached: Callable[[Progress], bool
 
 def count_correct(model: torch.nn.Module) -> int:
     """On the test set of digits, by a loop of the test's own."""
-    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=SEED)
     with torch.no_grad():
         predicted = model((data.test.images.float() / 255 - data.mean[0]) / data.std[0]).argmax(1)
     return int((predicted == data.test.labels).sum())
