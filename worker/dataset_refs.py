@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from worker.catalog import DatasetFacts, DatasetName
-from worker.dataset_files.summary import DatasetSummary
 
 _PREFIX = "dst_"
 DatasetRef = Annotated[
@@ -32,6 +31,7 @@ def get_facts(dataset: str, describe: Describe) -> DatasetFacts:
     """The shape, the classes and the number of pictures of a data set. Raises ValueError for a name of none."""
     if not is_stored(dataset):
         return DatasetName(dataset).facts
-    summary = DatasetSummary.read(describe(dataset))
-    num_pictures = sum(map(sum, summary.counts.values()))
-    return DatasetFacts(summary.input_shape, summary.class_names, num_pictures)
+    summary = describe(dataset)
+    channels, height, width = summary["input_shape"]
+    num_pictures = sum(map(sum, summary["counts"].values()))
+    return DatasetFacts((channels, height, width), tuple(summary["class_names"]), num_pictures)

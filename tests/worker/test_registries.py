@@ -137,13 +137,13 @@ from worker.core.datasets import RawDataset, Split
 def load(root, mirror):
     labels = torch.arange(80) % 2
     split = Split((labels * 255).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous(), labels)
-    return RawDataset(split, split, ("black", "white"), 0.5, 0.5, 20, True)
+    return RawDataset(split, split, ("black", "white"), (0.5,), (0.5,), 20, True)
 ''',
         '    DIGITS = "digits"',
         '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160)',
     ),
     Addition(
-        "../dataset_files/formats",
+        "dataset_files/formats",
         '''"""Empty files that are called after their gray."""
 import numpy as np
 from worker.dataset_files.source import Item, PictureSource

@@ -221,7 +221,7 @@ def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("class_names", ("a\0", *"bcdefghij")), ("std", 0.0), ("std", -1.0), ("input_shape", (1, 28, 5000))],
+    [("class_names", ("a\0", *"bcdefghij")), ("std", (0.0,)), ("std", (-1.0,)), ("input_shape", (1, 28, 5000))],
 )
 def test_a_compressed_file_has_the_same_bounds(field: str, value: Any, shop: Shop, quantized: str) -> None:
     _, network = load_compressed(shop.models[quantized][0])
