@@ -109,12 +109,12 @@ def build_network(read: dict[str, Any]) -> IntegerNetwork | None:
 def are_same(one: IntegerNetwork, other: IntegerNetwork) -> bool:
     """Field by field, floats and arrays bit by bit: 0.0 is not -0.0."""
     facts, others = (repr(replace(network, layers=(), affines=())) for network in (one, other))
-    ours, theirs = ([_describe_part(part) for part in (*each.layers, *each.affines)] for each in (one, other))
-    return facts == others and ours == theirs
+    return facts == others and _describe_parts(one) == _describe_parts(other)
 
 
-def _describe_part(part: IntegerLayer | IntegerAffine) -> list[Any]:
-    return [_describe(getattr(part, field.name)) for field in fields(part)]
+def _describe_parts(network: IntegerNetwork) -> list[list[Any]]:
+    parts: list[IntegerLayer | IntegerAffine] = [*network.layers, *network.affines]
+    return [[_describe(getattr(part, field.name)) for field in fields(part)] for part in parts]
 
 
 def _describe(value: Any) -> Any:
