@@ -100,29 +100,16 @@ def quantize_model(
     batch_norms, pictures = find_batch_norms(record), find_picture_layers(record)
     for name, layer in list_layers(quantized).items():
         weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
-        if activation_bit_width is None:
-            input_bits = weight_bits
-        elif isinstance(activation_bit_width, int):
-            input_bits = activation_bit_width
-        else:
-            input_bits = activation_bit_width[name]
+        given = weight_bits if activation_bit_width is None else activation_bit_width
+        input_bits = given if isinstance(given, int) else given[name]
         replacement = build_quantized_layer(layer)
         weight_scale = (
             compute_symmetric_scale(layer.weight.detach(), 8, per_channel=per_channel)
             if weight_bits == 8
             else search_scale(layer.weight.detach(), weight_bits, True, per_channel=per_channel)
         )
-        if name in pictures:
-            replacement.configure(
-                bit_width=weight_bits,
-                weight_scale=weight_scale,
-                learn_input_scale=False,
-                **describe_pixels(mean, std),
-            )
-        else:
-            replacement.configure(
-                bit_width=weight_bits, weight_scale=weight_scale, **describe_inputs(calibration[name], input_bits)
-            )
+        inputs = describe_pixels(mean, std) if name in pictures else describe_inputs(calibration[name], input_bits)
+        replacement.configure(bit_width=weight_bits, weight_scale=weight_scale, **inputs)
         replacement.batch_norm_name = batch_norms.get(name)
         replace_module(quantized, name, replacement.to(layer.weight.device))
     return quantized
@@ -140,6 +127,7 @@ def describe_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str
     is_single = len(set(mean)) == 1
     return {
         "input_scale": 1 / (255 * std[0]),
+        "learn_input_scale": False,
         "input_bit_width": IMAGE_BIT_WIDTH if is_single else IMAGE_BIT_WIDTH + 1,
         "input_signed": not is_single,
         "input_zero_point": round(255 * mean[0]) if is_single else 0,

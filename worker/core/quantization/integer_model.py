@@ -26,7 +26,6 @@ from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_rang
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines, find_batch_norms
 from worker.network.record import Network
-from worker.picture_policy import ResizePolicy
 
 EXACT_IN_FLOAT32 = 2**24
 AVERAGE_STEPS = 2.0**24
@@ -42,24 +41,20 @@ def extract_integers(
     class_names: tuple[str, ...],
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    resize: ResizePolicy | None = None,
 ) -> IntegerNetwork:
     """The integers, scales and biases of a network made by `quantize_model`, batch norm folded.
 
-    architecture: one of ours, or where the network of a record came from. resize: how pictures become its input.
+    architecture: one of ours, or where the network of a record came from.
     """
     record = get_record(model)
     layers = []
     for name, layer in list_quantized_layers(model).items():
         scale = layer.weight_scale.detach().abs().clamp_min(SMALLEST_SCALE)
         integers = linear_quantize(layer.weight.detach(), scale, 0, layer.bit_width)
-        out_channels = integers.shape[0]
         multiplier = scale.flatten().double()
-        bias = (
-            layer.bias.detach().double()
-            if layer.bias is not None
-            else torch.zeros(out_channels, dtype=torch.float64, device=integers.device)
-        )
+        bias = integers.new_zeros(len(integers), dtype=torch.float64)
+        if layer.bias is not None:
+            bias += layer.bias.detach()
         if layer.batch_norm_name is not None:
             gain, shift = compute_batch_norm_affine(get_batch_norm(model, layer.batch_norm_name))
             multiplier, bias = multiplier * gain, bias * gain + shift
@@ -87,7 +82,6 @@ def extract_integers(
         layers=tuple(layers),
         network=None if is_ours else record,
         affines=tuple(_extract_affine(model, name) for name in find_affines(record)),
-        resize=resize,
     )
 
 
@@ -192,29 +186,24 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     for name in find_batch_norms(record).values():
         replace_module(model, name, nn.Identity())
     for affine in network.affines:
-        replace_module(model, affine.name, _build_affine(affine))
-    for name, module in list(model.named_modules()):
-        if isinstance(module, Mean | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-            replace_module(model, name, ExactAverage(module))
+        module = ChannelAffine(len(affine.gain))
+        values = {"weight": affine.gain, "bias": affine.shift}
+        module.load_state_dict({name: torch.from_numpy(each.copy()) for name, each in values.items()})
+        replace_module(model, affine.name, module)
+    for name, average in list(model.named_modules()):
+        if isinstance(average, Mean | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            replace_module(model, name, ExactAverage(average))
     return model.eval()
-
-
-def _build_affine(affine: IntegerAffine) -> ChannelAffine:
-    module = ChannelAffine(len(affine.gain))
-    with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(affine.gain.copy()))
-        module.bias.copy_(torch.from_numpy(affine.shift.copy()))
-    return module
 
 
 def _check_layers(network: IntegerNetwork, record: Network) -> None:
     affines = find_affines(record)
     if {affine.name: len(affine.gain) for affine in network.affines} != affines:
         raise InvalidModel(f"the network has affines of the channels {affines}, the file holds others")
-    names = list(count_outputs(record))
+    tensors, names = record.tensors, list(count_outputs(record))
     if len(names) != len(network.layers):
         raise InvalidModel(f"{network.architecture} has {len(names)} layers, the file holds {len(network.layers)}")
     for name, layer in zip(names, network.layers, strict=True):
-        shape = record.tensors[f"{name}.weight"]
+        shape = tensors[f"{name}.weight"]
         if shape != layer.weight.shape:
             raise InvalidModel(f"layer {name} must have the shape {shape}, the file holds {layer.weight.shape}")

@@ -77,8 +77,8 @@ def compute_squared_error(
     x: torch.Tensor, scale: torch.Tensor | float, zero_point: int, bit_width: int, signed: bool
 ) -> float:
     """The sum over all values of the squared distance to what their integers stand for."""
-    q = linear_quantize(x, scale, zero_point, bit_width, signed)
-    return float((linear_dequantize(q, scale, zero_point) - x).square_().sum())
+    real = linear_dequantize(linear_quantize(x, scale, zero_point, bit_width, signed), scale, zero_point)
+    return float((real - x).square_().sum())
 
 
 def search_scale(

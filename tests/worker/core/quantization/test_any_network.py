@@ -18,11 +18,11 @@ from tests.needs import NO_CIFAR10, find_cifar10
 from worker.coding import encode_network
 from worker.coding.reader import read_file
 from worker.core.checkpoint import load_compressed
-from worker.core.deviations import unify_deviations
 from worker.core.models.build import NetworkModule, build_module
 from worker.core.pixels import normalize_pixels
 from worker.core.quantization import calibrate, quantize_model
 from worker.core.quantization.integer_model import build_integer_model, extract_integers
+from worker.importing.deviations import unify_deviations
 from worker.importing.onnx_weights import load_onnx
 from worker.integer_network import IntegerNetwork
 from worker.network.torchvision_records import PREFIX, describe_torchvision

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from storage.errors import InvalidModel
-from worker.core.deviations import unify_deviations
 from worker.core.models.build import NetworkModule, build_module
 from worker.core.pixels import normalize_pixels
+from worker.importing.deviations import unify_deviations
 from worker.network.operations.elementwise import Add, Concatenate, Flatten, Relu
 from worker.network.operations.layers import BatchNorm, Linear, build_square_convolution
 from worker.network.operations.pooling import Mean, build_square_max_pool
