@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,6 +29,23 @@ from worker.network.record import Network, NetworkBuilder
 from worker.picture_policy import ResizePolicy
 
 ODD_VALUES = (0, 1, 127, 128, 254, 255)
+ODD_WORDS = (
+    "0",
+    "1",
+    "-1",
+    "2",
+    "4",
+    "1048577",
+    "281474976710657",
+    "1e999",
+    "true",
+    "null",
+    "[]",
+    "{}",
+    '"',
+    "NaN",
+    "",
+)
 FREE_WEIGHTS = 1 << 9
 """What a writer that lies may declare: the readers' own limit would make a run of minutes a run of days."""
 
@@ -200,6 +218,38 @@ def write_lies(rng: random.Random, network: IntegerNetwork, num_decisions: int) 
     return writer.finish()
 
 
+class OtherRecord(Fields):
+    """Writes another record of the network than its own: what is behind it is as if nothing had happened."""
+
+    def __init__(self, writer: RangeWriter, change: Callable[[str], str]) -> None:
+        super().__init__(writer)
+        self._change = change
+
+    def octets(self, kind: str, value: bytes, limit: int) -> bytes:
+        text = self._change(zlib.decompress(value, -zlib.MAX_WBITS).decode())
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return super().octets(kind, deflater.compress(text.encode()) + deflater.flush(), limit)
+
+
+def change_text(rng: random.Random, text: str) -> str:
+    """One or two of the numbers, words and brackets of a JSON text replaced by others, or left out."""
+    parts = re.split(r"([\d.]+|\w+|[\[\]{}:,])", text)
+    for _ in range(rng.choice((1, 1, 2))):
+        place = rng.randrange(len(parts))
+        parts[place] = rng.choice((*ODD_WORDS, rng.choice(parts), rng.choice(parts)))
+    return "".join(parts)
+
+
+def write_other_record(rng: random.Random, network: IntegerNetwork) -> bytes:
+    """The body of a file whose record was changed before it was deflated."""
+    writer = RangeWriter()
+    # The writer reads the record that it has written, and ends where that is none.
+    with contextlib.suppress(InvalidModel, ValueError, OverflowError):
+        fields = OtherRecord(writer, lambda text: change_text(rng, text))
+        _code_network(fields, network, _choose_any_scans(rng, network), FREE_WEIGHTS, version=2)
+    return writer.finish()
+
+
 def _choose_any_scans(rng: random.Random, network: IntegerNetwork) -> tuple[Scan, ...]:
     """What the writer would choose, or any of the ways to walk a layer."""
     scans, previous = [], None
@@ -229,6 +279,7 @@ class Mutator:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._networks = [(network, count_decisions(network)) for network in build_networks(seed)]
+        self._of_records = [network for network, _ in self._networks if network.network is not None]
         files = [encode_network(network) for network, _ in self._networks]
         self._bodies = [(file[TONOK_HEAD_BYTES:], file[2]) for file in files]
         self._mutations: tuple[Mutate, ...] = (flip_bits, change_bytes, truncate, move_point)
@@ -236,7 +287,7 @@ class Mutator:
     def make(self, number: int) -> tuple[str, bytes]:
         """What was done, and the file."""
         rng = random.Random(self._seed << 40 | number)
-        kind = rng.randrange(7)
+        kind = rng.randrange(8)
         if kind < 4:
             mutate = self._mutations[kind]
             body, version = rng.choice(self._bodies)
@@ -246,6 +297,9 @@ class Mutator:
             return "splice", seal(one[: rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1) :], version)
         if kind == 5:
             return "change_head", self._change_head(rng)
+        if kind == 6:
+            network = rng.choice(self._of_records)
+            return "change_record", seal(write_other_record(rng, network), version=2)
         network, num_decisions = rng.choice(self._networks)
         return "write_lies", seal(write_lies(rng, network, num_decisions), tell_version(network))
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import shutil
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from storage.errors import InvalidModel
 from tests.fuzz.mutations import build_network, build_second
-from tests.fuzz.readers import are_same, compare_readers, read_with_reference
+from tests.fuzz.readers import are_same, compare_readers, read_with_reference, read_with_service
 from tests.worker.coding.networks import build_layer
-from worker.coding import decode_network, encode_network
+from tests.worker.coding.test_old_files import describe
+from worker.coding import decode_network, encode_network, reader
 from worker.coding.fields import Fields
 from worker.coding.float_blocks import code_float_blocks
 from worker.coding.ranges import RangeReader, RangeWriter
@@ -163,3 +170,37 @@ def test_floats_of_every_kind_come_back_bit_by_bit_from_blocks() -> None:
     code_float_blocks(Fields(writer), "scale", arrays)
     read = code_float_blocks(Fields(RangeReader(writer.finish())), "scale", [np.zeros_like(one) for one in arrays])
     assert [one.tobytes() for one in read] == [one.tobytes() for one in arrays]
+
+
+CASES = Path(__file__).parent / "cases" / "written_in_version_2.json"
+"""[the file in hexadecimal, the SHA-256 of `describe_whole` of what it holds]."""
+
+
+def describe_whole(network: IntegerNetwork) -> str:
+    """Everything that a network holds, floats and arrays to the bit."""
+    record = None if network.network is None else network.network.to_json()
+    resize = None if network.resize is None else network.resize.model_dump(mode="json")
+    affines = [(each.name, each.gain.tobytes().hex(), each.shift.tobytes().hex()) for each in network.affines]
+    return json.dumps([describe(network), record, resize, affines])
+
+
+@pytest.mark.parametrize("read", [read_with_service, read_with_reference])
+def test_files_of_version_2_stay_readable(read: Callable[[bytes], IntegerNetwork | None]) -> None:
+    for data, digest in json.loads(CASES.read_text()):
+        network = read(bytes.fromhex(data))
+        assert network is not None
+        assert hashlib.sha256(describe_whole(network).encode()).hexdigest() == digest
+
+
+def test_the_reader_reads_where_nothing_of_this_project_is(tmp_path: Path) -> None:
+    shutil.copytree(Path(reader.__file__).parent, tmp_path / "elsewhere", ignore=shutil.ignore_patterns("__pycache__"))
+    network = build_any(1)
+    (tmp_path / "model.tonok").write_bytes(encode_network(network))
+    script = (
+        "import pathlib, sys; sys.path.insert(0, '.'); from elsewhere import read_file; "
+        "read = read_file(pathlib.Path('model.tonok').read_bytes()); "
+        "print(*[layer['name'] for layer in read['layers']]); "
+        "assert not {'worker', 'storage', 'constriction', 'torch', 'pydantic'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [layer.name for layer in network.layers]
