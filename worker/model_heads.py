@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from storage.errors import InvalidModel
-from worker.catalog import DatasetName
 from worker.checkpoint_facts import Declaration, describe_facts, parse_facts
 from worker.dataset_facts import check_dataset, choose_dataset
+from worker.dataset_refs import Describe, get_facts
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file of version 1. The last byte is the version of the format."""
@@ -207,8 +207,9 @@ def _check_tensors(header: CheckpointHeader) -> None:
         )
 
 
-def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
-    """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was named.
+def check_model_file(stream: BinaryIO, dataset: str | None, describe: Describe) -> None:
+    """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was
+    named. describe: finds the data sets that were brought.
 
     Raises InvalidModel, which names the field.
     """
@@ -217,5 +218,6 @@ def check_model_file(stream: BinaryIO, dataset: DatasetName | None) -> None:
         return
     header = _read_header(stream)
     info = header.declaration.info
-    check_dataset(choose_dataset(dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
+    name = choose_dataset(dataset, info.dataset, info.class_names)
+    check_dataset(get_facts(name, describe), name, info.input_shape, info.class_names)
     _check_tensors(header)

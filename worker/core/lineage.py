@@ -7,20 +7,23 @@ by what they write, since a checkpoint describes the data that its network was m
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from worker.catalog import DatasetName
+from worker.catalog import DatasetFacts, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.datasets import Dataset, Split, load_dataset
 from worker.dataset_facts import NameMatch, check_dataset
+from worker.dataset_location import DatasetLocation
+from worker.dataset_refs import is_stored
 
 
-def load_lineage_data(info: CheckpointInfo, root: Path, mirror: str | None) -> Dataset:
-    """The data set of `info`, loaded from `root` or `mirror`. Raises InvalidModel, DatasetUnavailable."""
-    check_dataset(DatasetName(info.dataset), info.input_shape, info.class_names)  # before anything is loaded
-    return adopt_facts(load_dataset(info.dataset, root, mirror, info.split_seed), info)
+def load_lineage_data(info: CheckpointInfo, location: DatasetLocation) -> Dataset:
+    """The data set of `info`. Raises InvalidModel, DatasetUnavailable, InvalidDataset."""
+    if not is_stored(info.dataset):
+        facts = DatasetName(info.dataset).facts
+        check_dataset(facts, info.dataset, info.input_shape, info.class_names)  # before anything is loaded
+    return adopt_facts(load_dataset(info.dataset, location, info.split_seed), info)
 
 
 def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
@@ -28,7 +31,8 @@ def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
 
     Raises InvalidModel where it cannot be the file's.
     """
-    match = check_dataset(DatasetName(data.name), info.input_shape, info.class_names)
+    facts = DatasetFacts(data.input_shape, data.class_names, len(data.train) + len(data.validation) + len(data.test))
+    match = check_dataset(facts, data.name, info.input_shape, info.class_names)
     data = replace(
         data.limit_train(info.num_train_examples), class_names=info.class_names, mean=info.mean, std=info.std
     )

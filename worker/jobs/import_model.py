@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.catalog import ArtifactKind, DatasetName
+from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
+from worker.dataset_refs import DatasetRef, get_facts
 from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
@@ -26,7 +27,7 @@ class ImportSpec(UploadSpec):
     is_light: ClassVar[bool] = True
 
     kind: Literal["import"] = "import"
-    dataset: DatasetName | None = Field(
+    dataset: DatasetRef | None = Field(
         None,
         description="What to measure it on; by default what it was trained on, or what has its classes.",
     )
@@ -121,7 +122,8 @@ def _place(
     from worker.core.lineage import load_lineage_data
 
     name = choose_dataset(spec.dataset, info.dataset, info.class_names)
-    match = check_dataset(name, info.input_shape, info.class_names)
+    facts = get_facts(name, context.dataset_summary)
+    match = check_dataset(facts, name, info.input_shape, info.class_names)
     if name != info.dataset:
         context.warn(
             f"the file says that it was trained on another data set than {name}, which it is measured on: which "
@@ -135,7 +137,7 @@ def _place(
         )
     if match.how is NameMatch.PERMUTED:
         context.warn(f"the file's classes are those of {name} in another order: they are kept in the file's")
-    data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
+    data = load_lineage_data(info, context.datasets)
     if info.num_train_examples is not None and info.num_train_examples > len(data.train):
         context.warn(
             f"the file says that it was trained on more pictures than the {len(data.train)} of the training split: "

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
-from worker.catalog import Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
+from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
+from worker.dataset_refs import DatasetRef, Describe, get_facts
 from worker.job_spec import JobContext, JobOutcome, JobSpec, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
-    DescribeModel,
+    LayerShape,
     MemoryEstimate,
     Part,
     estimate_passes,
@@ -70,7 +71,7 @@ class TrainSpec(JobSpec):
     )
 
     kind: Literal["train"] = "train"
-    dataset: DatasetName = DatasetName.FASHION_MNIST
+    dataset: DatasetRef = DatasetName.FASHION_MNIST
     architecture: Architecture = Architecture.FASHION_CNN
     widths: Widths = None
     epochs: int = Field(12, ge=1, le=500)
@@ -93,24 +94,31 @@ class TrainSpec(JobSpec):
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         return check_widths(widths, info.data.get("architecture"))
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate:  # noqa: ARG002
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate:
         """Estimates it from the widths and the pictures of a batch."""
-        layers = list_layer_shapes(self.architecture, self.widths)
-        return estimate_train(layers, self.dataset, self._count_at_a_time(), self.optimizer)
+        facts = get_facts(self.dataset, describe)
+        layers = self._list_layers(facts)
+        return estimate_train(layers, facts, self._count_at_a_time(facts.num_pictures), self.optimizer)
 
-    def find_memory_field(self, estimate: MemoryEstimate) -> str:
+    def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
         field = find_shape_field(estimate, has_widths=self.widths is not None)
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
         # With few pictures at a time the evaluation takes more, and no smaller batch would help.
-        layers = list_layer_shapes(self.architecture, self.widths)
-        is_batch = estimate_training(layers, self._count_at_a_time()) > estimate_passes(layers, EVALUATION_BATCH)
+        facts = get_facts(self.dataset, describe)
+        layers = self._list_layers(facts)
+        is_batch = estimate_training(layers, self._count_at_a_time(facts.num_pictures)) > estimate_passes(
+            layers, EVALUATION_BATCH
+        )
         return "batch_size" if is_batch and self.batch_size > 1 else field
 
-    def _count_at_a_time(self) -> int:
+    def _list_layers(self, facts: DatasetFacts) -> list[LayerShape]:
+        return list_layer_shapes(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
+
+    def _count_at_a_time(self, num_pictures: int) -> int:
         """Pictures of a batch: no more than there are."""
-        return min(self.batch_size, self.dataset.facts.num_pictures, self.max_train_examples or self.batch_size)
+        return min(self.batch_size, num_pictures, self.max_train_examples or self.batch_size)
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
@@ -122,7 +130,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     from worker.model_files import publish
 
     context.report(Progress(phase="loading", percent=0))
-    data = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
+    data = load_dataset(spec.dataset, context.datasets, spec.seed)
     data = data.limit_train(spec.max_train_examples)
     if spec.max_train_examples is not None and spec.max_train_examples > len(data.train):
         context.warn(f"asked for {spec.max_train_examples} training examples; the data set has {len(data.train)}")

@@ -84,6 +84,12 @@ function buildControl(property, id, choices, models) {
     );
     return h("select", shared, options);
   }
+  if (property.name === "dataset") {
+    const options = choices.dataset.map(({ name, title }) =>
+      h("option", { value: name, selected: name === property.default }, title ?? formatName(name)),
+    );
+    return h("select", shared, options);
+  }
   if (property.type === "boolean")
     return h("input", { ...shared, type: "checkbox", checked: property.default === true });
   const text = {
@@ -109,8 +115,8 @@ export function buildField(property, choices, models) {
   const error = h("p", { id: `${id}-error`, class: "field-error" });
   const hint = h("p", { id: `${id}-hint`, class: "hint" });
   const describeChoice = () => {
-    const choice = choices[property.choices]?.find(({ name }) => name === control.value);
-    const words = [choice?.description ?? property.description, property.enum ? "" : describeBounds(property)];
+    const choice = choices[property.name === "dataset" ? "dataset" : property.choices]?.find(({ name }) => name === control.value);
+    const words = [choice?.description ?? property.description, property.enum || property.name === "dataset" ? "" : describeBounds(property)];
     const text = words
       .filter(Boolean)
       .map((word) => (/[.!?]$/.test(word) ? word : `${word}.`))

@@ -14,11 +14,12 @@ from tests.variants import SEED
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint, save_checkpoint
 from worker.core.measured_model import BUSY_MACHINE
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import FinishedStep, JobOutcome, Step
 from worker.jobs import parse_spec, run_spec
 from worker.progress import Progress
 from worker.results import RESULTS
-from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
+from worker.workspace import DatasetRecord, ModelRecord
 
 
 class FakeContext:
@@ -28,7 +29,7 @@ class FakeContext:
     threads = 1
 
     def __init__(self, folder: Path, models: dict[str, tuple[Path, Mapping[str, Any]]]) -> None:
-        self.datasets = DatasetLocation(folder / "datasets", None)
+        self.datasets = DatasetLocation(folder / "datasets", find_stored=lambda name: self.stored_datasets[name][0])
         self.scratch, self.folder, self.models = folder / "scratch", folder, models
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.reports: list[Progress] = []
@@ -59,8 +60,8 @@ class FakeContext:
         self.models[model_id] = (self.folder / next(iter(record.files.values())), summary)
         return model_id
 
-    def dataset_file(self, dataset_id: str) -> Path:
-        return self.stored_datasets[dataset_id][0]
+    def dataset_summary(self, dataset_id: str) -> Mapping[str, Any]:
+        return self.stored_datasets[dataset_id][1]
 
     def save_dataset(self, record: DatasetRecord) -> str:
         dataset_id = f"dst_{len(self.stored_datasets)}"
