@@ -17,6 +17,7 @@ from storage.errors import InvalidModel
 from worker.catalog import DatasetName
 from worker.checkpoint_facts import Declaration, describe_facts, parse_facts
 from worker.dataset_facts import check_dataset, choose_dataset
+from worker.network.record import MAX_NODES
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file. The last byte is the version of the format."""
@@ -26,8 +27,9 @@ MAX_TONOK_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8
 MAX_TENSORS = 4096
-_MOST_BRACKETS = 3 * MAX_TENSORS + 64
-"""Three to a tensor. Counted before the header is parsed: a mebibyte of empty lists holds everybody else up."""
+_MOST_BRACKETS = 3 * MAX_TENSORS + 8 * MAX_NODES + 64
+"""Three to a tensor, and as many to a node of a network's record as an average pooling has. Counted before the header is
+parsed: a mebibyte of empty lists holds everybody else up."""
 ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 """Types of weights that a checkpoint may have; all become float32."""
 COUNTER = "num_batches_tracked"
@@ -197,7 +199,8 @@ def _check_tensors(header: CheckpointHeader) -> None:
     if faults:
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise InvalidModel(
-            f"the checkpoint's tensors are not those of {info.architecture} with its widths: "
+            f"the checkpoint's tensors are not those of {info.architecture} with its "
+            f"{'widths' if info.network is None else 'record'}: "
             f"{'; '.join(faults[:_MOST_FAULTS])}{more}",
             field="tensors",
         )
