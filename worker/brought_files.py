@@ -29,7 +29,8 @@ from worker.network.importers.file_kind import HEAD_BYTES, FileKind, identify_fi
 from worker.network.importers.onnx_file import read_onnx_stream
 from worker.network.operations.base import InvalidNetwork, Shape
 from worker.network.record import Network
-from worker.network.torchvision_records import NAMES, PREFIX, map_state, match_torchvision
+from worker.network.torchvision_records import PREFIX, map_state, match_torchvision
+from worker.network_names import NETWORK_NAMES, is_built_in
 
 ONNX_ORIGIN = "onnx"
 """In place of an architecture's name."""
@@ -164,12 +165,11 @@ def _describe_state(
             f"{', '.join(Architecture)}, or {PREFIX}NAME",
             field="architecture",
         )
-    is_theirs = architecture.removeprefix(PREFIX) in NAMES and architecture.startswith(PREFIX)
-    if not is_theirs and architecture not in list(Architecture):
+    if architecture not in NETWORK_NAMES:
         raise InvalidModel(f"there is no architecture {architecture!r:.60}", field="architecture")
     outlines = read_state_outlines(head)
     shapes = {name: outline.shape for name, outline in outlines.items()}
-    if is_theirs:
+    if not is_built_in(architecture):
         _, height, width = input_shape
         return match_torchvision(architecture.removeprefix(PREFIX), shapes, (height, width)), architecture, ()
     return (

@@ -92,8 +92,7 @@ def _read_given(
         str | None,
         Query(
             max_length=60,
-            description="Of a plain state dict: one of ours, or torchvision's as `torchvision:NAME`.",
-            examples=["torchvision:resnet18"],
+            description="Of a plain state dict: one of ours, or torchvision's, such as `torchvision:resnet18`.",
         ),
     ] = None,
     class_names: Annotated[
@@ -110,8 +109,7 @@ def _read_given(
         Query(
             pattern=_PER_CHANNEL,
             description="Of the same: a pixel p enters as (p / 255 - mean) / std. One number, or one for each channel "
-            "with commas between; by default the data set's.",
-            examples=["0.491,0.482,0.447"],
+            "with commas between, such as `0.491,0.482,0.447`; by default the data set's.",
         ),
     ] = None,
     std: Annotated[str | None, Query(pattern=_PER_CHANNEL, description="See `mean`.")] = None,

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from safetensors.numpy import save
 
-from tests.service.conftest import check_problem
+from tests.service.conftest import Workshop, check_problem
 from tests.service.model_files import build_checkpoint
 from tests.service.test_model_heads import check_refused, send
 from tests.worker.importing.onnx_files import Draft, draw, end
@@ -114,3 +114,57 @@ def test_a_tensor_that_is_not_the_networks_is_named(changes: dict[str, Any], nam
 def test_a_pickle_is_refused_with_the_line_that_works_instead(protocol: int, client: TestClient) -> None:
     answer = send(client, pickle.dumps({"conv.weight": [0.0] * 1000}, protocol), dataset=DatasetName.DIGITS)
     assert "torch.onnx.export(" in check_problem(answer, 422, "invalid_model", "")["detail"]
+
+
+def test_fine_tuning_names_the_model_that_it_begins_with(client: TestClient, workshop: Workshop) -> None:
+    model_id = workshop.train(network=describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28)).to_json())
+    job = client.post("/v1/jobs/train", json={"initial_model_id": "latest", "epochs": 2}).json()
+    resolved = client.get(job["links"]["self"]).json()["resolved_spec"]
+    assert (resolved["initial_model_id"], resolved["dataset"], resolved["architecture"]) == (model_id, None, None)
+    assert [found["id"] for found in client.get("/v1/jobs", params={"model_id": model_id}).json()["jobs"]] == [
+        job["id"]
+    ]
+    # What it begins with must be there until it has ended.
+    assert client.delete(f"/v1/jobs/{client.get(f'/v1/models/{model_id}').json()['job_id']}").status_code == 409
+
+
+def test_the_memory_of_fine_tuning_is_that_of_the_networks_record(client: TestClient, workshop: Workshop) -> None:
+    estimates = []
+    for name in ("squeezenet1_1", "resnet50"):
+        workshop.train(network=describe_torchvision(name, input_shape=(1, 28, 28)).to_json())
+        answer = client.post("/v1/jobs/train?validate_only=true", json={"initial_model_id": "latest"})
+        estimates.append(answer.json()["estimated_memory_bytes"])
+    assert 0 < estimates[0] < estimates[1]
+
+
+def test_what_fine_tuning_cannot_begin_with_is_refused(client: TestClient, workshop: Workshop) -> None:
+    answer = client.post("/v1/jobs/train", json={"initial_model_id": "latest"})
+    check_problem(answer, 404, "not_found", "/initial_model_id")
+    answer = client.post("/v1/jobs/train", json={"initial_model_id": "mdl_0123456789ABCDEFGHJKMNPQRS"})
+    check_problem(answer, 404, "not_found", "/initial_model_id")
+    quantized = workshop.train(bit_width=4)
+    answer = client.post("/v1/jobs/train", json={"initial_model_id": quantized})
+    check_problem(answer, 409, "conflict", "/initial_model_id")
+
+
+def test_foreign_networks_are_compared_like_ours(client: TestClient, workshop: Workshop) -> None:
+    record = describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28)).to_json()
+    first = workshop.train(test=0.9, network=record, architecture="onnx")
+    second = workshop.train(test=0.8, network=record, architecture="onnx")
+    compared = client.get("/v1/compare", params={"models": f"{first},{second}"}).json()["models"]
+    assert [one["accuracy"]["test"] for one in compared] == [0.9, 0.8]
+    assert [one["macs"] for one in compared] == [4_241_152] * 2
+
+
+def test_networks_of_torchvision_are_listed_with_what_they_cost(client: TestClient) -> None:
+    listed = {one["name"]: one for one in client.get("/v1/methods").json()["torchvision_networks"]}
+    # From torchvision's own table of weights: 11.69 M and 1.24 M parameters, 1.81 and 0.35 G multiply-accumulates.
+    for name, parameters, gmacs in (("resnet18", 11_689_512, 1.81), ("squeezenet1_1", 1_235_496, 0.35)):
+        one = listed[f"torchvision:{name}"]
+        assert one["parameters"] == parameters
+        assert one["macs"] / 1e9 == pytest.approx(gmacs, abs=0.01)
+        describe_torchvision(name, input_shape=(3, one["smallest_side"], one["smallest_side"]))
+        architecture = client.get("/openapi.json").json()["components"]["schemas"]["TrainSpec"]["properties"][
+            "architecture"
+        ]
+        assert one["name"] in next(way["enum"] for way in architecture["anyOf"] if "enum" in way)

@@ -145,8 +145,7 @@ def _import_brought(
     spec: ImportSpec, context: JobContext, path: Path, found: BroughtFile
 ) -> tuple[MeasuredModel, dict[str, Any]]:
     """An ONNX file or a plain state dict: what neither says was told beside it, or is the data set's."""
-    from worker.core.datasets import load_dataset
-    from worker.core.lineage import adopt_facts
+    from worker.core.lineage import load_described_data
     from worker.core.measured_model import store_float_model
     from worker.core.models import rebuild_model
     from worker.importing.loading import load_arrays, place_arrays_
@@ -156,8 +155,7 @@ def _import_brought(
     arrays = load_arrays(path, found.format, info)
     for note in arrays.notes:
         context.warn(note)
-    data = load_dataset(info.dataset, context.datasets.root, context.datasets.mirror, info.split_seed)
-    info = replace(info, mean=spec.mean or data.mean, std=spec.std or data.std)
+    info, data = load_described_data(info, spec.mean, spec.std, context.datasets.root, context.datasets.mirror)
     if spec.mean is None or spec.std is None:
         context.warn(
             f"the file does not say how its network reads a picture: those of {info.dataset} are taken for what was "
@@ -170,7 +168,7 @@ def _import_brought(
     place_arrays_(model, arrays.values)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
-    measured = store_float_model(stored, model, info.architecture, adopt_facts(data, info))
+    measured = store_float_model(stored, model, info.architecture, data)
     return measured, {
         "class_match": str(match.how),
         "format": found.format,

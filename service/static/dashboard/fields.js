@@ -82,7 +82,8 @@ function buildControl(property, id, choices, models) {
     const options = property.enum.map((value) =>
       h("option", { value, selected: value === property.default }, formatName(value)),
     );
-    return h("select", shared, options);
+    const automatic = property.nullable ? [h("option", { value: "" }, "automatic")] : [];
+    return h("select", shared, ...automatic, options);
   }
   if (property.type === "boolean")
     return h("input", { ...shared, type: "checkbox", checked: property.default === true });
@@ -109,7 +110,7 @@ export function buildField(property, choices, models) {
   const error = h("p", { id: `${id}-error`, class: "field-error" });
   const hint = h("p", { id: `${id}-hint`, class: "hint" });
   const describeChoice = () => {
-    const choice = choices[property.choices]?.find(({ name }) => name === control.value);
+    const choice = choices[property.choices ?? property.name]?.find(({ name }) => name === control.value);
     const words = [choice?.description ?? property.description, property.enum ? "" : describeBounds(property)];
     const text = words
       .filter(Boolean)

@@ -79,9 +79,9 @@ def train(name: str, data: Dataset) -> nn.Module:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     pictures, labels = data.normalize(data.train.images), data.train.labels
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(labels)).split(32):
+        for rows in torch.split(torch.randperm(len(labels)), 32):
             optimizer.zero_grad()
-            F.cross_entropy(model(pictures[rows]), labels[rows]).backward()
+            torch.autograd.backward(F.cross_entropy(model(pictures[rows]), labels[rows]))
             optimizer.step()
     return model.eval()
 
