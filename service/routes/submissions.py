@@ -27,6 +27,7 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
+from service.errors import RequestRefused
 from service.group_commit import Write
 from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
@@ -120,7 +121,10 @@ def _check_memory(
             return get_dataset(session, name).summary
         return get_model(session, (_find_start(resolved) or "") if name == LATEST else name).summary
 
-    return check_memory(spec, describe, settings.resolved_max_job_bytes)
+    try:
+        return check_memory(spec, describe, settings.resolved_max_job_bytes)
+    except InvalidSpec as error:  # that no such network can be built for the pictures of a stored data set
+        raise RequestRefused(422, "validation_error", error.detail, pointer=error.field or "") from None
 
 
 def _validate_only(request: Request, spec: JobSpec) -> Response:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validat
 
 from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
-from worker.dataset_refs import DatasetRef, Describe, get_facts
+from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
@@ -28,6 +28,7 @@ from worker.memory_estimate import (
 )
 from worker.network.architectures import NUM_WIDTHS
 from worker.network.layers import has_batch_norm
+from worker.network.operations.base import InvalidNetwork
 from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_built_in
 from worker.progress import Progress
 from worker.results.train import TrainResult
@@ -156,9 +157,10 @@ class TrainSpec(JobSpec):
                 raise ValueError("the network is that of initial_model_id: leave it out")
             return None
         name = str(Architecture.FASHION_CNN) if architecture is None else architecture
-        if (dataset := info.data.get("dataset")) is not None:
+        if (dataset := info.data.get("dataset")) is not None and not is_stored(dataset):
+            facts = DatasetName(dataset).facts
             # Raises InvalidNetwork, which is a ValueError, where the pictures are too small.
-            describe_named(name, None, dataset.facts.input_shape, len(dataset.facts.class_names))
+            describe_named(name, None, facts.input_shape, len(facts.class_names))
         return name
 
     @field_validator("widths")
@@ -216,7 +218,10 @@ class TrainSpec(JobSpec):
         """The layers of the network that is named."""
         if self.architecture is None:
             raise ValueError("the network is that of a stored model")
-        named = describe_named(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
+        try:
+            named = describe_named(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
+        except InvalidNetwork as error:  # of a data set that somebody brought: others are known beforehand
+            raise InvalidSpec(f"architecture: for these pictures {error}", field="/architecture") from None
         return outline_layers(named)
 
     def _count_at_a_time(self, num_pictures: int) -> int:
