@@ -172,7 +172,7 @@ def test_what_is_no_model_of_ours_is_told_at_once(client: TestClient) -> None:
         "a header that is no object": pack([], b""),
         "a header of empty lists": pack([[]] * 250_000, b""),
         "damaged": damaged,
-        "another version": b"TK\x02" + frame(b"content")[3:],
+        "another version": b"TK\x03" + frame(b"content")[3:],
         "a head alone": b"TK",
     }
     for what, content in foreign.items():
