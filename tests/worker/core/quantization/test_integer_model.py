@@ -156,6 +156,19 @@ def test_learned_steps_have_the_gradients_of_the_paper() -> None:
     assert scale.grad.item() == pytest.approx(0.25 * (1 * 0.4 + 2 * 0.3 + 3 * 3 + 5 * -4))
 
 
+def test_learned_steps_around_a_zero_point_clamp_at_both_their_ends() -> None:
+    # 2 bits unsigned, zero point 1: levels -1 .. 2, step 0.5; x / step = -3, -0.6, 1.8, 7.
+    x = torch.tensor([-1.5, -0.3, 0.9, 3.5], requires_grad=True)
+    scale = torch.tensor(0.5, requires_grad=True)
+    out = _LearnedStep.apply(x, scale, 1, 0, 3, 1.0)
+    assert out.tolist() == [-0.5, -0.5, 1.0, 1.0]
+    out.sum().backward()
+    assert x.grad is not None
+    assert scale.grad is not None
+    assert x.grad.tolist() == [0, 1, 1, 0]
+    assert scale.grad.item() == pytest.approx(-1 + (0.6 - 1) + (2 - 1.8) + 2)
+
+
 def test_per_channel_steps_get_each_channels_gradient() -> None:
     x = torch.tensor([[0.3, 4.5], [-10.0, -1.65]])
     scale = torch.tensor([[0.5], [0.5]], requires_grad=True)
