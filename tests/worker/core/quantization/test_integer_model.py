@@ -252,6 +252,15 @@ def test_a_batch_norm_that_cannot_be_folded_becomes_a_gain_and_a_shift() -> None
     np.testing.assert_allclose(shift, [0.5 - 0.5 * 0.7071, 2.0 - 2.0 * 1.4142], rtol=1e-4)
     assert [affine.name for affine in network.affines] == ["norm_behind_relu", "own"]
     assert network.affines[1].gain.tolist() == [-1.0, 0.25]
+    rounded = round_floats(network, 5)
+    for before, after in zip(network.affines, rounded.affines, strict=True):
+        assert np.all(np.abs(after.gain - before.gain) <= np.abs(before.gain) * 2.0**-6)
+        assert np.all(np.abs(after.shift - before.shift) <= np.abs(before.shift) * 2.0**-6)
+    # The picture's own scale stays, those of other layers are rounded.
+    assert [r.input_scale == n.input_scale for r, n in zip(rounded.layers, network.layers, strict=True)] == [
+        True,
+        False,
+    ]
     x = (x * 255).round() / 255
     with torch.no_grad():
         wanted, given = model(x), build_integer_model(decode_network(encode_network(network)))(x)
