@@ -39,9 +39,10 @@ def compute_step_hash(session: Session, resolved_spec: Mapping[str, Any], versio
     Raises NotFound where the model is gone.
     """
     content = {name: value for name, value in resolved_spec.items() if name not in _NO_PART_OF_THE_HASH}
-    model_id = content.pop("model_id", None)
-    if model_id is not None:
-        content["model"] = find_model_file(session, model_id)
+    for field in ("model_id", "initial_model_id"):
+        model_id = content.pop(field, None)
+        if model_id is not None:
+            content[field.removesuffix("_id")] = find_model_file(session, model_id)
     text = json.dumps([version, content], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from service.demo.server import run_service
 from storage.settings import Settings
+from tests.variants import SEED
+from tests.worker.jobs.brought_networks import Residual
+from worker.network.importers.file_kind import EXPORT_LINE
 
 CHECKOUT = Path(__file__).parents[1]
+OWN_LINE = EXPORT_LINE.replace("3, 32, 32", "1, 28, 28")
 PAGES = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
 
 
 def read_block(page: str, name: str) -> str:
-    """The shell commands below `<!-- tested: name -->`."""
+    """The commands below `<!-- tested: name -->`."""
     text = (CHECKOUT / page).read_text("utf-8")
-    [block] = re.finditer(rf"<!-- tested: {name} -->\n```sh\n(.*?)```", text, flags=re.DOTALL)
+    [block] = re.finditer(rf"<!-- tested: {name} -->\n```(?:sh|python)\n(.*?)```", text, flags=re.DOTALL)
     return block.group(1)
 
 
@@ -47,15 +54,35 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_the_commands_all_succeed(
     page: str, name: str, shown: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    commands = read_block(page, name)
+    run_commands(read_block(page, name), shown, tmp_path, tmp_path_factory.mktemp("reader"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
+def test_a_network_of_ones_own_comes_in_by_the_commands(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = tmp_path_factory.mktemp("reader")
+    monkeypatch.chdir(reader)
+    torch.manual_seed(SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own deprecation
+        exec(read_block("README.md", "own"), {"torch": torch, "model": Residual()})
+    run_commands(read_block("docs/using.md", "own"), '"reached_sparsity"', tmp_path, reader)
+
+
+def test_the_readme_and_the_refusals_recommend_the_same_line() -> None:
+    shown, recommended = (ast.dump(ast.parse(line)) for line in (read_block("README.md", "own"), OWN_LINE))
+    assert shown == recommended
+
+
+def run_commands(commands: str, shown: str, tmp_path: Path, reader: Path) -> None:
     assert commands.count("http://127.0.0.1:8000") == 1
     with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
         script = commands.replace("http://127.0.0.1:8000", service.client.base_url)
         shell = ["bash", "-euo", "pipefail", "-c", script]
         # A folder of the reader's own: what the commands download must not stay in the checkout.
-        finished = subprocess.run(
-            shell, check=False, capture_output=True, text=True, timeout=3600, cwd=tmp_path_factory.mktemp("reader")
-        )
+        finished = subprocess.run(shell, check=False, capture_output=True, text=True, timeout=3600, cwd=reader)
     assert finished.returncode == 0, finished.stderr + finished.stdout[-4000:]
     assert "event: done" in finished.stdout
     assert shown in finished.stdout

@@ -7,6 +7,7 @@ for are the orders of magnitude between: a width or a batch size that no machine
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any
 from worker.catalog import Architecture, DatasetFacts, DatasetName, Optimizer
 from worker.dataset_refs import Describe, get_facts
 from worker.network.architectures import describe_network
-from worker.network.record import PICTURE, Network
+from worker.network.record import PICTURE, Network, parse_network
 
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
@@ -189,8 +190,12 @@ def find_facts(summary: Mapping[str, Any], describe: Describe) -> DatasetFacts:
 
 
 def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
-    """Reads the layers of a stored model from its summary. None for one that no architecture of ours describes."""
+    """Reads the layers of a stored model from its summary. None for one that neither an architecture of ours nor a
+    record describes.
+    """
     with suppress(KeyError, TypeError, ValueError):
+        if (record := summary.get("network")) is not None:
+            return outline_layers(parse_network(json.dumps(record)))
         channels, height, width = summary["input_shape"]
         return list_layer_shapes(
             Architecture(summary["architecture"]),

@@ -19,17 +19,20 @@ def open_baseline(context: Workspace, model_id: str) -> StoredBaseline:
     return load_baseline(model_id, path, summary, context.datasets)
 
 
-def publish(context: Workspace, measured: MeasuredModel, title: str | None) -> str:
+def publish(context: Workspace, measured: MeasuredModel, title: str | None, initial_model_id: str | None = None) -> str:
     """Registers a model by `register` and plots it under the name of its file; returns its id."""
-    model_id = register(context, measured, title)
+    model_id = register(context, measured, title, initial_model_id)
     plot_model(context, measured, measured.path.stem)
     return model_id
 
 
-def register(context: Workspace, measured: MeasuredModel, title: str | None) -> str:
+def register(
+    context: Workspace, measured: MeasuredModel, title: str | None, initial_model_id: str | None = None
+) -> str:
     """Registers the model of a file, says what is wrong with it and plots the ledger of a compressed one.
 
-    title: what people call the model; by default the name of its file. Returns its id.
+    title: what people call the model; by default the name of its file. initial_model_id: whose weights a training began
+    with that made a new first model of a lineage. Returns its id.
     """
     path, info = measured.path, measured.info
     for warning in measured.list_warnings(title or path.stem):
@@ -46,7 +49,7 @@ def register(context: Workspace, measured: MeasuredModel, title: str | None) -> 
             name=title or path.stem,
             architecture=info.architecture,
             dataset=info.dataset,
-            parent_model_id=None if measured.baseline is None else measured.baseline.model_id,
+            parent_model_id=initial_model_id if measured.baseline is None else measured.baseline.model_id,
             files={"compressed" if is_compressed else "checkpoint": path.name},
             summary=measured.summary.to_json(),
         )

@@ -15,8 +15,7 @@ from typing import Any, BinaryIO
 
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import Declaration, describe_facts, parse_facts
-from worker.dataset_facts import check_dataset, choose_dataset
-from worker.dataset_refs import Describe, get_facts
+from worker.network.record import MAX_NODES
 
 TONOK_MAGIC = b"TK\x01"
 """Of a compressed file of version 1. The last byte is the version of the format."""
@@ -28,10 +27,12 @@ MAX_TONOK_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8
 MAX_TENSORS = 4096
-_MOST_BRACKETS = 3 * MAX_TENSORS + 64
-"""Three to a tensor. Counted before the header is parsed: a mebibyte of empty lists holds everybody else up."""
+_MOST_BRACKETS = 3 * MAX_TENSORS + 8 * MAX_NODES + 64
+"""Three to a tensor, and as many to a node of a network's record as a pooling has. Counted before the header is
+parsed: a mebibyte of empty lists holds everybody else up."""
 ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 """Types of weights that a checkpoint may have; all become float32."""
+_STATE_ITEM_BYTES = ITEM_BYTES | {"F64": 8}
 COUNTER = "num_batches_tracked"
 """What batch norms count while they train: of no use to inference."""
 _COUNTER_BYTES = 8
@@ -47,6 +48,17 @@ class TensorOutline:
 
     dtype: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SafetensorsHead:
+    """The head of a safetensors file. facts: what Tonok writes of a network, None in a file of others; lines: name of
+    each tensor → what is said of it, nothing of which was checked.
+    """
+
+    facts: str | None
+    lines: Mapping[str, Any]
+    num_data_bytes: int
 
 
 @dataclass(frozen=True)
@@ -101,12 +113,13 @@ def read_checkpoint_header(stream: BinaryIO) -> CheckpointHeader:
 
     Raises InvalidModel.
     """
-    header = _read_header(stream)
-    _check_tensors(header)
+    header = parse_checkpoint(read_safetensors_head(stream))
+    check_tensors(header)
     return header
 
 
-def _read_header(stream: BinaryIO) -> CheckpointHeader:
+def read_safetensors_head(stream: BinaryIO) -> SafetensorsHead:
+    """The head of a safetensors file, its JSON parsed and no more. Raises InvalidModel."""
     num_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     size = stream.read(8)
@@ -125,31 +138,44 @@ def _read_header(stream: BinaryIO) -> CheckpointHeader:
     if not isinstance(said, dict):
         raise InvalidModel("the file is neither a Tonok file nor a safetensors checkpoint")
     metadata = said.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("tonok"), str):
+    facts = metadata.get("tonok") if isinstance(metadata, dict) else None
+    return SafetensorsHead(facts if isinstance(facts, str) else None, said, num_bytes - 8 - header_bytes)
+
+
+def parse_checkpoint(head: SafetensorsHead) -> CheckpointHeader:
+    """What the head of a checkpoint of Tonok's says. Raises InvalidModel, also where the file is none."""
+    if head.facts is None:
         raise InvalidModel(
             "the file is a safetensors file without the metadata that Tonok writes (`tonok`): a plain state dict does "
             "not say which network it is of, nor how it reads a picture"
         )
-    declaration = parse_facts(metadata["tonok"])
-    tensors = _read_outlines(said, num_bytes - 8 - header_bytes)
+    declaration = parse_facts(head.facts)
+    tensors = _read_outlines(head.lines, head.num_data_bytes, ITEM_BYTES)
     rows = len(declaration.info.class_names)
     if not any(tensor.shape[:1] == (rows,) for tensor in tensors.values()):
         raise InvalidModel(f"class_names in the file are {rows}, and no layer has as many outputs", field="class_names")
     return CheckpointHeader(declaration, tensors)
 
 
-def _read_outlines(header: Mapping[str, Any], num_data_bytes: int) -> dict[str, TensorOutline]:
+def read_state_outlines(head: SafetensorsHead) -> dict[str, TensorOutline]:
+    """The tensors of a plain state dict, counters left out; weights of 64 bits are taken, too. Raises InvalidModel."""
+    return _read_outlines(head.lines, head.num_data_bytes, _STATE_ITEM_BYTES)
+
+
+def _read_outlines(
+    header: Mapping[str, Any], num_data_bytes: int, types: Mapping[str, int]
+) -> dict[str, TensorOutline]:
     """The tensors but for counters. Raises InvalidModel where one lies outside the file, or two overlap."""
     outlines, spans = {}, []
     for name, said in header.items():
         outline, (first, last) = _read_outline(said)
         is_counter = name.endswith(COUNTER) and not outline.shape
-        if outline.dtype not in ITEM_BYTES and not (is_counter and outline.dtype == "I64"):
+        if outline.dtype not in types and not (is_counter and outline.dtype == "I64"):
             raise InvalidModel(
-                f"a tensor of the file is of another type than weights may be: {', '.join(ITEM_BYTES)}",
+                f"tensor {name!a:.60} is of another type than weights may be: {', '.join(types)}",
                 field="tensors",
             )
-        item_bytes = ITEM_BYTES.get(outline.dtype, _COUNTER_BYTES)
+        item_bytes = types.get(outline.dtype, _COUNTER_BYTES)
         if last - first != item_bytes * math.prod(outline.shape):
             raise InvalidModel("the bytes of a tensor in the file do not fit its shape", field="tensors")
         spans.append((first, last))
@@ -181,7 +207,7 @@ def _read_outline(said: Any) -> tuple[TensorOutline, tuple[int, int]]:
     raise InvalidModel("the file's header describes a tensor in a way that safetensors does not", field="tensors")
 
 
-def _check_tensors(header: CheckpointHeader) -> None:
+def check_tensors(header: CheckpointHeader) -> None:
     """Holds the names and shapes of a file's tensors against the network that it says it is of. Raises InvalidModel.
 
     Counters of batches may be there or not; any of the known types of weights will do.
@@ -201,23 +227,8 @@ def _check_tensors(header: CheckpointHeader) -> None:
     if faults:
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise InvalidModel(
-            f"the checkpoint's tensors are not those of {info.architecture} with its widths: "
+            f"the checkpoint's tensors are not those of {info.architecture} with its "
+            f"{'widths' if info.network is None else 'record'}: "
             f"{'; '.join(faults[:_MOST_FAULTS])}{more}",
             field="tensors",
         )
-
-
-def check_model_file(stream: BinaryIO, dataset: str | None, describe: Describe) -> None:
-    """All that a model's file tells without its weights being read. dataset: what to measure it on, where it was
-    named. describe: finds the data sets that were brought.
-
-    Raises InvalidModel, which names the field.
-    """
-    if is_tonok(stream):
-        check_tonok_file(stream)
-        return
-    header = _read_header(stream)
-    info = header.declaration.info
-    name = choose_dataset(dataset, info.dataset, info.class_names)
-    check_dataset(get_facts(name, describe), name, info.input_shape, info.class_names)
-    _check_tensors(header)

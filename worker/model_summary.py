@@ -220,6 +220,9 @@ class ModelSummary(Recorded):
 
     architecture: str | None = None
     widths: tuple[int, ...] | None = Field(None, description="Hidden widths.")
+    network: dict[str, Any] | None = Field(
+        None, description="The record of a network that no architecture of ours describes."
+    )
     dataset: str | None = None
     split_seed: int | None = Field(None, description="Drew its validation split.")
     class_names: tuple[str, ...] | None = None

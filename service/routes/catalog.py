@@ -17,11 +17,13 @@ from service.schemas.catalog import (
     Methods,
     NamedChoice,
     SpecForm,
+    TorchvisionNetwork,
 )
 from service.schemas.sizes import SizeEstimate, SizeEstimateRequest, SizeEstimates
 from worker import catalog
 from worker.descriptions import DESCRIPTIONS
 from worker.jobs import POSTED_SPECS
+from worker.network.torchvision_records import PREFIX, read_summaries
 from worker.registry import name_module
 from worker.size_formula import compute_size_bytes
 
@@ -81,6 +83,15 @@ def get_methods() -> Methods:
             for kind, spec in POSTED_SPECS.items()
         ],
         choices={name: list_choices(*source) for name, source in _CHOICES.items()},
+        torchvision_networks=[
+            TorchvisionNetwork(
+                name=f"{PREFIX}{name}",
+                parameters=summary.num_parameters,
+                macs=summary.macs,
+                smallest_side=summary.smallest_side,
+            )
+            for name, summary in read_summaries().items()
+        ],
     )
 
 

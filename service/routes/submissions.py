@@ -48,25 +48,27 @@ _log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+_START_FIELDS = ("model_id", "initial_model_id")
+"""Where a spec names the stored model that its job starts from."""
 ACCEPTED_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
 }
 
 
-def _resolve_model(session: Session, model_id: str) -> str:
+def _resolve_model(session: Session, field: str, model_id: str) -> str:
     """The id of the stored float model that a spec names. Raises NotFound, or Conflict for a quantized one."""
     if model_id != LATEST_MODEL:
         try:
             named = get_model(session, model_id)
         except NotFound as error:
-            raise NotFound(f"model_id: {error.detail}", field="/model_id") from None
+            raise NotFound(f"{field}: {error.detail}", field=f"/{field}") from None
         if named.summary.get("bit_width") is not None:
             raise Conflict(
-                "model_id: this model is quantized already; start from the float model it came from", field="/model_id"
+                f"{field}: this model is quantized already; start from the float model it came from", field=f"/{field}"
             )
         return named.id
-    return get_latest_model(session, "/model_id").id
+    return get_latest_model(session, f"/{field}").id
 
 
 def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -> Write:
@@ -85,7 +87,7 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -
             kind=spec.kind,
             name=spec.name,
             labels=spec.labels,
-            model_id=resolved.get("model_id"),
+            model_id=_find_start(resolved),
             max_attempts=spec.max_attempts,
             max_runtime_s=spec.max_runtime_s,
             max_queued=settings.max_queued_jobs,
@@ -99,9 +101,13 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -
 
 def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
     """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict."""
-    if dumped.get("model_id") is None:
-        return dict(dumped)
-    return {**dumped, "model_id": _resolve_model(session, dumped["model_id"])}
+    named = {field: dumped[field] for field in _START_FIELDS if dumped.get(field) is not None}
+    return {**dumped, **{field: _resolve_model(session, field, model_id) for field, model_id in named.items()}}
+
+
+def _find_start(resolved: Mapping[str, Any]) -> str | None:
+    """The stored model that a job starts from."""
+    return next((resolved[field] for field in _START_FIELDS if resolved.get(field) is not None), None)
 
 
 def _check_memory(
@@ -112,7 +118,7 @@ def _check_memory(
     def describe(name: str) -> Mapping[str, Any]:
         if is_stored(name):
             return get_dataset(session, name).summary
-        return get_model(session, resolved["model_id"] if name == LATEST else name).summary
+        return get_model(session, (_find_start(resolved) or "") if name == LATEST else name).summary
 
     return check_memory(spec, describe, settings.resolved_max_job_bytes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, BinaryIO
 
@@ -42,10 +42,10 @@ from storage.models import get_model
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
+from worker.brought_files import GivenFacts, check_model_file
 from worker.dataset_refs import DatasetRef
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
-from worker.model_heads import check_model_file
 from worker.names import NAME
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(check_room)])
@@ -53,6 +53,8 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(c
 _POLL_INTERVAL_S = 0.05
 _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
 _MODELS = {"application/octet-stream": "model.bin"}
+_NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-?[0-9]{1,2})?"
+_PER_CHANNEL = rf"^{_NUMBER}(,{_NUMBER}){{0,2}}$"
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 
 _parse_pixels = parse_body(PixelPicture, most_values=MOST_PIXELS + 2 * LONGEST_SIDE)
@@ -76,10 +78,50 @@ def _draw(picture: PixelPicture) -> bytes:
 
 @dataclass(frozen=True)
 class _ModelUpload:
-    """A model's file whose head makes sense, and what to measure it on."""
+    """A model's file whose head makes sense, and what was told beside it."""
 
     upload: Upload
-    dataset: str | None
+    given: GivenFacts
+
+
+def _read_given(
+    dataset: Annotated[
+        DatasetRef | None,
+        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        Query(
+            max_length=60,
+            description="Of a plain state dict: one of ours, or torchvision's, such as `torchvision:resnet18`.",
+        ),
+    ] = None,
+    class_names: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=65_536,
+            description="Of an ONNX file or a plain state dict, in the order of its outputs, with commas between; by "
+            "default the data set's.",
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        Query(
+            pattern=_PER_CHANNEL,
+            description="Of the same: a pixel p enters as (p / 255 - mean) / std. One number, or one for each channel "
+            "with commas between, such as `0.491,0.482,0.447`; by default the data set's.",
+        ),
+    ] = None,
+    std: Annotated[str | None, Query(pattern=_PER_CHANNEL, description="See `mean`.")] = None,
+) -> GivenFacts:
+    return GivenFacts(
+        dataset,
+        architecture,
+        None if class_names is None else tuple(name.strip() for name in class_names.split(",")),
+        None if mean is None else tuple(map(float, mean.split(","))),
+        None if std is None else tuple(map(float, std.split(","))),
+    )
 
 
 async def _receive_model(
@@ -87,17 +129,14 @@ async def _receive_model(
     settings: SettingsDep,
     database: DatabaseDep,
     caller: CallerDep,
-    dataset: Annotated[
-        DatasetRef | None,
-        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
-    ] = None,
+    given: Annotated[GivenFacts, Depends(_read_given)],
 ) -> AsyncIterator[_ModelUpload]:
     async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
-        await anyio.to_thread.run_sync(_check_model, upload.stream, dataset, database, caller.owner)
-        yield _ModelUpload(upload, dataset)
+        await anyio.to_thread.run_sync(_check_model, upload.stream, given, database, caller.owner)
+        yield _ModelUpload(upload, given)
 
 
-def _check_model(stream: BinaryIO, dataset: str | None, database: Database, owner: str) -> None:
+def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner: str) -> None:
     """Raises RequestRefused, before there is a job that could only fail."""
 
     def describe(dataset_id: str) -> Mapping[str, Any]:
@@ -108,7 +147,7 @@ def _check_model(stream: BinaryIO, dataset: str | None, database: Database, owne
             raise InvalidModel(f"dataset: {error.detail}", field="dataset") from None
 
     try:
-        check_model_file(stream, dataset, describe)
+        check_model_file(stream, given, describe)
     except InvalidModel as error:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
 
@@ -260,13 +299,15 @@ async def upload_model(
     name: Annotated[str | None, Query(pattern=NAME, max_length=100, description="What people call the model.")] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """A `.tonok` file, or a safetensors checkpoint with Tonok's metadata; never a pickle.
+    """A `.tonok` file, a safetensors checkpoint with Tonok's metadata, a plain state dict as safetensors with its
+    `architecture`, or an ONNX file; never a pickle.
 
     What its head tells is answered at once: 422 with the code `invalid_model`, and `errors` names what is wrong of what
-    it says of itself. Then a job reads it, measures it like any other model and stores it anew, with its own
-    normalisation and its own class names in their order; what its weights reveal ends as the job's `invalid_model`.
+    it says of itself: of an ONNX file the operation, of a state dict the tensor. Then a job reads it, measures it like
+    any other model and stores it anew, with its own normalisation and its own class names in their order; what its
+    weights reveal ends as the job's `invalid_model`.
     """
-    given = {"name": name, "dataset": model.dataset}
+    given = {"name": name, **asdict(model.given)}
     spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
     upload = model.upload
     return accept_job(

@@ -26,11 +26,21 @@ class SpecForm(Answer):
     json_schema: dict[str, Any] = Field(description="JSON Schema of its spec.")
 
 
+class TorchvisionNetwork(Answer):
+    """A network of torchvision that a training or a state dict may be of, for 1,000 classes at 224×224."""
+
+    name: str = Field(description="As a spec's `architecture` has it.")
+    parameters: int
+    macs: int = Field(description="Multiply-accumulates for one picture.")
+    smallest_side: int = Field(description="Of a square picture that it can read, in pixels.")
+
+
 class Methods(Answer):
     """Everything that a spec can choose from."""
 
     job_kinds: list[SpecForm]
     choices: dict[str, list[NamedChoice]] = Field(description="Name of the choice → what may be chosen.")
+    torchvision_networks: list[TorchvisionNetwork]
 
 
 class WorkerAnswer(Answer):

@@ -16,7 +16,7 @@ from worker.checkpoint_facts import CheckpointInfo, check_facts, write_facts
 from worker.coding import decode_network
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
-from worker.core.models import get_widths, rebuild_model
+from worker.core.models import describe_shape, rebuild_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
@@ -30,9 +30,10 @@ _SIZE_TRIALS = 4
 
 def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> CheckpointInfo:
     """The facts about a network trained on `data`."""
+    widths, network = describe_shape(architecture, model)
     return CheckpointInfo(
         architecture=architecture,
-        widths=get_widths(architecture, model),
+        widths=widths,
         input_shape=data.input_shape,
         class_names=data.class_names,
         mean=data.mean,
@@ -40,6 +41,7 @@ def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> C
         dataset=data.name,
         split_seed=data.split_seed,
         num_train_examples=len(data.train),
+        network=network,
     )
 
 

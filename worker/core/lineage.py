@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import torch
 
+from storage.errors import InvalidModel
 from worker.catalog import DatasetFacts, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.datasets import Dataset, Split, load_dataset
-from worker.dataset_facts import NameMatch, check_dataset
+from worker.dataset_facts import NameMatch, check_dataset, is_same_class
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
 
@@ -24,6 +25,36 @@ def load_lineage_data(info: CheckpointInfo, location: DatasetLocation) -> Datase
         facts = DatasetName(info.dataset).facts
         check_dataset(facts, info.dataset, info.input_shape, info.class_names)  # before anything is loaded
     return adopt_facts(load_dataset(info.dataset, location, info.split_seed), info)
+
+
+def load_described_data(
+    info: CheckpointInfo,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    location: DatasetLocation,
+) -> tuple[CheckpointInfo, Dataset]:
+    """The same for a network whose file does not say how it reads a picture: where `mean` or `std` is None, it is the
+    data set's. Returns the facts with them, too. Raises InvalidModel, DatasetUnavailable.
+    """
+    data = load_dataset(info.dataset, location, info.split_seed)
+    info = replace(info, mean=mean or data.mean, std=std or data.std)
+    return info, adopt_facts(data, info)
+
+
+def load_other_data(info: CheckpointInfo, name: str, split_seed: int, location: DatasetLocation) -> Dataset:
+    """Another data set for a network that is to be fine-tuned to it: normalised as the network is used to; classes of
+    the same names stand in the network's order, others as the data set has them. Raises InvalidModel.
+    """
+    data = load_dataset(name, location, split_seed)
+    if data.input_shape[0] != info.input_shape[0]:
+        raise InvalidModel(
+            f"the network reads pictures of {info.input_shape[0]} channels, those of {name} have {data.input_shape[0]}",
+            field="dataset",
+        )
+    if is_same_class(info.class_names, 0, data.class_names, 0) is None:
+        return replace(data, mean=info.mean, std=info.std)
+    described = replace(info, dataset=name, input_shape=data.input_shape, num_train_examples=None)
+    return adopt_facts(data, described)
 
 
 def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:

@@ -211,12 +211,13 @@ def record_correctness(logits: torch.Tensor, split: Split) -> Correctness:
     return Correctness(pictures, len(split), int.from_bytes(right.tobytes(), "little"))
 
 
-def measure_baseline(model: nn.Module, data: Dataset) -> Baseline:
+def measure_baseline(model: nn.Module, data: Dataset, origin: str | None = None) -> Baseline:
     """Evaluates a float network on validation and test, so that a compression can start from it.
 
-    Raises InvalidModel where it is of no architecture known here.
+    origin: where a network comes from that is of no architecture of ours: `onnx` or `torchvision:NAME`. Raises
+    InvalidModel where such a one has none.
     """
-    info = describe_checkpoint(model, get_architecture(model), data)
+    info = describe_checkpoint(model, get_architecture(model) if origin is None else origin, data)
     validation, test = (evaluate(model, data, split) for split in (data.validation, data.test))
     return Baseline(
         copy.deepcopy(model).eval(), info, data, validation, test, count_checkpoint_bytes(info, info.widths)

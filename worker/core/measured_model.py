@@ -288,6 +288,7 @@ def _gather(
     )
     summary = ModelSummary(
         architecture=info.architecture,
+        **({} if info.network is None else {"network": info.network.to_json()}),
         dataset=info.dataset,
         split_seed=info.split_seed,
         class_names=info.class_names,

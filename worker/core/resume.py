@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from torch import nn
 
 from worker.core.baseline import Baseline
 from worker.core.device import device_of
-from worker.core.models import get_widths, rebuild_model
+from worker.core.models import describe_shape, rebuild_model
+from worker.core.models.build import build_module
+from worker.network.record import parse_network
 
 Step = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them."""
@@ -130,9 +133,12 @@ def keep_trained(
 
     def compute() -> Step:
         told = train()
-        return {"widths": list(get_widths(info.architecture, model)), "state": snapshot(model), **told}
+        widths, network = describe_shape(info.architecture, model)
+        record = None if network is None else json.dumps(network.to_json())
+        return {"widths": list(widths), "network": record, "state": snapshot(model), **told}
 
     step = checkpoints.keep(name, compute)
-    trained = rebuild_model(info, step["widths"])
+    record = step.get("network")  # a step of an earlier version has none
+    trained = rebuild_model(info, step["widths"]) if record is None else build_module(parse_network(record))
     trained.load_state_dict(step["state"])
     return trained.to(device_of(baseline.model)).eval(), step

@@ -1,31 +1,48 @@
-"""A state dict that torchvision's network of some name would load, from a safetensors file without any metadata."""
+"""A state dict of a network whose record is known, from a safetensors file without any metadata."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from worker.importing.checks import Array, check_arrays
-from worker.network.operations.base import InvalidNetwork
+from worker.network.operations.base import InvalidNetwork, Shape
 from worker.network.record import Network
-from worker.network.torchvision_records import map_state, match_torchvision
+from worker.network.torchvision_records import map_state
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
-def load_torchvision(path: Path, name: str, side: int | tuple[int, int] = 224) -> tuple[Network, dict[str, Array]]:
-    """The record for pictures of that side, or height and width; and name → float32 array. Raises InvalidNetwork."""
+@dataclass(frozen=True)
+class StateDict:
+    """What a file holds. arrays: float32, by the names of the record's tensors; dtypes: what they were in the file."""
+
+    network: Network
+    arrays: dict[str, Array]
+    dtypes: tuple[str, ...]
+
+
+def load_state_dict(path: Path, describe: Callable[[Mapping[str, Shape]], Network]) -> StateDict:
+    """Reads the weights. describe: name → shape of all tensors in the file to the network that they are of.
+
+    Raises InvalidNetwork.
+    """
     try:
         with safe_open(path, "pt") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - it is no dictionary
             shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
-            network, places = match_torchvision(name, shapes, side), map_state(shapes)
+            network, places = describe(shapes), map_state(shapes)
+            dtypes = set()
             for tensor, place in places.items():
-                if slices[place].get_dtype() not in _FLOATS:
-                    raise InvalidNetwork(f"tensor {tensor}: it is {slices[place].get_dtype()}, not of floats")
+                dtype = slices[place].get_dtype()
+                if dtype not in _FLOATS:
+                    raise InvalidNetwork(f"tensor {tensor}: it is {dtype}, not of floats")
+                dtypes.add(dtype)
             arrays = {tensor: file.get_tensor(places[tensor]).float().numpy() for tensor in network.tensors}
     except SafetensorError:
         raise InvalidNetwork("the file is no safetensors file, or it is damaged") from None
     check_arrays(network, arrays)
-    return network, arrays
+    return StateDict(network, arrays, tuple(sorted(dtypes)))

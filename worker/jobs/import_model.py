@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.brought_files import (
+    BroughtFile,
+    GivenFacts,
+    ModelFormat,
+    describe_brought_file,
+    identify_model_file,
+)
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
@@ -16,14 +23,22 @@ from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
 
+_UNKNOWN_PICTURES = (
+    "the file does not say which pictures it was trained on: some of the validation split may be among them"
+)
+_NOTHING_SAID = {"dataset": None, "split_seed": None, "num_train_examples": None, "num_unknown_facts": 0}
+
 if TYPE_CHECKING:
     from worker.core.datasets import Dataset
     from worker.core.measured_model import MeasuredModel
 
 
 class ImportSpec(UploadSpec):
-    """Reads a `.tonok` file or one of Tonok's safetensors checkpoints, and measures it like any other model."""
+    """Reads a `.tonok` file, a safetensors checkpoint, a plain state dict or an ONNX file, and measures it like any
+    other model.
+    """
 
+    version: ClassVar[int] = 4
     is_light: ClassVar[bool] = True
 
     kind: Literal["import"] = "import"
@@ -31,16 +46,35 @@ class ImportSpec(UploadSpec):
         None,
         description="What to measure it on; by default what it was trained on, or what has its classes.",
     )
+    architecture: str | None = Field(None, description="Of a plain state dict, which does not say it.")
+    class_names: tuple[str, ...] | None = Field(
+        None, description="In the order of the network's outputs, where its file names none; by default the data set's."
+    )
+    mean: tuple[float, ...] | None = Field(
+        None, description="A pixel p enters as (p / 255 - mean) / std; one number, or one for each channel."
+    )
+    std: tuple[float, ...] | None = Field(None, description="See `mean`; both are the data set's by default.")
+
+    @property
+    def given(self) -> GivenFacts:
+        """What was told beside the file."""
+        return GivenFacts(self.dataset, self.architecture, self.class_names, self.mean, self.std)
 
 
 def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     """Loads the file, holds what it says of itself against the data set, and stores it anew."""
-    from worker.core.checkpoint import is_compressed
     from worker.model_files import publish
 
     path = context.upload_file()
     context.report(Progress(phase="reading", percent=0))
-    measured, origin = (_import_compressed if is_compressed(path) else _import_checkpoint)(spec, context, path)
+    with path.open("rb") as stream:
+        found = identify_model_file(stream)
+    if found.format is ModelFormat.COMPRESSED:
+        measured, origin = _import_compressed(spec, context, path)
+    elif found.format is ModelFormat.CHECKPOINT:
+        measured, origin = _import_checkpoint(spec, context, path)
+    else:
+        measured, origin = _import_brought(spec, context, path, found)
     measured.check_answers()
     model_id = publish(context, measured, spec.name)
     result = measured.fields | {"model_id": model_id, "imported_from": origin}
@@ -65,7 +99,7 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tup
     stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
     measured = store_float_model(stored, model, placed.architecture, data)
     origin |= {
-        "format": "checkpoint",
+        "format": ModelFormat.CHECKPOINT,
         "weight_types": list(header.dtypes),
         "dataset": info.dataset,
         "split_seed": info.split_seed,
@@ -93,9 +127,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
         split_seed=0,
     )
     info, data, origin = _place(spec, context, info)
-    context.warn(
-        "the file does not say which pictures it was trained on: some of the validation split may be among them"
-    )
+    context.warn(_UNKNOWN_PICTURES)
     # What ratios are against: the same network as a plain checkpoint.
     twin = rebuild_model(info)
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
@@ -103,14 +135,49 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
     measured = store_compressed_file(stored, encode_network(network), Source(info, data, reference_bytes))
     origin |= {
-        "format": "compressed",
+        "format": ModelFormat.COMPRESSED,
         "weight_types": [],
-        "dataset": None,
-        "split_seed": None,
-        "num_train_examples": None,
-        "num_unknown_facts": 0,
+        **_NOTHING_SAID,
     }
     return measured, origin
+
+
+def _import_brought(
+    spec: ImportSpec, context: JobContext, path: Path, found: BroughtFile
+) -> tuple[MeasuredModel, dict[str, Any]]:
+    """An ONNX file or a plain state dict: what neither says was told beside it, or is the data set's."""
+    from worker.core.lineage import load_described_data
+    from worker.core.measured_model import store_float_model
+    from worker.core.models import rebuild_model
+    from worker.importing.loading import load_arrays, place_arrays_
+
+    with path.open("rb") as stream:
+        info = describe_brought_file(stream, found, spec.given, context.dataset_summary)
+    arrays = load_arrays(path, found.format, info)
+    for note in arrays.notes:
+        context.warn(note)
+    info, data = load_described_data(info, spec.mean, spec.std, context.datasets)
+    if spec.mean is None or spec.std is None:
+        context.warn(
+            f"the file does not say how its network reads a picture: those of {info.dataset} are taken for what was "
+            "not told of `mean` and `std`"
+        )
+    context.warn(_UNKNOWN_PICTURES)
+    match = check_dataset(
+        get_facts(info.dataset, context.dataset_summary), info.dataset, info.input_shape, info.class_names
+    )
+    _warn_of_classes(context, match.how, info.dataset)
+    model = rebuild_model(info)
+    place_arrays_(model, arrays.values)
+    context.report(Progress(phase="measuring", percent=30))
+    stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
+    measured = store_float_model(stored, model, info.architecture, data)
+    return measured, {
+        "class_match": str(match.how),
+        "format": found.format,
+        "weight_types": list(arrays.dtypes),
+        **_NOTHING_SAID,
+    }
 
 
 def _place(
@@ -130,13 +197,7 @@ def _place(
             "pictures it has seen is not known, and later jobs train on all of the training split"
         )
         info = replace(info, dataset=name, num_train_examples=None)
-    if match.how is NameMatch.BY_POSITION:
-        context.warn(
-            f"none of the file's class names is one of {name}: they are kept, and its classes are taken for those of "
-            f"{name} by their order alone"
-        )
-    if match.how is NameMatch.PERMUTED:
-        context.warn(f"the file's classes are those of {name} in another order: they are kept in the file's")
+    _warn_of_classes(context, match.how, name)
     data = load_lineage_data(info, context.datasets)
     if info.num_train_examples is not None and info.num_train_examples > len(data.train):
         context.warn(
@@ -144,3 +205,13 @@ def _place(
             "some of the validation split may be among them"
         )
     return info, data, {"class_match": str(match.how)}
+
+
+def _warn_of_classes(context: JobContext, how: NameMatch, name: str) -> None:
+    if how is NameMatch.BY_POSITION:
+        context.warn(
+            f"none of the network's class names is one of {name}: they are kept, and its classes are taken for those "
+            f"of {name} by their order alone"
+        )
+    if how is NameMatch.PERMUTED:
+        context.warn(f"the network's classes are those of {name} in another order: they are kept in the network's")

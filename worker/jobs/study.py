@@ -14,7 +14,7 @@ from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Opti
 from worker.compression_plan import PLANS as COMPRESSION_PLANS
 from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor
 from worker.controls import CONTROLS
-from worker.dataset_refs import DatasetRef, Describe, get_facts
+from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
@@ -358,6 +358,7 @@ def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
     from worker.core.datasets import count_classes, load_dataset, take_samples
 
     whole = load_dataset(spec.dataset, context.datasets, spec.seed)
+    brought = context.dataset_summary(spec.dataset) if is_stored(spec.dataset) else {}
     data = whole.limit_train(spec.max_train_examples)
     return DatasetFact(
         name=data.name,
@@ -368,6 +369,8 @@ def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
         std=data.std,
         samples=take_samples(data, SAMPLES_PER_CLASS),
         is_mirrorable=data.is_mirrorable,
+        title=brought.get("name"),
+        is_test_drawn=brought.get("is_test_drawn", spec.dataset == DatasetName.DIGITS),
     )
 
 

@@ -1,26 +1,34 @@
-"""Train a network from scratch."""
+"""Train a network: from scratch, or from a stored model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
+from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
 from worker.dataset_refs import DatasetRef, Describe, get_facts
-from worker.job_spec import JobContext, JobOutcome, JobSpec, describe_rules
+from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
+    NUM_CLASSES,
+    PICTURE_SHAPE,
     LayerShape,
     MemoryEstimate,
     Part,
     estimate_passes,
     estimate_train,
     estimate_training,
+    find_facts,
     find_shape_field,
-    list_layer_shapes,
+    outline_layers,
+    read_layers,
 )
 from worker.network.architectures import NUM_WIDTHS
+from worker.network.layers import has_batch_norm
+from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_built_in
 from worker.progress import Progress
 from worker.results.train import TrainResult
 
@@ -60,25 +68,70 @@ WIDTH_RULES: list[JsonValue] = [
 """JSON Schema of `check_widths`."""
 
 
+_NULL = {"type": "null"}
+
+
+def _leave_out(field: str) -> dict[str, Any]:
+    """JSON Schema: the field is null beside `initial_model_id`."""
+    both = {"initial_model_id": {"type": "string"}, field: {"not": _NULL}}
+    return {"not": {"properties": both, "required": [*both]}}
+
+
+_SHAPE_RULES: list[JsonValue] = [
+    *describe_rules("architecture", TORCHVISION_NAMES, Architecture.FASHION_CNN, widths=_NULL),
+    _leave_out("architecture"),
+    _leave_out("widths"),
+]
+"""JSON Schema of what else goes together."""
+DEFAULT_RATE = 0.1
+GENTLE_RATE = 0.02
+"""Without batch norm nothing scales the values of a layer back: at 0.1 most such networks diverge, or die at chance."""
+FINE_TUNING_RATE = 0.02
+GENTLE_FINE_TUNING_RATE = 0.005
+"""Fine-tuning moves weights that are good already: a fifth, and so much less again where no batch norm is left, as in
+the file of an exporter that folds them."""
+
+
 class TrainSpec(JobSpec):
-    """Trains a network on a data set and keeps the epoch that is best on validation."""
+    """Trains a network on a data set, from scratch or from a stored model, and keeps the epoch best on validation."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
-            "allOf": WIDTH_RULES,
+            "allOf": [*WIDTH_RULES, *_SHAPE_RULES],
         }
     )
 
+    version: ClassVar[int] = 4
     kind: Literal["train"] = "train"
-    dataset: DatasetRef = DatasetName.FASHION_MNIST
-    architecture: Architecture = Architecture.FASHION_CNN
+    initial_model_id: ModelId | None = Field(
+        None,
+        description="Fine-tuning: the training begins with the weights of this float model instead of fresh ones. "
+        "Where the data set has classes of other names, the last layer is replaced by a fresh one.",
+    )
+    dataset: DatasetRef | None = Field(
+        None,
+        validate_default=True,
+        description="By default `fashion_mnist`; with `initial_model_id` that model's own, and its split.",
+    )
+    architecture: NetworkName | None = Field(
+        None,
+        validate_default=True,
+        description="By default `fashion_cnn`; with `initial_model_id` that model's own, and none may be named.",
+    )
     widths: Widths = None
     epochs: int = Field(12, ge=1, le=500)
     batch_size: int = Field(128, ge=1, le=8192)
     optimizer: Optimizer = Optimizer.SGD
     loss: Loss = Loss.CROSS_ENTROPY
-    learning_rate: float = Field(0.1, gt=0, le=10)
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        validate_default=True,
+        description=f"By default {DEFAULT_RATE}, and {GENTLE_RATE} without batch norm; with `initial_model_id` "
+        f"{FINE_TUNING_RATE} and {GENTLE_FINE_TUNING_RATE}.",
+    )
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     flip: bool = Field(
@@ -89,32 +142,82 @@ class TrainSpec(JobSpec):
     precision: Precision = Precision.AUTO
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
 
+    @field_validator("dataset")
+    @classmethod
+    def _choose_dataset(cls, dataset: str | None, info: ValidationInfo) -> str | None:
+        is_fresh = info.data.get("initial_model_id") is None
+        return DatasetName.FASHION_MNIST if dataset is None and is_fresh else dataset
+
+    @field_validator("architecture")
+    @classmethod
+    def _choose_architecture(cls, architecture: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("initial_model_id") is not None:
+            if architecture is not None:
+                raise ValueError("the network is that of initial_model_id: leave it out")
+            return None
+        name = str(Architecture.FASHION_CNN) if architecture is None else architecture
+        if (dataset := info.data.get("dataset")) is not None:
+            # Raises InvalidNetwork, which is a ValueError, where the pictures are too small.
+            describe_named(name, None, dataset.facts.input_shape, len(dataset.facts.class_names))
+        return name
+
     @field_validator("widths")
     @classmethod
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
-        return check_widths(widths, info.data.get("architecture"))
+        if widths is not None and info.data.get("initial_model_id") is not None:
+            raise ValueError("the network is that of initial_model_id: leave them out")
+        name = info.data.get("architecture")
+        if name is not None and not is_built_in(name):
+            if widths is not None:
+                raise ValueError("networks of torchvision have no widths to choose")
+            return None
+        return check_widths(widths, None if name is None else Architecture(name))
 
-    def estimate_memory(self, describe: Describe) -> MemoryEstimate:
+    @field_validator("learning_rate")
+    @classmethod
+    def _choose_rate(cls, rate: float | None, info: ValidationInfo) -> float | None:
+        name = info.data.get("architecture")
+        if rate is not None or name is None:
+            return rate  # a stored network's is chosen once it is opened
+        shape, num_classes = ((3, 224, 224), 1000) if not is_built_in(name) else (PICTURE_SHAPE, NUM_CLASSES)
+        return DEFAULT_RATE if has_batch_norm(describe_named(name, None, shape, num_classes)) else GENTLE_RATE
+
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the widths and the pictures of a batch."""
-        facts = get_facts(self.dataset, describe)
-        layers = self._list_layers(facts)
+        facts = self._find_facts(describe)
+        if self.initial_model_id is None:
+            layers: list[LayerShape] | None = self._outline_layers(facts)
+        else:
+            layers = read_layers(describe(self.initial_model_id))
+        if layers is None:
+            return None
         return estimate_train(layers, facts, self._count_at_a_time(facts.num_pictures), self.optimizer)
+
+    def _find_facts(self, describe: Describe) -> DatasetFacts:
+        if self.dataset is None and self.initial_model_id is not None:
+            return find_facts(describe(self.initial_model_id), describe)
+        return get_facts(self.dataset or DatasetName.FASHION_MNIST, describe)
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
         field = find_shape_field(estimate, has_widths=self.widths is not None)
+        if self.initial_model_id is not None:
+            field = "initial_model_id" if field == "architecture" else field
+            return "batch_size" if estimate.dominant is Part.BATCHES and self.batch_size > 1 else field
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
         # With few pictures at a time the evaluation takes more, and no smaller batch would help.
-        facts = get_facts(self.dataset, describe)
-        layers = self._list_layers(facts)
-        is_batch = estimate_training(layers, self._count_at_a_time(facts.num_pictures)) > estimate_passes(
-            layers, EVALUATION_BATCH
-        )
+        facts = self._find_facts(describe)
+        layers, at_a_time = self._outline_layers(facts), self._count_at_a_time(facts.num_pictures)
+        is_batch = estimate_training(layers, at_a_time) > estimate_passes(layers, EVALUATION_BATCH)
         return "batch_size" if is_batch and self.batch_size > 1 else field
 
-    def _list_layers(self, facts: DatasetFacts) -> list[LayerShape]:
-        return list_layer_shapes(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
+    def _outline_layers(self, facts: DatasetFacts) -> list[LayerShape]:
+        """The layers of the network that is named."""
+        if self.architecture is None:
+            raise ValueError("the network is that of a stored model")
+        named = describe_named(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
+        return outline_layers(named)
 
     def _count_at_a_time(self, num_pictures: int) -> int:
         """Pictures of a batch: no more than there are."""
@@ -123,27 +226,34 @@ class TrainSpec(JobSpec):
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
-    from worker.core.datasets import load_dataset
     from worker.core.device import find_device, resolve_precision
     from worker.core.measured_model import store_float_model
     from worker.core.training_log import TrainingLog
     from worker.model_files import publish
 
     context.report(Progress(phase="loading", percent=0))
-    data = load_dataset(spec.dataset, context.datasets, spec.seed)
-    data = data.limit_train(spec.max_train_examples)
+    start = _begin(spec, context)
+    data = start.data.limit_train(spec.max_train_examples)
     if spec.max_train_examples is not None and spec.max_train_examples > len(data.train):
         context.warn(f"asked for {spec.max_train_examples} training examples; the data set has {len(data.train)}")
-    model, history = _train(spec, context, data)
+    if start.replaced_layer is not None:
+        context.warn(
+            f"the classes of {data.name} are not those of {spec.initial_model_id}: the last layer, "
+            f"{start.replaced_layer}, begins with fresh weights"
+        )
+    history = _train(spec, context, start.model, data, is_fresh=start.is_fresh)
     trainings = TrainingLog(context)
     trainings.add("training", history.describe_outcome())
     context.report(Progress(phase="measuring", percent=97))
-    path = context.artifact_path(f"{spec.architecture}.safetensors", ArtifactKind.CHECKPOINT)
-    measured = store_float_model(path, model, spec.architecture, data)
-    model_id = publish(context, measured, spec.name)
-    _plot_training(spec, context, history)
+    name = start.architecture.replace(":", "-")
+    path = context.artifact_path(f"{name}.safetensors", ArtifactKind.CHECKPOINT)
+    measured = store_float_model(path, start.model, start.architecture, data)
+    model_id = publish(context, measured, spec.name, spec.initial_model_id)
+    _plot_training(context, name, data.name, history)
     result = measured.fields | {
         "model_id": model_id,
+        "initial_model_id": spec.initial_model_id,
+        "replaced_layer": start.replaced_layer,
         "history": history.to_json(),
         "best_epoch": history.best_epoch,
         "trainings": trainings.to_json(),
@@ -157,22 +267,57 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     return JobOutcome(TrainResult.model_validate(result).to_json(), model_id)
 
 
-def _train(spec: TrainSpec, context: JobContext, data: Dataset) -> tuple[nn.Module, History]:
+@dataclass(frozen=True)
+class _Start:
+    """What is trained on what. is_fresh: weights that decide its answers were drawn by lot."""
+
+    model: nn.Module
+    architecture: str
+    data: Dataset
+    replaced_layer: str | None
+    is_fresh: bool
+
+
+def _begin(spec: TrainSpec, context: JobContext) -> _Start:
+    """A network with fresh weights, or a stored one."""
     import torch
 
+    from worker.core.checkpoint import is_compressed, load_checkpoint
+    from worker.core.datasets import load_dataset
     from worker.core.device import find_device
+    from worker.core.models.build import build_module
+    from worker.fine_tuning import start_fine_tuning
+
+    if spec.initial_model_id is None:
+        if spec.architecture is None or spec.dataset is None:
+            raise InvalidSpec("a training from scratch is of an architecture on a data set", field="architecture")
+        data = load_dataset(spec.dataset, context.datasets, spec.seed)
+        torch.manual_seed(spec.seed)
+        record = describe_named(spec.architecture, spec.widths, data.input_shape, len(data.class_names))
+        return _Start(build_module(record).to(find_device()), spec.architecture, data, None, is_fresh=True)
+    path = context.model_file(spec.initial_model_id)
+    if is_compressed(path):
+        raise InvalidModel(
+            f"{spec.initial_model_id} is quantized already; start from the float model that it came from",
+            field="initial_model_id",
+        )
+    model, info = load_checkpoint(path)
+    torch.manual_seed(spec.seed)
+    found = start_fine_tuning(model, info, spec.dataset, spec.seed, context.datasets)
+    replaced = found.replaced_layer
+    return _Start(found.model.to(find_device()), info.architecture, found.data, replaced, is_fresh=replaced is not None)
+
+
+def _train(spec: TrainSpec, context: JobContext, model: nn.Module, data: Dataset, *, is_fresh: bool) -> History:
     from worker.core.fit_progress import FitProgress
-    from worker.core.models import build_model
+    from worker.core.models.build import get_record
     from worker.core.training import TrainingSettings, fit
 
-    torch.manual_seed(spec.seed)
-    model = build_model(
-        spec.architecture, spec.widths, input_shape=data.input_shape, num_classes=len(data.class_names)
-    ).to(find_device())
+    gentle = not has_batch_norm(get_record(model))
     stage = FitProgress(context, "training", 1, 97)
     settings = TrainingSettings(
         epochs=spec.epochs,
-        learning_rate=spec.learning_rate,
+        learning_rate=spec.learning_rate or (GENTLE_FINE_TUNING_RATE if gentle else FINE_TUNING_RATE),
         batch_size=spec.batch_size,
         optimizer=spec.optimizer,
         loss=spec.loss,
@@ -183,9 +328,9 @@ def _train(spec: TrainSpec, context: JobContext, data: Dataset) -> tuple[nn.Modu
         patience=spec.patience,
         precision=spec.precision,
         seed=spec.seed,
-        is_fresh=True,
+        is_fresh=is_fresh,
     )
-    history = fit(
+    return fit(
         model,
         data,
         settings,
@@ -194,16 +339,15 @@ def _train(spec: TrainSpec, context: JobContext, data: Dataset) -> tuple[nn.Modu
         on_retry=stage.on_retry,
         resume_file=context.scratch / "training.state",
     )
-    return model, history
 
 
-def _plot_training(spec: TrainSpec, context: JobContext, history: History) -> None:
+def _plot_training(context: JobContext, name: str, dataset: str, history: History) -> None:
     from worker.report.figures.canvas import make_titled
     from worker.report.figures.training import draw_training
 
     draw_training(
-        make_titled(f"Training of {spec.architecture} on {spec.dataset}"),
-        context.artifact_path(f"{spec.architecture}-training.png", ArtifactKind.PLOT),
+        make_titled(f"Training of {name} on {dataset}"),
+        context.artifact_path(f"{name}-training.png", ArtifactKind.PLOT),
         history.to_json(),
         best_epoch=history.best_epoch,
     )

@@ -14,8 +14,8 @@ class ImportOrigin(Recorded):
     class_match: str = Field(
         description="How its classes were found in the data set: `same`, `permuted`, or `by_position` alone."
     )
-    format: str = Field(description="`checkpoint` or `compressed`.")
-    weight_types: tuple[str, ...] = Field(description="Of a checkpoint, as safetensors names them.")
+    format: str = Field(description="`checkpoint`, `compressed`, `state_dict` or `onnx`.")
+    weight_types: tuple[str, ...] = Field(description="Of a checkpoint or a state dict, as safetensors names them.")
     dataset: str | None = Field(description="What it says that it was trained on.")
     split_seed: int | None
     num_train_examples: int | None

@@ -11,6 +11,10 @@ class TrainResult(ModelResult):
     """What a training ended with: the epoch that was best on validation."""
 
     widths: tuple[int, ...] | None = Field(None, description="Hidden widths.")
+    initial_model_id: str | None = Field(None, description="The model whose weights the training began with.")
+    replaced_layer: str | None = Field(
+        None, description="The last layer, begun anew for other classes than the model's."
+    )
     history: tuple[Epoch, ...] | None = Field(None, description="Of the attempt that is kept.")
     best_epoch: int | None = Field(None, description="0 where the weights are those that the training began with.")
     precision: str | None = Field(None, description="`float32` or `bfloat16`: what `auto` came to.")

@@ -82,13 +82,15 @@ function buildControl(property, id, choices, models) {
     const options = property.enum.map((value) =>
       h("option", { value, selected: value === property.default }, formatName(value)),
     );
-    return h("select", shared, options);
+    const automatic = property.nullable ? [h("option", { value: "" }, "automatic")] : [];
+    return h("select", shared, ...automatic, options);
   }
   if (property.name === "dataset") {
     const options = choices.dataset.map(({ name, title }) =>
       h("option", { value: name, selected: name === property.default }, title ?? formatName(name)),
     );
-    return h("select", shared, options);
+    const automatic = property.nullable ? [h("option", { value: "" }, "automatic")] : [];
+    return h("select", shared, ...automatic, options);
   }
   if (property.type === "boolean")
     return h("input", { ...shared, type: "checkbox", checked: property.default === true });
@@ -115,8 +117,9 @@ export function buildField(property, choices, models) {
   const error = h("p", { id: `${id}-error`, class: "field-error" });
   const hint = h("p", { id: `${id}-hint`, class: "hint" });
   const describeChoice = () => {
-    const choice = choices[property.name === "dataset" ? "dataset" : property.choices]?.find(({ name }) => name === control.value);
-    const words = [choice?.description ?? property.description, property.enum || property.name === "dataset" ? "" : describeBounds(property)];
+    const choice = choices[property.choices ?? property.name]?.find(({ name }) => name === control.value);
+    const isChosen = property.enum || property.name === "dataset";
+    const words = [choice?.description ?? property.description, isChosen ? "" : describeBounds(property)];
     const text = words
       .filter(Boolean)
       .map((word) => (/[.!?]$/.test(word) ? word : `${word}.`))

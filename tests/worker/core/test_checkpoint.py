@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.core.checkpoint import copy_model, describe_checkpoint, load_checkpoint, save_checkpoint
 from worker.core.datasets import Dataset
+from worker.core.graph import list_layers
+from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
+from worker.core.models.build import build_module, get_record
+from worker.core.pruning.channels import prune_channels
+from worker.memory_estimate import read_layers
+from worker.network.torchvision_records import describe_torchvision
 
 
 @pytest.mark.parametrize("architecture", list(Architecture))
@@ -33,6 +40,29 @@ def test_a_checkpoint_gives_the_same_network_back(architecture: Architecture, di
     assert all(torch.equal(kept[name], given[name]) for name in stored)
     with torch.no_grad():
         torch.testing.assert_close(loaded(x), model.eval()(x))
+
+
+def test_a_network_of_a_record_comes_back_also_with_fewer_channels(digits: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(SEED)
+    record = describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=10)
+    for model in (build_module(record), prune_channels(build_module(record), 0.5, (1, 28, 28))):
+        info = describe_checkpoint(model, "torchvision:squeezenet1_1", digits)
+        path = tmp_path / "model.safetensors"
+        save_checkpoint(path, model, info)
+        loaded, loaded_info = load_checkpoint(path)
+        assert (loaded_info, info.widths, info.network) == (info, (), get_record(model))
+        x = digits.normalize(digits.test.images[:20])
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(x), model.eval()(x))
+
+
+def test_the_memory_that_a_network_takes_is_told_by_its_record(digits: Dataset, tmp_path: Path) -> None:
+    model = build_module(describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=10))
+    measured = store_float_model(tmp_path / "model.safetensors", model, "torchvision:squeezenet1_1", digits)
+    layers = read_layers(json.loads(json.dumps(measured.summary.to_json())))
+    assert layers is not None
+    assert [layer.weights for layer in layers] == [layer.weight.numel() for layer in list_layers(model).values()]
+    assert measured.summary.macs == sum(get_record(model).macs.values())
 
 
 def test_a_checkpoint_is_float32_and_a_short_header(digits: Dataset, tmp_path: Path) -> None:

@@ -11,11 +11,17 @@ import torch
 from safetensors.torch import save_file
 
 from tests.worker.importing.test_torchvision import build
-from worker.importing.state_dicts import load_torchvision
+from worker.importing.state_dicts import StateDict, load_state_dict
 from worker.network.operations.base import InvalidNetwork
+from worker.network.torchvision_records import match_torchvision
 
 NAME = "squeezenet1_1"
 SIDE = 40
+DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
+
+
+def load(path: Path, name: str) -> StateDict:
+    return load_state_dict(path, lambda shapes: match_torchvision(name, shapes, SIDE))
 
 
 def save(path: Path, **changes: Any) -> dict[str, torch.Tensor]:
@@ -31,7 +37,9 @@ def test_a_state_dict_is_read_by_name(prefix: str, dtype: torch.dtype, tmp_path:
     path = tmp_path / "state.safetensors"
     state = {prefix + name: value.to(dtype) for name, value in build(NAME, 5).state_dict().items()}
     save_file(state, path)
-    network, arrays = load_torchvision(path, NAME, SIDE)
+    found = load(path, NAME)
+    network, arrays = found.network, found.arrays
+    assert found.dtypes == (DTYPES[dtype],)
     assert (network.input_shape, network.num_classes) == ((3, SIDE, SIDE), 5)
     assert list(arrays) == list(network.tensors)
     for name, array in arrays.items():
@@ -41,7 +49,7 @@ def test_a_state_dict_is_read_by_name(prefix: str, dtype: torch.dtype, tmp_path:
 def test_counters_of_batches_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     state = save(path)
-    _, arrays = load_torchvision(path, "mnasnet0_5", SIDE)
+    arrays = load(path, "mnasnet0_5").arrays
     assert arrays.keys() == {name for name in state if "num_batches_tracked" not in name}
 
 
@@ -61,7 +69,7 @@ def test_a_tensor_that_computes_nothing_is_refused_and_named(
     path = tmp_path / "state.safetensors"
     save(path, **changes)
     with pytest.raises(InvalidNetwork) as raised:
-        load_torchvision(path, "mnasnet0_5", SIDE)
+        load(path, "mnasnet0_5")
     assert named in str(raised.value)
 
 
@@ -71,4 +79,4 @@ def test_a_file_that_is_cut_short_is_refused(length: int, tmp_path: Path) -> Non
     save(path)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(InvalidNetwork):
-        load_torchvision(path, "mnasnet0_5", SIDE)
+        load(path, "mnasnet0_5")

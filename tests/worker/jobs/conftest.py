@@ -28,7 +28,13 @@ class FakeContext:
     job_id = "job_test"
     threads = 1
 
-    def __init__(self, folder: Path, models: dict[str, tuple[Path, Mapping[str, Any]]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        models: dict[str, tuple[Path, Mapping[str, Any]]],
+        stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]],
+    ) -> None:
+        self.stored_datasets = stored_datasets
         self.datasets = DatasetLocation(folder / "datasets", find_stored=lambda name: self.stored_datasets[name][0])
         self.scratch, self.folder, self.models = folder / "scratch", folder, models
         self.scratch.mkdir(parents=True, exist_ok=True)
@@ -37,7 +43,6 @@ class FakeContext:
         self.machine_warnings: list[str] = []
         """Those about the machine: whether there are any hangs on what else it does."""
         self.artifacts: dict[str, ArtifactKind] = {}
-        self.stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]] = {}
         self.on_report: Callable[[Progress], None] | None = None
 
     def model_file(self, model_id: str) -> Path:
@@ -102,10 +107,11 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+        self.stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]] = {}
 
     def open(self, name: str) -> FakeContext:
         """A context; the same name again is another attempt of the same job."""
-        return FakeContext(self.folder / name, self.models)
+        return FakeContext(self.folder / name, self.models, self.stored_datasets)
 
     def run(self, name: str, **spec: Any) -> tuple[JobOutcome, FakeContext]:
         context = self.open(name)

@@ -71,6 +71,12 @@ def measure_controls(
     unpruned = [replace(stage, sparsity=0.0) for stage in stages]
     found = []
     for position, (kind, design) in enumerate(CONTROLS.items()):
+        if design.is_fresh and task.baseline.info.network is not None:
+            tracker.reporter.warn(
+                f"control {design.name}: left out, since a narrower twin is built of an architecture and its widths, "
+                "and this network is described by its record alone"
+            )
+            continue
         run = _ControlRun(kind, design, position, pruned if design.is_pruned else unpruned)
         if design.is_fresh:
             run = replace(run, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))

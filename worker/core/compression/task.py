@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class CompressionTask:
         # One number for all channels stands here as it did before channels had their own.
         means = (info.mean[0], info.std[0]) if len(info.mean) == len(info.std) == 1 else (info.mean, info.std)
         facts = (info.architecture, list(info.widths), list(info.class_names), *means)
-        told = repr((facts, self.plan, float(self.max_drop), int(self.seed)))
+        record = () if info.network is None else (json.dumps(info.network.to_json()),)
+        told = repr((facts, self.plan, float(self.max_drop), int(self.seed), *record))
         digest = hashlib.sha256(told.encode())
         pictures = [(split.images, split.labels) for split in (data.train, data.validation, data.test)]
         for values in (*self.baseline.model.state_dict().values(), *(part for pair in pictures for part in pair)):

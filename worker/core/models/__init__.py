@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.catalog import Architecture
 from worker.checkpoint_facts import NetworkFacts, describe_facts, describe_model
 from worker.core.models.build import NetworkModule, build_module, get_record
 from worker.network.architectures import find_architecture, read_widths
+from worker.network.record import Network
 
 
 def build_model(
@@ -41,5 +43,11 @@ def get_architecture(model: nn.Module) -> str:
 
 
 def get_widths(architecture: str, model: nn.Module) -> tuple[int, ...]:
-    """The widths that `build_model` needs to rebuild `model`."""
-    return read_widths(architecture, get_record(model))
+    """The widths that `build_model` needs to rebuild `model`; none of a network that only its record describes."""
+    return read_widths(architecture, get_record(model)) if architecture in list(Architecture) else ()
+
+
+def describe_shape(architecture: str, model: nn.Module) -> tuple[tuple[int, ...], Network | None]:
+    """What of `CheckpointInfo` rebuilds `model` with the layers that it has now: its widths, or else its record."""
+    widths = get_widths(architecture, model)
+    return widths, None if architecture in list(Architecture) else get_record(model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -79,10 +81,17 @@ class OnnxNetwork:
 
 def read_onnx(path: Path) -> OnnxNetwork:
     """Reads the structure of a file; its weights stay where they are. Raises InvalidNetwork at the first fault."""
-    size = path.stat().st_size
+    with path.open("rb") as file:
+        return read_onnx_stream(file)
+
+
+def read_onnx_stream(file: BinaryIO) -> OnnxNetwork:
+    """The same, of a file that is open and may have no name."""
+    size = file.seek(0, io.SEEK_END)
     if not 0 < size <= MAX_ONNX_BYTES:
         raise InvalidNetwork(f"the file has {size} bytes: from 1 to {MAX_ONNX_BYTES} are read")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    file.flush()
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return parse_onnx(data)
 
 
