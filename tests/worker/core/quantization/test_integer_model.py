@@ -156,6 +156,19 @@ def test_learned_steps_have_the_gradients_of_the_paper() -> None:
     assert scale.grad.item() == pytest.approx(0.25 * (1 * 0.4 + 2 * 0.3 + 3 * 3 + 5 * -4))
 
 
+def test_learned_steps_around_a_zero_point_clamp_at_both_their_ends() -> None:
+    # 2 bits unsigned, zero point 1: levels -1 .. 2, step 0.5; x / step = -3, -0.6, 1.8, 7.
+    x = torch.tensor([-1.5, -0.3, 0.9, 3.5], requires_grad=True)
+    scale = torch.tensor(0.5, requires_grad=True)
+    out = _LearnedStep.apply(x, scale, 1, 0, 3, 1.0)
+    assert out.tolist() == [-0.5, -0.5, 1.0, 1.0]
+    out.sum().backward()
+    assert x.grad is not None
+    assert scale.grad is not None
+    assert x.grad.tolist() == [0, 1, 1, 0]
+    assert scale.grad.item() == pytest.approx(-1 + (0.6 - 1) + (2 - 1.8) + 2)
+
+
 def test_per_channel_steps_get_each_channels_gradient() -> None:
     x = torch.tensor([[0.3, 4.5], [-10.0, -1.65]])
     scale = torch.tensor([[0.5], [0.5]], requires_grad=True)
@@ -239,6 +252,15 @@ def test_a_batch_norm_that_cannot_be_folded_becomes_a_gain_and_a_shift() -> None
     np.testing.assert_allclose(shift, [0.5 - 0.5 * 0.7071, 2.0 - 2.0 * 1.4142], rtol=1e-4)
     assert [affine.name for affine in network.affines] == ["norm_behind_relu", "own"]
     assert network.affines[1].gain.tolist() == [-1.0, 0.25]
+    rounded = round_floats(network, 5)
+    for before, after in zip(network.affines, rounded.affines, strict=True):
+        assert np.all(np.abs(after.gain - before.gain) <= np.abs(before.gain) * 2.0**-6)
+        assert np.all(np.abs(after.shift - before.shift) <= np.abs(before.shift) * 2.0**-6)
+    # The picture's own scale stays, those of other layers are rounded.
+    assert [r.input_scale == n.input_scale for r, n in zip(rounded.layers, network.layers, strict=True)] == [
+        True,
+        False,
+    ]
     x = (x * 255).round() / 255
     with torch.no_grad():
         wanted, given = model(x), build_integer_model(decode_network(encode_network(network)))(x)
