@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from safetensors.numpy import save
 
+from storage.errors import InvalidModel
 from tests.service.conftest import Workshop, check_problem
 from tests.service.model_files import build_checkpoint
 from tests.service.test_model_heads import check_refused, send
 from tests.worker.importing.onnx_files import Draft, draw, end
+from worker.brought_files import GivenFacts, check_model_file
 from worker.catalog import DatasetName
 from worker.network.torchvision_records import describe_torchvision
 
@@ -168,3 +172,39 @@ def test_networks_of_torchvision_are_listed_with_what_they_cost(client: TestClie
             "architecture"
         ]
         assert one["name"] in next(way["enum"] for way in architecture["anyOf"] if "enum" in way)
+
+
+def change_at_random(data: bytes, random: Random) -> bytes:
+    """Bytes of its head turned, written over, left out and repeated."""
+    end = int.from_bytes(data[:8], "little") + 8 if data[8:9] == b"{" else len(data)
+    changed = bytearray(data)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        place = random.randrange(min(end, len(changed)))
+        match random.randrange(4):
+            case 0:
+                changed[place] ^= 1 << random.randrange(8)
+            case 1:
+                changed[place] = random.choice(b'0129{}[]",:-')
+            case 2:
+                del changed[place : place + random.randrange(1, 8)]
+            case _:
+                changed[place:place] = changed[place : place + random.randrange(1, 20)]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("content", "architecture"), [(ONNX, None), (build_onnx("HardSwish"), None), (STATE, NAME), (STATE, "mlp")]
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    content: bytes, architecture: str | None, tmp_path: Path
+) -> None:
+    random, path, refusals = Random(7), tmp_path / "file", list[str]()
+    for _ in range(200):
+        path.write_bytes(change_at_random(content, random))
+        with path.open("rb") as stream:
+            try:
+                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture))
+            except InvalidModel as error:
+                refusals.append(error.detail)
+    assert refusals
+    assert max(map(len, refusals)) < 1500
