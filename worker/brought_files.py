@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from storage.errors import InvalidModel
-from worker.catalog import Architecture, DatasetName
+from worker.catalog import Architecture
 from worker.checkpoint_facts import CheckpointInfo, Declaration, check_facts
 from worker.dataset_facts import check_dataset, choose_dataset
+from worker.dataset_refs import Describe, get_facts
 from worker.model_heads import (
     CheckpointHeader,
     SafetensorsHead,
@@ -56,7 +57,7 @@ class GivenFacts:
     architecture: of a plain state dict.
     """
 
-    dataset: DatasetName | None = None
+    dataset: str | None = None
     architecture: str | None = None
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
@@ -86,14 +87,14 @@ def identify_model_file(stream: BinaryIO) -> BroughtFile:
     return BroughtFile(ModelFormat.STATE_DICT if head.facts is None else ModelFormat.CHECKPOINT, head)
 
 
-def check_model_file(stream: BinaryIO, given: GivenFacts) -> None:
+def check_model_file(stream: BinaryIO, given: GivenFacts, describe: Describe) -> None:
     """Holds all that a file tells without its weights being read against what was told beside it.
 
-    Raises InvalidModel, which names the field.
+    describe: finds the data sets that somebody brought. Raises InvalidModel, which names the field.
     """
     found = identify_model_file(stream)
     if found.format not in SELF_DESCRIBED:
-        describe_brought_file(stream, found, given)
+        describe_brought_file(stream, found, given, describe)
         return
     for field in ("architecture", "class_names", "mean", "std"):
         if getattr(given, field) is not None:
@@ -103,18 +104,21 @@ def check_model_file(stream: BinaryIO, given: GivenFacts) -> None:
         return
     header = parse_checkpoint(found.head)
     info = header.declaration.info
-    check_dataset(choose_dataset(given.dataset, info.dataset, info.class_names), info.input_shape, info.class_names)
+    name = choose_dataset(given.dataset, info.dataset, info.class_names)
+    check_dataset(get_facts(name, describe), name, info.input_shape, info.class_names)
     check_tensors(header)
 
 
-def describe_brought_file(stream: BinaryIO, found: BroughtFile, given: GivenFacts) -> CheckpointInfo:
+def describe_brought_file(
+    stream: BinaryIO, found: BroughtFile, given: GivenFacts, describe: Describe
+) -> CheckpointInfo:
     """The facts of an ONNX file or a plain state dict, held against the data set that it is to be measured on.
 
     Where mean and std were not told they stand as 0 and 1: those of the data set are known once it is loaded. Raises
     InvalidModel, which names the field.
     """
     dataset = choose_dataset(given.dataset, None, given.class_names or ())
-    facts = dataset.facts
+    facts = get_facts(dataset, describe)
     class_names = given.class_names or facts.class_names
     network: Network | None
     widths: tuple[int, ...] = ()
@@ -141,7 +145,7 @@ def describe_brought_file(stream: BinaryIO, found: BroughtFile, given: GivenFact
         network=network,
     )
     check_facts(info)
-    check_dataset(dataset, info.input_shape, info.class_names)
+    check_dataset(facts, dataset, info.input_shape, info.class_names)
     if found.head is not None and network is None:
         outlines = read_state_outlines(found.head)
         kept = {name: outlines[place] for name, place in map_state(outlines).items()}

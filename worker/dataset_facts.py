@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.errors import InvalidModel
-from worker.catalog import DatasetName
+from worker.catalog import DatasetFacts, DatasetName
+from worker.dataset_refs import is_stored
 
 
 class NameMatch(StrEnum):
@@ -68,25 +69,26 @@ def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
     return next((name for name in DatasetName if sorted(map(_fold, name.facts.class_names)) == wanted), None)
 
 
-def choose_dataset(asked: DatasetName | None, declared: str | None, class_names: Sequence[str]) -> DatasetName:
+def choose_dataset(asked: str | None, declared: str | None, class_names: Sequence[str]) -> str:
     """What to measure a network on: what was asked for, else what its file names, else what has its classes.
 
     Raises InvalidModel.
     """
     name = asked or declared or find_dataset(class_names)
-    if name not in list(DatasetName):
+    if name is None or not (is_stored(name) or name in list(DatasetName)):
         raise InvalidModel(
             "no data set here has its classes; name the one to measure on"
             if declared is None
             else "the data set that it was trained on is not here; name the one to measure on",
             field="dataset",
         )
-    return DatasetName(name)
+    return name
 
 
-def check_dataset(name: DatasetName, input_shape: tuple[int, int, int], class_names: Sequence[str]) -> ClassMatch:
-    """How the network's classes are found in the data set. Raises InvalidModel where it does not fit."""
-    facts = name.facts
+def check_dataset(
+    facts: DatasetFacts, name: str, input_shape: tuple[int, int, int], class_names: Sequence[str]
+) -> ClassMatch:
+    """How the network's classes are found in the data set called `name`. Raises InvalidModel where it does not fit."""
     if facts.input_shape != input_shape:
         raise InvalidModel(
             f"the network reads {'x'.join(map(str, input_shape))} pictures, "

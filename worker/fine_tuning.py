@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import InvalidModel
@@ -11,6 +10,7 @@ from worker.checkpoint_facts import CheckpointInfo, describe_facts
 from worker.core.datasets import Dataset
 from worker.core.lineage import load_lineage_data, load_other_data
 from worker.core.models.build import build_module
+from worker.dataset_location import DatasetLocation
 from worker.network.operations.base import InvalidNetwork
 from worker.network.retarget import find_last_layer, replace_classes, replace_input
 
@@ -28,7 +28,7 @@ class FineTuningStart:
 
 
 def start_fine_tuning(
-    model: nn.Module, info: CheckpointInfo, dataset: str | None, split_seed: int, root: Path, mirror: str | None
+    model: nn.Module, info: CheckpointInfo, dataset: str | None, split_seed: int, location: DatasetLocation
 ) -> FineTuningStart:
     """The stored network with the data that it is trained on. Its last layer has fresh weights where the class names
     are others.
@@ -37,8 +37,8 @@ def start_fine_tuning(
     on what it has seen; of another one `split_seed` draws it. Raises InvalidModel, DatasetUnavailable.
     """
     if dataset in (None, info.dataset):
-        return FineTuningStart(model, load_lineage_data(info, root, mirror), None)
-    data = load_other_data(info, str(dataset), split_seed, root, mirror)
+        return FineTuningStart(model, load_lineage_data(info, location), None)
+    data = load_other_data(info, str(dataset), split_seed, location)
     try:
         network = replace_input(describe_facts(info), data.input_shape)
     except InvalidNetwork as error:

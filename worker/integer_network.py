@@ -5,7 +5,8 @@ Batch norm is already folded into `scale` and `bias`, so that a layer computes, 
     q = clamp(round(x / input_scale) + input_zero_point, lowest, highest)     # stored width, signed or not
     y[c] = (sum over the receptive field of (q - input_zero_point) * weight[c]) * (input_scale * scale[c]) + bias[c]
 
-with the sum exact in integers.
+with the sum exact in integers. A batch norm that cannot be folded is a number of each channel to multiply by and one to
+add, in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.network.layers import find_picture_layers
 from worker.network.record import Network
+from worker.picture_policy import ResizePolicy
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,20 @@ class IntegerLayer:
 
 
 @dataclass(frozen=True)
+class IntegerAffine:
+    """Each channel times its gain, plus its shift. gain, shift: float32, (channels,)."""
+
+    name: str
+    gain: NDArray[np.float32]
+    shift: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class IntegerNetwork:
     """Everything needed to rebuild and run a quantized network.
 
     `architecture` and `widths` name a network of worker/network/architectures; `layers` are in the order of its
-    convolution and linear modules. The input picture p (uint8, `input_shape` = (channels, height, width))
+    convolution and linear nodes. The input picture p (uint8, `input_shape` = (channels, height, width))
     enters as (p / 255 - mean) / std, each one number for all channels or one for each.
     """
 
@@ -57,21 +69,30 @@ class IntegerNetwork:
     layers: tuple[IntegerLayer, ...]
     network: Network | None = None
     """The network's record, where its architecture is none of ours; `widths` then are empty."""
+    affines: tuple[IntegerAffine, ...] = ()
+    """What stands in the record's own channel affines and in the batch norms that no layer took in, in their order."""
+    resize: ResizePolicy | None = None
+    """How pictures of another size become its input, where that is known."""
 
 
 def round_floats(network: IntegerNetwork, mantissa_bits: int) -> IntegerNetwork:
     """The same network with every scale and bias rounded to `mantissa_bits` bits behind the leading one.
 
     A file holds each of them in as few bits as represent it exactly; the relative error is at most
-    2^-(mantissa_bits + 1). The first layer's input scale belongs to the picture and is left alone.
+    2^-(mantissa_bits + 1). The input scale of a layer that reads the picture belongs to that and is left alone.
     """
-    first, *rest = network.layers
-    layers = [_round_layer(first, mantissa_bits)]
-    layers += [
-        replace(_round_layer(layer, mantissa_bits), input_scale=float(_round(layer.input_scale, mantissa_bits)))
-        for layer in rest
+    # Of the built-in networks, it is the first that does.
+    pictures = find_picture_layers(network.network) if network.network else {network.layers[0].name}
+    layers = [_round_layer(layer, mantissa_bits) for layer in network.layers]
+    layers = [
+        layer if layer.name in pictures else replace(layer, input_scale=float(_round(layer.input_scale, mantissa_bits)))
+        for layer in layers
     ]
-    return replace(network, layers=tuple(layers))
+    affines = [
+        replace(affine, gain=_round(affine.gain, mantissa_bits), shift=_round(affine.shift, mantissa_bits))
+        for affine in network.affines
+    ]
+    return replace(network, layers=tuple(layers), affines=tuple(affines))
 
 
 def _round_layer(layer: IntegerLayer, mantissa_bits: int) -> IntegerLayer:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from storage.errors import TooMuchMemory
-from worker.memory_estimate import DescribeModel, MemoryEstimate
+from worker.dataset_refs import Describe
+from worker.memory_estimate import MemoryEstimate
 from worker.names import NAME
 from worker.workspace import Workspace
 
@@ -71,20 +72,20 @@ class JobSpec(BaseModel):
     max_attempts: int = Field(2, ge=1, le=5, description="Times the job may be started before it fails.")
     max_runtime_s: int = Field(7200, ge=1, le=604_800, description="Seconds after which an attempt is stopped.")
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:  # noqa: ARG002
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:  # noqa: ARG002
         """Estimates what the job holds at its peak; None where its file decides, or the model's shape is unknown."""
         return None
 
-    def find_memory_field(self, estimate: MemoryEstimate) -> str:  # noqa: ARG002
+    def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the field that most of its memory goes back to."""
         return "model_id"
 
 
-def check_memory(spec: JobSpec, describe_model: DescribeModel, max_bytes: int | None) -> MemoryEstimate | None:
+def check_memory(spec: JobSpec, describe: Describe, max_bytes: int | None) -> MemoryEstimate | None:
     """Returns the estimate. Raises TooMuchMemory where it is more than a job may hold."""
-    estimate = spec.estimate_memory(describe_model)
+    estimate = spec.estimate_memory(describe)
     if estimate is not None and max_bytes is not None and estimate.num_bytes > max_bytes:
-        field = spec.find_memory_field(estimate)
+        field = spec.find_memory_field(estimate, describe)
         raise TooMuchMemory(
             f"{field}: the job would need about {estimate.num_bytes // _MIB:,} MiB of memory, and may hold "
             f"{max_bytes // _MIB:,} (TONOK_MAX_JOB_BYTES)",

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from worker.catalog import Architecture, DatasetName, Optimizer
+from worker.catalog import Architecture, DatasetFacts, DatasetName, Optimizer
+from worker.dataset_refs import Describe, get_facts
 from worker.network.architectures import describe_network
 from worker.network.record import PICTURE, Network, parse_network
 
@@ -33,9 +34,6 @@ RETRAINING_BATCH = 128
 """Of every kind that starts from a stored model."""
 NARROWED_SHARE = 0.4
 """`compress` rounds a network that has lost at least so many of its channels."""
-
-DescribeModel = Callable[[str], Mapping[str, Any]]
-"""A stored model's id to its summary."""
 
 _PICTURE_COPIES = 3
 """A data set as it is read, split, and on the device."""
@@ -79,7 +77,8 @@ def find_shape_field(estimate: MemoryEstimate, *, has_widths: bool) -> str:
 @dataclass(frozen=True)
 class LayerShape:
     """A convolution or linear layer: its weights, and values per picture. outputs: that it computes; kept: that it and
-    what follows it keep for the way back; patch: weights of one output, at `places` places.
+    what follows it keep for the way back; patch: weights of one output, at `places` places; pixels: of a picture that
+    its network is given.
     """
 
     weights: int
@@ -87,6 +86,7 @@ class LayerShape:
     kept: int
     patch: int
     places: int
+    pixels: int
 
 
 def list_layer_shapes(
@@ -116,6 +116,7 @@ def outline_layers(network: Network) -> list[LayerShape]:
                 kept=sum(kept[number:following]),
                 patch=math.prod(patch),
                 places=outputs // num_outputs,
+                pixels=math.prod(network.input_shape),
             )
         )
     return layers
@@ -146,7 +147,7 @@ def count_weights(layers: Sequence[LayerShape]) -> int:
 def estimate_passes(layers: Sequence[LayerShape], num_pictures: int) -> int:
     """Bytes of values while so many pictures go through a network, forward only."""
     largest = max(layer.outputs for layer in layers)
-    return num_pictures * FLOAT_BYTES * (3 * largest + math.prod(PICTURE_SHAPE))
+    return num_pictures * FLOAT_BYTES * (3 * largest + layers[0].pixels)
 
 
 def estimate_training(layers: Sequence[LayerShape], batch_size: int, *, quantized: bool = False) -> int:
@@ -154,7 +155,7 @@ def estimate_training(layers: Sequence[LayerShape], batch_size: int, *, quantize
     kept, largest = sum(layer.kept for layer in layers), max(layer.outputs for layer in layers)
     values = kept * (2 if quantized else 1) + 2 * largest
     # A picture's pixels, their places as words of eight bytes, and as floats.
-    return batch_size * (FLOAT_BYTES * values + 32 * math.prod(PICTURE_SHAPE))
+    return batch_size * (FLOAT_BYTES * values + 32 * layers[0].pixels)
 
 
 def estimate_rounding(layers: Sequence[LayerShape], kept_share: float) -> int:
@@ -174,10 +175,18 @@ def estimate_encoding(layers: Sequence[LayerShape]) -> int:
     return _ENCODED_BYTES * max(min(layer.weights, _MOST_DECISIONS) for layer in layers)
 
 
-def estimate_pictures(dataset: DatasetName | None) -> int:
-    """Bytes of a data set; None: of the largest."""
-    facts = [name.facts for name in DatasetName] if dataset is None else [dataset.facts]
-    return _PICTURE_COPIES * max(fact.num_pictures * math.prod(fact.input_shape) for fact in facts)
+def estimate_pictures(facts: DatasetFacts) -> int:
+    """Bytes of a data set."""
+    return _PICTURE_COPIES * facts.num_pictures * math.prod(facts.input_shape)
+
+
+def find_facts(summary: Mapping[str, Any], describe: Describe) -> DatasetFacts:
+    """The facts of the data set that a stored model is of; of the largest in the catalogue where it does not say."""
+    named = summary.get("dataset")
+    if isinstance(named, str):
+        with suppress(ValueError):
+            return get_facts(named, describe)
+    return max((name.facts for name in DatasetName), key=estimate_pictures)
 
 
 def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
@@ -197,10 +206,10 @@ def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
     return None
 
 
-def _sum_up(layers: list[LayerShape], dataset: DatasetName | None, copies: float, values: int) -> MemoryEstimate:
+def _sum_up(layers: list[LayerShape], facts: DatasetFacts, copies: float, values: int) -> MemoryEstimate:
     return MemoryEstimate(
         {
-            Part.PICTURES: estimate_pictures(dataset),
+            Part.PICTURES: estimate_pictures(facts),
             Part.WEIGHTS: round(copies * count_weights(layers) * FLOAT_BYTES),
             Part.BATCHES: values,
         }
@@ -208,33 +217,33 @@ def _sum_up(layers: list[LayerShape], dataset: DatasetName | None, copies: float
 
 
 def estimate_train(
-    layers: list[LayerShape], dataset: DatasetName | None, batch_size: int, optimizer: Optimizer
+    layers: list[LayerShape], facts: DatasetFacts, batch_size: int, optimizer: Optimizer
 ) -> MemoryEstimate:
     """What training from scratch holds."""
     # The weights, their gradients, what the optimizer keeps of each, and the best epoch's.
     copies = 3.5 + optimizer.num_states
     values = max(estimate_training(layers, batch_size), estimate_passes(layers, EVALUATION_BATCH))
-    return _sum_up(layers, dataset, copies, values)
+    return _sum_up(layers, facts, copies, values)
 
 
-def estimate_prune(layers: list[LayerShape], dataset: DatasetName | None) -> MemoryEstimate:
+def estimate_prune(layers: list[LayerShape], facts: DatasetFacts) -> MemoryEstimate:
     """What pruning and retraining hold."""
     # As for training; the dense model, masks and scores besides.
     values = max(estimate_training(layers, RETRAINING_BATCH), estimate_passes(layers, EVALUATION_BATCH))
-    return _sum_up(layers, dataset, 7, values)
+    return _sum_up(layers, facts, 7, values)
 
 
-def estimate_quantize(layers: list[LayerShape], dataset: DatasetName | None, *, is_trained: bool) -> MemoryEstimate:
+def estimate_quantize(layers: list[LayerShape], facts: DatasetFacts, *, is_trained: bool) -> MemoryEstimate:
     """What quantization to one width holds."""
     values = max(
         estimate_passes(layers, CALIBRATION_EXAMPLES),
         estimate_training(layers, RETRAINING_BATCH, quantized=True) if is_trained else 0,
         estimate_encoding(layers),
     )
-    return _sum_up(layers, dataset, 9 if is_trained else 6, values)
+    return _sum_up(layers, facts, 9 if is_trained else 6, values)
 
 
-def estimate_compress(layers: list[LayerShape], dataset: DatasetName | None) -> MemoryEstimate:
+def estimate_compress(layers: list[LayerShape], facts: DatasetFacts) -> MemoryEstimate:
     """What a compression holds, whatever its plan."""
     values = max(
         estimate_passes(layers, CALIBRATION_EXAMPLES),
@@ -242,4 +251,4 @@ def estimate_compress(layers: list[LayerShape], dataset: DatasetName | None) -> 
         estimate_rounding(layers, 1 - NARROWED_SHARE),
         estimate_encoding(layers),
     )
-    return _sum_up(layers, dataset, 10, values)
+    return _sum_up(layers, facts, 10, values)

@@ -16,7 +16,7 @@ def open_baseline(context: Workspace, model_id: str) -> StoredBaseline:
     """Loads a stored float model by `load_baseline`. How good it is was measured when it was stored."""
     path, summary = context.model_file(model_id), context.model_summary(model_id)
     context.report(Progress(phase="loading", percent=0))
-    return load_baseline(model_id, path, summary, context.datasets.root, context.datasets.mirror)
+    return load_baseline(model_id, path, summary, context.datasets)
 
 
 def publish(context: Workspace, measured: MeasuredModel, title: str | None, initial_model_id: str | None = None) -> str:

@@ -18,7 +18,9 @@ from worker.checkpoint_facts import Declaration, describe_facts, parse_facts
 from worker.network.record import MAX_NODES
 
 TONOK_MAGIC = b"TK\x01"
-"""Of a compressed file. The last byte is the version of the format."""
+"""Of a compressed file of version 1. The last byte is the version of the format."""
+TONOK_MAGIC_2 = b"TK\x02"
+"""Of one that holds what version 1 has no place for."""
 TONOK_HEAD_BYTES = len(TONOK_MAGIC) + 4
 MAX_TONOK_BYTES = 1 << 28
 
@@ -82,8 +84,10 @@ def check_tonok_frame(data: bytes, num_bytes: int) -> None:
     """The first bytes of a compressed file of `num_bytes`. Raises InvalidModel."""
     if num_bytes < TONOK_HEAD_BYTES or data[:2] != TONOK_MAGIC[:2]:
         raise InvalidModel("This is not a Tonok file.")
-    if data[:3] != TONOK_MAGIC:
-        raise InvalidModel(f"The file is of format version {data[2]}; this reader knows version {TONOK_MAGIC[2]}.")
+    if data[:3] not in (TONOK_MAGIC, TONOK_MAGIC_2):
+        raise InvalidModel(
+            f"The file is of format version {data[2]}; this reader knows {TONOK_MAGIC[2]} and {TONOK_MAGIC_2[2]}."
+        )
     if num_bytes > MAX_TONOK_BYTES:
         raise InvalidModel("The file is larger than the format allows.")
 

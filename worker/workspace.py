@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from worker.catalog import ArtifactKind
+from worker.dataset_location import DatasetLocation
 from worker.progress import Reporter
-
-
-@dataclass(frozen=True)
-class DatasetLocation:
-    """Where data sets live (`root`), and a folder or https:// URL to fill it from (`mirror`)."""
-
-    root: Path
-    mirror: str | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,8 @@ class Workspace(Reporter, Protocol):
     def save_model(self, record: ModelRecord) -> str:
         """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
 
-    def dataset_file(self, dataset_id: str) -> Path:
-        """Path of a stored data set's decoded pictures, its SHA-256 checked."""
+    def dataset_summary(self, dataset_id: str) -> Mapping[str, Any]:
+        """`Dataset.summary` of a stored data set, and its `name`."""
 
     def save_dataset(self, record: DatasetRecord) -> str:
         """Registers a data set made of artifacts; returns its id. Visible only once the job succeeded."""

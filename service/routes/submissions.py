@@ -31,6 +31,7 @@ from service.group_commit import Write
 from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
+from storage.datasets import get_dataset
 from storage.errors import Conflict, InvalidSpec, NotFound
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
@@ -38,6 +39,7 @@ from storage.references import check_references
 from storage.settings import Settings
 from storage.steps import compute_step_hash
 from storage.tables import TERMINAL, Job
+from worker.dataset_refs import is_stored
 from worker.job_spec import LATEST_MODEL, JobSpec, UploadSpec
 from worker.jobs import POSTED_SPECS, check_memory, parse_stored_spec
 from worker.memory_estimate import MemoryEstimate
@@ -76,6 +78,7 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -
 
     def write(session: Session) -> tuple[Job, bool]:
         resolved = _resolve(session, dumped)
+        check_references(session, resolved)
         _check_memory(session, spec, resolved, settings)
         return submit_job(
             session,
@@ -112,10 +115,12 @@ def _check_memory(
 ) -> MemoryEstimate | None:
     """What the job will hold, as far as can be told. Raises TooMuchMemory."""
 
-    def describe_model(_name: str) -> Mapping[str, Any]:
-        return get_model(session, _find_start(resolved) or "").summary
+    def describe(name: str) -> Mapping[str, Any]:
+        if is_stored(name):
+            return get_dataset(session, name).summary
+        return get_model(session, (_find_start(resolved) or "") if name == LATEST else name).summary
 
-    return check_memory(spec, describe_model, settings.resolved_max_job_bytes)
+    return check_memory(spec, describe, settings.resolved_max_job_bytes)
 
 
 def _validate_only(request: Request, spec: JobSpec) -> Response:
@@ -124,6 +129,7 @@ def _validate_only(request: Request, spec: JobSpec) -> Response:
     caller: Caller = request.state.caller
     with request.app.state.database.read(caller.owner) as session:
         resolved = _resolve(session, spec.model_dump(mode="json"))
+        check_references(session, resolved)
         estimate = _check_memory(session, spec, resolved, request.app.state.settings)
     answer = ResolvedSpec(
         kind=spec.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, BinaryIO
@@ -35,6 +35,7 @@ from service.schemas.jobs import JobAnswer
 from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture, Prediction
 from service.uploads import MAX_PICTURE_BYTES, Upload, pack, receive
 from storage.database import Database
+from storage.datasets import get_dataset
 from storage.errors import InvalidModel, NotFound
 from storage.jobs import get_job
 from storage.models import get_model
@@ -42,7 +43,7 @@ from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
 from worker.brought_files import GivenFacts, check_model_file
-from worker.catalog import DatasetName
+from worker.dataset_refs import DatasetRef
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 from worker.names import NAME
@@ -85,7 +86,7 @@ class _ModelUpload:
 
 def _read_given(
     dataset: Annotated[
-        DatasetName | None,
+        DatasetRef | None,
         Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
     ] = None,
     architecture: Annotated[
@@ -124,17 +125,29 @@ def _read_given(
 
 
 async def _receive_model(
-    request: Request, settings: SettingsDep, given: Annotated[GivenFacts, Depends(_read_given)]
+    request: Request,
+    settings: SettingsDep,
+    database: DatabaseDep,
+    caller: CallerDep,
+    given: Annotated[GivenFacts, Depends(_read_given)],
 ) -> AsyncIterator[_ModelUpload]:
     async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
-        await anyio.to_thread.run_sync(_check_model, upload.stream, given)
+        await anyio.to_thread.run_sync(_check_model, upload.stream, given, database, caller.owner)
         yield _ModelUpload(upload, given)
 
 
-def _check_model(stream: BinaryIO, given: GivenFacts) -> None:
+def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner: str) -> None:
     """Raises RequestRefused, before there is a job that could only fail."""
+
+    def describe(dataset_id: str) -> Mapping[str, Any]:
+        try:
+            with database.read(owner) as session:
+                return get_dataset(session, dataset_id).summary
+        except NotFound as error:
+            raise InvalidModel(f"dataset: {error.detail}", field="dataset") from None
+
     try:
-        check_model_file(stream, given)
+        check_model_file(stream, given, describe)
     except InvalidModel as error:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
 

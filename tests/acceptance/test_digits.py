@@ -12,6 +12,7 @@ from tests.variants import SEED
 from worker.coding import decode_network
 from worker.core.datasets import load_dataset
 from worker.core.quantization.integer_model import build_integer_model
+from worker.dataset_location import DatasetLocation
 
 
 @pytest.mark.slow
@@ -49,7 +50,7 @@ def test_train_prune_quantize_and_compress_from_request_to_decoded_file(service:
     assert sizes["float32"] == reference
 
     # What was downloaded, decoded and run on its integers, is as accurate as reported.
-    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=SEED)
     with torch.no_grad():
         predicted = build_integer_model(decode_network(content))(data.normalize(data.test.images)).argmax(1)
     test = result["evaluation"]["test"]

@@ -30,6 +30,7 @@ from worker.core.datasets import Dataset, load_dataset
 from worker.core.device import describe_device, find_device, resolve_precision
 from worker.core.models import build_model
 from worker.core.training import BatchProgress, TrainingSettings, evaluate, fit
+from worker.dataset_location import DatasetLocation
 from worker.engine.local import build_environment
 
 SEED = 0
@@ -124,7 +125,9 @@ def measure_side(side: str, batches: int) -> dict[str, Any]:
             name = f"evaluation: plain, {label}"
             speeds[name], correct[name] = measure_plain_evaluation(settings, device, workers)
     else:
-        data = load_dataset("fashion_mnist", settings.resolved_dataset_dir, settings.dataset_mirror, SEED)
+        data = load_dataset(
+            "fashion_mnist", DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror), SEED
+        )
         speeds["training: fit"] = measure_training(data, device, batches)
         for precision, label in ((Precision.FLOAT32, "float32"), (Precision.AUTO, "auto precision")):
             name = f"evaluation: evaluate, {label}"
@@ -153,7 +156,7 @@ def main() -> None:
 
     settings = Settings()
     # Fetches the files, where they are not there yet, before anything is timed.
-    load_dataset("fashion_mnist", settings.resolved_dataset_dir, settings.dataset_mirror, SEED)
+    load_dataset("fashion_mnist", DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror), SEED)
     values: dict[str, list[float]] = {}
     correct: dict[str, int] = {}
     for number in range(arguments.rounds):

@@ -58,7 +58,7 @@ POINTS = (
     Point("store-durable-not-named", "storage/files.py", "temporary.replace(target)"),
     Point("store-named-folder-not-durable", "storage/files.py", "fsync_folder(target.parent)"),
     Point("finalize-files-stored-no-row", "worker/engine/finalize.py", "publication.secure(session)"),
-    Point("finalize-job-ended-models-not-added", "storage/attempts.py", "session.add_all(models)"),
+    Point("finalize-job-ended-models-not-added", "storage/attempts.py", "session.add(product)"),
     Point("finalize-committed-staging-there", "worker/engine/finalize.py", "shutil.rmtree(attempt.staging"),
     Point("finalize-staging-gone-scratch-there", "worker/engine/finalize.py", "shutil.rmtree(scratch_folder("),
     Point("finalize-done-not-forgotten", "worker/engine/dispatcher.py", "del self._running[lease]"),

@@ -1,5 +1,5 @@
 """What a client must know and no schema can say: a new request takes a new Idempotency-Key; groups divide channels; a
-model's file begins as one."""
+model's file begins as one, and so does a file of pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import schemathesis
 
 from service.schemas.sizes import MOST_CHANNELS
-from tests.service.model_files import frame
+from tests.service.model_files import ZIP, frame
 
 _VALID = re.compile(r"[ -~]{1,200}")
 
@@ -24,6 +24,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     content = getattr(case.body, "data", case.body)  # bytes, or Schemathesis's wrapper of them
     if case.path == "/v1/models" and isinstance(content, bytes) and content:
         case.body = frame(content)
+    if case.path == "/v1/datasets" and isinstance(content, bytes) and content:
+        case.body = ZIP + content
     layers = case.body.get("layers") if isinstance(case.body, dict) else None
     for layer in layers if isinstance(layers, list) else ():
         _fit_groups(layer)

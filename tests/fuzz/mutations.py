@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,24 +12,49 @@ from dataclasses import replace
 import numpy as np
 
 from storage.errors import InvalidModel
-from worker.coding.container import ARCHITECTURES, _code_network, encode_network
+from worker.catalog import ResizeMode
+from worker.coding.container import _code_network, encode_network
+from worker.coding.facts import needs_version_2
 from worker.coding.fields import Fields
+from worker.coding.limits import ARCHITECTURES
 from worker.coding.ranges import RangeWriter
 from worker.coding.scan import choose_scans, compute_natural_scan
 from worker.coding.weights import Scan
-from worker.integer_network import IntegerLayer, IntegerNetwork
+from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC
+from worker.network.layers import count_outputs, find_affines
+from worker.network.operations.elementwise import Concatenate, Flatten
+from worker.network.operations.layers import BatchNorm, ChannelAffine, Convolution, Linear, build_square_convolution
+from worker.network.record import Network, NetworkBuilder
+from worker.picture_policy import ResizePolicy
 
 ODD_VALUES = (0, 1, 127, 128, 254, 255)
+ODD_WORDS = (
+    "0",
+    "1",
+    "-1",
+    "2",
+    "4",
+    "1048577",
+    "281474976710657",
+    "1e999",
+    "true",
+    "null",
+    "[]",
+    "{}",
+    '"',
+    "NaN",
+    "",
+)
 FREE_WEIGHTS = 1 << 9
 """What a writer that lies may declare: the readers' own limit would make a run of minutes a run of days."""
 
 Mutate = Callable[[random.Random, bytes], bytes]
 
 
-def seal(body: bytes) -> bytes:
+def seal(body: bytes, version: int = 1) -> bytes:
     """A file of this body, with the checksum that belongs to it."""
-    return TONOK_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
+    return TONOK_MAGIC[:2] + bytes([version]) + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def build_layer(rng: random.Random, shape: tuple[int, ...], bit_width: int) -> IntegerLayer:
@@ -74,7 +100,54 @@ def build_networks(seed: int) -> list[IntegerNetwork]:
         build_network(rng, architecture, bit_width, 1 + (place + bit_width) % 3 // 2)
         for place, architecture in enumerate((*ARCHITECTURES, "x"))
         for bit_width in range(1, 9)
+    ] + [build_second(rng, bit_width, place) for place in range(8) for bit_width in (1, 4, 8)]
+
+
+def build_record(rng: random.Random) -> Network:
+    """A network of a few nodes that has something of all that a reader looks for in a record."""
+    builder = NetworkBuilder((rng.choice((1, 3)), 2, 2))
+    if rng.random() < 0.5:
+        builder.add("scale", ChannelAffine())
+    stem = builder.add("stem", Convolution(out_channels=2, kernel=(1, rng.choice((1, 2)))))
+    last = builder.add("norm", BatchNorm(), stem)
+    if rng.random() < 0.5:
+        last = builder.add("cat", Concatenate(), stem, last)
+        builder.add("late", BatchNorm())
+    if rng.random() < 0.5:
+        builder.add("deep", build_square_convolution(4, 1, groups=2))
+    builder.add("flat", Flatten())
+    builder.add("head", Linear(out_features=2))
+    return builder.build()
+
+
+def build_second(rng: random.Random, bit_width: int, place: int) -> IntegerNetwork:
+    """A network that only version 2 holds: by its record, or by a number for each channel, or by how it is resized."""
+    resize = ResizePolicy(height=rng.choice((1, 28)), width=28, mode=ResizeMode.PAD) if rng.random() < 0.5 else None
+    if place % 4 == 0:
+        network = build_network(rng, rng.choice((*ARCHITECTURES, "x")), bit_width, 2)
+        network = replace(network, input_shape=(3, 2, 2), mean=(0.5, 0.25, 0.0), std=(1.0,))
+        return replace(network, resize=resize)
+    record = build_record(rng)
+    shapes = {name: record.tensors[f"{name}.weight"] for name in count_outputs(record)}
+    layers = [replace(build_layer(rng, shape, bit_width), name=name) for name, shape in shapes.items()]
+    by_channel = (0.5,) * record.input_shape[0] if rng.random() < 0.5 else (0.5,)
+    floats = [0.0, -0.0, 1.0, -1 / 3, 2.0**-140, 2.0**-126, 3e38]
+    affines = [
+        IntegerAffine(name, *(np.array(rng.choices(floats, k=channels), np.float32) for _ in range(2)))
+        for name, channels in find_affines(record).items()
     ]
+    return IntegerNetwork(
+        architecture=rng.choice(("onnx", "torchvision:resnet18")),
+        widths=(),
+        input_shape=record.input_shape,
+        class_names=rng.choice((("a", "b"), ())),
+        mean=by_channel,
+        std=by_channel,
+        layers=tuple(layers),
+        network=record,
+        affines=tuple(affines),
+        resize=resize,
+    )
 
 
 def flip_bits(rng: random.Random, body: bytes) -> bytes:
@@ -141,7 +214,39 @@ def write_lies(rng: random.Random, network: IntegerNetwork, num_decisions: int) 
     writer = LyingWriter(rng, lies, rng.choice((1, 1, 4, 30)))
     # Where a lie does not fit what the writer has at hand: what is written so far is a file too.
     with contextlib.suppress(InvalidModel, ValueError, OverflowError):
-        _code_network(Fields(writer), network, _choose_any_scans(rng, network), FREE_WEIGHTS)
+        _code_network(Fields(writer), network, _choose_any_scans(rng, network), FREE_WEIGHTS, tell_version(network))
+    return writer.finish()
+
+
+class OtherRecord(Fields):
+    """Writes another record of the network than its own: what is behind it is as if nothing had happened."""
+
+    def __init__(self, writer: RangeWriter, change: Callable[[str], str]) -> None:
+        super().__init__(writer)
+        self._change = change
+
+    def octets(self, kind: str, value: bytes, limit: int) -> bytes:
+        text = self._change(zlib.decompress(value, -zlib.MAX_WBITS).decode())
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return super().octets(kind, deflater.compress(text.encode()) + deflater.flush(), limit)
+
+
+def change_text(rng: random.Random, text: str) -> str:
+    """One or two of the numbers, words and brackets of a JSON text replaced by others, or left out."""
+    parts = re.split(r"([\d.]+|\w+|[\[\]{}:,])", text)
+    for _ in range(rng.choice((1, 1, 2))):
+        place = rng.randrange(len(parts))
+        parts[place] = rng.choice((*ODD_WORDS, rng.choice(parts), rng.choice(parts)))
+    return "".join(parts)
+
+
+def write_other_record(rng: random.Random, network: IntegerNetwork) -> bytes:
+    """The body of a file whose record was changed before it was deflated."""
+    writer = RangeWriter()
+    # The writer reads the record that it has written, and ends where that is none.
+    with contextlib.suppress(InvalidModel, ValueError, OverflowError):
+        fields = OtherRecord(writer, lambda text: change_text(rng, text))
+        _code_network(fields, network, _choose_any_scans(rng, network), FREE_WEIGHTS, version=2)
     return writer.finish()
 
 
@@ -159,8 +264,13 @@ def _choose_any_scans(rng: random.Random, network: IntegerNetwork) -> tuple[Scan
 def count_decisions(network: IntegerNetwork) -> int:
     """How many single decisions the network's file holds."""
     writer = LyingWriter(random.Random(0), (), 0)
-    _code_network(Fields(writer), network, choose_scans(network), FREE_WEIGHTS)
+    _code_network(Fields(writer), network, choose_scans(network), FREE_WEIGHTS, tell_version(network))
     return writer._place
+
+
+def tell_version(network: IntegerNetwork) -> int:
+    """Of the network's file."""
+    return 2 if needs_version_2(network) else 1
 
 
 class Mutator:
@@ -169,30 +279,37 @@ class Mutator:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._networks = [(network, count_decisions(network)) for network in build_networks(seed)]
-        self._bodies = [encode_network(network)[TONOK_HEAD_BYTES:] for network, _ in self._networks]
+        self._of_records = [network for network, _ in self._networks if network.network is not None]
+        files = [encode_network(network) for network, _ in self._networks]
+        self._bodies = [(file[TONOK_HEAD_BYTES:], file[2]) for file in files]
         self._mutations: tuple[Mutate, ...] = (flip_bits, change_bytes, truncate, move_point)
 
     def make(self, number: int) -> tuple[str, bytes]:
         """What was done, and the file."""
         rng = random.Random(self._seed << 40 | number)
-        kind = rng.randrange(7)
+        kind = rng.randrange(8)
         if kind < 4:
             mutate = self._mutations[kind]
-            return mutate.__name__, seal(mutate(rng, rng.choice(self._bodies)))
+            body, version = rng.choice(self._bodies)
+            return mutate.__name__, seal(mutate(rng, body), version)
         if kind == 4:
-            one, other = rng.choices(self._bodies, k=2)
-            return "splice", seal(one[: rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1) :])
+            (one, version), (other, _) = rng.choices(self._bodies, k=2)
+            return "splice", seal(one[: rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1) :], version)
         if kind == 5:
             return "change_head", self._change_head(rng)
+        if kind == 6:
+            network = rng.choice(self._of_records)
+            return "change_record", seal(write_other_record(rng, network), version=2)
         network, num_decisions = rng.choice(self._networks)
-        return "write_lies", seal(write_lies(rng, network, num_decisions))
+        return "write_lies", seal(write_lies(rng, network, num_decisions), tell_version(network))
 
     def _change_head(self, rng: random.Random) -> bytes:
         """Of the seven bytes and the first fields behind them, the checksum right more often than not."""
-        body = bytearray(rng.choice(self._bodies))
+        chosen, version = rng.choice(self._bodies)
+        body = bytearray(chosen)
         for _ in range(rng.randint(1, 3)):
             body[rng.randrange(min(8, len(body)))] = rng.choice((*ODD_VALUES, rng.randrange(256)))
-        data = bytearray(seal(bytes(body)))
+        data = bytearray(seal(bytes(body), version))
         if rng.random() < 0.1:
             data[rng.randrange(TONOK_HEAD_BYTES)] = rng.randrange(256)
         return bytes(data)

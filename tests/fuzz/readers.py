@@ -28,7 +28,10 @@ import numpy as np
 from storage.errors import InvalidModel
 from tests.fuzz.mutations import Mutator
 from worker.coding import decode_network, reader
-from worker.integer_network import IntegerLayer, IntegerNetwork
+from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
+from worker.network.operations.base import InvalidNetwork
+from worker.network.record import parse_network
+from worker.picture_policy import ResizePolicy
 
 MEMORY_BYTES = 3 << 30
 """Of a process's address space: where it ends, a reader fails with MemoryError, which is a finding."""
@@ -81,18 +84,37 @@ def read_with_reference(data: bytes) -> IntegerNetwork | None:
         read: dict[str, Any] = reader.read_file(data)
     except reader.InvalidModel:
         return None
-    return IntegerNetwork(**read | {"layers": tuple(IntegerLayer(**layer) for layer in read["layers"])})
+    return build_network(read)
+
+
+def build_network(read: dict[str, Any]) -> IntegerNetwork | None:
+    """What the reference read as the service has it, or None where the record, to it mere data, is of no network."""
+    record = read.get("network")
+    try:
+        network = None if record is None else parse_network(json.dumps(record, separators=(",", ":")))
+    except InvalidNetwork:
+        return None
+    resize = read.get("resize")
+    return IntegerNetwork(
+        **read
+        | {
+            "layers": tuple(IntegerLayer(**layer) for layer in read["layers"]),
+            "affines": tuple(IntegerAffine(**affine) for affine in read.get("affines", ())),
+            "resize": None if resize is None else ResizePolicy.model_validate(resize),
+            "network": network,
+        }
+    )
 
 
 def are_same(one: IntegerNetwork, other: IntegerNetwork) -> bool:
     """Field by field, floats and arrays bit by bit: 0.0 is not -0.0."""
-    if repr(replace(one, layers=())) != repr(replace(other, layers=())) or len(one.layers) != len(other.layers):
-        return False
-    return all(
-        _describe(getattr(ours, part.name)) == _describe(getattr(theirs, part.name))
-        for ours, theirs in zip(one.layers, other.layers, strict=True)
-        for part in fields(IntegerLayer)
-    )
+    facts, others = (repr(replace(network, layers=(), affines=())) for network in (one, other))
+    return facts == others and _describe_parts(one) == _describe_parts(other)
+
+
+def _describe_parts(network: IntegerNetwork) -> list[list[Any]]:
+    parts: list[IntegerLayer | IntegerAffine] = [*network.layers, *network.affines]
+    return [[_describe(getattr(part, field.name)) for field in fields(part)] for part in parts]
 
 
 def _describe(value: Any) -> Any:

@@ -63,6 +63,8 @@ DATASET_SUMMARY: dict[str, Any] = {
     "seed": 0,
     "mean": [0.4, 0.5, 0.6],
     "std": [0.2, 0.2, 0.3],
+    "is_mirrorable": True,
+    "num_shared": 0,
     "refused": [],
     "num_ignored": 0,
     "conversions": {},

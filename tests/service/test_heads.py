@@ -13,6 +13,7 @@ OF_EACH_REQUEST = {"x-request-id", "date"}
 @pytest.mark.slow
 @pytest.mark.usefixtures("heartbeat")
 def test_head_answers_as_get_does_on_every_path(client: TestClient, workshop: Workshop) -> None:
+    dataset_id = workshop.bring_dataset()
     model_id = workshop.compress(workshop.train())
     path, _ = find_artifact(client, model_id)
     job_id, artifact_id = path.split("/")[3], path.split("/")[5]
@@ -20,7 +21,7 @@ def test_head_answers_as_get_does_on_every_path(client: TestClient, workshop: Wo
     paths = [path for path, operations in documented.items() if "get" in operations]
     assert len(paths) > 20
     for template in ["/docs", "/openapi.json", "/v1/nothing", "/v1/jobs/job_unknown", *paths]:
-        asked = template.format(job_id=job_id, model_id=model_id, artifact_id=artifact_id)
+        asked = template.format(job_id=job_id, model_id=model_id, artifact_id=artifact_id, dataset_id=dataset_id)
         query = {"models": f"{model_id},{model_id}"} if asked == "/v1/compare" else {}
         got, head = client.get(asked, params=query), client.head(asked, params=query)
         assert (head.status_code, head.content) == (got.status_code, b""), asked

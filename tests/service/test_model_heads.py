@@ -22,6 +22,7 @@ from worker.checkpoint_facts import CheckpointInfo, parse_facts
 from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model, get_widths
+from worker.dataset_location import DatasetLocation
 
 BINARY = {"Content-Type": "application/octet-stream"}
 FASHION = DatasetName.FASHION_MNIST.facts.class_names
@@ -201,7 +202,7 @@ def test_both_sides_read_the_same_facts() -> None:
 
 
 def test_what_is_known_of_digits_without_loading_them_is_so() -> None:
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)
     facts = DatasetName.DIGITS.facts
     assert (data.input_shape, data.class_names) == (facts.input_shape, facts.class_names)
 

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from storage.errors import TooMuchMemory
 from storage.settings import LEAST_JOB_BYTES, Settings
 from worker.catalog import Architecture, DatasetName, Optimizer
-from worker.core.compression.plan import PLANS
+from worker.compression_plan import PLANS
 from worker.core.compression.teacher import SMALL_NETWORK_SPARSITY
 from worker.core.graph import list_layers
 from worker.core.models import build_model
@@ -202,13 +202,14 @@ import json, sys
 from pathlib import Path
 import torch
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.core.models import build_model
 from worker.core.training import TrainingSettings, fit
 def read(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 architecture, widths, batch_size = json.loads(sys.argv[1])
-data = load_dataset("digits", Path(), None, 0)
+data = load_dataset("digits", DatasetLocation(Path()), 0)
 fit(build_model("lenet5"), data, TrainingSettings(1, 0.01))  # what torch loads when it first trains
 before = read("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")

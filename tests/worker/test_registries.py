@@ -137,13 +137,13 @@ from worker.core.datasets import RawDataset, Split
 def load(root, mirror):
     labels = torch.arange(80) % 2
     split = Split((labels * 255).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous(), labels)
-    return RawDataset(split, split, ("black", "white"), 0.5, 0.5, 20, True)
+    return RawDataset(split, split, ("black", "white"), (0.5,), (0.5,), 20, True)
 ''',
         '    DIGITS = "digits"',
         '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160)',
     ),
     Addition(
-        "../dataset_files/formats",
+        "dataset_files/formats",
         '''"""Empty files that are called after their gray."""
 import numpy as np
 from worker.dataset_files.source import Item, PictureSource
@@ -192,6 +192,7 @@ from worker.catalog import DatasetName
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, save_checkpoint
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.core.measure import measure_baseline
 from worker.core.models import build_model, get_widths
 from worker.core.pruning import apply_pruning
@@ -203,7 +204,7 @@ from worker.core.quantization_aware import extract_network, quantize_network
 from worker.core.training import TrainingSettings, compute_logits, fit
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
-data = load_dataset("dummy", Path("unused"), None, 0)
+data = load_dataset("dummy", DatasetLocation(Path("unused")), 0)
 spec = TrainSpec(dataset="dummy", architecture="dummy", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
 baseline = measure_baseline(build_model(spec.architecture, spec.widths, num_classes=2), data)
 model = baseline.model

@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 
 from worker.catalog import Effort
+from worker.compression_plan import PLANS
+from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor, name_stage, plan_time
 from worker.core.augmentation import count_views
-from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor, name_stage, plan_time
-from worker.core.compression.plan import PLANS
 from worker.jobs.compress import CompressSpec
 from worker.jobs.study import Recipe, StudySpec
 from worker.timetable import FILE, TRAINING, VIEWS, Part, Timetable

@@ -100,6 +100,12 @@ class Fields:
         except UnicodeDecodeError as error:
             raise InvalidModel(f"{kind} is not valid text.", field=kind) from error
 
+    def octets(self, kind: str, value: bytes, limit: int) -> bytes:
+        """At most `limit` bytes as they are, at eight bits each."""
+        size = self.number(kind, len(value), limit)
+        bits = np.unpackbits(np.frombuffer(value.ljust(size, b"\0")[:size], np.uint8)).astype(np.int32)
+        return np.packbits(self.coder.code_block(EVEN, bits).astype(np.uint8)).tobytes()
+
     def signed(self, kind: str, value: int, limit: int) -> int:
         """An integer of -limit..limit, small ones cheap."""
         folded = self.number(kind, 2 * value if value >= 0 else -2 * value - 1, 2 * limit)

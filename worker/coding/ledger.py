@@ -16,7 +16,8 @@ def compute_entropy_bytes(network: IntegerNetwork) -> float:
 
     What a coder could reach that knew the histogram beforehand and had nothing else to say.
     """
-    return sum(compute_weight_entropy_bits(layer) + _count_float_bits(layer) for layer in network.layers) / 8
+    bits = sum(compute_weight_entropy_bits(layer) + _count_float_bits(layer) for layer in network.layers)
+    return bits / 8 + _count_affine_bytes(network)
 
 
 def compute_packed_bytes(network: IntegerNetwork) -> int:
@@ -24,7 +25,8 @@ def compute_packed_bytes(network: IntegerNetwork) -> int:
 
     Zeros are dropped where that is smaller: by a mask of one bit per weight, or by storing each non-zero's index.
     """
-    return sum(-(-(_count_packed_bits(layer) + _count_float_bits(layer)) // 8) for layer in network.layers)
+    layers = sum(-(-(_count_packed_bits(layer) + _count_float_bits(layer)) // 8) for layer in network.layers)
+    return layers + _count_affine_bytes(network)
 
 
 def compute_weight_entropy_bits(layer: IntegerLayer) -> float:
@@ -44,3 +46,7 @@ def _count_packed_bits(layer: IntegerLayer) -> int:
 
 def _count_float_bits(layer: IntegerLayer) -> int:
     return FLOAT_BITS * (layer.scale.size + layer.bias.size + 1)
+
+
+def _count_affine_bytes(network: IntegerNetwork) -> int:
+    return sum(affine.gain.nbytes + affine.shift.nbytes for affine in network.affines)

@@ -67,7 +67,7 @@ def code_weights(
     if scan.in_blocks:
         live = weight[np.ix_(rows, columns)] if scan.masked else weight
         ordered = live.T if scan.by_column else live
-        values = _code_blocks(fields.coder, ordered.reshape(-1), bit_width).reshape(ordered.shape)
+        values = code_blocks(fields.coder, ordered.reshape(-1), bit_width).reshape(ordered.shape)
     else:
         values = _code_each(fields.coder, models, weight, (rows, columns), bit_width, scan)
     # Before they become bytes: 255 as a byte is -1, which fits.
@@ -183,7 +183,7 @@ def _code_magnitude(
     return read
 
 
-def _code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> NDArray[np.int16]:
+def code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> NDArray[np.int16]:
     """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before.
 
     What is read may need a bit more than the layer's width, in a file that is not valid.

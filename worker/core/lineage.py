@@ -7,43 +7,45 @@ by what they write, since a checkpoint describes the data that its network was m
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from storage.errors import InvalidModel
-from worker.catalog import DatasetName
+from worker.catalog import DatasetFacts, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.datasets import Dataset, Split, load_dataset
 from worker.dataset_facts import NameMatch, check_dataset, is_same_class
+from worker.dataset_location import DatasetLocation
+from worker.dataset_refs import is_stored
 
 
-def load_lineage_data(info: CheckpointInfo, root: Path, mirror: str | None) -> Dataset:
-    """The data set of `info`, loaded from `root` or `mirror`. Raises InvalidModel, DatasetUnavailable."""
-    check_dataset(DatasetName(info.dataset), info.input_shape, info.class_names)  # before anything is loaded
-    return adopt_facts(load_dataset(info.dataset, root, mirror, info.split_seed), info)
+def load_lineage_data(info: CheckpointInfo, location: DatasetLocation) -> Dataset:
+    """The data set of `info`. Raises InvalidModel, DatasetUnavailable, InvalidDataset."""
+    if not is_stored(info.dataset):
+        facts = DatasetName(info.dataset).facts
+        check_dataset(facts, info.dataset, info.input_shape, info.class_names)  # before anything is loaded
+    return adopt_facts(load_dataset(info.dataset, location, info.split_seed), info)
 
 
 def load_described_data(
     info: CheckpointInfo,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
-    root: Path,
-    mirror: str | None,
+    location: DatasetLocation,
 ) -> tuple[CheckpointInfo, Dataset]:
     """The same for a network whose file does not say how it reads a picture: where `mean` or `std` is None, it is the
     data set's. Returns the facts with them, too. Raises InvalidModel, DatasetUnavailable.
     """
-    data = load_dataset(info.dataset, root, mirror, info.split_seed)
+    data = load_dataset(info.dataset, location, info.split_seed)
     info = replace(info, mean=mean or data.mean, std=std or data.std)
     return info, adopt_facts(data, info)
 
 
-def load_other_data(info: CheckpointInfo, name: str, split_seed: int, root: Path, mirror: str | None) -> Dataset:
+def load_other_data(info: CheckpointInfo, name: str, split_seed: int, location: DatasetLocation) -> Dataset:
     """Another data set for a network that is to be fine-tuned to it: normalised as the network is used to; classes of
     the same names stand in the network's order, others as the data set has them. Raises InvalidModel.
     """
-    data = load_dataset(name, root, mirror, split_seed)
+    data = load_dataset(name, location, split_seed)
     if data.input_shape[0] != info.input_shape[0]:
         raise InvalidModel(
             f"the network reads pictures of {info.input_shape[0]} channels, those of {name} have {data.input_shape[0]}",
@@ -60,7 +62,8 @@ def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
 
     Raises InvalidModel where it cannot be the file's.
     """
-    match = check_dataset(DatasetName(data.name), info.input_shape, info.class_names)
+    facts = DatasetFacts(data.input_shape, data.class_names, len(data.train) + len(data.validation) + len(data.test))
+    match = check_dataset(facts, data.name, info.input_shape, info.class_names)
     data = replace(
         data.limit_train(info.num_train_examples), class_names=info.class_names, mean=info.mean, std=info.std
     )

@@ -33,6 +33,7 @@ from worker.core.measure import (
 )
 from worker.core.models.build import get_record
 from worker.core.training import Evaluation
+from worker.dataset_location import DatasetLocation
 from worker.environment import describe_environment
 from worker.intervals import compute_wilson_interval
 from worker.model_summary import (
@@ -154,12 +155,10 @@ def _describe_baseline(baseline: StoredBaseline) -> dict[str, Any]:
     }
 
 
-def load_baseline(
-    model_id: str, path: Path, stored: Mapping[str, Any], root: Path, mirror: str | None
-) -> StoredBaseline:
+def load_baseline(model_id: str, path: Path, stored: Mapping[str, Any], location: DatasetLocation) -> StoredBaseline:
     """Loads a stored float model with the data of its lineage, as its file reads and names them.
 
-    stored: its summary, whichever version wrote that. root, mirror: where data sets lie, as `load_dataset` takes them.
+    stored: its summary, whichever version wrote that. location: where data sets lie.
     Raises InvalidModel for a model that is quantized already, and for one whose summary says too little.
     """
     summary = _read_needed(model_id, stored)
@@ -177,7 +176,7 @@ def load_baseline(
     return StoredBaseline(
         model=model.to(find_device()),
         info=info,
-        data=load_lineage_data(info, root, mirror),
+        data=load_lineage_data(info, location),
         validation=_read_evaluation(measured.validation),
         test=_read_evaluation(measured.test),
         reference_bytes=size.reference_bytes,

@@ -39,6 +39,8 @@ class CacheFacts(BaseModel):
     resize: ResizePolicy
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    is_mirrorable: bool
+    """Whether a picture mirrored left to right is one of the same class."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,10 @@ def import_dataset(
             [source.items[row] for row in decoded.rows], source.class_names, options, log, limits
         )
         mean, std = _measure(decoded, assigned.choose(SplitName.TRAIN))
-        facts = CacheFacts(class_names=assigned.class_names, resize=resize, mean=mean, std=std)
+        is_mirrorable = spool.channels == 3 if options.mirrorable is None else options.mirrorable
+        facts = CacheFacts(
+            class_names=assigned.class_names, resize=resize, mean=mean, std=std, is_mirrorable=is_mirrorable
+        )
         splits = [split for split in SplitName if assigned.choose(split).any()]
         labels = {split: assigned.labels[assigned.choose(split)] for split in splits}
         images = itertools.chain.from_iterable(spool.read(assigned.choose(split)) for split in splits)
@@ -99,6 +102,7 @@ def import_dataset(
             seed=options.seed,
             mean=mean,
             std=std,
+            is_mirrorable=is_mirrorable,
             refused=log.list_refused(),
             num_ignored=archive.num_ignored,
             conversions=dict(sorted(decoded.conversions.items())),

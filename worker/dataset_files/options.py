@@ -39,6 +39,11 @@ class DatasetOptions(BaseModel):
     channels: Annotated[Literal[1, 3], BeforeValidator(_read_digits)] | None = Field(
         None, description="By default 1 where all pictures are gray, else 3."
     )
+    mirrorable: bool | None = Field(
+        None,
+        description="Whether a picture mirrored left to right is still one of its class, so that training may mirror "
+        "it: writing is not. By default where there are colours.",
+    )
     test_fraction: float = Field(
         0.15, gt=0, lt=1, description="Of each class, for the test split, where the file has none."
     )

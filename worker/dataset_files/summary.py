@@ -30,6 +30,7 @@ class DatasetSummary(Recorded):
     seed: int
     mean: tuple[float, ...] = Field(description="Of each channel of the training split, a pixel being 0 to 1.")
     std: tuple[float, ...]
+    is_mirrorable: bool = Field(description="Training may mirror its pictures left to right.")
     refused: tuple[RefusedEntries, ...]
     num_ignored: int = Field(description="Files that operating systems add, such as `.DS_Store`.")
     conversions: dict[Conversion, int] = Field(description="What was done to how many of the pictures.")

@@ -169,7 +169,7 @@ def _run(jobs: JobsModule, resolved_spec: dict[str, Any], context: Context, max_
         for change in stored.changes:
             context.warn(change.describe(), change.build_data())
         # Asked when it was submitted, too; but the setting may be another by now, and a step was submitted by nobody.
-        jobs.check_memory(stored.spec, context.model_summary, max_bytes)
+        jobs.check_memory(stored.spec, context.describe, max_bytes)
         return context.build_outcome(jobs.run_spec(stored.spec, context))
     except JobCancelled:
         log.info("cancelled")

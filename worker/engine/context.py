@@ -27,11 +27,13 @@ from storage.models import get_model
 from storage.settings import Settings
 from storage.steps import find_model_file
 from worker.catalog import ArtifactKind
+from worker.dataset_location import DatasetLocation
+from worker.dataset_refs import is_stored
 from worker.engine.child_jobs import look_up_step, read_step, stage_step
 from worker.engine.outcome import Outcome, StagedDataset, StagedModel, Wait, staged_file
 from worker.job_spec import FinishedStep, JobOutcome, Step, StepsPending
 from worker.progress import JobCancelled, Progress
-from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
+from worker.workspace import DatasetRecord, ModelRecord
 
 _WRITE_INTERVAL_S = 0.25
 _LONGEST_WAIT_S = 10.0
@@ -67,7 +69,9 @@ class Context:
     ) -> None:
         self.job_id = lease.job_id
         self.threads = settings.resolved_threads_per_slot
-        self.datasets = DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror)
+        self.datasets = DatasetLocation(
+            settings.resolved_dataset_dir, settings.dataset_mirror, self._find_stored_dataset
+        )
         self.scratch = scratch_folder(settings, lease.job_id)
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._database = database
@@ -107,6 +111,10 @@ class Context:
         except (NotFound, CorruptFile) as error:
             raise InvalidModel(f"model {model_id}: {error.detail}", field="model_id") from error
 
+    def describe(self, row_id: str) -> Mapping[str, Any]:
+        """The summary of a stored model, or of a data set."""
+        return self.dataset_summary(row_id) if is_stored(row_id) else self.model_summary(row_id)
+
     def upload_file(self) -> Path:
         with self._database.read() as session:
             (upload,) = [file for file in list_artifacts(session, self.job_id) if file.kind == ArtifactKind.UPLOAD]
@@ -145,7 +153,15 @@ class Context:
         )
         return model_id
 
-    def dataset_file(self, dataset_id: str) -> Path:
+    def dataset_summary(self, dataset_id: str) -> Mapping[str, Any]:
+        try:
+            with self._database.read(self._owner) as session:
+                dataset = get_dataset(session, dataset_id)
+                return {**dataset.summary, "name": dataset.name}
+        except NotFound as error:
+            raise DatasetUnavailable(f"data set {dataset_id}: {error.detail}") from error
+
+    def _find_stored_dataset(self, dataset_id: str) -> Path:
         try:
             with self._database.read(self._owner) as session:
                 artifact_id = get_dataset(session, dataset_id).files["pictures"]

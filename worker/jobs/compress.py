@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from worker.catalog import ArtifactKind, Effort
-from worker.core.compression.parts import CONTROLS_FACTOR
-from worker.core.compression.plan import PLANS
+from worker.compression_plan import PLANS
+from worker.compression_plan.parts import CONTROLS_FACTOR
+from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
-from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_compress, read_layers
+from worker.memory_estimate import MemoryEstimate, estimate_compress, find_facts, read_layers
 from worker.results.compress import CompressResult
 from worker.techniques import describe_techniques
 
@@ -37,10 +38,11 @@ class CompressSpec(JobSpec):
         f"{CONTROLS_FACTOR:.1f} times as long, and more where training takes nearly all of the time.",
     )
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the stored model's shape."""
-        layers = read_layers(describe_model(self.model_id))
-        return None if layers is None else estimate_compress(layers, None)
+        summary = describe(self.model_id)
+        layers = read_layers(summary)
+        return None if layers is None else estimate_compress(layers, find_facts(summary, describe))
 
 
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:

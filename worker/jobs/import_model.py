@@ -15,9 +15,10 @@ from worker.brought_files import (
     describe_brought_file,
     identify_model_file,
 )
-from worker.catalog import ArtifactKind, DatasetName
+from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
+from worker.dataset_refs import DatasetRef, get_facts
 from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
@@ -41,7 +42,7 @@ class ImportSpec(UploadSpec):
     is_light: ClassVar[bool] = True
 
     kind: Literal["import"] = "import"
-    dataset: DatasetName | None = Field(
+    dataset: DatasetRef | None = Field(
         None,
         description="What to measure it on; by default what it was trained on, or what has its classes.",
     )
@@ -151,18 +152,20 @@ def _import_brought(
     from worker.importing.loading import load_arrays, place_arrays_
 
     with path.open("rb") as stream:
-        info = describe_brought_file(stream, found, spec.given)
+        info = describe_brought_file(stream, found, spec.given, context.dataset_summary)
     arrays = load_arrays(path, found.format, info)
     for note in arrays.notes:
         context.warn(note)
-    info, data = load_described_data(info, spec.mean, spec.std, context.datasets.root, context.datasets.mirror)
+    info, data = load_described_data(info, spec.mean, spec.std, context.datasets)
     if spec.mean is None or spec.std is None:
         context.warn(
             f"the file does not say how its network reads a picture: those of {info.dataset} are taken for what was "
             "not told of `mean` and `std`"
         )
     context.warn(_UNKNOWN_PICTURES)
-    match = check_dataset(DatasetName(info.dataset), info.input_shape, info.class_names)
+    match = check_dataset(
+        get_facts(info.dataset, context.dataset_summary), info.dataset, info.input_shape, info.class_names
+    )
     _warn_of_classes(context, match.how, info.dataset)
     model = rebuild_model(info)
     place_arrays_(model, arrays.values)
@@ -186,7 +189,8 @@ def _place(
     from worker.core.lineage import load_lineage_data
 
     name = choose_dataset(spec.dataset, info.dataset, info.class_names)
-    match = check_dataset(name, info.input_shape, info.class_names)
+    facts = get_facts(name, context.dataset_summary)
+    match = check_dataset(facts, name, info.input_shape, info.class_names)
     if name != info.dataset:
         context.warn(
             f"the file says that it was trained on another data set than {name}, which it is measured on: which "
@@ -194,7 +198,7 @@ def _place(
         )
         info = replace(info, dataset=name, num_train_examples=None)
     _warn_of_classes(context, match.how, name)
-    data = load_lineage_data(info, context.datasets.root, context.datasets.mirror)
+    data = load_lineage_data(info, context.datasets)
     if info.num_train_examples is not None and info.num_train_examples > len(data.train):
         context.warn(
             f"the file says that it was trained on more pictures than the {len(data.train)} of the training split: "

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
+from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
-from worker.memory_estimate import DescribeModel, MemoryEstimate, estimate_prune, read_layers
+from worker.memory_estimate import MemoryEstimate, estimate_prune, find_facts, read_layers
 from worker.progress import Progress
 from worker.results.prune import PruneResult
 
@@ -96,10 +97,11 @@ class PruneSpec(JobSpec):
             raise ValueError(f"at most {LARGEST_CHANNEL_SPARSITY} of the channels can be removed")
         return sparsity
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the stored model's shape."""
-        layers = read_layers(describe_model(self.model_id))
-        return None if layers is None else estimate_prune(layers, None)
+        summary = describe(self.model_id)
+        layers = read_layers(summary)
+        return None if layers is None else estimate_prune(layers, find_facts(summary, describe))
 
 
 def run(spec: PruneSpec, context: JobContext) -> JobOutcome:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
+from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
 from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
-    DescribeModel,
     MemoryEstimate,
     estimate_quantize,
+    find_facts,
     read_layers,
 )
 from worker.paired import compute_drop
@@ -57,13 +58,16 @@ class QuantizeSpec(JobSpec):
         1.0, ge=0, le=100, description="The output model is the narrowest width within this validation drop."
     )
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the stored model's shape."""
-        layers = read_layers(describe_model(self.model_id))
+        summary = describe(self.model_id)
+        layers = read_layers(summary)
         return (
             None
             if layers is None
-            else estimate_quantize(layers, None, is_trained=self.mode is QuantizationMode.QUANTIZATION_AWARE)
+            else estimate_quantize(
+                layers, find_facts(summary, describe), is_trained=self.mode is QuantizationMode.QUANTIZATION_AWARE
+            )
         )
 
 

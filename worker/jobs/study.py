@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
+from worker.compression_plan import PLANS as COMPRESSION_PLANS
+from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor
 from worker.controls import CONTROLS
-from worker.core.compression.parts import CONTROLS_FACTOR, compute_controls_factor
-from worker.core.compression.plan import PLANS as COMPRESSION_PLANS
+from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
@@ -21,7 +22,6 @@ from worker.jobs.quantize import QuantizeSpec
 from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
 from worker.memory_estimate import (
     RETRAINING_BATCH,
-    DescribeModel,
     MemoryEstimate,
     estimate_compress,
     estimate_prune,
@@ -53,7 +53,7 @@ class StudySpec(JobSpec):
     )
 
     kind: Literal["study"] = "study"
-    dataset: DatasetName = DatasetName.FASHION_MNIST
+    dataset: DatasetRef = DatasetName.FASHION_MNIST
     architecture: Architecture = Architecture.FASHION_CNN
     widths: Widths = None
     effort: Literal["quick", "standard"] = Field(
@@ -89,18 +89,19 @@ class StudySpec(JobSpec):
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         return check_widths(widths, info.data.get("architecture"))
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate:  # noqa: ARG002
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate:
         """Estimates its largest step."""
-        layers = list_layer_shapes(self.architecture, self.widths)
+        facts = get_facts(self.dataset, describe)
+        layers = list_layer_shapes(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
         steps = [
-            estimate_train(layers, self.dataset, RETRAINING_BATCH, Optimizer.ADAMW),
-            estimate_prune(layers, self.dataset),
-            estimate_quantize(layers, self.dataset, is_trained=True),
-            estimate_compress(layers, self.dataset),
+            estimate_train(layers, facts, RETRAINING_BATCH, Optimizer.ADAMW),
+            estimate_prune(layers, facts),
+            estimate_quantize(layers, facts, is_trained=True),
+            estimate_compress(layers, facts),
         ]
         return max(steps, key=lambda step: step.num_bytes)
 
-    def find_memory_field(self, estimate: MemoryEstimate) -> str:
+    def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the data set or the shape."""
         return find_shape_field(estimate, has_widths=self.widths is not None)
 
@@ -122,7 +123,7 @@ PLANS = {
     Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
     Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
 }
-SMALL_DATASETS = {DatasetName.DIGITS: 2.0}
+SMALL_DATASETS: Mapping[str, float] = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
 WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
 """For these SGD at the usual rate is too much."""
@@ -356,7 +357,8 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
 def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
     from worker.core.datasets import count_classes, load_dataset, take_samples
 
-    whole = load_dataset(spec.dataset, context.datasets.root, context.datasets.mirror, spec.seed)
+    whole = load_dataset(spec.dataset, context.datasets, spec.seed)
+    brought = context.dataset_summary(spec.dataset) if is_stored(spec.dataset) else {}
     data = whole.limit_train(spec.max_train_examples)
     return DatasetFact(
         name=data.name,
@@ -367,6 +369,8 @@ def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
         std=data.std,
         samples=take_samples(data, SAMPLES_PER_CLASS),
         is_mirrorable=data.is_mirrorable,
+        title=brought.get("name"),
+        is_test_drawn=brought.get("is_test_drawn", spec.dataset == DatasetName.DIGITS),
     )
 
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from storage.errors import InvalidModel, InvalidSpec
-from worker.catalog import Architecture, ArtifactKind, DatasetName, Loss, Optimizer, Precision
+from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
+from worker.dataset_refs import DatasetRef, Describe, get_facts
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     NUM_CLASSES,
     PICTURE_SHAPE,
-    DescribeModel,
     LayerShape,
     MemoryEstimate,
     Part,
     estimate_passes,
     estimate_train,
     estimate_training,
+    find_facts,
     find_shape_field,
     outline_layers,
     read_layers,
@@ -108,7 +109,7 @@ class TrainSpec(JobSpec):
         description="Fine-tuning: the training begins with the weights of this float model instead of fresh ones. "
         "Where the data set has classes of other names, the last layer is replaced by a fresh one.",
     )
-    dataset: DatasetName | None = Field(
+    dataset: DatasetRef | None = Field(
         None,
         validate_default=True,
         description="By default `fashion_mnist`; with `initial_model_id` that model's own, and its split.",
@@ -143,7 +144,7 @@ class TrainSpec(JobSpec):
 
     @field_validator("dataset")
     @classmethod
-    def _choose_dataset(cls, dataset: DatasetName | None, info: ValidationInfo) -> DatasetName | None:
+    def _choose_dataset(cls, dataset: str | None, info: ValidationInfo) -> str | None:
         is_fresh = info.data.get("initial_model_id") is None
         return DatasetName.FASHION_MNIST if dataset is None and is_fresh else dataset
 
@@ -181,15 +182,23 @@ class TrainSpec(JobSpec):
         shape, num_classes = ((3, 224, 224), 1000) if not is_built_in(name) else (PICTURE_SHAPE, NUM_CLASSES)
         return DEFAULT_RATE if has_batch_norm(describe_named(name, None, shape, num_classes)) else GENTLE_RATE
 
-    def estimate_memory(self, describe_model: DescribeModel) -> MemoryEstimate | None:
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the widths and the pictures of a batch."""
+        facts = self._find_facts(describe)
         if self.initial_model_id is None:
-            layers: list[LayerShape] | None = self._outline_layers()
+            layers: list[LayerShape] | None = self._outline_layers(facts)
         else:
-            layers = read_layers(describe_model(self.initial_model_id))
-        return None if layers is None else estimate_train(layers, self.dataset, self._count_at_a_time(), self.optimizer)
+            layers = read_layers(describe(self.initial_model_id))
+        if layers is None:
+            return None
+        return estimate_train(layers, facts, self._count_at_a_time(facts.num_pictures), self.optimizer)
 
-    def find_memory_field(self, estimate: MemoryEstimate) -> str:
+    def _find_facts(self, describe: Describe) -> DatasetFacts:
+        if self.dataset is None and self.initial_model_id is not None:
+            return find_facts(describe(self.initial_model_id), describe)
+        return get_facts(self.dataset or DatasetName.FASHION_MNIST, describe)
+
+    def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
         field = find_shape_field(estimate, has_widths=self.widths is not None)
         if self.initial_model_id is not None:
@@ -198,22 +207,21 @@ class TrainSpec(JobSpec):
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
         # With few pictures at a time the evaluation takes more, and no smaller batch would help.
-        layers = self._outline_layers()
-        is_batch = estimate_training(layers, self._count_at_a_time()) > estimate_passes(layers, EVALUATION_BATCH)
+        facts = self._find_facts(describe)
+        layers, at_a_time = self._outline_layers(facts), self._count_at_a_time(facts.num_pictures)
+        is_batch = estimate_training(layers, at_a_time) > estimate_passes(layers, EVALUATION_BATCH)
         return "batch_size" if is_batch and self.batch_size > 1 else field
 
-    def _outline_layers(self) -> list[LayerShape]:
+    def _outline_layers(self, facts: DatasetFacts) -> list[LayerShape]:
         """The layers of the network that is named."""
-        if self.architecture is None or self.dataset is None:
+        if self.architecture is None:
             raise ValueError("the network is that of a stored model")
-        facts = self.dataset.facts
         named = describe_named(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
         return outline_layers(named)
 
-    def _count_at_a_time(self) -> int:
+    def _count_at_a_time(self, num_pictures: int) -> int:
         """Pictures of a batch: no more than there are."""
-        most = self.batch_size if self.dataset is None else self.dataset.facts.num_pictures
-        return min(self.batch_size, most, self.max_train_examples or self.batch_size)
+        return min(self.batch_size, num_pictures, self.max_train_examples or self.batch_size)
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
@@ -280,11 +288,10 @@ def _begin(spec: TrainSpec, context: JobContext) -> _Start:
     from worker.core.models.build import build_module
     from worker.fine_tuning import start_fine_tuning
 
-    root, mirror = context.datasets.root, context.datasets.mirror
     if spec.initial_model_id is None:
         if spec.architecture is None or spec.dataset is None:
             raise InvalidSpec("a training from scratch is of an architecture on a data set", field="architecture")
-        data = load_dataset(spec.dataset, root, mirror, spec.seed)
+        data = load_dataset(spec.dataset, context.datasets, spec.seed)
         torch.manual_seed(spec.seed)
         record = describe_named(spec.architecture, spec.widths, data.input_shape, len(data.class_names))
         return _Start(build_module(record).to(find_device()), spec.architecture, data, None, is_fresh=True)
@@ -296,7 +303,7 @@ def _begin(spec: TrainSpec, context: JobContext) -> _Start:
         )
     model, info = load_checkpoint(path)
     torch.manual_seed(spec.seed)
-    found = start_fine_tuning(model, info, spec.dataset, spec.seed, root, mirror)
+    found = start_fine_tuning(model, info, spec.dataset, spec.seed, context.datasets)
     replaced = found.replaced_layer
     return _Start(found.model.to(find_device()), info.architecture, found.data, replaced, is_fresh=replaced is not None)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from worker.network.operations.base import InvalidNetwork, Operation, Shape
-from worker.network.operations.elementwise import Add, Flatten, Multiply
-from worker.network.operations.layers import BatchNorm, Convolution, Linear
+from worker.network.operations.elementwise import Add, Concatenate, Flatten, Multiply
+from worker.network.operations.layers import BatchNorm, ChannelAffine, Convolution, Linear
+from worker.network.operations.pooling import MaxPool
 from worker.network.record import PICTURE, Network, Node
 
 
@@ -30,6 +31,28 @@ def find_batch_norms(network: Network) -> dict[str, str]:
             if isinstance(read.operation, Convolution):
                 pairs[read.name] = node.name
     return pairs
+
+
+def find_affines(network: Network) -> dict[str, int]:
+    """Name → channels of what multiplies and adds by channel for itself: a channel affine, or a batch norm that no
+    convolution can take in.
+    """
+    folded = set(find_batch_norms(network).values())
+    return {
+        node.name: network.list_inputs(node)[0][0]
+        for node in network.nodes
+        if isinstance(node.operation, ChannelAffine)
+        or (isinstance(node.operation, BatchNorm) and node.name not in folded)
+    }
+
+
+def find_picture_layers(network: Network) -> frozenset[str]:
+    """The layers that read pixels as they are: nothing but flattening, joining and taking the largest lies between."""
+    values = {PICTURE}
+    for number, node in enumerate(network.nodes):
+        if isinstance(node.operation, Flatten | Concatenate | MaxPool) and values.issuperset(node.inputs):
+            values.add(number)
+    return frozenset(node.name for node in network.nodes if _is_layer(node) and node.inputs[0] in values)
 
 
 def find_fixed_layers(network: Network) -> frozenset[str]:

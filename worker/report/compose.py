@@ -32,8 +32,7 @@ def compose(facts: StudyFacts, language: str, folder: Path) -> Composition:
     evidence, wording = read_evidence(facts), get_wording(language)
     desk = Builder(evidence, wording, folder)
     sections = build_sections(desk)
-    known = evidence.dataset in ("fashion_mnist", "digits")
-    dataset = wording.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
+    dataset = desk.name_dataset()
     kind = f"kind.{evidence.architecture}"
     network = wording.term(kind if kind in wording else "kind.other")
     report = Report(

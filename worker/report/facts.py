@@ -73,6 +73,10 @@ class DatasetFact:
     """[class][k]: uint8 arrays (H, W) or (H, W, 3), the first training pictures of each class."""
     is_mirrorable: bool = True
     """Whether training mirrors its pictures where it is asked to."""
+    title: str | None = None
+    """What its owner calls it, where somebody brought it."""
+    is_test_drawn: bool = False
+    """It came without a test part, which was drawn."""
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,13 @@ function buildControl(property, id, choices, models) {
     const automatic = property.nullable ? [h("option", { value: "" }, "automatic")] : [];
     return h("select", shared, ...automatic, options);
   }
+  if (property.name === "dataset") {
+    const options = choices.dataset.map(({ name, title }) =>
+      h("option", { value: name, selected: name === property.default }, title ?? formatName(name)),
+    );
+    const automatic = property.nullable ? [h("option", { value: "" }, "automatic")] : [];
+    return h("select", shared, ...automatic, options);
+  }
   if (property.type === "boolean")
     return h("input", { ...shared, type: "checkbox", checked: property.default === true });
   const text = {
@@ -111,7 +118,8 @@ export function buildField(property, choices, models) {
   const hint = h("p", { id: `${id}-hint`, class: "hint" });
   const describeChoice = () => {
     const choice = choices[property.choices ?? property.name]?.find(({ name }) => name === control.value);
-    const words = [choice?.description ?? property.description, property.enum ? "" : describeBounds(property)];
+    const isChosen = property.enum || property.name === "dataset";
+    const words = [choice?.description ?? property.description, isChosen ? "" : describeBounds(property)];
     const text = words
       .filter(Boolean)
       .map((word) => (/[.!?]$/.test(word) ? word : `${word}.`))

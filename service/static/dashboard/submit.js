@@ -22,7 +22,12 @@ export async function show(main, { id, query, signal, go }) {
   }
   const needsModel = "model_id" in kind.json_schema.properties;
   const models = needsModel ? await listModels(query.get("model_id"), signal) : [];
-  const choices = { ...methods.choices, dataset_name: datasets.datasets };
+  const own = datasets.own.map(({ id, name, summary }) => ({
+    name: id,
+    title: `${name} (yours)`,
+    description: `${summary.class_names.length} classes, ${summary.input_shape.join(" x ")}`,
+  }));
+  const choices = { ...methods.choices, dataset: [...datasets.datasets, ...own] };
   main.append(buildForm(kind, choices, models, query, go));
 }
 

@@ -14,10 +14,11 @@ from storage.settings import Settings
 from tests.benchmarks.rivals.shelf import Shelf
 from tests.benchmarks.rivals.task import BIT_WIDTHS, TaskFiles
 from worker.catalog import ArtifactKind
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import FinishedStep, Step
 from worker.jobs import parse_spec, run_spec
 from worker.progress import Progress
-from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
+from worker.workspace import DatasetRecord, ModelRecord
 
 BASELINE_EPOCHS = 16
 
@@ -64,7 +65,7 @@ class FolderContext:
         self.models[model_id] = (self.folder / next(iter(record.files.values())), record.summary)
         return model_id
 
-    def dataset_file(self, dataset_id: str) -> Path:
+    def dataset_summary(self, dataset_id: str) -> Mapping[str, Any]:
         raise NotImplementedError("no job of this benchmark reads a data set that somebody brought")
 
     def save_dataset(self, record: DatasetRecord) -> str:

@@ -16,6 +16,7 @@ from storage.settings import Settings
 from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.quantization_aware import DEFAULT_EPOCHS
+from worker.dataset_location import DatasetLocation
 from worker.jobs.prune import DEFAULT_STEPS
 
 BIT_WIDTHS = (8, 6, 4, 2)
@@ -60,7 +61,9 @@ def write_task(
     _, info = load_checkpoint(checkpoint)
     if info.architecture != "fashion_cnn":
         raise SystemExit(f"the rivals are given fashion_cnn; {checkpoint} holds {info.architecture}")
-    data = load_dataset(info.dataset, settings.resolved_dataset_dir, settings.dataset_mirror, info.split_seed)
+    data = load_dataset(
+        info.dataset, DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror), info.split_seed
+    )
     data = data.limit_train(max_train_examples)
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     folder = root / f"{digest[:12]}-{len(data.train)}"

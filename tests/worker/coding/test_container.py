@@ -177,8 +177,8 @@ def test_random_bodies_under_a_right_checksum_give_a_network_or_the_one_error(bo
 
 
 def test_another_version_is_named() -> None:
-    with pytest.raises(InvalidModel, match="version 2"):
-        decode_network(b"TK\x02" + bytes(20))
+    with pytest.raises(InvalidModel, match="version 3"):
+        decode_network(b"TK\x03" + bytes(20))
 
 
 def test_a_file_may_not_declare_more_weights_than_its_bytes_allow() -> None:

@@ -43,7 +43,7 @@ def forge(network: IntegerNetwork, lies: Mapping[Hashable, Sequence[int | None]]
     """The network's file with false flags, as far as the writer gets with them."""
     writer = RangeWriter()
     with contextlib.suppress(InvalidModel, ValueError, OverflowError):
-        _code_network(LyingFields(writer, lies), network, choose_scans(network), 1 << 16)
+        _code_network(LyingFields(writer, lies), network, choose_scans(network), 1 << 16, version=1)
     return seal(writer.finish())
 
 
@@ -116,7 +116,7 @@ def test_a_scale_that_float32_does_not_hold_is_refused(value: float) -> None:
     network = build_small_network()
     writer = RangeWriter()
     with contextlib.suppress(InvalidModel), np.errstate(over="ignore"):
-        _code_network(WideScales(writer), network, choose_scans(network), 1 << 16)
+        _code_network(WideScales(writer), network, choose_scans(network), 1 << 16, version=1)
     data = seal(writer.finish())
     assert compare_readers(data) == "refused"
 
@@ -131,7 +131,7 @@ def test_a_magnitude_that_only_fits_because_a_byte_wraps_is_refused() -> None:
     writer = Ones()
     network = build_network(build_layer("fc1", np.ones((2, 3), np.int8), bit_width=8))
     with contextlib.suppress(InvalidModel):
-        _code_network(Fields(writer), network, (Scan(in_blocks=True),), 1 << 16)
+        _code_network(Fields(writer), network, (Scan(in_blocks=True),), 1 << 16, version=1)
     assert compare_readers(seal(writer.finish())) == "refused"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from storage.errors import InvalidModel
 from tests.worker.coding.networks import build_layer, build_network
-from worker.coding import container, decode_network
+from worker.coding import container, decode_network, limits
 from worker.coding.fields import Fields
 from worker.coding.ranges import MAX_DECISIONS, RangeWriter
 from worker.coding.weights import Scan
@@ -48,9 +48,9 @@ def forge(num_columns: int, scan: Scan, side: int | None = None) -> bytes:
     network = build_network(build_layer("fc1", np.zeros(shape, np.int8)))
     writer = RangeWriter()
     fields = Fields(writer)
-    container._code_network(fields, network, (scan,), num_columns)
+    container._code_network(fields, network, (scan,), num_columns, version=1)
     body = writer.finish()
-    smallest = max(0, -(-(num_columns - container.FREE_WEIGHTS) // 1024))
+    smallest = max(0, -(-(num_columns - limits.FREE_WEIGHTS) // 1024))
     body = body.ljust(smallest, b"\0")
     return TONOK_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
 

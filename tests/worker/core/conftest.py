@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from worker.core.datasets import Dataset, load_dataset
+from worker.dataset_location import DatasetLocation
 
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """scikit-learn's digits: 1,287 pictures to train on, 150 to validate, 360 to test."""
-    return load_dataset("digits", Path("unused"), None, split_seed=0)
+    return load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)

@@ -10,6 +10,7 @@ from torchvision.datasets import FashionMNIST
 from storage.errors import DatasetUnavailable
 from tests.needs import NO_FASHION_MNIST, find_fashion_mnist
 from worker.core.datasets import Dataset, count_classes, load_dataset, take_samples
+from worker.dataset_location import DatasetLocation
 
 ARCHIVES = [name for name, _ in FashionMNIST.resources]
 
@@ -58,8 +59,8 @@ def test_validation_is_stratified(digits: Dataset) -> None:
 
 
 def test_the_split_follows_its_seed_and_the_test_set_never_changes(digits: Dataset) -> None:
-    again = load_dataset("digits", Path("unused"), None, split_seed=0)
-    other = load_dataset("digits", Path("unused"), None, split_seed=1)
+    again = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)
+    other = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=1)
     assert torch.equal(again.validation.images, digits.validation.images)
     assert not torch.equal(other.validation.images, digits.validation.images)
     assert torch.equal(other.test.images, digits.test.images)
@@ -87,7 +88,7 @@ def test_a_folder_as_mirror_fills_the_dataset_folder_once(
     archives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")  # where nothing is downloaded, torchvision says nothing: no empty line of it
-    data = load_dataset("fashion_mnist", tmp_path, str(archives), split_seed=0)
+    data = load_dataset("fashion_mnist", DatasetLocation(tmp_path, str(archives)), split_seed=0)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [55_000, 5000, 10_000]
     assert torch.bincount(data.validation.labels).tolist() == [500] * 10
     assert torch.bincount(data.test.labels).tolist() == [1000] * 10
@@ -95,14 +96,14 @@ def test_a_folder_as_mirror_fills_the_dataset_folder_once(
     assert data.class_names[9] == "Ankle boot"
     assert [path.name for path in tmp_path.iterdir()] == ["FashionMNIST"]
     assert all(record.getMessage().strip() for record in caplog.records)
-    again = load_dataset("fashion_mnist", tmp_path, None, split_seed=0)
+    again = load_dataset("fashion_mnist", DatasetLocation(tmp_path), split_seed=0)
     assert torch.equal(again.validation.images, data.validation.images)
 
 
 @pytest.mark.usefixtures("_no_network")
 def test_without_any_source_the_error_names_both_settings_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(DatasetUnavailable, match=r"(?s)TONOK_DATASET_MIRROR.*TONOK_DATASET_DIR"):
-        load_dataset("fashion_mnist", tmp_path / "root", None, split_seed=0)
+        load_dataset("fashion_mnist", DatasetLocation(tmp_path / "root"), split_seed=0)
     assert list((tmp_path / "root").iterdir()) == []
 
 
@@ -118,5 +119,5 @@ def test_a_mirror_with_a_broken_file_leaves_nothing_behind(archives: Path, tmp_p
     content[2000] ^= 1
     broken.write_bytes(content)
     with pytest.raises(DatasetUnavailable):
-        load_dataset("fashion_mnist", root, str(mirror), split_seed=0)
+        load_dataset("fashion_mnist", DatasetLocation(root, str(mirror)), split_seed=0)
     assert list(root.iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 from storage.errors import InvalidModel
 from tests.service.conftest import build_summary
 from worker.core.measured_model import load_baseline
+from worker.dataset_location import DatasetLocation
 from worker.model_summary import read_summary
 from worker.paired import Correctness
 
@@ -58,7 +59,7 @@ def test_a_damaged_record_of_right_answers_is_refused_before_the_model_is_opened
 ) -> None:
     summary = WHOLE | {"correctness": {"validation": RIGHT, "test": RIGHT, split: RIGHT | damage}}
     with pytest.raises(InvalidModel) as refused:
-        load_baseline("mdl_0", tmp_path / "no file", summary, tmp_path, None)
+        load_baseline("mdl_0", tmp_path / "no file", summary, DatasetLocation(tmp_path))
     assert refused.value.field == "model_id"
     assert f"correctness.{split}" in str(refused.value)
     kept = read_summary(summary).correctness
@@ -83,7 +84,7 @@ def test_a_summary_that_says_too_little_is_refused_before_the_model_is_opened(
 ) -> None:
     summary = WHOLE | stored
     with pytest.raises(InvalidModel) as refused:
-        load_baseline("mdl_0", tmp_path / "no file", summary, tmp_path, None)
+        load_baseline("mdl_0", tmp_path / "no file", summary, DatasetLocation(tmp_path))
     assert refused.value.field == "model_id"
     assert told in str(refused.value)
 
@@ -91,4 +92,4 @@ def test_a_summary_that_says_too_little_is_refused_before_the_model_is_opened(
 def test_what_no_job_goes_by_may_come_from_a_later_version(tmp_path: Path) -> None:
     summary = WHOLE | {"latency": "fast", "layers": [{"name": "attention"}]}
     with pytest.raises(FileNotFoundError):
-        load_baseline("mdl_0", tmp_path / "no file", summary, tmp_path, None)
+        load_baseline("mdl_0", tmp_path / "no file", summary, DatasetLocation(tmp_path))

@@ -63,7 +63,9 @@ def build_cache(names: list[str], height: int, width: int, channels: int) -> Cac
     colours = np.random.default_rng(0).integers(0, 256, (number, channels, 1, 1), np.uint8)
     images = np.broadcast_to(colours, (number, channels, height, width))
     resize = ResizePolicy(height=height, width=width)
-    facts = CacheFacts(class_names=tuple(names), resize=resize, mean=(0.5,) * channels, std=(0.5,) * channels)
+    facts = CacheFacts(
+        class_names=tuple(names), resize=resize, mean=(0.5,) * channels, std=(0.5,) * channels, is_mirrorable=False
+    )
     return CachedDataset(facts, {SplitName.TRAIN: CachedSplit(images, labels)})
 
 

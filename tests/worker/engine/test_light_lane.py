@@ -23,6 +23,7 @@ from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import save_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
+from worker.dataset_location import DatasetLocation
 from worker.jobs import LIGHT_KINDS, SPECS
 
 _PATIENCE_S = 300.0
@@ -73,7 +74,7 @@ def _wait(database: Database, job_id: str, *statuses: str) -> Job:
 
 
 def _store_checkpoint(files: FileStore, path: Path) -> str:
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)
     torch.manual_seed(0)
     model = build_model("mlp", (8, 8), input_shape=data.input_shape, num_classes=len(data.class_names))
     info = CheckpointInfo(
@@ -101,4 +102,4 @@ def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
 
 
 def test_the_light_kinds_are_those_about_a_file_that_came_with_the_request() -> None:
-    assert {"import", "predict"} == set(LIGHT_KINDS)
+    assert {"import", "import_dataset", "predict"} == set(LIGHT_KINDS)

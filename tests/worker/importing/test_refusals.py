@@ -317,9 +317,10 @@ def write_tar() -> bytes:
         write_torch(),
         write_torch(_use_new_zipfile_serialization=False),
         *(pickle.dumps(_Hostile(), protocol) for protocol in range(2, 6)),
-        gzip.compress(pickle.dumps(_Hostile())),
+        gzip.compress(pickle.dumps(_Hostile()), mtime=0),
         write_tar(),
     ],
+    ids=["zip", "torch", "torch of old", "pickle 2", "pickle 3", "pickle 4", "pickle 5", "gzip", "tar"],
 )
 def test_files_that_may_hold_code_are_refused_with_the_line_that_works(data: bytes) -> None:
     with pytest.raises(InvalidNetwork) as raised:

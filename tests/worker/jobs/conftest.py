@@ -14,11 +14,12 @@ from tests.variants import SEED
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint, save_checkpoint
 from worker.core.measured_model import BUSY_MACHINE
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import FinishedStep, JobOutcome, Step
 from worker.jobs import parse_spec, run_spec
 from worker.progress import Progress
 from worker.results import RESULTS
-from worker.workspace import DatasetLocation, DatasetRecord, ModelRecord
+from worker.workspace import DatasetRecord, ModelRecord
 
 
 class FakeContext:
@@ -27,8 +28,14 @@ class FakeContext:
     job_id = "job_test"
     threads = 1
 
-    def __init__(self, folder: Path, models: dict[str, tuple[Path, Mapping[str, Any]]]) -> None:
-        self.datasets = DatasetLocation(folder / "datasets", None)
+    def __init__(
+        self,
+        folder: Path,
+        models: dict[str, tuple[Path, Mapping[str, Any]]],
+        stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]],
+    ) -> None:
+        self.stored_datasets = stored_datasets
+        self.datasets = DatasetLocation(folder / "datasets", find_stored=lambda name: self.stored_datasets[name][0])
         self.scratch, self.folder, self.models = folder / "scratch", folder, models
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.reports: list[Progress] = []
@@ -36,7 +43,6 @@ class FakeContext:
         self.machine_warnings: list[str] = []
         """Those about the machine: whether there are any hangs on what else it does."""
         self.artifacts: dict[str, ArtifactKind] = {}
-        self.stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]] = {}
         self.on_report: Callable[[Progress], None] | None = None
 
     def model_file(self, model_id: str) -> Path:
@@ -59,8 +65,8 @@ class FakeContext:
         self.models[model_id] = (self.folder / next(iter(record.files.values())), summary)
         return model_id
 
-    def dataset_file(self, dataset_id: str) -> Path:
-        return self.stored_datasets[dataset_id][0]
+    def dataset_summary(self, dataset_id: str) -> Mapping[str, Any]:
+        return self.stored_datasets[dataset_id][1]
 
     def save_dataset(self, record: DatasetRecord) -> str:
         dataset_id = f"dst_{len(self.stored_datasets)}"
@@ -101,10 +107,11 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+        self.stored_datasets: dict[str, tuple[Path, Mapping[str, Any]]] = {}
 
     def open(self, name: str) -> FakeContext:
         """A context; the same name again is another attempt of the same job."""
-        return FakeContext(self.folder / name, self.models)
+        return FakeContext(self.folder / name, self.models, self.stored_datasets)
 
     def run(self, name: str, **spec: Any) -> tuple[JobOutcome, FakeContext]:
         context = self.open(name)

@@ -16,6 +16,7 @@ from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
 from worker.core.pruning import apply_pruning
 from worker.core.pruning.difference import Difference, describe_difference
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.model_files import open_baseline, register
 
@@ -31,7 +32,7 @@ def stock(tmp_path: Any) -> Stock:
     ) -> Shop:
         shop = Shop(tmp_path)
         context = shop.open("stock")
-        data = load_dataset("digits", context.datasets.root, None, 0)
+        data = load_dataset("digits", DatasetLocation(context.datasets.root), 0)
         torch.manual_seed(0)
         model = build_model(architecture, widths, input_shape=data.input_shape, num_classes=len(data.class_names))
         if sparsity:

@@ -24,6 +24,7 @@ from worker.core.datasets import Dataset, load_dataset
 from worker.core.models import build_model
 from worker.core.models.build import get_record
 from worker.core.training import compute_logits
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.memory_estimate import read_layers
@@ -34,7 +35,7 @@ CHANNEL_SHARE = 0.4
 
 @pytest.fixture(scope="session")
 def data() -> Dataset:
-    return load_dataset("digits", Path("unused"), None, split_seed=0)
+    return load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)
 
 
 @pytest.fixture(scope="session")

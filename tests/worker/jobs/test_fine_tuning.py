@@ -21,6 +21,7 @@ from worker.core.checkpoint import describe_checkpoint, load_checkpoint, save_ch
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.core.models.build import NetworkModule, build_module
+from worker.dataset_location import DatasetLocation
 from worker.fine_tuning import start_fine_tuning
 from worker.jobs.train import DEFAULT_RATE, FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, GENTLE_RATE, TrainSpec
 from worker.network.torchvision_records import describe_torchvision
@@ -32,14 +33,16 @@ def build_stored() -> tuple[NetworkModule, CheckpointInfo]:
     """A network of a record, and its facts as if it had been trained on digits."""
     torch.manual_seed(SEED)
     model = build_module(describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=10))
-    return model, describe_checkpoint(model, "onnx", load_dataset("digits", Path("unused"), None, split_seed=5))
+    return model, describe_checkpoint(
+        model, "onnx", load_dataset("digits", DatasetLocation(Path("unused")), split_seed=5)
+    )
 
 
 def test_on_its_own_data_set_nothing_but_the_weights_is_new_and_the_split_is_the_networks() -> None:
     model, info = build_stored()
     info = replace(info, mean=(0.25,), num_train_examples=700)
     for dataset in (None, "digits"):
-        start = start_fine_tuning(model, info, dataset, 99, Path("unused"), None)
+        start = start_fine_tuning(model, info, dataset, 99, DatasetLocation(Path("unused")))
         assert (start.model, start.replaced_layer) == (model, None)
         assert (start.data.split_seed, start.data.mean, len(start.data.train)) == (5, (0.25,), 700)
 
@@ -47,7 +50,7 @@ def test_on_its_own_data_set_nothing_but_the_weights_is_new_and_the_split_is_the
 def test_for_other_classes_the_last_layer_alone_is_replaced() -> None:
     model, info = build_stored()
     info = replace(info, dataset="fashion_mnist", class_names=tuple("abcdefghij"), mean=(0.25,), std=(0.5,))
-    start = start_fine_tuning(model, info, "digits", 3, Path("unused"), None)
+    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
     assert start.replaced_layer == "classifier.1"
     before, after = model.state_dict(), start.model.state_dict()
     assert before.keys() == after.keys()
@@ -60,9 +63,9 @@ def test_for_other_classes_the_last_layer_alone_is_replaced() -> None:
 def test_classes_of_the_same_names_keep_their_layer_and_their_order() -> None:
     model, info = build_stored()
     info = replace(info, dataset="fashion_mnist", class_names=tuple("9876543210"))
-    start = start_fine_tuning(model, info, "digits", 3, Path("unused"), None)
+    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
     assert (start.replaced_layer, start.data.class_names) == (None, tuple("9876543210"))
-    plain = load_dataset("digits", Path("unused"), None, split_seed=3)
+    plain = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=3)
     assert torch.equal(start.data.test.labels, 9 - plain.test.labels)
 
 
@@ -71,17 +74,17 @@ def test_another_number_of_classes_is_another_last_layer() -> None:
     network = describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=7)
     model = build_module(network)
     info = replace(info, dataset="fashion_mnist", class_names=FOREIGN_NAMES, network=network)
-    start = start_fine_tuning(model, info, "digits", 3, Path("unused"), None)
+    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
     assert start.replaced_layer == "classifier.1"
     assert start.model.get_parameter("classifier.1.weight").shape[0] == 10
 
 
 def test_pictures_of_other_channels_are_refused_by_the_field() -> None:
     model = build_module(describe_torchvision("squeezenet1_1", input_shape=(3, 28, 28), num_classes=10))
-    data = load_dataset("digits", Path("unused"), None, split_seed=5)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=5)
     info = replace(describe_checkpoint(model, "onnx", data), dataset="fashion_mnist", input_shape=(3, 28, 28))
     with pytest.raises(InvalidModel) as caught:
-        start_fine_tuning(model, info, "digits", 0, Path("unused"), None)
+        start_fine_tuning(model, info, "digits", 0, DatasetLocation(Path("unused")))
     assert caught.value.field == "dataset"
 
 
@@ -116,7 +119,7 @@ def test_what_does_not_go_together_is_refused_by_the_field(spec: dict[str, Any],
 def test_without_batch_norm_the_rate_is_gentler(architecture: str | None, rate: float) -> None:
     spec = TrainSpec(architecture=architecture)
     assert spec.learning_rate == rate
-    assert spec.dataset is DatasetName.FASHION_MNIST
+    assert spec.dataset == DatasetName.FASHION_MNIST
     assert TrainSpec(**spec.model_dump()) == spec  # what is stored is read back the same
 
 
@@ -165,7 +168,7 @@ def test_a_network_of_torchvision_is_trained_from_scratch(tmp_path: Path) -> Non
 def test_one_of_ours_is_fine_tuned_to_other_classes(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     torch.manual_seed(SEED)
-    data = load_dataset("digits", Path("unused"), None, split_seed=0)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=0)
     clothes = DatasetName.FASHION_MNIST.facts.class_names
     model = build_model("mlp", (6,))
     path = tmp_path / "clothes.safetensors"

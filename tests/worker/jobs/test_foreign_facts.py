@@ -21,6 +21,7 @@ from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
 from worker.core.datasets import Dataset, load_dataset
 from worker.dataset_facts import is_same_class
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 
@@ -41,7 +42,7 @@ FEW_BITS_SLACK = 12
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load_dataset("digits", Path("unused"), None, split_seed=3)
+    return load_dataset("digits", DatasetLocation(Path("unused")), split_seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,11 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from tests.worker.jobs.conftest import MODEST_DROP, TRAIN, FakeContext, Shop, is_epoch
 from worker.catalog import Effort
+from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.progress import JobCancelled, Progress
@@ -27,6 +28,10 @@ QUANTIZE = {"kind": "quantize", "model_id": "mdl_0", "epochs": 1, "seed": SEED}
 COMPRESS = {
     "kind": "compress", "model_id": "mdl_0", "effort": "quick", "max_accuracy_drop": MODEST_DROP, "seed": SEED,
 }  # fmt: skip
+
+
+NUM_VALIDATION = 150
+"""Pictures of digits."""
 
 
 class Killed(Exception):
@@ -49,7 +54,7 @@ def kill_at(shop: Shop, spec: dict[str, Any], reached: Callable[[Progress], bool
 
 def count_correct(model: torch.nn.Module) -> int:
     """On the test set of digits, by a loop of the test's own."""
-    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=SEED)
     with torch.no_grad():
         predicted = model((data.test.images.float() / 255 - data.mean[0]) / data.std[0]).argmax(1)
     return int((predicted == data.test.labels).sum())
@@ -109,7 +114,9 @@ def test_a_given_sparsity_is_reached_step_by_step_and_survives_retraining(shop: 
     assert [point["retrained_epochs"] for point in result["curve"]] == [1, 2, 3]
     for step, point in zip(result["history"], result["curve"], strict=True):
         assert step["sparsity"] == point["sparsity"]
-        assert [epoch["validation_accuracy"] for epoch in step["epochs"]] == [point["accuracy"]]
+        # Counted twice, the second time from what was stored: a picture near a tie may fall on either side.
+        (epoch,) = step["epochs"]
+        assert abs(epoch["validation_accuracy"] - point["accuracy"]) * NUM_VALIDATION <= 1.5
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from tests.worker.jobs.conftest import TRAIN, Shop
 from worker.catalog import Effort
-from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
+from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.core.training_log import TrainingLog, describe_trouble
 from worker.learning import Attempt, Outcome, Trouble
 

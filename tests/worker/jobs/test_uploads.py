@@ -25,6 +25,7 @@ from tests.worker.jobs.conftest import Shop
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed
 from worker.core.datasets import load_dataset
+from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.pictures import Preparation, load_picture
@@ -51,7 +52,7 @@ def run_import(shop: Shop, content: bytes, **spec: Any) -> tuple[JobOutcome, lis
 
 @pytest.mark.slow
 def test_a_test_picture_is_classified_as_the_network_classifies_it(shop: Shop, quantized: str, tmp_path: Path) -> None:
-    data = load_dataset("digits", Path("unused"), None, split_seed=SEED)
+    data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=SEED)
     model, _ = load_checkpoint(shop.models["mdl_0"][0])
     pixels = data.test.images[7, 0]
     with torch.no_grad():
@@ -220,7 +221,7 @@ def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("class_names", ("a\0", *"bcdefghij")), ("std", 0.0), ("std", -1.0), ("input_shape", (1, 28, 5000))],
+    [("class_names", ("a\0", *"bcdefghij")), ("std", (0.0,)), ("std", (-1.0,)), ("input_shape", (1, 28, 5000))],
 )
 def test_a_compressed_file_has_the_same_bounds(field: str, value: Any, shop: Shop, quantized: str) -> None:
     _, network = load_compressed(shop.models[quantized][0])

@@ -13,7 +13,7 @@ from worker.report.analysis.confusions import Pair, count_errors, rank_pairs
 from worker.report.analysis.evidence import read_evidence
 from worker.report.content import Bullets, Column, Paragraph, Report, Section, Table, iterate_blocks, number_parts
 from worker.report.facts import StudyFacts
-from worker.report.language.wording import get_wording, strip_isolates
+from worker.report.language.wording import Wording, get_wording, strip_isolates
 from worker.report.sections.builder import Builder
 from worker.report.sections.end import build_analysis
 from worker.report.sections.method import build_data
@@ -110,7 +110,7 @@ def test_a_data_set_without_official_test_part_that_is_never_mirrored_is_describ
     assert facts.dataset is not None
     split, mirrored = describe(facts)
     assert ("are the official ones" in split, mirrored) == (True, "yes")
-    digits = dataclasses.replace(facts.dataset, name="digits", is_mirrorable=False)
+    digits = dataclasses.replace(facts.dataset, name="digits", is_mirrorable=False, is_test_drawn=True)
     split, mirrored = describe(dataclasses.replace(facts, dataset=digits))
     assert ("has no official test part" in split, mirrored) == (True, "no")
 
@@ -140,3 +140,18 @@ def test_what_test_says_of_a_search_is_answered_whether_it_is_good_or_bad(tmp_pa
 
     assert "On test the accuracy is 89.30 %" in answer(893)
     assert "On test the accuracy is 80.00 %" in answer(800)
+
+
+@pytest.mark.parametrize(("wording", "colour"), [(ENGLISH, "colour"), (get_wording("fa"), "رنگی")], ids=["en", "fa"])
+def test_pictures_that_somebody_brought_are_called_as_their_owner_calls_them(
+    tmp_path: Path, wording: Wording, colour: str
+) -> None:
+    facts = build_facts(build_results())
+    assert facts.dataset is not None
+    train = facts.steps["train"]
+    steps = {**facts.steps, "train": dataclasses.replace(train, spec={**train.spec, "dataset": "dst_1"})}
+    brought = dataclasses.replace(facts.dataset, name="dst_1", title="my animals", input_shape=(3, 8, 8))
+    desk = Builder(read_evidence(dataclasses.replace(facts, steps=steps, dataset=brought)), wording, tmp_path)
+    assert desk.name_dataset() == "my animals"
+    blocks = iterate_blocks(Report("", "", "", [], [build_data(desk)]))
+    assert any(colour in block.text for block in blocks if isinstance(block, Paragraph))

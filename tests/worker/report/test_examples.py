@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from worker.core.models.build import build_module
 from worker.core.pruning import apply_pruning, check_sparsity
 from worker.core.quantization.linear import (
     compute_integer_range,
@@ -14,14 +15,21 @@ from worker.core.quantization.linear import (
     linear_dequantize,
     linear_quantize,
 )
+from worker.network.operations.elementwise import Flatten
+from worker.network.operations.layers import Linear
+from worker.network.record import NetworkBuilder
 from worker.report.analysis import examples
 
 
 def test_the_pruned_matrix_is_what_apply_pruning_leaves() -> None:
-    layer = nn.Linear(4, 3, bias=False)
+    builder = NetworkBuilder((4, 1, 1))
+    builder.add("flat", Flatten())
+    builder.add("layer", Linear(out_features=3, bias=False))
+    model = build_module(builder.build())
+    layer = model.get_submodule("layer")
+    assert isinstance(layer, nn.Linear)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(examples.WEIGHTS))
-    model = nn.Sequential(layer)
     before = layer.weight.detach().clone()
     (mask,) = apply_pruning(model, "magnitude", examples.PRUNED).values()
     example, counted = examples.prune_example(), check_sparsity(model)

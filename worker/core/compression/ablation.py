@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from worker.coding import compute_packed_bytes
+from worker.compression_plan.parts import ABLATION
 from worker.core.baseline import Baseline
 from worker.core.compression import techniques
 from worker.core.compression.candidates import CandidateStore
 from worker.core.compression.derivation import Derivation
-from worker.core.compression.parts import ABLATION
 from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import TimedTracker

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from worker.coding import decode_network, encode_network
+from worker.compression_plan import QatStage
+from worker.compression_plan.parts import name_control
 from worker.controls import CONTROLS, ControlDesign, ControlKind
 from worker.core.checkpoint import match_widths
 from worker.core.compression.candidates import CandidateStore, extract_stored
 from worker.core.compression.derivation import Derivation
-from worker.core.compression.parts import name_control
-from worker.core.compression.plan import QatStage
 from worker.core.compression.qat import train_stage
 from worker.core.compression.task import CompressionTask, train_network
 from worker.core.compression.teacher import Teacher

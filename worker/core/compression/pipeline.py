@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from worker.compression_plan import CompressionPlan
+from worker.compression_plan.parts import FINISHING, plan_time
 from worker.core.augmentation import count_views
 from worker.core.baseline import Baseline
 from worker.core.compression.ablation import AblationRow, measure_ablation
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, list_front
 from worker.core.compression.controls import Control, measure_controls
 from worker.core.compression.derivation import Derivation
-from worker.core.compression.parts import FINISHING, plan_time
 from worker.core.compression.plain import search_plain
-from worker.core.compression.plan import CompressionPlan
 from worker.core.compression.qat import (
     choose_start,
     find_ancestry,

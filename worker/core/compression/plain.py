@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from worker.compression_plan.parts import PLAIN
 from worker.core.compression.candidates import Candidate, CandidateStore, choose_candidate, extract_stored, is_good
-from worker.core.compression.parts import PLAIN
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import TimedTracker
 from worker.core.quantization import Calibration

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from worker.catalog import PruningMethod, PruningScope
+from worker.compression_plan import QatStage
+from worker.compression_plan.parts import CALIBRATING, name_stage
 from worker.core.compression.candidates import Candidate, CandidateStore, extract_stored, is_good
-from worker.core.compression.parts import CALIBRATING, name_stage
-from worker.core.compression.plan import QatStage
 from worker.core.compression.reserve import Reserve
 from worker.core.compression.stage_search import HOPELESS, StageEnding, find_next_stage
 from worker.core.compression.task import BATCH_SIZE, CompressionTask, StageSparsity, train_network

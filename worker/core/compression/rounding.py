@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from worker.compression_plan.parts import NUM_LAMBDAS, ROUNDING
 from worker.core.baseline import Baseline
 from worker.core.compression.candidates import MANTISSA_BITS, Candidate, CandidateStore, is_good
-from worker.core.compression.parts import NUM_LAMBDAS, ROUNDING
 from worker.core.datasets import Split
 from worker.core.device import device_of
 from worker.core.quantization.rate_distortion import compute_fisher_diagonal, refit_channels_, round_for_rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from worker.core.compression.plan import CompressionPlan, QatStage
+from worker.compression_plan import CompressionPlan, QatStage
 from worker.search import refine
 
 PATIENCE = 2

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from worker.compression_plan import CompressionPlan
 from worker.core.baseline import Baseline
-from worker.core.compression.plan import CompressionPlan
 from worker.core.fit_progress import FitProgress
 from worker.core.pruning.difference import Difference
 from worker.core.pruning.gradual import GradualPruner

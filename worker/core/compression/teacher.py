@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from worker.compression_plan.parts import ASKING, NARROWING, TEACHER
 from worker.core.checkpoint import copy_model
-from worker.core.compression.parts import ASKING, NARROWING, TEACHER
 from worker.core.compression.task import CompressionTask, StageSparsity, train_network
 from worker.core.compression.timetable import TimedTracker
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,17 @@ from typing import Any
 import torch
 from sklearn.model_selection import train_test_split
 
-from worker.catalog import DatasetName
+from storage.errors import InvalidDataset
+from worker.catalog import DatasetName, SplitName
 from worker.core.pixels import normalize_pixels
+from worker.dataset_files.cache import CachedSplit, open_cache
+from worker.dataset_location import DatasetLocation
+from worker.dataset_refs import is_stored
 from worker.registry import Registry
+
+VALIDATION_SHARE = 0.1
+"""Of the training pictures, where the file came without a validation split."""
+MAX_VALIDATION = 5000
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class RawDataset:
     validation_size: int
     is_mirrorable: bool
     """Whether a picture mirrored left to right is one of the same class."""
+    validation: Split | None = None
+    """None: drawn from the training part."""
 
 
 @dataclass(frozen=True)
@@ -110,28 +121,23 @@ DATASETS = Registry[Callable[[Path, str | None], RawDataset]](DatasetName, __nam
 """root, mirror → what `load_dataset` splits."""
 
 
-def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> Dataset:
-    """Loads a data set and splits its training part, stratified by class.
+def load_dataset(name: str, location: DatasetLocation, split_seed: int) -> Dataset:
+    """Loads a data set and splits its training part, stratified by class, where it came without a validation split.
 
     The split depends on `split_seed` alone. A model carries it, so that no later job of its lineage
-    validates on what the model was trained on. Raises DatasetUnavailable.
+    validates on what the model was trained on. name: of the catalogue, or the id of one that somebody brought.
+    Raises DatasetUnavailable, and InvalidDataset for one that cannot be split.
     """
-    raw = DATASETS[name](root, mirror)
-    kept, held_out = train_test_split(
-        torch.arange(len(raw.train)).numpy(),
-        test_size=raw.validation_size,
-        stratify=raw.train.labels.numpy(),
-        random_state=split_seed,
-    )
-
-    def take(indices: object) -> Split:
-        rows = torch.as_tensor(indices)
-        return Split(raw.train.images[rows], raw.train.labels[rows])
-
+    is_own = is_stored(name)
+    raw = load_stored(location.find_stored(name)) if is_own else DATASETS[name](location.root, location.mirror)
+    if raw.validation is None:
+        train, validation = _split(raw, split_seed)
+    else:
+        train, validation = _shuffle(raw.train, split_seed), raw.validation
     return Dataset(
         name=name,
-        train=take(kept),
-        validation=take(held_out),
+        train=train,
+        validation=validation,
         test=raw.test,
         class_names=raw.class_names,
         mean=raw.mean,
@@ -139,3 +145,62 @@ def load_dataset(name: str, root: Path, mirror: str | None, split_seed: int) -> 
         split_seed=split_seed,
         is_mirrorable=raw.is_mirrorable,
     )
+
+
+def _split(raw: RawDataset, split_seed: int) -> tuple[Split, Split]:
+    kept, held_out = train_test_split(
+        torch.arange(len(raw.train)).numpy(),
+        test_size=raw.validation_size,
+        stratify=raw.train.labels.numpy(),
+        random_state=split_seed,
+    )
+    return _take(raw.train, torch.as_tensor(kept)), _take(raw.train, torch.as_tensor(held_out))
+
+
+def _shuffle(split: Split, seed: int) -> Split:
+    """In random order, as `limit_train` needs it."""
+    return _take(split, torch.randperm(len(split), generator=torch.Generator().manual_seed(seed)))
+
+
+def _take(split: Split, rows: torch.Tensor) -> Split:
+    return Split(split.images[rows], split.labels[rows])
+
+
+def load_stored(path: Path) -> RawDataset:
+    """The pictures as they lie in the file: they are read when they are used.
+
+    The mean of each channel is a whole pixel value, so that an integer network meets it exactly; the deviation is one
+    for all channels, since a quantized layer has one scale. Raises CorruptFile, InvalidDataset.
+    """
+    cached = open_cache(path)
+    facts, splits = cached.facts, {name: _read(split) for name, split in cached.splits.items()}
+    train = splits[SplitName.TRAIN]
+    num_classes = len(facts.class_names)
+    validation = splits.get(SplitName.VALIDATION)
+    if validation is None:
+        _check_counts(train, facts.class_names)
+    mean_variance = sum(std**2 for std in facts.std) / len(facts.std)
+    return RawDataset(
+        train,
+        splits[SplitName.TEST],
+        facts.class_names,
+        mean=tuple(round(255 * mean) / 255 for mean in facts.mean),
+        std=(round(math.sqrt(mean_variance), 4),),
+        validation_size=min(MAX_VALIDATION, max(num_classes, round(VALIDATION_SHARE * len(train)))),
+        is_mirrorable=facts.is_mirrorable,
+        validation=validation,
+    )
+
+
+def _read(split: CachedSplit) -> Split:
+    return Split(torch.from_numpy(split.images), torch.from_numpy(split.labels))
+
+
+def _check_counts(train: Split, class_names: tuple[str, ...]) -> None:
+    counts = torch.bincount(train.labels, minlength=len(class_names)).tolist()
+    few = [name for name, count in zip(class_names, counts, strict=True) if count < 2]
+    if few:
+        raise InvalidDataset(
+            f"{len(few)} classes, as {few[0]!r:.60}, have fewer than two pictures to train on: one must validate",
+            field="classes",
+        )

@@ -15,14 +15,14 @@ from worker.core.graph import list_layers, replace_module
 from worker.core.models.build import get_record
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear, build_quantized_layer
 from worker.core.quantization.linear import (
+    compute_squared_error,
     compute_symmetric_scale,
     linear_dequantize,
     linear_quantize,
+    search_affine_parameters,
     search_scale,
 )
-from worker.network.layers import find_batch_norms
-from worker.network.operations.layers import BatchNorm
-from worker.network.record import Network
+from worker.network.layers import find_batch_norms, find_picture_layers
 
 __all__ = [
     "Calibration",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 IMAGE_BIT_WIDTH = 8
-"""The input picture is 8-bit by nature: its pixels enter the first layer as they are."""
+"""The input picture is 8-bit by nature: its pixels enter the layers that read it as they are."""
 LARGEST_SAMPLE = 200_000
 """Values of one layer's input that are kept for calibration."""
 
@@ -86,47 +86,30 @@ def quantize_model(
     """A copy of a float network whose convolution and linear layers compute on quantized values.
 
     bit_width: 2 to 8, for all layers or by layer name; the first and the last layer are no exception.
-    activation_bit_width: of each layer's input; by default the same as its weights'. The first layer reads the
-        picture's own 8 bits (pixel p enters as (p / 255 - mean) / std).
+    activation_bit_width: of each layer's input; by default the same as its weights'. What reads the picture takes
+        its pixels as they are (pixel p enters as (p / 255 - mean) / std).
     per_channel: one weight scale per output channel, else one per layer.
 
     As returned it is quantized after training (calibrated scales); trained further by `fit`, its values and
-    scales adapt. Shapes and forward are those of the model given. Raises InvalidModel where a batch norm cannot be
-    folded into a convolution: its integers would be those of another network.
+    scales adapt. Shapes and forward are those of the model given. A batch norm that alone follows a convolution is to
+    be folded into it; others stay, and become a gain and a shift for each channel. Raises InvalidModel where the
+    channels of the picture have several deviations.
     """
     quantized = copy.deepcopy(model)
-    batch_norms = _find_foldable_norms(get_record(model))
-    for position, (name, layer) in enumerate(list_layers(quantized).items()):
+    record = get_record(model)
+    batch_norms, pictures = find_batch_norms(record), find_picture_layers(record)
+    for name, layer in list_layers(quantized).items():
         weight_bits = bit_width if isinstance(bit_width, int) else bit_width[name]
-        if activation_bit_width is None:
-            input_bits = weight_bits
-        elif isinstance(activation_bit_width, int):
-            input_bits = activation_bit_width
-        else:
-            input_bits = activation_bit_width[name]
+        given = weight_bits if activation_bit_width is None else activation_bit_width
+        input_bits = given if isinstance(given, int) else given[name]
         replacement = build_quantized_layer(layer)
         weight_scale = (
             compute_symmetric_scale(layer.weight.detach(), 8, per_channel=per_channel)
             if weight_bits == 8
             else search_scale(layer.weight.detach(), weight_bits, True, per_channel=per_channel)
         )
-        if position == 0:
-            replacement.configure(
-                bit_width=weight_bits,
-                weight_scale=weight_scale,
-                learn_input_scale=False,
-                **describe_pixels(mean, std),
-            )
-        else:
-            seen = calibration[name]
-            signed = seen.low < 0
-            replacement.configure(
-                bit_width=weight_bits,
-                weight_scale=weight_scale,
-                input_bit_width=input_bits,
-                input_scale=float(search_scale(seen.sample, input_bits, signed)),
-                input_signed=signed,
-            )
+        inputs = describe_pixels(mean, std) if name in pictures else describe_inputs(calibration[name], input_bits)
+        replacement.configure(bit_width=weight_bits, weight_scale=weight_scale, **inputs)
         replacement.batch_norm_name = batch_norms.get(name)
         replace_module(quantized, name, replacement.to(layer.weight.device))
     return quantized
@@ -144,23 +127,31 @@ def describe_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str
     is_single = len(set(mean)) == 1
     return {
         "input_scale": 1 / (255 * std[0]),
+        "learn_input_scale": False,
         "input_bit_width": IMAGE_BIT_WIDTH if is_single else IMAGE_BIT_WIDTH + 1,
         "input_signed": not is_single,
         "input_zero_point": round(255 * mean[0]) if is_single else 0,
     }
 
 
-def _find_foldable_norms(network: Network) -> dict[str, str]:
-    """Name of a convolution → name of its batch norm. Raises InvalidModel where one could not be folded into it."""
-    found = find_batch_norms(network)
-    for node in network.nodes:
-        if isinstance(node.operation, BatchNorm) and node.name not in found.values():
-            raise InvalidModel(f"the batch norm {node.name} does not alone follow a convolution: it cannot be folded")
-    return found
+def describe_inputs(calibration: Calibration, bit_width: int) -> dict[str, Any]:
+    """How a layer takes what calibration saw.
+
+    Above zero unsigned. Where some of it lies below: around zero, or with a zero point, whichever is nearer to what was
+    seen. Behind a hard-swish, whose values reach from -0.375 far up, nearly half of the levels would else be idle.
+    """
+    signed = calibration.low < 0
+    scale = float(search_scale(calibration.sample, bit_width, signed))
+    described = {"input_bit_width": bit_width, "input_scale": scale, "input_signed": signed}
+    if signed:
+        lifted, zero_point = search_affine_parameters(calibration.sample, bit_width)
+        around_zero = compute_squared_error(calibration.sample, scale, 0, bit_width, signed=True)
+        if compute_squared_error(calibration.sample, lifted, zero_point, bit_width, signed=False) < around_zero:
+            described |= {"input_scale": lifted, "input_signed": False, "input_zero_point": zero_point}
+    return described
 
 
 def list_quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
-    """Name → module of every quantized layer, in module order."""
-    return {
-        name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)
-    }
+    """Name → module of every quantized layer, in the order of the network's record."""
+    layers = list_layers(model)
+    return {name: layer for name, layer in layers.items() if isinstance(layer, QuantizedConv2d | QuantizedLinear)}

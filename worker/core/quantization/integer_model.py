@@ -1,9 +1,9 @@
 """From a network trained on quantized values to its integers, and back to a network that computes on them.
 
 The integer forward pass accumulates exactly: sums of products of integers, in float32 where no sum can reach 2^24
-and in float64 otherwise (exact to 2^53). What follows a sum is elementwise, so that predictions depend neither on the
-number of threads nor on the order of additions; the averages over a picture in resnet_small and depthwise_cnn are the
-one exception.
+and in float64 otherwise (exact to 2^53). Averages over a picture sum whole numbers too: of steps of 2^-24, to which
+their values are rounded. All else is elementwise, so that predictions depend neither on the number of threads nor on
+the order of additions. Exponentials (sigmoid, SiLU, GELU) are those of the machine's library, right to the last bits.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.catalog import Architecture
 from worker.checkpoint_facts import describe_facts
 from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
 from worker.core.models import get_widths, rebuild_model
+from worker.core.models.build import ChannelAffine, Mean, get_record
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
-from worker.integer_network import IntegerLayer, IntegerNetwork
-from worker.network.layers import count_outputs
+from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
+from worker.network.layers import count_outputs, find_affines, find_batch_norms
+from worker.network.record import Network
 
 EXACT_IN_FLOAT32 = 2**24
+AVERAGE_STEPS = 2.0**24
+"""Of which one is what averages round their values to."""
 
 
 @torch.no_grad()
@@ -37,18 +42,19 @@ def extract_integers(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> IntegerNetwork:
-    """The integers, scales and biases of a network made by `quantize_model`, batch norm folded."""
+    """The integers, scales and biases of a network made by `quantize_model`, batch norm folded.
+
+    architecture: one of ours, or where the network of a record came from.
+    """
+    record = get_record(model)
     layers = []
     for name, layer in list_quantized_layers(model).items():
         scale = layer.weight_scale.detach().abs().clamp_min(SMALLEST_SCALE)
         integers = linear_quantize(layer.weight.detach(), scale, 0, layer.bit_width)
-        out_channels = integers.shape[0]
         multiplier = scale.flatten().double()
-        bias = (
-            layer.bias.detach().double()
-            if layer.bias is not None
-            else torch.zeros(out_channels, dtype=torch.float64, device=integers.device)
-        )
+        bias = integers.new_zeros(len(integers), dtype=torch.float64)
+        if layer.bias is not None:
+            bias += layer.bias.detach()
         if layer.batch_norm_name is not None:
             gain, shift = compute_batch_norm_affine(get_batch_norm(model, layer.batch_norm_name))
             multiplier, bias = multiplier * gain, bias * gain + shift
@@ -65,15 +71,27 @@ def extract_integers(
                 input_signed=layer.input_signed,
             )
         )
+    is_ours = architecture in list(Architecture)
     return IntegerNetwork(
         architecture=architecture,
-        widths=get_widths(architecture, model),
+        widths=get_widths(architecture, model) if is_ours else (),
         input_shape=input_shape,
         class_names=class_names,
         mean=mean,
         std=std,
         layers=tuple(layers),
+        network=None if is_ours else record,
+        affines=tuple(_extract_affine(model, name) for name in find_affines(record)),
     )
+
+
+def _extract_affine(model: nn.Module, name: str) -> IntegerAffine:
+    module = model.get_submodule(name)
+    if isinstance(module, ChannelAffine):
+        gain, shift = module.weight.detach(), module.bias.detach()
+    else:
+        gain, shift = compute_batch_norm_affine(get_batch_norm(model, name))
+    return IntegerAffine(name, gain.float().cpu().numpy(), shift.float().cpu().numpy())
 
 
 class _IntegerMixin(nn.Module):
@@ -136,29 +154,56 @@ class IntegerLinear(_IntegerMixin):
         return self.real_of(F.linear(self.integers_of(x), self.weight))
 
 
+class ExactAverage(nn.Module):
+    """A pooling or mean whose sums are exact: (B, C, H, W) to what the module given makes of them, float32.
+
+    In float64 a sum of steps of 2^-24 is exact, in whatever order, up to 2^29 in all: the mean over 50,000 pixels of
+    values up to 10,000.
+    """
+
+    def __init__(self, average: nn.Module) -> None:
+        super().__init__()
+        self.average = average
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = (x.double() * AVERAGE_STEPS).round_()
+        average: torch.Tensor = self.average(steps) / AVERAGE_STEPS
+        return average.float()
+
+
 def build_integer_model(network: IntegerNetwork) -> nn.Module:
     """A network that computes on the stored integers alone, in evaluation mode, on the processor.
 
     Raises InvalidModel when the layers do not fit the architecture.
     """
     # First without memory: a file may declare widths that its weights have nothing to do with.
-    _check_layers(network)
+    record = describe_facts(network)
+    _check_layers(network, record)
     model = rebuild_model(network)
     for (name, template), layer in zip(list_layers(model).items(), network.layers, strict=True):
         replacement = IntegerConv2d(template, layer) if isinstance(template, nn.Conv2d) else IntegerLinear(layer)
         replace_module(model, name, replacement)
-    for name, module in list(model.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
-            replace_module(model, name, nn.Identity())
+    for name in find_batch_norms(record).values():
+        replace_module(model, name, nn.Identity())
+    for affine in network.affines:
+        module = ChannelAffine(len(affine.gain))
+        values = {"weight": affine.gain, "bias": affine.shift}
+        module.load_state_dict({name: torch.from_numpy(each.copy()) for name, each in values.items()})
+        replace_module(model, affine.name, module)
+    for name, average in list(model.named_modules()):
+        if isinstance(average, Mean | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            replace_module(model, name, ExactAverage(average))
     return model.eval()
 
 
-def _check_layers(network: IntegerNetwork) -> None:
-    record = describe_facts(network)
-    names = list(count_outputs(record))
+def _check_layers(network: IntegerNetwork, record: Network) -> None:
+    affines = find_affines(record)
+    if {affine.name: len(affine.gain) for affine in network.affines} != affines:
+        raise InvalidModel(f"the network has affines of the channels {affines}, the file holds others")
+    tensors, names = record.tensors, list(count_outputs(record))
     if len(names) != len(network.layers):
         raise InvalidModel(f"{network.architecture} has {len(names)} layers, the file holds {len(network.layers)}")
     for name, layer in zip(names, network.layers, strict=True):
-        shape = record.tensors[f"{name}.weight"]
+        shape = tensors[f"{name}.weight"]
         if shape != layer.weight.shape:
             raise InvalidModel(f"layer {name} must have the shape {shape}, the file holds {layer.weight.shape}")

@@ -56,6 +56,31 @@ def compute_affine_parameters(x: torch.Tensor, bit_width: int) -> tuple[torch.Te
     return scale, zero_point
 
 
+def search_affine_parameters(x: torch.Tensor, bit_width: int, *, num_candidates: int = 40) -> tuple[float, int]:
+    """(scale, zero_point) with the least squared error, among clipped fractions of the range. Use with `signed=False`.
+
+    x: any shape, float. At few bits it may be worth more to hold the values above zero well than the lowest ones.
+    """
+    full, _ = compute_affine_parameters(x, bit_width)
+    _, qmax = compute_integer_range(bit_width, signed=False)
+    low = float(x.min().clamp_max(0))
+    best = (float("inf"), float(full), 0)
+    for step in range(num_candidates):
+        scale = float(full) * (1.2 - 1.1 * step / num_candidates)
+        lowest = min(qmax, round(-low / scale))
+        for zero_point in {lowest, max(0, lowest - 1)}:
+            best = min(best, (compute_squared_error(x, scale, zero_point, bit_width, False), scale, zero_point))
+    return best[1:]
+
+
+def compute_squared_error(
+    x: torch.Tensor, scale: torch.Tensor | float, zero_point: int, bit_width: int, signed: bool
+) -> float:
+    """The sum over all values of the squared distance to what their integers stand for."""
+    real = linear_dequantize(linear_quantize(x, scale, zero_point, bit_width, signed), scale, zero_point)
+    return float((real - x).square_().sum())
+
+
 def search_scale(
     x: torch.Tensor, bit_width: int, signed: bool, *, per_channel: bool = False, num_candidates: int = 60
 ) -> torch.Tensor:

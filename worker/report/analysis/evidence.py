@@ -74,6 +74,11 @@ class Evidence:
         return str(self.baseline.step.spec.get("dataset") or self.facts.spec.get("dataset"))
 
     @property
+    def dataset_title(self) -> str | None:
+        """What the owner of the data set calls it; None for one of the catalogue."""
+        return None if self.facts.dataset is None else self.facts.dataset.title
+
+    @property
     def architecture(self) -> str:
         """Name of the network."""
         return self.facts.architecture

@@ -123,6 +123,11 @@ class Builder:
         """The controls that were run, named."""
         return [(self.term(f"model.{kind.step}"), model) for kind, model in self.evidence.controls.items()]
 
+    def name_dataset(self) -> str:
+        """In this language, or as its owner calls it."""
+        key = f"dataset.{self.evidence.dataset}"
+        return self.term(key) if key in self.wording else self.evidence.dataset_title or self.evidence.dataset
+
     def name_width(self, bits: int) -> str:
         """`4 bit`."""
         return self.say("name.bits", bits=Value("count", bits))

@@ -22,7 +22,7 @@ from worker.report.analysis.pruning import (
     conclude,
 )
 from worker.report.content import Block, Paragraph, Section
-from worker.report.language.values import Value, code, count, percent
+from worker.report.language.values import Value, code, count, percent, text
 from worker.report.sections.builder import Builder
 from worker.report.sections.bytes import draw_all_models, list_all_models
 
@@ -33,9 +33,7 @@ ENDS = ("found", "none", "beyond", "test")
 def build_abstract(desk: Builder) -> Section:
     """The run in one paragraph."""
     evidence = desk.evidence
-    known = evidence.dataset in ("fashion_mnist", "digits")
-    dataset = desk.term(f"dataset.{evidence.dataset}") if known else evidence.dataset
-    opening = desk.say("abstract.opening", architecture=code(evidence.architecture), dataset=Value("text", dataset))
+    opening = desk.say("abstract.opening", architecture=code(evidence.architecture), dataset=text(desk.name_dataset()))
     closing = desk.say("abstract.closing")
     said = " ".join([opening, *desk.claim(*conclude(evidence), *analyse_health(evidence)), closing])
     blocks: list[Block] = [Paragraph(said), draw_all_models(desk)]

@@ -23,10 +23,13 @@ def build_data(desk: Builder) -> Section:
     """The data set, the network and how it was trained."""
     evidence = desk.evidence
     dataset = evidence.facts.dataset
-    known = evidence.dataset in ("fashion_mnist", "digits")
     blocks: list[Block] = []
-    if known:
+    if f"data.{evidence.dataset}" in desk.wording:
         blocks.append(desk.paragraph(f"data.{evidence.dataset}"))
+    elif dataset is not None:
+        channels, height, width = dataset.input_shape
+        size = {"height": count(height), "width": count(width), "classes": count(len(dataset.class_names))}
+        blocks.append(desk.paragraph("data.own_gray" if channels == 1 else "data.own_colour", **size))
     if dataset is not None:
         source = f"`{evidence.baseline.step.job_id}` · `spec.dataset`"
         totals = [sum(dataset.counts[split]) for split in SPLITS]
@@ -40,7 +43,7 @@ def build_data(desk: Builder) -> Section:
         columns = desk.columns("class", "#train", "#validation", "#test")
         blocks += [
             desk.paragraph(
-                "data.split_own" if dataset.name == "digits" else "data.split",
+                "data.split_own" if dataset.is_test_drawn else "data.split",
                 train=count(totals[0]),
                 validation=count(totals[1]),
                 test=count(totals[2]),

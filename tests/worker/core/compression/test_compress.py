@@ -13,8 +13,8 @@ import torch
 from tests.variants import SEED
 from worker.catalog import Precision
 from worker.coding import decode_network
+from worker.compression_plan import CompressionPlan, QatStage
 from worker.core.compression.pipeline import FOREIGN_CHECKPOINTS, compress
-from worker.core.compression.plan import CompressionPlan, QatStage
 from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.quantization.integer_model import build_integer_model

@@ -8,10 +8,10 @@ import pytest
 from torch import nn
 
 from tests.worker.core.compression.test_candidates import make
+from worker.compression_plan import QatStage
 from worker.core.compression.candidates import Candidate, is_good
 from worker.core.compression.pipeline import list_warnings
 from worker.core.compression.plain import may_be_smaller
-from worker.core.compression.plan import QatStage
 from worker.core.compression.qat import TrainedStage, choose_start, find_ancestry, is_rounding_worthwhile
 from worker.core.compression.reserve import Reserve
 from worker.core.compression.rounding import FIRST_FACTOR, find_next_lambda

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.compression.plan import PLANS, CompressionPlan, QatStage
+from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.core.compression.stage_search import NARROWED, StageEnding, find_next_stage
 
 PLAN = CompressionPlan(

@@ -12,12 +12,12 @@ from torch import nn
 from tests.worker.core.compression.test_candidates import make
 from tests.worker.core.compression.test_decisions import train
 from worker.checkpoint_facts import CheckpointInfo
+from worker.compression_plan import CompressionPlan, QatStage
 from worker.core.baseline import Baseline
 from worker.core.compression.ablation import list_networks
 from worker.core.compression.candidates import MANTISSA_BITS
 from worker.core.compression.derivation import Derivation
 from worker.core.compression.plain import PlainFile
-from worker.core.compression.plan import CompressionPlan, QatStage
 from worker.core.compression.rounding import Rounder
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.teacher import Teacher

@@ -16,15 +16,18 @@ from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.coding import decode_network, encode_network
 from worker.core.datasets import Dataset
+from worker.core.graph import get_batch_norm
 from worker.core.models import build_model
+from worker.core.models.build import Mean as PictureMean
 from worker.core.models.build import build_module
-from worker.core.quantization import calibrate, list_quantized_layers, quantize_model
-from worker.core.quantization.integer_model import IntegerConv2d, build_integer_model, extract_integers
+from worker.core.quantization import Calibration, calibrate, describe_inputs, list_quantized_layers, quantize_model
+from worker.core.quantization.integer_model import ExactAverage, IntegerConv2d, build_integer_model, extract_integers
 from worker.core.quantization.layers import _LearnedStep
+from worker.core.quantization.linear import compute_squared_error, search_scale
 from worker.integer_network import IntegerLayer, IntegerNetwork, round_floats
-from worker.network.operations.elementwise import Relu
-from worker.network.operations.layers import BatchNorm, Linear, build_square_convolution
-from worker.network.operations.pooling import Mean
+from worker.network.operations.elementwise import Add, Relu
+from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution
+from worker.network.operations.pooling import Mean, build_square_max_pool
 from worker.network.record import NetworkBuilder
 
 BIT_WIDTHS = [8, 6, 4, 2]
@@ -210,16 +213,72 @@ def test_layers_that_do_not_fit_their_architecture_are_refused(digits: Dataset) 
         build_integer_model(IntegerNetwork(**{**vars(network), "layers": network.layers[::-1]}))
 
 
-def test_a_batch_norm_that_cannot_be_folded_is_refused_by_name() -> None:
+def test_a_batch_norm_that_cannot_be_folded_becomes_a_gain_and_a_shift() -> None:
     # Left out, it would make integers of another network.
     builder = NetworkBuilder((1, 6, 6))
     builder.add("conv", build_square_convolution(2, 3))
     builder.add("relu", Relu())
     builder.add("norm_behind_relu", BatchNorm())
+    builder.add("own", ChannelAffine())
     builder.add("mean", Mean())
     builder.add("fc", Linear(out_features=3))
     model = build_module(builder.build())
-    seen = calibrate(model, torch.randn(4, 1, 6, 6))
-    with pytest.raises(InvalidModel) as raised:
-        quantize_model(model, 8, seen, mean=(0.5,), std=(0.5,))
-    assert "norm_behind_relu" in raised.value.detail
+    norm = get_batch_norm(model, "norm_behind_relu")
+    with torch.no_grad():
+        for tensor in (norm.weight, norm.bias, norm.get_buffer("running_mean"), norm.get_buffer("running_var")):
+            tensor.copy_(torch.tensor([0.5, 2.0]))
+        model.get_parameter("own.weight").copy_(torch.tensor([-1.0, 0.25]))
+    x = torch.rand(64, 1, 6, 6)
+    quantized = quantize_model(model.eval(), 8, calibrate(model, x), mean=(0.0,), std=(1.0,))
+    network = extract_integers(
+        quantized, "onnx", input_shape=(1, 6, 6), class_names=("a", "b", "c"), mean=(0.0,), std=(1.0,)
+    )
+    # gain / sqrt(variance + eps), and what is left of the mean: 0.5 / 0.7071 and 2 / 1.4142.
+    gain, shift = network.affines[0].gain, network.affines[0].shift
+    np.testing.assert_allclose(gain, [0.7071, 1.4142], rtol=1e-4)
+    np.testing.assert_allclose(shift, [0.5 - 0.5 * 0.7071, 2.0 - 2.0 * 1.4142], rtol=1e-4)
+    assert [affine.name for affine in network.affines] == ["norm_behind_relu", "own"]
+    assert network.affines[1].gain.tolist() == [-1.0, 0.25]
+    x = (x * 255).round() / 255
+    with torch.no_grad():
+        wanted, given = model(x), build_integer_model(decode_network(encode_network(network)))(x)
+    assert (given - wanted).abs().max() < 0.05 * wanted.std()
+    with pytest.raises(InvalidModel):
+        build_integer_model(replace(network, affines=network.affines[:1]))
+
+
+def test_an_average_is_the_same_in_whatever_order_its_pixels_come() -> None:
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 100
+    shuffled = x.flatten(2)[:, :, torch.randperm(1024, generator=torch.Generator().manual_seed(1))].view_as(x)
+    average = ExactAverage(PictureMean())
+    assert torch.equal(average(x), average(shuffled))
+    assert torch.allclose(average(x), x.mean((2, 3)), atol=1e-5)
+
+
+def test_inputs_slightly_below_zero_have_a_zero_point_and_others_stay_as_they_were() -> None:
+    behind_hard_swish = nn.functional.hardswish(torch.randn(20_000, generator=torch.Generator().manual_seed(0)) * 3)
+    told = describe_inputs(Calibration(behind_hard_swish, float(behind_hard_swish.min())), 4)
+    assert not told["input_signed"]
+    assert 1 <= told["input_zero_point"] <= 2
+    around_zero = float(search_scale(behind_hard_swish, 4, True))
+    lifted = compute_squared_error(behind_hard_swish, told["input_scale"], told["input_zero_point"], 4, False)
+    assert lifted < compute_squared_error(behind_hard_swish, around_zero, 0, 4, True) / 2
+    behind_relu = behind_hard_swish.clamp_min(0)
+    told = describe_inputs(Calibration(behind_relu, 0.0), 4)
+    assert told["input_scale"] == float(search_scale(behind_relu, 4, False))
+    assert "input_zero_point" not in told
+
+
+def test_every_layer_that_reads_the_picture_takes_its_pixels() -> None:
+    builder = NetworkBuilder((1, 6, 6))
+    builder.add("pool", build_square_max_pool(2))
+    left = builder.add("left", build_square_convolution(2, 1))
+    right = builder.add("right", build_square_convolution(2, 1), 0)
+    builder.add("sum", Add(), left, right)
+    builder.add("mean", Mean())
+    builder.add("fc", Linear(out_features=3))
+    model = build_module(builder.build())
+    quantized = quantize_model(model, 4, calibrate(model, torch.rand(8, 1, 6, 6)), mean=(0.5,), std=(0.25,))
+    layers = list_quantized_layers(quantized)
+    assert [layer.input_bit_width for layer in layers.values()] == [8, 8, 4]
+    assert [layer.input_zero_point for layer in layers.values()][:2] == [128, 128]

@@ -4,6 +4,8 @@
 
 data-fashion_mnist = FashionMNIST (Xiao, Rasul and Vollgraf, 2017) holds 70,000 grey pictures of 28×28 pixels in ten classes of clothing, the same number in each. It is a drop-in replacement for MNIST that is noticeably harder: several classes (shirt, T-shirt, pullover, coat) differ in details of a few pixels.
 data-digits = The data set is scikit-learn's bundled collection of 1,797 handwritten digits, resized to the input of the network. It is small: intervals are wide, and the results serve to try the method rather than to judge it.
+data-own_gray = The pictures were brought by whoever ran this study: { $classes } classes of gray pictures of { $height } by { $width } pixels.
+data-own_colour = The pictures were brought by whoever ran this study: { $classes } classes of colour pictures of { $height } by { $width } pixels.
 data-split = The official training part is split once, stratified by class and seeded, into { $train } pictures to train on and { $validation } to decide on; the { $test } test pictures are the official ones. A pixel $p$ enters the network as $(p/255-\mu)/\sigma$ with $\mu$ = { $mean } and $\sigma$ = { $std }.
 data-split_own = The collection has no official test part: { $test } pictures, stratified by class and the same in every study, are set aside for testing. The rest is split once, stratified by class and seeded, into { $train } pictures to train on and { $validation } to decide on. A pixel $p$ enters the network as $(p/255-\mu)/\sigma$ with $\mu$ = { $mean } and $\sigma$ = { $std }.
 data-used = Of the { $train } training pictures only { $used } are used in this study; [[tab:split]] counts the whole split.

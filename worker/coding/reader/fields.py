@@ -1,123 +1,23 @@
-"""Reads a compressed file with nothing but NumPy: docs/format.md as a program.
-
-Written apart from the coder that the service uses, from the description alone: its own range decoder, no
-`constriction`, no PyTorch, no import from this project. Copy this one file to read `.tonok` files elsewhere. It
-refuses what the service refuses, with its one error `InvalidModel`: tests/fuzz/readers.py holds the two together.
-"""
+"""The values of docs/format.md, from flags to the weights of a layer."""
 
 from __future__ import annotations
 
 import functools
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ARCHITECTURES = ("fashion_cnn", "lenet5", "mlp", "resnet_small", "depthwise_cnn")
+from .bits import MAX_DECISIONS, Bits, InvalidModel, Mixer, State, learn, require
+
 PRIMER = (
     "conv1 conv2 conv3 conv4 fc1 fc2 fc3 linear1 linear2 features.0 features.4 features.8 classifier.1 classifier.3 "
     "blocks.0.conv1 blocks.1.conv2 layers.0 layers.2 layers.4 stem head depthwise pointwise shortcut output "
     "0 1 2 3 4 5 6 7 8 9 the time of an one line more than other water on order Read Side Part Till Light Air Group "
 )
-
-MAX_SIDE = 1 << 20
 MAX_WEIGHTS = 1 << 26
-MAX_DECISIONS = 1 << 20
-
-LOGIT = [round(256 * math.log((2 * p + 1) / (2 * (65536 - p) - 1))) for p in range(65536)]
-SQUASH = [min(65535, max(1, round(65536 / (1 + math.exp(-x / 256))))) for x in range(-2816, 2817)]
-RATES = [65536 // (count + 3) for count in range(1000)]
-
-
-class InvalidModel(ValueError):
-    """The file is not a valid one."""
-
-
-def require(is_valid: bool, message: str) -> None:
-    """Raises InvalidModel with the message."""
-    if not is_valid:
-        raise InvalidModel(message)
-
-
-class Bits:
-    """A range decoder: 64-bit state, 32-bit words, probabilities of 24 bits. Past the end come zeros."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._next = 8
-        self._decisions_left = MAX_DECISIONS
-        self._lower, self._range = 0, (1 << 64) - 1
-        self._point = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
-
-    def read(self, probability: int) -> int:
-        """One of the single decisions, of which a file has no more than so many."""
-        self._decisions_left -= 1
-        if self._decisions_left < 0:
-            raise InvalidModel("more decisions than the format allows")
-        return self.read_of_block(probability)
-
-    def read_of_block(self, probability: int) -> int:
-        """One bit that is 1 with the given probability, in 1/65536. A 0 owns the lower part of the interval."""
-        split = ((65536 - probability) * ((1 << 24) - 2) >> 16) + 1
-        scale = self._range >> 24
-        quantile = (self._point - self._lower) % (1 << 64) // scale
-        if quantile >= 1 << 24:
-            raise InvalidModel("not a valid stream")
-        bit = int(quantile >= split)
-        self._lower = (self._lower + scale * split * bit) % (1 << 64)
-        self._range = scale * (split if bit == 0 else (1 << 24) - split)
-        if self._range < 1 << 32:
-            self._lower = self._lower << 32 & (1 << 64) - 1
-            self._range <<= 32
-            word = self._data[self._next : self._next + 4].ljust(4, b"\0")
-            self._point = self._point << 32 & (1 << 64) - 1 | int.from_bytes(word, "big")
-            self._next += 4
-        return bit
-
-
-State = tuple[int, int]  # of a context: its probability in 1/2^22, and decisions seen
-
-
-class Mixer:
-    """Logistic mixing; a Mixer of one input with weight 1 is not the same as a flag: that one has no logits."""
-
-    def __init__(self, num_inputs: int, num_weight_sets: int, learnt: Mixer | None = None) -> None:
-        self.tables: list[dict[int, State]] = (
-            [dict(table) for table in learnt.tables] if learnt else [{} for _ in range(num_inputs)]
-        )
-        self.weights = [[65536] + [10000] * (num_inputs - 1) for _ in range(num_weight_sets)]
-        self.counts = [0] * num_weight_sets
-        if learnt:
-            self.weights, self.counts = [weights.copy() for weights in learnt.weights], learnt.counts.copy()
-
-    def forget(self) -> None:
-        self.tables = [{} for _ in self.tables]
-
-    def predict(self, contexts: list[int], chosen: int) -> int:
-        base = self.tables[0].setdefault(contexts[0], (1 << 21, 0))
-        self.contexts = contexts
-        self.states = [table.get(context, (base[0], 0)) for table, context in zip(self.tables, contexts, strict=True)]
-        first, *others = [LOGIT[state[0] >> 6] for state in self.states]
-        self.logits = [first, *[logit - first for logit in others]]
-        mixed = sum([w * x for w, x in zip(self.weights[chosen], self.logits, strict=True)]) >> 16
-        self.probability = SQUASH[min(2816, max(-2816, mixed)) + 2816]
-        return self.probability
-
-    def learn(self, chosen: int, bit: int) -> None:
-        error = ((bit << 16) - self.probability) * max(6, 800 // (self.counts[chosen] + 16))
-        self.counts[chosen] += 1
-        self.weights[chosen] = [w + (error * x >> 18) for w, x in zip(self.weights[chosen], self.logits, strict=True)]
-        for table, context, state in zip(self.tables, self.contexts, self.states, strict=True):
-            table[context] = learn(state, bit)
-
-
-def learn(state: State, bit: int) -> State:
-    """The state after a decision."""
-    probability, count = state
-    return probability + (((bit << 22) - probability) * RATES[count] >> 16), count + 1 if count < 999 else 999
 
 
 def signs(*values: int) -> int:
@@ -223,6 +123,33 @@ class Reader:
         with np.errstate(over="ignore"):
             require(np.array_equal(values.astype(np.float32), values), f"a {kind} is not a 32-bit float")
         return values.astype(np.float32)
+
+    def float_blocks(self, kind: str, counts: list[int]) -> list[NDArray[np.float32]]:
+        """Arrays of float32, all at once: what all values have of a kind lies together."""
+        if not counts:
+            return []
+        kept = self.repeated(f"{kind} mantissa bits", 23)
+        largest = [self.repeated(f"{kind} exponent", 254) for _ in counts]
+        total = sum(counts)
+        below, negative = self.blocks(total, 8).tolist(), self.blocks(total, 1).tolist()
+        patterns = []
+        for place, top in enumerate(top for top, count in zip(largest, counts, strict=True) for _ in range(count)):
+            value, sign = below[place], -negative[place]
+            require(value <= 127 and sign in (0, 1), f"a {kind} that no writer gives")
+            exponent = 0 if value == -1 else top - value if value >= 0 else top - (126 - value)
+            require(exponent >= 1 or value == -1, f"a {kind} has no valid exponent")
+            patterns.append((sign << 8 | exponent) << 23)
+        for place in range(total):
+            mantissa = 0
+            for _ in range(kept):
+                mantissa = 2 * mantissa + self.bits.read_of_block(32768)
+            patterns[place] |= mantissa << 23 - kept
+        values = np.array(patterns, np.uint32).view(np.float32)
+        return np.split(values, np.cumsum(counts)[:-1])
+
+    def octets(self, count: int) -> bytes:
+        """Bytes as they are."""
+        return bytes(sum(self.bits.read_of_block(32768) << shift for shift in range(7, -1, -1)) for _ in range(count))
 
     def mask(self, kind: str, count: int, period: int) -> list[int]:
         flags: list[int] = []
@@ -339,62 +266,3 @@ def prime_letters() -> Mixer:
             node = 2 * node + (byte >> shift & 1)
         before = (before << 8 | byte) & 0xFFFFFF
     return letters
-
-
-def read_file(data: bytes) -> dict[str, Any]:
-    """The network as plain values and arrays, named as in worker/integer_network.py.
-
-    Raises InvalidModel, and nothing else, for what is not a valid file.
-    """
-    require(7 <= len(data) <= 1 << 28 and data[:3] == b"TK\x01", "not a Tonok file of version 1")
-    require(zlib.crc32(data[7:]) == int.from_bytes(data[3:7], "big"), "damaged")
-    weights_left = min(MAX_WEIGHTS, (1 << 16) + 1024 * len(data))
-    read = Reader(Bits(data[7:]))
-    known = read.number("architecture id", len(ARCHITECTURES))
-    network: dict[str, Any] = {"architecture": ARCHITECTURES[known - 1] if known else read.text("architecture")}
-    network["widths"] = tuple(read.number("width", MAX_SIDE) for _ in range(read.number("number of widths", 1024)))
-    channels, height = read.number("input channels", MAX_SIDE), read.number("input height", MAX_SIDE)
-    network["input_shape"] = (channels, height, read.guessed("input width", height, MAX_SIDE))
-    network["class_names"] = tuple(read.text("class name") for _ in range(read.number("number of classes", 4096)))
-    network["mean"], network["std"] = (read.decimal("mean"),), (read.decimal("std"),)
-    layers: list[dict[str, Any]] = []
-    rows, width, input_width = 1, 7, 8
-    for _ in range(read.number("number of layers", 1024)):
-        layer: dict[str, Any] = {"name": read.text("layer name")}
-        is_conv = read.flag("is convolution")
-        fold = read.guessed("fold", 1, MAX_SIDE)
-        columns = fold * rows if fold else read.number("columns", MAX_SIDE)
-        rows = read.number("rows", MAX_SIDE)
-        kernel: tuple[int, ...] = ()
-        if is_conv:
-            kernel_height = read.guessed("kernel height", 3, MAX_SIDE)
-            kernel = (kernel_height, read.guessed("kernel width", kernel_height, MAX_SIDE))
-        shape = layer["shape"] = (rows, columns, *kernel)
-        require(min(shape) >= 1 and math.prod(shape) <= weights_left, "more weights than the file's size allows")
-        weights_left -= math.prod(shape)
-        layer["num_scales"] = rows if read.flag("scale per channel") else 1
-        width = read.guessed("bit width", width, 7)
-        layer["bit_width"] = width + 1
-        layer["input_zero_point"] = read.signed("input zero point", 1 << 16)
-        input_width = layer["input_bit_width"] = read.guessed("input bit width", input_width, 32)
-        layer["input_signed"] = bool(read.flag("input signed"))
-        layers.append(layer)
-    for layer, scale in zip(layers, read.floats("input scale", len(layers)), strict=True):
-        layer["input_scale"] = float(scale)
-    for layer in layers:
-        layer["scale"] = read.singles("scale", layer.pop("num_scales"))
-    for layer in layers:
-        layer["bias"] = read.singles("bias", layer["shape"][0])
-    before = None
-    for layer in layers:
-        shape = layer.pop("shape")
-        flat = (shape[0], math.prod(shape[1:]))
-        positions = stride = 1
-        if len(shape) == 4:
-            positions, stride = shape[2] * shape[3], shape[3]
-        elif before is not None and shape[1] % before == 0:
-            positions = shape[1] // before
-            stride = math.isqrt(positions) if math.isqrt(positions) ** 2 == positions else 1
-        before = shape[0]
-        layer["weight"] = read.weights(flat, layer["bit_width"], positions, stride).reshape(shape)
-    return network | {"layers": layers}

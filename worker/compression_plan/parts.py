@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from worker.core.compression.plan import PLANS, CompressionPlan
+from worker.compression_plan import PLANS, CompressionPlan
 from worker.timetable import DENSE_EPOCH_WEIGHT, FILE, FILE_WEIGHT, TRAINING, VIEW_WEIGHT, VIEWS, Part, Timetable
 
 CALIBRATING, TEACHER, ASKING, NARROWING = "calibrating", "teacher", "asking", "narrowing"
