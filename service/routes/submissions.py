@@ -27,6 +27,7 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
+from service.errors import RequestRefused
 from service.group_commit import Write
 from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
@@ -43,6 +44,7 @@ from worker.dataset_refs import is_stored
 from worker.job_spec import LATEST_MODEL, JobSpec, UploadSpec
 from worker.jobs import POSTED_SPECS, check_memory, parse_stored_spec
 from worker.memory_estimate import MemoryEstimate
+from worker.network.operations.base import InvalidNetwork
 
 _log = logging.getLogger(__name__)
 
@@ -113,14 +115,19 @@ def _find_start(resolved: Mapping[str, Any]) -> str | None:
 def _check_memory(
     session: Session, spec: JobSpec, resolved: Mapping[str, Any], settings: Settings
 ) -> MemoryEstimate | None:
-    """What the job will hold, as far as can be told. Raises TooMuchMemory."""
+    """What the job will hold, as far as can be told. Raises TooMuchMemory, and RequestRefused where the network that is
+    named cannot read the pictures of a data set that somebody brought.
+    """
 
     def describe(name: str) -> Mapping[str, Any]:
         if is_stored(name):
             return get_dataset(session, name).summary
         return get_model(session, (_find_start(resolved) or "") if name == LATEST else name).summary
 
-    return check_memory(spec, describe, settings.resolved_max_job_bytes)
+    try:
+        return check_memory(spec, describe, settings.resolved_max_job_bytes)
+    except InvalidNetwork as error:
+        raise RequestRefused(422, "validation_error", f"architecture: {error}", pointer="/architecture") from None
 
 
 def _validate_only(request: Request, spec: JobSpec) -> Response:

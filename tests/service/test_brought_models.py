@@ -160,6 +160,16 @@ def test_foreign_networks_are_compared_like_ours(client: TestClient, workshop: W
     assert [one["macs"] for one in compared] == [4_241_152] * 2
 
 
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_pictures_that_are_too_small_for_a_network_are_refused_also_of_a_data_set_that_was_brought(
+    query: str, client: TestClient, workshop: Workshop
+) -> None:
+    spec = {"dataset": workshop.bring_dataset(), "architecture": "torchvision:resnet18"}
+    assert client.post(f"/v1/jobs/train{query}", json=spec).status_code in (200, 202)
+    answer = client.post(f"/v1/jobs/train{query}", json=spec | {"architecture": "torchvision:inception_v3"})
+    check_problem(answer, 422, "validation_error", "/architecture")
+
+
 def test_networks_of_torchvision_are_listed_with_what_they_cost(client: TestClient) -> None:
     listed = {one["name"]: one for one in client.get("/v1/methods").json()["torchvision_networks"]}
     # From torchvision's own table of weights: 11.69 M and 1.24 M parameters, 1.81 and 0.35 G multiply-accumulates.
@@ -203,7 +213,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         path.write_bytes(change_at_random(content, random))
         with path.open("rb") as stream:
             try:
-                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture))
+                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture), {}.__getitem__)
             except InvalidModel as error:
                 refusals.append(error.detail)
     assert refusals

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validat
 
 from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
-from worker.dataset_refs import DatasetRef, Describe, get_facts
+from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
@@ -156,9 +156,11 @@ class TrainSpec(JobSpec):
                 raise ValueError("the network is that of initial_model_id: leave it out")
             return None
         name = str(Architecture.FASHION_CNN) if architecture is None else architecture
-        if (dataset := info.data.get("dataset")) is not None:
-            # Raises InvalidNetwork, which is a ValueError, where the pictures are too small.
-            describe_named(name, None, dataset.facts.input_shape, len(dataset.facts.class_names))
+        if (dataset := info.data.get("dataset")) is not None and not is_stored(dataset):
+            # Raises InvalidNetwork, a ValueError, where the pictures are too small; of a data set that somebody
+            # brought that is found out where its facts are at hand, by `estimate_memory`.
+            facts = DatasetName(dataset).facts
+            describe_named(name, None, facts.input_shape, len(facts.class_names))
         return name
 
     @field_validator("widths")
