@@ -202,6 +202,10 @@ def change_at_random(data: bytes, random: Random) -> bytes:
     return bytes(changed)
 
 
+def find_nothing(dataset: str) -> dict[str, Any]:
+    raise AssertionError(f"{dataset} is in the catalogue")
+
+
 @pytest.mark.parametrize(
     ("content", "architecture"), [(ONNX, None), (build_onnx("HardSwish"), None), (STATE, NAME), (STATE, "mlp")]
 )
@@ -213,7 +217,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         path.write_bytes(change_at_random(content, random))
         with path.open("rb") as stream:
             try:
-                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture), {}.__getitem__)
+                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture), find_nothing)
             except InvalidModel as error:
                 refusals.append(error.detail)
     assert refusals
