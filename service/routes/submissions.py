@@ -114,7 +114,9 @@ def _find_start(resolved: Mapping[str, Any]) -> str | None:
 def _check_memory(
     session: Session, spec: JobSpec, resolved: Mapping[str, Any], settings: Settings
 ) -> MemoryEstimate | None:
-    """What the job will hold, as far as can be told. Raises TooMuchMemory."""
+    """What the job will hold, as far as can be told. Raises TooMuchMemory, and RequestRefused where the network that is
+    named cannot read the pictures of a data set that somebody brought.
+    """
 
     def describe(name: str) -> Mapping[str, Any]:
         if is_stored(name):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from safetensors.numpy import save
 
+from storage.errors import InvalidModel
 from tests.service.conftest import Workshop, check_problem
 from tests.service.model_files import build_checkpoint
 from tests.service.test_model_heads import check_refused, send
 from tests.worker.importing.onnx_files import Draft, draw, end
+from worker.brought_files import GivenFacts, check_model_file
 from worker.catalog import DatasetName
 from worker.network.torchvision_records import describe_torchvision
 
@@ -156,6 +160,16 @@ def test_foreign_networks_are_compared_like_ours(client: TestClient, workshop: W
     assert [one["macs"] for one in compared] == [4_241_152] * 2
 
 
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_pictures_that_are_too_small_for_a_network_are_refused_also_of_a_data_set_that_was_brought(
+    query: str, client: TestClient, workshop: Workshop
+) -> None:
+    spec = {"dataset": workshop.bring_dataset(), "architecture": "torchvision:resnet18"}
+    assert client.post(f"/v1/jobs/train{query}", json=spec).status_code in (200, 202)
+    answer = client.post(f"/v1/jobs/train{query}", json=spec | {"architecture": "torchvision:inception_v3"})
+    check_problem(answer, 422, "validation_error", "/architecture")
+
+
 def test_networks_of_torchvision_are_listed_with_what_they_cost(client: TestClient) -> None:
     listed = {one["name"]: one for one in client.get("/v1/methods").json()["torchvision_networks"]}
     # From torchvision's own table of weights: 11.69 M and 1.24 M parameters, 1.81 and 0.35 G multiply-accumulates.
@@ -168,3 +182,43 @@ def test_networks_of_torchvision_are_listed_with_what_they_cost(client: TestClie
             "architecture"
         ]
         assert one["name"] in next(way["enum"] for way in architecture["anyOf"] if "enum" in way)
+
+
+def change_at_random(data: bytes, random: Random) -> bytes:
+    """Bytes of its head turned, written over, left out and repeated."""
+    end = int.from_bytes(data[:8], "little") + 8 if data[8:9] == b"{" else len(data)
+    changed = bytearray(data)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        place = random.randrange(min(end, len(changed)))
+        match random.randrange(4):
+            case 0:
+                changed[place] ^= 1 << random.randrange(8)
+            case 1:
+                changed[place] = random.choice(b'0129{}[]",:-')
+            case 2:
+                del changed[place : place + random.randrange(1, 8)]
+            case _:
+                changed[place:place] = changed[place : place + random.randrange(1, 20)]
+    return bytes(changed)
+
+
+def find_nothing(dataset: str) -> dict[str, Any]:
+    raise AssertionError(f"{dataset} is in the catalogue")
+
+
+@pytest.mark.parametrize(
+    ("content", "architecture"), [(ONNX, None), (build_onnx("HardSwish"), None), (STATE, NAME), (STATE, "mlp")]
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    content: bytes, architecture: str | None, tmp_path: Path
+) -> None:
+    random, path, refusals = Random(7), tmp_path / "file", list[str]()
+    for _ in range(200):
+        path.write_bytes(change_at_random(content, random))
+        with path.open("rb") as stream:
+            try:
+                check_model_file(stream, GivenFacts(DatasetName.DIGITS, architecture), find_nothing)
+            except InvalidModel as error:
+                refusals.append(error.detail)
+    assert refusals
+    assert max(map(len, refusals)) < 1500

@@ -269,6 +269,7 @@ def test_what_cannot_change_a_result_is_no_part_of_the_hash(database: Database) 
         plain = compute_step_hash(session, spec, 1)
         named = {"name": "n", "labels": {"a": "b"}, "max_attempts": 1, "max_runtime_s": 5}
         assert compute_step_hash(session, spec | named, 1) == plain
+        assert compute_step_hash(session, spec | {"initial_model_id": None}, 1) == plain
         others = [compute_step_hash(session, spec | change, 1) for change in ({"seed": 1}, {"epochs": 4})]
         assert len({plain, *others, compute_step_hash(session, spec, 2)}) == 4
 

@@ -158,8 +158,9 @@ class TrainSpec(JobSpec):
             return None
         name = str(Architecture.FASHION_CNN) if architecture is None else architecture
         if (dataset := info.data.get("dataset")) is not None and not is_stored(dataset):
+            # Raises InvalidNetwork, a ValueError, where the pictures are too small; of a data set that somebody
+            # brought that is found out where its facts are at hand, by `estimate_memory`.
             facts = DatasetName(dataset).facts
-            # Raises InvalidNetwork, which is a ValueError, where the pictures are too small.
             describe_named(name, None, facts.input_shape, len(facts.class_names))
         return name
 

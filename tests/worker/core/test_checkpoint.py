@@ -14,6 +14,7 @@ from worker.catalog import Architecture
 from worker.core.checkpoint import copy_model, describe_checkpoint, load_checkpoint, save_checkpoint
 from worker.core.datasets import Dataset
 from worker.core.graph import list_layers
+from worker.core.measure import measure_baseline
 from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
 from worker.core.models.build import build_module, get_record
@@ -63,6 +64,13 @@ def test_the_memory_that_a_network_takes_is_told_by_its_record(digits: Dataset, 
     assert layers is not None
     assert [layer.weights for layer in layers] == [layer.weight.numel() for layer in list_layers(model).values()]
     assert measured.summary.macs == sum(get_record(model).macs.values())
+
+
+def test_a_compression_may_start_from_a_network_of_a_record(digits: Dataset) -> None:
+    model = build_module(describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=10))
+    assert measure_baseline(model, digits, "torchvision:squeezenet1_1").info.network == get_record(model)
+    with pytest.raises(InvalidModel):
+        measure_baseline(model, digits)
 
 
 def test_a_checkpoint_is_float32_and_a_short_header(digits: Dataset, tmp_path: Path) -> None:

@@ -157,6 +157,11 @@ def test_a_network_of_torchvision_is_trained_from_scratch(tmp_path: Path) -> Non
     assert info.network == expected
     assert {name for name, _ in model.named_parameters()} == expected.tensors.keys()
     assert outcome.result["parameters"] == expected.num_parameters
+    narrowed, _ = shop.run("narrow", kind="prune", model_id=outcome.output_model_id, pattern="channels", sparsity=0.5)
+    _, narrow = load_checkpoint(shop.models[str(narrowed.output_model_id)][0])
+    assert narrow.network is not None
+    # Half of the inputs and half of the outputs of nearly every layer: a quarter of the weights.
+    assert narrow.network.num_parameters / expected.num_parameters == pytest.approx(0.25, abs=0.1)
 
 
 @pytest.mark.slow
