@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from storage.errors import InvalidModel
-from worker.catalog import Architecture
 from worker.checkpoint_facts import describe_facts
 from worker.core.graph import compute_batch_norm_affine, get_batch_norm, list_layers, replace_module
-from worker.core.models import get_widths, rebuild_model
+from worker.core.models import describe_shape, rebuild_model
 from worker.core.models.build import ChannelAffine, Mean, get_record
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
@@ -46,7 +45,6 @@ def extract_integers(
 
     architecture: one of ours, or where the network of a record came from.
     """
-    record = get_record(model)
     layers = []
     for name, layer in list_quantized_layers(model).items():
         scale = layer.weight_scale.detach().abs().clamp_min(SMALLEST_SCALE)
@@ -71,17 +69,17 @@ def extract_integers(
                 input_signed=layer.input_signed,
             )
         )
-    is_ours = architecture in list(Architecture)
+    widths, network = describe_shape(architecture, model)
     return IntegerNetwork(
         architecture=architecture,
-        widths=get_widths(architecture, model) if is_ours else (),
+        widths=widths,
         input_shape=input_shape,
         class_names=class_names,
         mean=mean,
         std=std,
         layers=tuple(layers),
-        network=None if is_ours else record,
-        affines=tuple(_extract_affine(model, name) for name in find_affines(record)),
+        network=network,
+        affines=tuple(_extract_affine(model, name) for name in find_affines(get_record(model))),
     )
 
 
