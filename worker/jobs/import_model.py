@@ -125,6 +125,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
         std=network.std,
         dataset=choose_dataset(spec.dataset, None, network.class_names),
         split_seed=0,
+        network=network.network,
     )
     info, data, origin = _place(spec, context, info)
     context.warn(_UNKNOWN_PICTURES)
@@ -149,6 +150,7 @@ def _import_brought(
     from worker.core.lineage import load_described_data
     from worker.core.measured_model import store_float_model
     from worker.core.models import rebuild_model
+    from worker.importing.deviations import unify_deviations
     from worker.importing.loading import load_arrays, place_arrays_
 
     with path.open("rb") as stream:
@@ -169,6 +171,13 @@ def _import_brought(
     _warn_of_classes(context, match.how, info.dataset)
     model = rebuild_model(info)
     place_arrays_(model, arrays.values)
+    if len(set(info.std)) > 1:
+        model, std = unify_deviations(model, info.mean, info.std)
+        data = replace(data, std=std)
+        context.warn(
+            "the channels have deviations of their own: the network is kept for one, and the weights of what reads the "
+            "picture take the difference"
+        )
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
     measured = store_float_model(stored, model, info.architecture, data)
