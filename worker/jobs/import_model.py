@@ -29,6 +29,8 @@ _UNKNOWN_PICTURES = (
 _NOTHING_SAID = {"dataset": None, "split_seed": None, "num_train_examples": None, "num_unknown_facts": 0}
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from worker.core.datasets import Dataset
     from worker.core.measured_model import MeasuredModel
 
@@ -169,7 +171,7 @@ def _import_brought(
         get_facts(info.dataset, context.dataset_summary), info.dataset, info.input_shape, info.class_names
     )
     _warn_of_classes(context, match.how, info.dataset)
-    model = rebuild_model(info)
+    model: nn.Module = rebuild_model(info)
     place_arrays_(model, arrays.values)
     if len(set(info.std)) > 1:
         model, std = unify_deviations(model, info.mean, info.std)
