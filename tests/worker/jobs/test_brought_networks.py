@@ -19,6 +19,7 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from tests.worker.jobs.brought_networks import NETWORKS, export, train
 from tests.worker.jobs.conftest import Shop, check_result
+from worker.controls import CONTROLS
 from worker.core.checkpoint import load_checkpoint
 from worker.core.datasets import Dataset, load_dataset
 from worker.core.models import build_model
@@ -118,6 +119,25 @@ def test_an_onnx_file_goes_through_the_float_jobs(
     said = run_spec(parse_spec(spec), context).result["predictions"]
     assert said[0]["top"][0]["class_index"] == int(expected[0].argmax())
     assert said[1]["model_id"] == narrowed.output_model_id
+
+
+@pytest.mark.slow
+def test_a_compressed_network_of_others_has_the_controls_that_need_no_narrower_twin(
+    onnx_files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path)
+    imported, _ = run_import(shop, onnx_files("residual"))
+    outcome, context = shop.run(
+        "compress", kind="compress", model_id=imported.output_model_id, effort="quick", controls=True
+    )
+    path, summary = shop.models[str(outcome.output_model_id)]
+    assert path.suffix == ".tonok"
+    sizes = {entry["measure"]: entry["bytes"] for entry in summary["size"]["entries"]}
+    assert sizes["file"] == path.stat().st_size < sizes["float32"]
+    kinds = {kind for kind, design in CONTROLS.items() if not design.is_fresh}
+    assert {control["kind"] for control in outcome.result["controls"]} == kinds
+    left_out = [design.name for design in CONTROLS.values() if design.is_fresh]
+    assert all(any(name in warning for warning in context.warnings) for name in left_out)
 
 
 @pytest.mark.slow
