@@ -16,6 +16,7 @@ from service.demo.server import run_service
 from storage.settings import Settings
 from tests.variants import SEED
 from tests.worker.jobs.brought_networks import Residual
+from tests.worker.jobs.test_import_dataset import write_pictures
 from worker.network.importers.file_kind import EXPORT_LINE
 
 CHECKOUT = Path(__file__).parents[1]
@@ -69,6 +70,15 @@ def test_a_network_of_ones_own_comes_in_by_the_commands(
         warnings.simplefilter("ignore")  # of the exporter's own deprecation
         exec(read_block("README.md", "own"), {"torch": torch, "model": Residual()})
     run_commands(read_block("docs/using.md", "own"), '"reached_sparsity"', tmp_path, reader)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
+def test_pictures_of_ones_own_come_in_by_the_commands(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    reader = tmp_path_factory.mktemp("reader")
+    write_pictures(reader / "pictures.zip", {"train": 40, "test": 10})
+    run_commands(read_block("docs/using.md", "pictures"), '"file_bytes"', tmp_path, reader)
+    assert (reader / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_readme_and_the_refusals_recommend_the_same_line() -> None:
