@@ -15,7 +15,7 @@ from storage.tables import TERMINAL, Job
 
 _FINDERS = {"mdl": get_model, "dst": get_dataset}
 _ID = re.compile(r"(mdl|dst)_[0-9A-Za-z]{1,40}")
-_WORDS = ("name", "labels")
+_WORDS = ("name", "labels", "class_names")
 """Fields in which people write what they like."""
 
 

@@ -158,7 +158,7 @@ def check_facts(facts: NetworkFacts) -> None:
             f"each side from 1 to {MAX_SIDE}",
         ),
         "class_names": (
-            1 <= len(names) <= MAX_CLASSES and all(map(_is_class_name, names)),
+            1 <= len(names) <= MAX_CLASSES and all(map(is_class_name, names)),
             f"1 to {MAX_CLASSES} names, each a line of readable text of 1 to {MAX_NAME_BYTES} bytes",
         ),
         "mean": (
@@ -199,7 +199,8 @@ def _check_widths(architecture: str, widths: Sequence[int]) -> None:
         raise InvalidModel(f"{architecture} has {wanted} hidden widths, {len(widths)} were given", field="widths")
 
 
-def _is_class_name(text: str) -> bool:
+def is_class_name(text: str) -> bool:
+    """Whether a network's class may be called so."""
     return 1 <= len(text.encode("utf-8", "replace")) <= MAX_NAME_BYTES and is_name(text) and text not in AVERAGES
 
 

@@ -41,8 +41,8 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> ClassMatch:
         raise InvalidModel(
             f"the network tells {len(names)} classes apart, the data set has {len(labels)}", field="class_names"
         )
-    places = {_fold(label): place for place, label in enumerate(labels)}
-    found = [places.get(_fold(name)) for name in names]
+    places = {fold_name(label): place for place, label in enumerate(labels)}
+    found = [places.get(fold_name(name)) for name in names]
     order = tuple(place for place in found if place is not None)
     if len(set(order)) == len(labels):
         is_same = order == tuple(range(len(labels)))
@@ -59,14 +59,14 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> ClassMatch:
 
 def is_same_class(names: Sequence[str], index: int, others: Sequence[str], other: int) -> bool | None:
     """Whether class `index` of `names` is class `other` of `others`; None where they do not name the same classes."""
-    folded, rest = [_fold(name) for name in names], [_fold(name) for name in others]
+    folded, rest = [fold_name(name) for name in names], [fold_name(name) for name in others]
     return folded[index] == rest[other] if sorted(folded) == sorted(rest) else None
 
 
 def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
     """The data set that has just these classes, in whatever order, or None."""
-    wanted = sorted(map(_fold, class_names))
-    return next((name for name in DatasetName if sorted(map(_fold, name.facts.class_names)) == wanted), None)
+    wanted = sorted(map(fold_name, class_names))
+    return next((name for name in DatasetName if sorted(map(fold_name, name.facts.class_names)) == wanted), None)
 
 
 def choose_dataset(asked: str | None, declared: str | None, class_names: Sequence[str]) -> str:
@@ -98,5 +98,6 @@ def check_dataset(
     return match_classes(class_names, facts.class_names)
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
+    """What a class is found by: names of the same are one."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -28,17 +28,18 @@ class FineTuningStart:
 
 
 def start_fine_tuning(
-    model: nn.Module, info: CheckpointInfo, dataset: str | None, split_seed: int, location: DatasetLocation
+    model: nn.Module, info: CheckpointInfo, dataset: str | None, location: DatasetLocation
 ) -> FineTuningStart:
     """The stored network with the data that it is trained on. Its last layer has fresh weights where the class names
     are others.
 
-    dataset: None for the network's own. On that one the split is the network's own, too, so that nothing is validated
-    on what it has seen; of another one `split_seed` draws it. Raises InvalidModel, DatasetUnavailable.
+    dataset: None for the network's own. The network's own seed draws the split of any, so that nothing is validated on
+    what it has seen: it may be back at a data set that one of its ancestors was trained on. Raises InvalidModel,
+    DatasetUnavailable.
     """
     if dataset in (None, info.dataset):
         return FineTuningStart(model, load_lineage_data(info, location), None)
-    data = load_other_data(info, str(dataset), split_seed, location)
+    data = load_other_data(info, str(dataset), location)
     try:
         network = replace_input(describe_facts(info), data.input_shape)
     except InvalidNetwork as error:

@@ -27,3 +27,16 @@ PerChannel = Annotated[
 def merge_channels(values: tuple[float, ...]) -> tuple[float, ...]:
     """A single number where all channels have the same."""
     return values[:1] if len(set(values)) == 1 else values
+
+
+def take_whole_pixels(means: tuple[float, ...]) -> tuple[float, ...]:
+    """The whole pixel values that lie nearest to the means, as those of the built-in data sets are.
+
+    A quantized layer takes such a value off a pixel. Of a mean between two it would compute on other numbers than it
+    was trained on, all of them off by the same; of one in the middle, as 0.5, each pixel would be rounded to even.
+    """
+    return tuple(mean if _is_whole(255 * mean) else round(round(255 * mean) / 255, 5) for mean in means)
+
+
+def _is_whole(level: float) -> bool:
+    return abs(level - round(level)) < 0.01

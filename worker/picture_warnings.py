@@ -35,6 +35,10 @@ class Look:
     border: float
     """Mean brightness of the pixels at the edge."""
     inverted: bool
+    is_stretched: bool = True
+    """Whatever its proportions; else it was cropped or padded."""
+    is_light_on_dark: bool = True
+    """The training pictures are."""
 
 
 def judge_picture(look: Look) -> tuple[Notice, ...]:
@@ -58,7 +62,7 @@ def judge_picture(look: Look) -> tuple[Notice, ...]:
             f"the picture is much larger than the network's input: of {before} pixels {after} were made",
         ),
         PredictionWarning.OTHER_PROPORTIONS: (
-            max(ratio, 1 / ratio) > MOST_STRETCHED,
+            look.is_stretched and max(ratio, 1 / ratio) > MOST_STRETCHED,
             f"the picture's proportions are others than the network's: {before} pixels were stretched to {after}",
         ),
         PredictionWarning.FIRST_FRAME: (
@@ -66,7 +70,7 @@ def judge_picture(look: Look) -> tuple[Notice, ...]:
             f"the file holds {look.num_frames} frames: only the first was looked at",
         ),
         PredictionWarning.BRIGHT_BORDER: (
-            look.border > BRIGHT,
+            look.is_light_on_dark and look.border > BRIGHT,
             f"the picture's border is bright, and the training pictures are light on dark: {advice}",
         ),
     }

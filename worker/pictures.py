@@ -16,6 +16,13 @@ from worker.picture_conversion import FORMATS, ConvertedPicture, UnusablePicture
 from worker.picture_policy import ResizePolicy
 from worker.picture_warnings import Look, Notice, judge_picture
 
+_MANNERS = {
+    ResizeMode.SHORTER_SIDE_CENTRE_CROP: "by the shorter side, what went beyond cut off",
+    ResizeMode.PAD: "by the longer side, what was missing filled up",
+    ResizeMode.STRETCH: "whatever the proportions",
+    ResizeMode.EXACT: "",
+}
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -36,14 +43,21 @@ class Preparation:
 
 
 def load_picture(
-    path: Path, input_shape: tuple[int, int, int], *, invert: bool = False
+    path: Path, input_shape: tuple[int, int, int], *, invert: bool = False, resize: ResizePolicy | None = None
 ) -> tuple[torch.Tensor, Preparation]:
-    """A picture's file as uint8 (1, C, H, W). Raises InvalidPicture, for one too large before decoding it."""
+    """A picture's file as uint8 (1, C, H, W). Raises InvalidPicture, for one too large before decoding it.
+
+    resize: of the data set that somebody brought, as whose pictures this one is made to fit; None: it is built in.
+    """
     channels, height, width = input_shape
     if channels not in (1, 3):
         raise InvalidPicture(f"this network reads {channels} channels: no picture has as many")
     # The built-in data sets are light on dark, so that what is transparent is dark.
-    policy = ResizePolicy(height=height, width=width, mode=ResizeMode.STRETCH, background=Background.BLACK)
+    policy = (
+        ResizePolicy(height=height, width=width, mode=ResizeMode.STRETCH, background=Background.BLACK)
+        if resize is None
+        else resize.model_copy(update={"height": height, "width": width})
+    )
     content = path.read_bytes()
     try:
         converted = convert_picture(content, channels, policy)
@@ -65,6 +79,8 @@ def load_picture(
             brightest=int(pixels.max()),
             border=float(border.mean()),
             inverted=invert,
+            is_stretched=policy.mode is ResizeMode.STRETCH,
+            is_light_on_dark=resize is None,
         )
     )
     preparation = Preparation(
@@ -95,5 +111,5 @@ def _describe(conversion: Conversion, converted: ConvertedPicture, policy: Resiz
         Conversion.TO_GRAYSCALE: "converted to grayscale",
         Conversion.GRAY_REPEATED: "gray repeated for red, green and blue",
         Conversion.RESIZED: f"resized from {width} x {height} to {policy.width} x {policy.height}, "
-        "whatever the proportions",
+        f"{_MANNERS[policy.mode]}",
     }[conversion]

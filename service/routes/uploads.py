@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Annotated, Any, BinaryIO
 
@@ -132,14 +132,21 @@ async def _receive_model(
     given: Annotated[GivenFacts, Depends(_read_given)],
 ) -> AsyncIterator[_ModelUpload]:
     async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
-        await anyio.to_thread.run_sync(_check_model, upload.stream, given, database, caller.owner)
-        yield _ModelUpload(upload, given)
+        named = await anyio.to_thread.run_sync(_check_model, upload.stream, given, database, caller.owner)
+        # In the job's spec: while it waits, nobody deletes a data set that its file alone names.
+        yield _ModelUpload(upload, given if named is None else replace(given, dataset=named))
 
 
-def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner: str) -> None:
-    """Raises RequestRefused, before there is a job that could only fail."""
+def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner: str) -> str | None:
+    """The data set that somebody brought, where it is to be measured on one, whether its file names it or the query.
+
+    Raises RequestRefused, before there is a job that could only fail.
+    """
+    named = None
 
     def describe(dataset_id: str) -> Mapping[str, Any]:
+        nonlocal named
+        named = dataset_id
         try:
             with database.read(owner) as session:
                 return get_dataset(session, dataset_id).summary
@@ -150,6 +157,7 @@ def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner:
         check_model_file(stream, given, describe)
     except InvalidModel as error:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
+    return named
 
 
 def _find_model(database: Database, owner: str, model_id: str) -> str:

@@ -159,8 +159,8 @@ class Workshop:
             )
         return model.id
 
-    def bring_dataset(self) -> str:
-        """Id of a data set whose pictures were brought."""
+    def bring_dataset(self, **other: Any) -> str:
+        """Id of a data set whose pictures were brought. other: fields of its summary."""
         zipped = {"Content-Type": "application/zip"}
         job_id = self.client.post("/v1/datasets", content=ZIP, headers=zipped).json()["id"]
         lease = claim_light(self.database)
@@ -179,7 +179,7 @@ class Workshop:
             job_id=job_id,
             name="pictures",
             files={"contact_sheet": sheet.id},
-            summary=DATASET_SUMMARY,
+            summary=DATASET_SUMMARY | other,
             created_at=utc_now(),
         )
         with self.database.transaction() as session:

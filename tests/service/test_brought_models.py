@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from storage.errors import InvalidModel
 from tests.service.conftest import Workshop, check_problem
-from tests.service.model_files import build_checkpoint
+from tests.service.model_files import FACTS, build_checkpoint
 from tests.service.test_model_heads import check_refused, send
 from tests.worker.importing.onnx_files import Draft, draw, end
 from worker.brought_files import GivenFacts, check_model_file
@@ -222,3 +222,15 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
                 refusals.append(error.detail)
     assert refusals
     assert max(map(len, refusals)) < 1500
+
+
+def test_a_class_may_be_called_as_an_id_is(client: TestClient) -> None:
+    names = [f"dst_{letter}" for letter in "abcdefghij"]
+    assert send(client, ONNX, dataset="digits", class_names=",".join(names)).status_code == 202
+
+
+def test_a_data_set_that_a_waiting_models_file_names_is_not_deleted(client: TestClient, workshop: Workshop) -> None:
+    dataset_id = workshop.bring_dataset(input_shape=[1, 28, 28], class_names=list("0123456789"))
+    job = send(client, build_checkpoint(FACTS | {"dataset": dataset_id})).json()
+    assert client.get(job["links"]["self"]).json()["resolved_spec"]["dataset"] == dataset_id
+    check_problem(client.delete(f"/v1/datasets/{dataset_id}"), 409, "conflict")

@@ -88,3 +88,12 @@ def test_one_that_a_model_was_made_on_is_not_deleted(client: TestClient, worksho
     workshop.train(dataset=dataset_id)
     check_problem(client.delete(f"/v1/datasets/{dataset_id}"), 409, "conflict")
     assert client.get(f"/v1/datasets/{dataset_id}").status_code == 200
+
+
+@pytest.mark.parametrize("question", ["", "?validate_only=true"])
+def test_a_study_of_pictures_that_are_too_small_for_its_network_is_refused(
+    question: str, client: TestClient, workshop: Workshop
+) -> None:
+    dataset_id = workshop.bring_dataset(input_shape=[3, 8, 8])
+    asked = {"dataset": dataset_id, "architecture": "lenet5"}
+    check_problem(client.post(f"/v1/jobs/study{question}", json=asked), 422, "validation_error", "/architecture")

@@ -12,7 +12,8 @@ from tests.service.model_files import FACTS
 from worker.checkpoint_facts import parse_facts, write_facts
 from worker.core.pixels import normalize_pixels
 from worker.core.quantization import describe_pixels
-from worker.normalization import merge_channels
+from worker.core.quantization.linear import compute_integer_range
+from worker.normalization import merge_channels, take_whole_pixels
 
 COLOUR = {"input_shape": [3, 28, 28], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
 
@@ -77,3 +78,19 @@ def test_deviations_that_differ_are_not_quantized_with_one_scale() -> None:
     with pytest.raises(InvalidModel) as caught:
         describe_pixels((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
     assert caught.value.field == "std"
+
+
+@pytest.mark.parametrize("mean", [0.5, 0.1, 0.3, 0.485, 0.28627, 0.0, 128 / 255])
+def test_a_quantized_layer_computes_on_the_pixels_that_it_was_trained_on(mean: float) -> None:
+    (moved,) = take_whole_pixels((mean,))
+    assert abs(moved - mean) < 0.502 / 255
+    assert take_whole_pixels((moved,)) == (moved,)
+    for means in ((moved,), (moved, 51 / 255, 102 / 255)):
+        described = describe_pixels(means, (0.5,))
+        pixels = torch.arange(256).reshape(1, 1, 1, 256).expand(1, len(means), 1, 256)
+        entered = normalize_pixels(pixels, means, (0.5,))[0, 0, 0] / described["input_scale"]
+        integers = torch.round(entered) + described["input_zero_point"]
+        assert (entered + described["input_zero_point"] - integers).abs().max() < 0.011
+        low, high = compute_integer_range(described["input_bit_width"], described["input_signed"])
+        assert integers.diff().tolist() == [1.0] * 255
+        assert low <= int(integers[0]) <= int(integers[-1]) <= high

@@ -41,11 +41,12 @@ def load_described_data(
     return info, adopt_facts(data, info)
 
 
-def load_other_data(info: CheckpointInfo, name: str, split_seed: int, location: DatasetLocation) -> Dataset:
+def load_other_data(info: CheckpointInfo, name: str, location: DatasetLocation) -> Dataset:
     """Another data set for a network that is to be fine-tuned to it: normalised as the network is used to; classes of
-    the same names stand in the network's order, others as the data set has them. Raises InvalidModel.
+    the same names stand in the network's order, others as the data set has them; the network's own seed draws
+    the split. Raises InvalidModel.
     """
-    data = load_dataset(name, location, split_seed)
+    data = load_dataset(name, location, info.split_seed)
     if data.input_shape[0] != info.input_shape[0]:
         raise InvalidModel(
             f"the network reads pictures of {info.input_shape[0]} channels, those of {name} have {data.input_shape[0]}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from worker.model_summary import (
     Sparsity,
 )
 from worker.model_summary import Evaluation as StoredEvaluation
+from worker.normalization import take_whole_pixels
 from worker.paired import Correctness, Score, compute_difference, compute_drop
 
 BUSY_MACHINE = "the machine was busy"
@@ -183,6 +184,12 @@ def load_baseline(model_id: str, path: Path, stored: Mapping[str, Any], location
         model_id=model_id,
         summary=summary,
     )
+
+
+def read_whole_pixels(baseline: StoredBaseline) -> StoredBaseline:
+    """The same for what is to compute on integers: its pixels less whole numbers, by `take_whole_pixels`."""
+    mean = take_whole_pixels(baseline.info.mean)
+    return replace(baseline, info=replace(baseline.info, mean=mean), data=replace(baseline.data, mean=mean))
 
 
 def _read_needed(model_id: str, stored: Mapping[str, Any]) -> ModelSummary:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from storage.errors import InvalidDataset
 from worker.catalog import SplitName
+from worker.checkpoint_facts import MAX_NAME_BYTES, is_class_name
+from worker.dataset_facts import fold_name
 from worker.dataset_files.limits import DatasetLimits
 from worker.dataset_files.source import show_name
 from worker.names import is_name
@@ -39,17 +41,33 @@ def make_natural_key(name: str) -> tuple[object, ...]:
 
 
 def sort_classes(labels: Iterable[str], limits: DatasetLimits) -> tuple[str, ...]:
-    """The classes in the order of their labels. Raises InvalidDataset where one is no name."""
+    """The classes in the order of their labels.
+
+    Raises InvalidDataset where one is no name, or none that the file of a network may hold, and where two of them are
+    told apart by nothing that classes are found by: no model that is trained on such could be opened again.
+    """
     classes = set(labels)
     if len(classes) > limits.max_classes:
         raise InvalidDataset(
             f"the pictures have {len(classes):,} classes; {limits.max_classes:,} are allowed", field="classes"
         )
-    for name in classes:
+    found: dict[str, str] = {}
+    for name in sorted(classes):
         if not is_name(name) or len(name) > limits.max_class_name:
             raise InvalidDataset(
                 f"a class must be called by a line of at most {limits.max_class_name} characters that people can read, "
                 f"not {show_name(name)}",
+                field="classes",
+            )
+        if not is_class_name(name):
+            raise InvalidDataset(
+                f"a class cannot be called {show_name(name)}: the name is longer than {MAX_NAME_BYTES} bytes, or a "
+                "report's own",
+                field="classes",
+            )
+        if (other := found.setdefault(fold_name(name), name)) != name:
+            raise InvalidDataset(
+                f"{show_name(other)} and {show_name(name)} are one name but for case, spaces or width: call them apart",
                 field="classes",
             )
     return tuple(sorted(classes, key=make_natural_key))

@@ -23,7 +23,9 @@ from worker.engine.memory import measure_groups
 from worker.engine.outcome import ATTEMPT_NAME, LOG_NAME
 from worker.engine.port import Attempt, ExitStatus, Lane
 
-_LIGHT_SLOTS = 2
+LIGHT_SLOTS = 3
+"""One for each light kind, of which no two run at a time: else a file of pictures and a model that come in together
+would keep predictions waiting."""
 _PROJECT = Path(__file__).resolve().parents[2]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # A network's activations are megabytes each. By default glibc fetches such blocks from the kernel and gives them back
@@ -57,7 +59,7 @@ class LocalEngine:
         self._standby = self._spawn()
 
     def count_free(self, lane: Lane) -> int:
-        room = _LIGHT_SLOTS if lane is Lane.LIGHT else self._settings.slots
+        room = LIGHT_SLOTS if lane is Lane.LIGHT else self._settings.slots
         return room - sum(child.lane is lane for child in self._running.values())
 
     def submit(self, attempt: Attempt) -> None:

@@ -48,11 +48,11 @@ class CompressSpec(JobSpec):
 def run(spec: CompressSpec, context: JobContext) -> JobOutcome:
     """Compresses by the plan of the effort, then stores the file that was chosen and measures it."""
     from worker.core.compression.pipeline import compress
-    from worker.core.measured_model import store_compressed_file
+    from worker.core.measured_model import read_whole_pixels, store_compressed_file
     from worker.core.resume import open_plan_folder
     from worker.model_files import open_baseline, publish
 
-    baseline, plan = open_baseline(context, spec.model_id), PLANS[spec.effort]
+    baseline, plan = read_whole_pixels(open_baseline(context, spec.model_id)), PLANS[spec.effort]
     found = compress(
         baseline.model,
         baseline.data,

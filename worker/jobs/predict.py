@@ -10,7 +10,9 @@ from pydantic import Field
 
 from worker.catalog import PredictionWarning
 from worker.dataset_facts import is_same_class
+from worker.dataset_refs import is_stored
 from worker.job_spec import JobContext, JobOutcome, ModelId, UploadSpec
+from worker.picture_policy import ResizePolicy
 from worker.results.predict import PredictResult
 
 
@@ -60,7 +62,8 @@ def _predict(
     from worker.pictures import load_picture
 
     network = load_network(context.model_file(model_id))
-    pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert)
+    resize = _find_policy(context, model_id)
+    pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert, resize=resize)
     notices = list(preparation.notices)
     with torch.no_grad():
         logits = network.model(normalize_pixels(pixels, network.mean, network.std))[0]
@@ -89,3 +92,11 @@ def _predict(
         "warnings": [{"code": str(notice.code), "detail": notice.detail} for notice in notices],
     }
     return said, network.class_names
+
+
+def _find_policy(context: JobContext, model_id: str) -> ResizePolicy | None:
+    """How the pictures of the data set were made to fit; None where that one is built in."""
+    dataset = context.model_summary(model_id).get("dataset")
+    if not isinstance(dataset, str) or not is_stored(dataset):
+        return None
+    return ResizePolicy.model_validate(context.dataset_summary(dataset)["resize"])

@@ -73,10 +73,11 @@ class QuantizeSpec(JobSpec):
 
 def run(spec: QuantizeSpec, context: JobContext) -> JobOutcome:
     """Each width in turn: calibrates, trains on quantized values, stores the integers, measures the decoded file."""
+    from worker.core.measured_model import read_whole_pixels
     from worker.core.training_log import TrainingLog
     from worker.model_files import open_baseline, plot_model
 
-    baseline, trainings = open_baseline(context, spec.model_id), TrainingLog(context)
+    baseline, trainings = read_whole_pixels(open_baseline(context, spec.model_id)), TrainingLog(context)
     rows, measured = _measure_widths(spec, context, baseline, trainings)
     accuracies = {width: model.metrics.validation.accuracy for width, model in measured.items()}
     allowed = [width for width, one in accuracies.items() if baseline.allows(one, spec.max_accuracy_drop)]

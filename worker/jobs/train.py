@@ -108,7 +108,8 @@ class TrainSpec(JobSpec):
     initial_model_id: ModelId | None = Field(
         None,
         description="Fine-tuning: the training begins with the weights of this float model instead of fresh ones. "
-        "Where the data set has classes of other names, the last layer is replaced by a fresh one.",
+        "Where the data set has classes of other names, the last layer is replaced by a fresh one. "
+        "The split is drawn by the seed that drew the model's.",
     )
     dataset: DatasetRef | None = Field(
         None,
@@ -309,7 +310,7 @@ def _begin(spec: TrainSpec, context: JobContext) -> _Start:
         )
     model, info = load_checkpoint(path)
     torch.manual_seed(spec.seed)
-    found = start_fine_tuning(model, info, spec.dataset, spec.seed, context.datasets)
+    found = start_fine_tuning(model, info, spec.dataset, context.datasets)
     replaced = found.replaced_layer
     return _Start(found.model.to(find_device()), info.architecture, found.data, replaced, is_fresh=replaced is not None)
 

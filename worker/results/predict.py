@@ -27,7 +27,7 @@ class Preprocessing(Recorded):
     original_bits: int = Field(8, description="Of each sample of the picture; the network's input has 8.")
     num_frames: int = Field(1, description="Pictures in the file: only the first was looked at.")
     grayscale: bool = Field(description="It had colours, which were dropped.")
-    resized: bool = Field(description="It had another size, and was resized whatever its proportions.")
+    resized: bool = Field(description="It had another size, and was resized as `steps` says.")
     inverted: bool = Field(description="Light and dark were swapped, as asked for.")
     steps: tuple[str, ...] = Field(description="Every step in order, in words.")
     mean: PerChannel = Field(

@@ -88,6 +88,20 @@ def test_an_npz_file_may_name_its_classes(import_file: Import, tmp_path: Path) -
     assert [(group.reason, group.names) for group in summary.refused] == [(RefusalReason.UNKNOWN_SUFFIX, ("note.npy",))]
 
 
+def test_numbers_of_all_splits_count_into_the_names_or_are_names(import_file: Import, tmp_path: Path) -> None:
+    """Those of the test split alone, 1 and 2, would be names."""
+    names = np.array(["1", "2", "3"])
+    for train, test, found in (
+        ([0, 1, 2] * 2, [1, 2] * 3, [1, 2] * 3),
+        ([1, 2, 3] * 2, [1, 2] * 3, [0, 1] * 3),
+    ):
+        arrays = {"x_train": X, "y_train": np.array(train), "x_test": X, "y_test": np.array(test), "classes": names}
+        summary, cache = import_file(save_npz(tmp_path / "p.npz", arrays))
+        assert summary.class_names == ("1", "2", "3")
+        assert cache.splits[TRAIN].labels.tolist() == [0, 1, 2] * 2
+        assert cache.splits[TEST].labels.tolist() == found
+
+
 def test_arrays_are_resized_like_pictures(import_file: Import, tmp_path: Path) -> None:
     blocks = np.repeat(np.repeat(make_pictures(6, 8, 8), 2, 1), 2, 2)
     path = save_npz(tmp_path / "p.npz", {"x_train": blocks, "y_train": Y, "x_test": X, "y_test": Y})

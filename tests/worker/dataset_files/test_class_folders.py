@@ -197,3 +197,17 @@ def test_what_cannot_be_a_data_set_is_one_error_that_names_the_field(
         import_file(write_zip(tmp_path / "p.zip", entries))
     assert caught.value.field == field
     assert [file.name for file in tmp_path.iterdir()] == ["p.zip"]  # nothing half-written
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [(("Cat", "cat"), "cat"), (("a b", "a  b"), "a  b"), (("accuracy", "b"), "accuracy"), (("漢" * 86, "b"), "漢")],
+    ids=["case", "spaces", "a row of reports", "bytes"],
+)
+def test_classes_of_which_no_model_could_be_opened_again_are_refused(
+    names: tuple[str, str], shown: str, import_file: Import, tmp_path: Path
+) -> None:
+    entries = {f"{name}/{number}.png": draw_picture(9 * number) for name in names for number in range(1, 5)}
+    with pytest.raises(InvalidDataset, match=shown) as caught:
+        import_file(write_zip(tmp_path / "p.zip", entries))
+    assert caught.value.field == "classes"

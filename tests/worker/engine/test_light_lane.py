@@ -24,6 +24,7 @@ from worker.core.checkpoint import save_checkpoint
 from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.dataset_location import DatasetLocation
+from worker.engine.local import LIGHT_SLOTS
 from worker.jobs import LIGHT_KINDS, SPECS
 
 _PATIENCE_S = 300.0
@@ -103,3 +104,8 @@ def test_an_import_starts_while_an_hour_of_training_fills_the_slot(
 
 def test_the_light_kinds_are_those_about_a_file_that_came_with_the_request() -> None:
     assert {"import", "import_dataset", "predict"} == set(LIGHT_KINDS)
+
+
+def test_each_light_kind_has_room_beside_all_others() -> None:
+    """Of each runs one at a time, so that a prediction waits for no import, whatever else comes in."""
+    assert len(LIGHT_KINDS) <= LIGHT_SLOTS

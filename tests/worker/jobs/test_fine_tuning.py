@@ -42,7 +42,7 @@ def test_on_its_own_data_set_nothing_but_the_weights_is_new_and_the_split_is_the
     model, info = build_stored()
     info = replace(info, mean=(0.25,), num_train_examples=700)
     for dataset in (None, "digits"):
-        start = start_fine_tuning(model, info, dataset, 99, DatasetLocation(Path("unused")))
+        start = start_fine_tuning(model, info, dataset, DatasetLocation(Path("unused")))
         assert (start.model, start.replaced_layer) == (model, None)
         assert (start.data.split_seed, start.data.mean, len(start.data.train)) == (5, (0.25,), 700)
 
@@ -50,23 +50,31 @@ def test_on_its_own_data_set_nothing_but_the_weights_is_new_and_the_split_is_the
 def test_for_other_classes_the_last_layer_alone_is_replaced() -> None:
     model, info = build_stored()
     info = replace(info, dataset="fashion_mnist", class_names=tuple("abcdefghij"), mean=(0.25,), std=(0.5,))
-    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
+    start = start_fine_tuning(model, info, "digits", DatasetLocation(Path("unused")))
     assert start.replaced_layer == "classifier.1"
     before, after = model.state_dict(), start.model.state_dict()
     assert before.keys() == after.keys()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed == {"classifier.1.weight", "classifier.1.bias"}
     assert (start.data.class_names, start.data.mean, start.data.std) == (tuple("0123456789"), (0.25,), (0.5,))
-    assert start.data.split_seed == 3
+    assert start.data.split_seed == 5
 
 
 def test_classes_of_the_same_names_keep_their_layer_and_their_order() -> None:
     model, info = build_stored()
     info = replace(info, dataset="fashion_mnist", class_names=tuple("9876543210"))
-    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
+    start = start_fine_tuning(model, info, "digits", DatasetLocation(Path("unused")))
     assert (start.replaced_layer, start.data.class_names) == (None, tuple("9876543210"))
-    plain = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=3)
+    plain = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=5)
     assert torch.equal(start.data.test.labels, 9 - plain.test.labels)
+
+
+def test_back_at_a_data_set_of_an_ancestor_nothing_is_validated_on_what_that_has_seen() -> None:
+    model, info = build_stored()
+    first = load_dataset("digits", DatasetLocation(Path("unused")), info.split_seed)
+    elsewhere = replace(info, dataset="fashion_mnist", class_names=tuple("abcdefghij"))
+    back = start_fine_tuning(model, elsewhere, "digits", DatasetLocation(Path("unused"))).data
+    assert torch.equal(back.validation.images, first.validation.images)
 
 
 def test_another_number_of_classes_is_another_last_layer() -> None:
@@ -74,7 +82,7 @@ def test_another_number_of_classes_is_another_last_layer() -> None:
     network = describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=7)
     model = build_module(network)
     info = replace(info, dataset="fashion_mnist", class_names=FOREIGN_NAMES, network=network)
-    start = start_fine_tuning(model, info, "digits", 3, DatasetLocation(Path("unused")))
+    start = start_fine_tuning(model, info, "digits", DatasetLocation(Path("unused")))
     assert start.replaced_layer == "classifier.1"
     assert start.model.get_parameter("classifier.1.weight").shape[0] == 10
 
@@ -84,7 +92,7 @@ def test_pictures_of_other_channels_are_refused_by_the_field() -> None:
     data = load_dataset("digits", DatasetLocation(Path("unused")), split_seed=5)
     info = replace(describe_checkpoint(model, "onnx", data), dataset="fashion_mnist", input_shape=(3, 28, 28))
     with pytest.raises(InvalidModel) as caught:
-        start_fine_tuning(model, info, "digits", 0, DatasetLocation(Path("unused")))
+        start_fine_tuning(model, info, "digits", DatasetLocation(Path("unused")))
     assert caught.value.field == "dataset"
 
 

@@ -297,3 +297,15 @@ def test_what_else_a_file_says_is_told_and_not_kept(shop: Shop) -> None:
     assert len(context.warnings) == 1
     stored = load_checkpoint(shop.models[str(outcome.output_model_id)][0])[1]
     assert (stored.dataset, stored.split_seed, stored.num_train_examples) == ("digits", 3, 1287)
+
+
+def test_what_computes_on_integers_takes_a_mean_that_is_a_pixel(shop: Shop) -> None:
+    context = shop.open("import")
+    context.upload_file().write_bytes(disguise(shop.models["mdl_0"][0], {"mean": (0.5,), "std": (0.5,)}))
+    imported = run_spec(parse_spec({"kind": "import"}), context).output_model_id
+    assert load_checkpoint(shop.models[str(imported)][0])[1].mean == (0.5,)  # as its file says
+    outcome, _ = shop.run(
+        "quantize", kind="quantize", model_id=imported, bit_widths=[8], mode="post_training", activation_bit_width=8
+    )
+    _, network = load_compressed(shop.models[str(outcome.output_model_id)][0])
+    assert network.mean == (0.50196,)  # 128

@@ -13,9 +13,11 @@ from PIL import Image
 
 from storage.errors import InvalidDataset
 from tests.worker.jobs.conftest import Shop
-from worker.core.checkpoint import load_checkpoint
+from worker.core.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
 from worker.core.datasets import load_dataset
+from worker.core.models.build import build_module
 from worker.jobs import parse_spec, run_spec
+from worker.network_names import describe_named
 
 COLOURS = {"red": (200, 60, 60), "green": (60, 200, 60), "blue": (60, 60, 200)}
 PER_CLASS = {"train": 40, "test": 10}
@@ -85,6 +87,38 @@ def test_a_class_of_one_picture_cannot_be_split(shop: Shop) -> None:
 def test_whether_pictures_may_be_mirrored_is_their_owners_to_say(shop: Shop) -> None:
     dataset_id = bring(shop, PER_CLASS, mirrorable=False)
     assert not load_dataset(dataset_id, shop.open("load").datasets, 0).is_mirrorable
+
+
+def import_untrained(shop: Shop, dataset_id: str) -> str:
+    """The id of a network that reads the pictures of a data set and has learned nothing."""
+    context = shop.open("import")
+    data = load_dataset(dataset_id, context.datasets, 0)
+    record = describe_named("resnet_small", (4, 4, 8, 8), data.input_shape, len(data.class_names))
+    torch.manual_seed(0)
+    model = build_module(record)
+    save_checkpoint(context.upload_file(), model, describe_checkpoint(model, "resnet_small", data))
+    return str(run_spec(parse_spec({"kind": "import"}), context).output_model_id)
+
+
+@pytest.mark.parametrize("mode", ["shorter_side_centre_crop", "pad", "stretch"])
+def test_a_prediction_sees_a_picture_as_those_that_were_trained_on(shop: Shop, mode: str) -> None:
+    model_id = import_untrained(shop, bring(shop, PER_CLASS, size=16, mode=mode))
+    pixels = np.random.default_rng(1).integers(0, 256, (16, 32, 3), np.uint8)
+    wide = Image.fromarray(pixels)
+    padded = Image.new("RGB", (16, 16), "white")
+    padded.paste(wide.resize((16, 8), Image.Resampling.BOX), (0, 4))
+    made_to_fit = {
+        "shorter_side_centre_crop": Image.fromarray(pixels[:, 8:24]),
+        "pad": padded,
+        "stretch": wide.resize((16, 16), Image.Resampling.BOX),
+    }
+    found = []
+    for picture in (wide, made_to_fit[mode]):
+        context = shop.open("predict")
+        picture.save(context.upload_file(), "PNG")
+        (said,) = run_spec(parse_spec({"kind": "predict", "model_id": model_id}), context).result["predictions"]
+        found.append({one["class_name"]: one["probability"] for one in said["top"]})
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
 @pytest.mark.slow

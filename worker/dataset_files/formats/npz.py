@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
@@ -45,7 +45,7 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
     for member in archive.members:
         key = PurePosixPath(member.name).stem.casefold()
         if key in _NAMES:
-            class_names = tuple(_read_small(archive, member, "U"))
+            class_names = tuple(map(str, _read_small(archive, member, "U")))
             if len(set(class_names)) < len(class_names):
                 raise InvalidDataset(f"{show_name(member.name)} names a class twice", field="classes")
         elif (role := _judge_key(key)) is None:
@@ -56,16 +56,19 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
             )
         else:
             found[role] = member
-    splits = []
+    given: list[tuple[SplitName | None, Member, Member]] = []
     for (what, split), member in found.items():
         partner = found.get(("labels" if what == "pictures" else "pictures", split))
         if partner is None:
             raise InvalidDataset(f"{show_name(member.name)} has no counterpart: {_EXPECTED}", field="file")
         if what == "pictures":
-            labels = _name_labels(_read_small(archive, partner, "iuU"), class_names, partner.name)
-            splits.append(LabelledArray(split, _find_pictures(archive, member), labels))
-    if not splits:
+            given.append((split, member, partner))
+    if not given:
         raise InvalidDataset(f"the file holds no arrays that are read: {_EXPECTED}", field="file")
+    labels = _name_labels({each.name: _read_small(archive, each, "iuU") for _, _, each in given}, class_names)
+    splits = [
+        LabelledArray(split, _find_pictures(archive, member), labels[partner.name]) for split, member, partner in given
+    ]
     return build_source(splits, class_names)
 
 
@@ -90,7 +93,7 @@ def _find_pictures(archive: Archive, member: Member) -> PictureArray:
         return array
 
 
-def _read_small(archive: Archive, member: Member, kinds: str) -> list[str]:
+def _read_small(archive: Archive, member: Member, kinds: str) -> list[int | str]:
     """The values of an array of one dimension, or of one column. kinds: NumPy's letters of the types allowed."""
     with _open(archive, member) as (shape, dtype, stream):
         if dtype.kind not in kinds or not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
@@ -103,19 +106,31 @@ def _read_small(archive: Archive, member: Member, kinds: str) -> list[str]:
         if num_bytes > archive.limits.max_table_bytes:
             raise InvalidDataset(f"{show_name(member.name)} holds too many labels", field="classes")
         values: NDArray[Any] = np.frombuffer(read_exactly(stream, num_bytes), dtype)
-        labels = list(map(str, values.tolist()))
-        "".join(labels).encode()  # which raises ValueError of half a character: NumPy takes any number for one
+        labels: list[int | str] = values.tolist()
+        "".join(
+            map(str, labels)
+        ).encode()  # which raises ValueError of half a character: NumPy takes any number for one
         return labels
 
 
-def _name_labels(labels: list[str], class_names: tuple[str, ...] | None, name: str) -> list[str]:
-    """Each picture's class. Numbers count into the names, where there are any."""
-    if class_names is None or set(labels) <= set(class_names):
-        return labels
-    places = {str(place): class_name for place, class_name in enumerate(class_names)}
-    if not set(labels) <= places.keys():
-        raise InvalidDataset(f"{show_name(name)} holds labels for which there are no class names", field="classes")
-    return [places[label] for label in labels]
+def _name_labels(arrays: Mapping[str, list[int | str]], class_names: tuple[str, ...] | None) -> dict[str, list[str]]:
+    """Each picture's class. arrays: name → labels. Numbers count into the names, where there are any.
+
+    All arrays are judged as one: the numbers of a test split may be names of classes by themselves, "1" and "2", where
+    those of the training split count from 0.
+    """
+    names: dict[int | str, str] = {name: name for name in class_names or ()}
+    numbers = {label for labels in arrays.values() for label in labels if isinstance(label, int)}
+    if numbers <= set(range(len(names))):
+        names |= dict(enumerate(class_names or ()))
+    else:
+        names |= {number: str(number) for number in numbers if str(number) in names}
+    named = {}
+    for array, labels in arrays.items():
+        if class_names is not None and not names.keys() >= set(labels):
+            raise InvalidDataset(f"{show_name(array)} holds labels for which there are no class names", field="classes")
+        named[array] = [names.get(label, str(label)) for label in labels]
+    return named
 
 
 @contextmanager
