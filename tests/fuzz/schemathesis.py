@@ -9,6 +9,9 @@ import sys
 from tests.fuzz.service import CHECKOUT, Service
 
 
+CONFIG = CHECKOUT / "tests" / "fuzz" / "schemathesis.toml"
+
+
 def run_schemathesis(
     service: Service, *, seed: int, seconds: int, max_examples: int, phases: str = "examples,coverage,fuzzing,stateful"
 ) -> subprocess.CompletedProcess[str]:
@@ -25,7 +28,8 @@ def run_schemathesis(
     }
     return subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json"),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+            *("run", f"{service.url}/openapi.json"),
             *("--no-color", "--continue-on-failure"),
             *(str(word) for pair in options.items() for word in pair),
             *(word for header in service.headers.items() for word in ("--header", ": ".join(header))),

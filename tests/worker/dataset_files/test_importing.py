@@ -59,7 +59,7 @@ def test_as_much_as_the_limits_is_read(tmp_path: Path) -> None:
 
 def test_a_batch_of_which_nothing_can_be_used_is_passed_over(import_file: Import, tmp_path: Path) -> None:
     # A batch is full at 16 MiB, and these come first: two of them are one, and nothing is left of their class.
-    broken = {f"A/{place}.png": bytes([place]) * (8 << 20) for place in range(1, 4)}
+    broken = {f"0/{place}.png": bytes([place]) * (8 << 20) for place in range(1, 4)}
     path = tmp_path / "p.zip"
     path.write_bytes(_store(broken | PICTURES))
     summary, cache = import_file(path, size=8)
