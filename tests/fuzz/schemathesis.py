@@ -8,7 +8,6 @@ import sys
 
 from tests.fuzz.service import CHECKOUT, Service
 
-
 CONFIG = CHECKOUT / "tests" / "fuzz" / "schemathesis.toml"
 
 
