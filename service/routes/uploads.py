@@ -100,7 +100,7 @@ def _read_given(
         str | None,
         Query(
             min_length=1,
-            max_length=65_536,
+            max_length=4096,
             description="Of an ONNX file or a plain state dict, in the order of its outputs, with commas between; by "
             "default the data set's.",
         ),
