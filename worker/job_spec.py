@@ -41,7 +41,11 @@ def describe_rules(field: str, values: Sequence[str], default: str, **then: Mapp
     return [
         {
             "not": {
-                "properties": {field: {"enum": list(values)}, name: {"not": dict(schema)}},
+                # null means the default, where it is allowed at all.
+                "properties": {
+                    field: {"enum": [*values, *([None] if default in values else [])]},
+                    name: {"not": dict(schema)},
+                },
                 "required": [name, *named],
             }
         }
