@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -31,10 +32,14 @@ def is_built_in(name: str) -> bool:
     return name in list(Architecture)
 
 
+@lru_cache(maxsize=64)
 def describe_named(
     name: str, widths: tuple[int, ...] | None, input_shape: tuple[int, int, int], num_classes: int
 ) -> Network:
-    """The record of the network of that name. Raises InvalidNetwork where the pictures are too small for it."""
+    """The record of the network of that name. Raises InvalidNetwork where the pictures are too small for it.
+
+    Kept: each check of a spec asks for it.
+    """
     if is_built_in(name):
         return describe_network(name, widths, input_shape=input_shape, num_classes=num_classes)
     return describe_torchvision(name.removeprefix(PREFIX), input_shape=input_shape, num_classes=num_classes)

@@ -52,8 +52,9 @@ def replace_input(network: Network, input_shape: tuple[int, int, int]) -> Networ
     """
     changed = Network(input_shape, network.nodes, network.output)
     if input_shape[0] == network.input_shape[0]:
+        tensors = changed.tensors  # which are listed anew each time that they are asked for
         for name, shape in network.tensors.items():
-            if changed.tensors[name] != shape:
+            if tensors[name] != shape:
                 raise InvalidNetwork(
                     f"tensor {name}: at {input_shape[1]}×{input_shape[2]} it would have another shape than at "
                     f"{network.input_shape[1]}×{network.input_shape[2]}"

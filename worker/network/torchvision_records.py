@@ -116,10 +116,11 @@ def match_torchvision(name: str, shapes: Mapping[str, Shape], side: int | tuple[
     """
     network = _read_record(name)
     kept = {tensor: shapes[place] for tensor, place in map_state(shapes).items()}
-    first = next(iter(network.tensors))
+    tensors = network.tensors
+    first = next(iter(tensors))
     last = f"{network.nodes[find_last_layer(network)].name}.weight"
     for tensor in (first, last):
-        if len(kept.get(tensor, ())) != len(network.tensors[tensor]):
+        if len(kept.get(tensor, ())) != len(tensors[tensor]):
             check_state(network, kept)
     channels, num_classes = kept[first][1], kept[last][0]
     height, width = (side, side) if isinstance(side, int) else side
