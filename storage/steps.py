@@ -27,6 +27,8 @@ from storage.files import FileStore
 from storage.models import get_model
 from storage.tables import TERMINAL, Job, JobStatus, Model, utc_now
 
+START_FIELDS = ("model_id", "initial_model_id")
+"""Where a spec names the stored model that its job starts from."""
 _NO_PART_OF_THE_HASH = ("name", "labels", "max_attempts", "max_runtime_s")
 _CANDIDATES = 20
 _PACE_PRIOR_S = 20.0
@@ -39,7 +41,7 @@ def compute_step_hash(session: Session, resolved_spec: Mapping[str, Any], versio
     Raises NotFound where the model is gone.
     """
     content = {name: value for name, value in resolved_spec.items() if name not in _NO_PART_OF_THE_HASH}
-    for field in ("model_id", "initial_model_id"):
+    for field in START_FIELDS:
         model_id = content.pop(field, None)
         if model_id is not None:
             content[field.removesuffix("_id")] = find_model_file(session, model_id)

@@ -38,7 +38,7 @@ from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.references import check_references
 from storage.settings import Settings
-from storage.steps import compute_step_hash
+from storage.steps import START_FIELDS, compute_step_hash
 from storage.tables import TERMINAL, Job
 from worker.dataset_refs import is_stored
 from worker.job_spec import LATEST_MODEL, JobSpec, UploadSpec
@@ -49,8 +49,6 @@ _log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_START_FIELDS = ("model_id", "initial_model_id")
-"""Where a spec names the stored model that its job starts from."""
 ACCEPTED_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
@@ -81,34 +79,53 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -
         resolved = _resolve(session, dumped)
         check_references(session, resolved)
         _check_memory(session, spec, resolved, settings)
-        return submit_job(
-            session,
-            spec=sent,
-            resolved_spec=resolved,
-            kind=spec.kind,
-            name=spec.name,
-            labels=spec.labels,
-            model_id=_find_start(resolved),
-            max_attempts=spec.max_attempts,
-            max_runtime_s=spec.max_runtime_s,
-            max_queued=settings.max_queued_jobs,
-            step_hash=compute_step_hash(session, resolved, spec.version),
-            idempotency=None if key is None else (key, hash_request(spec.kind, sent)),
-            request_id=request_id,
-        )
+        step_hash = compute_step_hash(session, resolved, spec.version)
+        return submit_spec(session, spec, sent, resolved, settings, request_id, (key, sent), step_hash)
 
     return write
 
 
+def submit_spec(
+    session: Session,
+    spec: JobSpec,
+    sent: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    settings: Settings,
+    request_id: str | None,
+    once: tuple[str | None, Any],
+    step_hash: str | None = None,
+) -> tuple[Job, bool]:
+    """Queues the job of a spec; returns it and whether it is new.
+
+    sent: what the client gave of it. once: the client's key, and what must be the same where it comes again.
+    """
+    key, body = once
+    return submit_job(
+        session,
+        spec=sent,
+        resolved_spec=resolved,
+        kind=spec.kind,
+        name=spec.name,
+        labels=spec.labels,
+        model_id=_find_start(resolved),
+        max_attempts=spec.max_attempts,
+        max_runtime_s=spec.max_runtime_s,
+        max_queued=settings.max_queued_jobs,
+        step_hash=step_hash,
+        idempotency=None if key is None else (key, hash_request(spec.kind, body)),
+        request_id=request_id,
+    )
+
+
 def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
     """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict."""
-    named = {field: dumped[field] for field in _START_FIELDS if dumped.get(field) is not None}
+    named = {field: dumped[field] for field in START_FIELDS if dumped.get(field) is not None}
     return {**dumped, **{field: _resolve_model(session, field, model_id) for field, model_id in named.items()}}
 
 
 def _find_start(resolved: Mapping[str, Any]) -> str | None:
     """The stored model that a job starts from."""
-    return next((resolved[field] for field in _START_FIELDS if resolved.get(field) is not None), None)
+    return next((resolved[field] for field in START_FIELDS if resolved.get(field) is not None), None)
 
 
 def _check_memory(
