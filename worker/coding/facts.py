@@ -19,6 +19,7 @@ from worker.coding.limits import (
 )
 from worker.coding.record import pack_record, unpack_record
 from worker.integer_network import IntegerNetwork
+from worker.normalization import merge_channels
 from worker.picture_policy import LARGEST_SIDE, ResizePolicy
 
 _T = TypeVar("_T")
@@ -26,7 +27,7 @@ _T = TypeVar("_T")
 
 def needs_version_2(network: IntegerNetwork) -> bool:
     """Whether it holds what version 1 has no place for."""
-    by_channel = any(len(set(values)) > 1 for values in (network.mean, network.std))
+    by_channel = any(len(merge_channels(values)) > 1 for values in (network.mean, network.std))
     return by_channel or network.network is not None or bool(network.affines) or network.resize is not None
 
 

@@ -13,6 +13,7 @@ from worker.network.operations import NAMES
 from worker.network.operations.elementwise import Concatenate, Flatten
 from worker.network.operations.pooling import MaxPool
 from worker.network.record import PICTURE
+from worker.normalization import merge_channels
 
 
 @torch.no_grad()
@@ -25,8 +26,8 @@ def unify_deviations(
     weights of the layers that read it, exactly but for float32. Raises InvalidModel where something other than a
     convolution or a linear layer reads the picture, which has no weights to take it.
     """
-    if len(set(std)) == 1:
-        return model, std[:1]
+    if len(single := merge_channels(std)) == 1:
+        return model, single
     if len(mean) not in (1, len(std)):
         raise InvalidModel("mean has another number of channels than std", field="mean")
     common = float(f"{sum(std) / len(std):.4g}")

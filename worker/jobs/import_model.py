@@ -20,6 +20,7 @@ from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
 from worker.dataset_refs import DatasetRef, get_facts
 from worker.job_spec import JobContext, JobOutcome, UploadSpec
+from worker.normalization import merge_channels
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
 
@@ -173,7 +174,7 @@ def _import_brought(
     _warn_of_classes(context, match.how, info.dataset)
     model: nn.Module = rebuild_model(info)
     place_arrays_(model, arrays.values)
-    if len(set(info.std)) > 1:
+    if len(merge_channels(info.std)) > 1:
         model, std = unify_deviations(model, info.mean, info.std)
         data = replace(data, std=std)
         context.warn(

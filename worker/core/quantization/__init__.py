@@ -23,6 +23,7 @@ from worker.core.quantization.linear import (
     search_scale,
 )
 from worker.network.layers import find_batch_norms, find_picture_layers
+from worker.normalization import merge_channels
 
 __all__ = [
     "Calibration",
@@ -122,9 +123,10 @@ def describe_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str
     zero point: their differences from it are the numbers, which take 9 bits and a sign. Raises InvalidModel where the
     channels have several deviations: one scale cannot hold them.
     """
-    if len(set(std)) > 1:
+    mean, std = merge_channels(mean), merge_channels(std)
+    if len(std) > 1:
         raise InvalidModel("the deviations of the channels differ: a quantized layer has one scale", field="std")
-    is_single = len(set(mean)) == 1
+    is_single = len(mean) == 1
     return {
         "input_scale": 1 / (255 * std[0]),
         "learn_input_scale": False,
