@@ -216,7 +216,7 @@ class Dataset(SQLModel, table=True):
     files: dict[str, str] = _json(dict)
     """Format (`pictures`, `contact_sheet`) → artifact id."""
     summary: dict[str, Any] = _json(dict)
-    """`DatasetSummary` of worker/dataset_summary.py as JSON: classes, counts, statistics, what was refused."""
+    """`DatasetSummary` of worker/dataset_files/summary.py as JSON: classes, counts, statistics, what was refused."""
     created_at: datetime = _time(nullable=False)
 
 

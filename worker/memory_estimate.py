@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from storage.errors import InvalidSpec
 from worker.catalog import Architecture, DatasetFacts, DatasetName, Optimizer
 from worker.dataset_refs import Describe, get_facts
 from worker.network.architectures import describe_network
+from worker.network.operations.base import InvalidNetwork
 from worker.network.record import PICTURE, Network, parse_network
+from worker.network_names import describe_named
 
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
@@ -98,6 +101,16 @@ def list_layer_shapes(
     """The layers of a built-in network, in their order. Raises ValueError where there can be none of these widths."""
     chosen = None if widths is None else tuple(widths)
     return outline_layers(describe_network(architecture, chosen, input_shape=input_shape, num_classes=num_classes))
+
+
+def outline_named(name: str, widths: tuple[int, ...] | None, facts: DatasetFacts) -> list[LayerShape]:
+    """The layers of the network of that name for the pictures of a data set. Raises InvalidSpec where they are too
+    small for it, which of the catalogue's is told before.
+    """
+    try:
+        return outline_layers(describe_named(name, widths, facts.input_shape, len(facts.class_names)))
+    except InvalidNetwork as error:
+        raise InvalidSpec(f"architecture: for these pictures {error}", field="/architecture") from None
 
 
 def outline_layers(network: Network) -> list[LayerShape]:

@@ -32,7 +32,7 @@ class DatasetRecord:
     name: str
     files: Mapping[str, str]
     summary: Mapping[str, Any]
-    """JSON: `DatasetSummary` of worker/dataset_summary.py."""
+    """JSON: `DatasetSummary` of worker/dataset_files/summary.py."""
 
 
 class Workspace(Reporter, Protocol):

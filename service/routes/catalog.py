@@ -48,7 +48,7 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
 
 @cache
 def list_choices(names: type[StrEnum], folder: str | None) -> list[NamedChoice]:
-    """Names with what they are. folder: of the core whose modules implement them."""
+    """Names with what they are. folder: of the worker whose modules implement them."""
     return [
         NamedChoice(
             name=name.value,

@@ -91,7 +91,7 @@ async def upload_dataset(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A zip of a folder for each class, with or without `train` and `test` above; a zip of pictures with a CSV file of
-    their labels; NPZ; a zip of IDX files.
+    their labels; NPZ; a zip of IDX files; Parquet as Hugging Face writes it.
 
     A job decodes the pictures once, counts them, and says what it refused; its result names the data set, which then
     may be a spec's `dataset`.

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from storage.errors import InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
 from worker.compression_plan import PLANS as COMPRESSION_PLANS
 from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor
@@ -29,9 +28,8 @@ from worker.memory_estimate import (
     estimate_quantize,
     estimate_train,
     find_shape_field,
-    list_layer_shapes,
+    outline_named,
 )
-from worker.network.operations.base import InvalidNetwork
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult
@@ -94,10 +92,7 @@ class StudySpec(JobSpec):
     def estimate_memory(self, describe: Describe) -> MemoryEstimate:
         """Estimates its largest step. Raises InvalidSpec where the pictures are too small for the network."""
         facts = get_facts(self.dataset, describe)
-        try:
-            layers = list_layer_shapes(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
-        except InvalidNetwork as error:  # of a data set that somebody brought
-            raise InvalidSpec(f"architecture: for these pictures {error}", field="/architecture") from None
+        layers = outline_named(self.architecture, self.widths, facts)
         steps = [
             estimate_train(layers, facts, RETRAINING_BATCH, Optimizer.ADAMW),
             estimate_prune(layers, facts),

@@ -23,12 +23,11 @@ from worker.memory_estimate import (
     estimate_training,
     find_facts,
     find_shape_field,
-    outline_layers,
+    outline_named,
     read_layers,
 )
 from worker.network.architectures import NUM_WIDTHS
 from worker.network.layers import has_batch_norm
-from worker.network.operations.base import InvalidNetwork
 from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_built_in
 from worker.progress import Progress
 from worker.results.train import TrainResult
@@ -220,11 +219,7 @@ class TrainSpec(JobSpec):
         """The layers of the network that is named."""
         if self.architecture is None:
             raise ValueError("the network is that of a stored model")
-        try:
-            named = describe_named(self.architecture, self.widths, facts.input_shape, len(facts.class_names))
-        except InvalidNetwork as error:  # of a data set that somebody brought: others are known beforehand
-            raise InvalidSpec(f"architecture: for these pictures {error}", field="/architecture") from None
-        return outline_layers(named)
+        return outline_named(self.architecture, self.widths, facts)
 
     def _count_at_a_time(self, num_pictures: int) -> int:
         """Pictures of a batch: no more than there are."""
