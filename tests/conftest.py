@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from storage.database import Database
@@ -19,11 +20,16 @@ from storage.settings import Settings
 def pytest_configure() -> None:
     """One thread for each process that computes, unless told otherwise: as many run at once as pytest has workers.
 
-    Read by torch when it is first imported, and by the workers that tests start.
+    That is read by torch when it is first imported, and by the workers that tests start.
     """
     threads = os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", threads)
     os.environ.setdefault("TONOK_THREADS_PER_SLOT", threads)
+    # How long an example takes is the machine's load, and says nothing of what is tested.
+    hypothesis.settings.register_profile(
+        "tonok", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("tonok")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts in the background so; what the tests start would inherit it, and not be interrupted.
         signal.signal(signal.SIGINT, signal.default_int_handler)

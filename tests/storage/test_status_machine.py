@@ -339,6 +339,6 @@ class StatusMachine(RuleBasedStateMachine):
 
 
 StatusMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )
 TestStatusMachine = pytest.mark.slow(StatusMachine.TestCase)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -121,7 +121,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(sorted(ModelSummary.model_fields)), _JSON, max_size=5))
 def test_reading_a_summary_never_fails(stored: dict[str, Any]) -> None:
     assert ModelSummary.read(read_summary(stored).to_json()) == read_summary(stored)

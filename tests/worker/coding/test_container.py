@@ -91,7 +91,7 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(networks())
 def test_any_network_comes_back_bit_by_bit(network: IntegerNetwork) -> None:
     check_equal(decode_network(encode_network(network)), network)
@@ -164,13 +164,13 @@ def test_a_flipped_bit_under_a_forged_checksum_gives_a_network_or_the_one_error(
         read_or_refuse(forge(data, bytes(damaged)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused(data: bytes) -> None:
     assert not read_or_refuse(data)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=200))
 def test_random_bodies_under_a_right_checksum_give_a_network_or_the_one_error(body: bytes) -> None:
     read_or_refuse(forge(b"TK\x01", body))

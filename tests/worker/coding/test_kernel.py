@@ -73,7 +73,7 @@ def open_kernel_reader(data: bytes) -> KernelReader:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(layers(), min_size=1, max_size=3))
 def test_both_write_the_same_bytes_at_the_same_cost_and_read_them_back(
     network: list[tuple[NDArray[np.int8], int, Scan]],
@@ -91,13 +91,13 @@ def test_both_write_the_same_bytes_at_the_same_cost_and_read_them_back(
     assert code_all(RangeReader(data), blank) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=120), st.lists(layers(), min_size=1, max_size=2))
 def test_both_read_or_refuse_what_nobody_wrote(data: bytes, network: list[tuple[NDArray[np.int8], int, Scan]]) -> None:
     assert code_all(open_kernel_reader(data), network)[0] == code_all(RangeReader(data), network)[0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=60), st.integers(1, 65535), st.integers(0, 300))
 def test_both_read_the_same_single_bits_and_blocks(data: bytes, probability: int, count: int) -> None:
     def read(reader: BitCoder) -> Iterator[int | str]:

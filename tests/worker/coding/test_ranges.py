@@ -15,7 +15,7 @@ from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 DECISIONS = st.lists(st.tuples(st.sampled_from([1, 2, 300, 32768, 65534, 65535]), st.integers(0, 1)), max_size=300)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(DECISIONS)
 def test_decisions_come_back_from_both_readers_and_cost_what_the_meter_says(decisions: list[tuple[int, int]]) -> None:
     writer, meter = RangeWriter(), CostMeter()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from torch import nn
 
 from storage.errors import InvalidModel
@@ -90,7 +90,6 @@ def count_macs(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(network=records())
 def test_any_record_is_what_it_says_of_itself(network: Network) -> None:
     model = build_module(network).eval()
@@ -111,7 +110,6 @@ def test_any_record_is_what_it_says_of_itself(network: Network) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(network=records())
 def test_a_picture_is_answered_alike_alone_and_among_others(network: Network) -> None:
     # Nothing mixes pictures, whatever dimensions an operation works along.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.worker.network.records import records
 from worker.catalog import Architecture
@@ -37,7 +37,6 @@ def test_what_differs_in_one_operation_is_another_network(architecture: Architec
     assert find_architecture(Network(network.input_shape, tuple(nodes), network.output)) is None
 
 
-@settings(deadline=None)
 @given(network=records())
 def test_a_network_of_another_kind_is_of_no_architecture(network: Network) -> None:
     assert find_architecture(network) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.worker.network.records import records
 from worker.catalog import Architecture
@@ -134,7 +134,6 @@ def test_a_network_is_shrunk_to_the_weights_that_pruning_left(architecture: Arch
     assert shrink_network(describe_network(architecture), list_weights(narrow)) == narrow
 
 
-@settings(deadline=None)
 @given(network=records())
 def test_a_network_with_its_own_weights_is_itself(network: Network) -> None:
     assert shrink_network(network, list_weights(network)) == network

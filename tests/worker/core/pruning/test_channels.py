@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -24,7 +24,6 @@ from worker.network.record import Network, NetworkBuilder
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(network=records(), scope=st.sampled_from(PruningScope))
 def test_what_is_left_of_any_network_is_what_its_record_says(network: Network, scope: PruningScope) -> None:
     assume(network.macs)
@@ -51,7 +50,6 @@ def count_places(network: Network, layer: str) -> int:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(network=records(channels=(4, 8), without=(Sigmoid, HardSigmoid)))
 def test_channels_of_next_to_nothing_go_and_the_answers_stay(network: Network) -> None:
     assume(network.macs)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.catalog import PruningSchedule, PruningScope
@@ -17,7 +17,6 @@ def count_kept(masks: dict[str, torch.Tensor]) -> dict[str, int]:
     return {name: int(mask.sum()) for name, mask in masks.items()}
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=50), st.data())
 def test_tied_scores_still_give_exactly_the_count_asked_for(scores: list[float], data: st.DataObject) -> None:
     kept = data.draw(st.integers(0, len(scores)))
@@ -74,7 +73,6 @@ def test_erk_keeps_a_layer_whole_before_it_exceeds_density_one() -> None:
     assert allocate_erk({"a": (10, 10), "b": (100, 10)}, 0.3) == {"a": 100, "b": 670}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 12), min_size=2, max_size=4), min_size=1, max_size=5),
     st.floats(0, 1),

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.quantization.linear import (
@@ -73,7 +73,6 @@ def test_affine_parameters_by_hand() -> None:
     assert zero_point.item() == 5
 
 
-@settings(deadline=None)
 @given(x=TENSORS, bit_width=BIT_WIDTHS)
 def test_affine_zero_is_exact_and_no_value_is_further_off_than_one_step(x: torch.Tensor, bit_width: int) -> None:
     scale, zero_point = compute_affine_parameters(x, bit_width)
@@ -85,7 +84,6 @@ def test_affine_zero_is_exact_and_no_value_is_further_off_than_one_step(x: torch
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(x=TENSORS, bit_width=BIT_WIDTHS)
 def test_a_round_trip_inside_the_range_is_at_most_half_a_step_off(x: torch.Tensor, bit_width: int) -> None:
     scale = compute_symmetric_scale(x, bit_width)
@@ -94,7 +92,6 @@ def test_a_round_trip_inside_the_range_is_at_most_half_a_step_off(x: torch.Tenso
     assert ((back - x).abs() <= scale / 2 * (1 + 1e-4)).all()
 
 
-@settings(deadline=None)
 @given(x=TENSORS, bit_width=BIT_WIDTHS)
 def test_quantizing_what_was_quantized_changes_nothing(x: torch.Tensor, bit_width: int) -> None:
     scale = compute_symmetric_scale(x, bit_width)
