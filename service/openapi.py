@@ -68,7 +68,7 @@ _MEANING = {
     421: "Not addressed to a name of this service.",
     422: "A field is wrong; `errors` names it.",
     429: "Too many of this owner's wait or are open, or there were too many requests in a minute.",
-    503: "Not ready.",
+    503: "Not ready, stopping, or without its database; `Retry-After` says when to ask again.",
     507: "The disk is full.",
 }
 
@@ -205,7 +205,9 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             _tidy(operation.get("parameters", []))
-            operation["responses"] |= {str(status): answer for status, answer in problems(406, 408, 413, 414).items()}
+            # What is answered before any route, or by the database under all of them.
+            everywhere = problems(406, 408, 413, 414, 503)
+            operation["responses"] |= {str(status): answer for status, answer in everywhere.items()}
     _add_heads(document)
     _describe_access(document, app.state.settings)
     add_links(document)
