@@ -35,6 +35,14 @@ KB = 1024
 FLOAT_BITS = 32
 LEAST_TIMED_S = 0.3
 """A shorter time is too short for the system's own clock to tell what else ran meanwhile."""
+MOST_TIMED_S = 2.0
+"""After so long it ends with LEAST_PASSES, which the intervals of slower networks say by their width."""
+LEAST_PASSES = 10
+WARM_UP = 5
+"""Passes before the ones that count."""
+LARGEST_BATCH = 64
+LARGEST_PASS_MACS = 1 << 31
+"""Of a batch: of a network that takes more for a picture, fewer are timed at once."""
 WATCHED_EXAMPLES = 256
 """Pictures on which layers are watched for being dead."""
 
@@ -89,10 +97,10 @@ def _binary_entropy(p: float) -> float:
 
 @torch.inference_mode()
 def measure_latencies(
-    models: Sequence[nn.Module], input_shape: tuple[int, int, int], *, batch_size: int = 64, repeats: int = 40
+    models: Sequence[nn.Module], input_shape: tuple[int, int, int], *, batch_size: int, repeats: int = 40
 ) -> list[dict[str, Any]]:
     """Milliseconds of one forward pass of a batch in float32, for each model: the median with its 95 % interval, and
-    the 95th percentile, of `repeats` passes or more.
+    the 95th percentile, of `repeats` passes or more; of fewer, but LEAST_PASSES, where they take MOST_TIMED_S.
 
     The models take turns, pass by pass, so that a machine that gets slower meanwhile is slower for all of them. Only
     times of one `run_id` can be held against each other; `load` says what else the machine did.
@@ -101,7 +109,7 @@ def measure_latencies(
     x = lay_channels_last(torch.randn(batch_size, *input_shape, device=device))
     times: list[list[float]] = [[] for _ in models]
     before = read_moment()
-    while len(times[0]) < repeats + 5 or time.perf_counter() - before.wall_s < LEAST_TIMED_S:
+    while not _is_timed(len(times[0]) - WARM_UP, time.perf_counter() - before.wall_s, repeats):
         for model, taken in zip(models, times, strict=True):
             started = time.perf_counter()
             model.eval()(x)
@@ -117,7 +125,18 @@ def measure_latencies(
         "run_id": uuid.uuid4().hex[:12],
         "load": measure_load(before).to_json(),
     }
-    return [describe_times(taken[5:]) | common for taken in times]
+    return [describe_times(taken[WARM_UP:]) | common for taken in times]
+
+
+def _is_timed(num_passes: int, seconds: float, repeats: int) -> bool:
+    if seconds >= MOST_TIMED_S:
+        return num_passes >= min(LEAST_PASSES, repeats)
+    return num_passes >= repeats and seconds >= LEAST_TIMED_S
+
+
+def choose_batch(macs: int) -> int:
+    """Pictures that are timed at once of a network with so many multiply-accumulates for one: a power of two."""
+    return 1 << max(1, min(LARGEST_BATCH, LARGEST_PASS_MACS // max(1, macs))).bit_length() - 1
 
 
 def describe_times(times: Sequence[float]) -> dict[str, Any]:

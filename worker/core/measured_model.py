@@ -27,6 +27,7 @@ from worker.core.measure import (
     FLOAT_BITS,
     Metrics,
     build_ledger,
+    choose_batch,
     compute_float_sizes,
     measure_latencies,
     measure_metrics,
@@ -234,9 +235,9 @@ def store_float_model(
         _Layer(name, tuple(layer.weight.shape), int((layer.weight == 0).sum()), macs[name])
         for name, layer in list_layers(stored).items()
     ]
-    latency, *baseline_latency = measure_latencies(
-        [stored, *([] if baseline is None else [baseline.model])], info.input_shape
-    )
+    timed = [stored, *([] if baseline is None else [baseline.model])]
+    batch_size = choose_batch(max(sum(get_record(model).macs.values()) for model in timed))
+    latency, *baseline_latency = measure_latencies(timed, info.input_shape, batch_size=batch_size)
     own = {
         "widths": info.widths,
         "bit_width": None,

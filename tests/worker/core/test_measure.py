@@ -14,7 +14,9 @@ from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.core.datasets import Dataset
 from worker.core.measure import (
+    LEAST_PASSES,
     build_ledger,
+    choose_batch,
     compute_float_sizes,
     measure_latencies,
     measure_metrics,
@@ -132,6 +134,21 @@ def test_latencies_are_each_networks_own_and_name_what_they_were_measured_with()
     assert len(quick.batches) == 2 * len(slow.batches)
     assert {(latency["batch_size"], latency["threads"]) for latency in latencies} == {(2, torch.get_num_threads())}
     assert latencies[0]["device"]
+
+
+@pytest.mark.slow
+def test_slow_networks_are_timed_for_seconds_and_not_for_minutes() -> None:
+    waiting = Waiting(0.1)
+    (latency,) = measure_latencies([waiting], (1, 28, 28), batch_size=2, repeats=10_000)
+    assert LEAST_PASSES <= latency["passes"] < 1000
+    low, high = latency["median_interval_ms"]
+    assert 100 <= low <= latency["median_ms"] <= high
+
+
+# resnet18 takes 148 million for a picture of 64x64, our largest network 4.2 for one of 28x28.
+@pytest.mark.parametrize(("macs", "batch"), [(4_241_152, 64), (148_047_360, 8), (3 << 30, 1), (0, 64)])
+def test_fewer_pictures_are_timed_at_once_the_more_one_costs(macs: int, batch: int) -> None:
+    assert choose_batch(macs) == batch
 
 
 @pytest.mark.slow
