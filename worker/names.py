@@ -25,6 +25,9 @@ _UNSEEN = (
 NAME = f"^[^{_REFUSED}]*[^{_REFUSED}{_UNSEEN}][^{_REFUSED}]*$"
 """A regular expression that pydantic, Python and a browser read alike."""
 
+MOST_LISTED = 6
+"""Names that a sentence lists; of more it tells how many there are."""
+
 _NAME = re.compile(NAME.removeprefix("^").removesuffix("$"))
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from worker.binomial import compute_upper_tail
 from worker.catalog import HealthProblem
 from worker.core.quantization.integer_model import IntegerConv2d, IntegerLinear
+from worker.names import MOST_LISTED
 
 NEARLY_ALL = 0.95
 """Share of the answers from which on one class takes nearly all; where so many pictures are of it, that is no fault."""
@@ -95,11 +96,16 @@ def describe_problems(health: Health, class_names: Sequence[str]) -> list[str]:
         HealthProblem.CHANCE: f"it is right on {accuracy:.2f} % of the validation pictures, not distinguishably more "
         f"often than whoever always answers the most frequent class ({largest:.2f} %): its size and its drop say "
         "nothing good of it",
-        HealthProblem.DEAD_LAYER: f"nothing passes {', '.join(health.dead_layers)}: the output there is the same "
+        HealthProblem.DEAD_LAYER: f"nothing passes {_list_layers(health.dead_layers)}: the output there is the same "
         "for every picture",
         HealthProblem.NOT_FINITE: f"it answers numbers that are not finite to {health.num_not_finite} pictures",
     }
     return [said[problem] for problem in health.problems]
+
+
+def _list_layers(names: Sequence[str]) -> str:
+    first = ", ".join(names[:MOST_LISTED])
+    return first if len(names) <= MOST_LISTED else f"{len(names)} layers, the first of which are {first}"
 
 
 @torch.inference_mode()

@@ -52,6 +52,14 @@ def test_a_network_is_judged_by_what_it_answers(
     assert len(describe_problems(health, names)) == len(problems)
 
 
+def test_of_many_dead_layers_a_sentence_names_the_first() -> None:
+    names = [f"block{number}" for number in range(50)]
+    (said,) = describe_problems(judge_health([5, 5], [5, 5], 10, names), ("a", "b"))
+    assert "50" in said
+    assert all(name in said for name in names[:3])
+    assert not any(name in said for name in names[10:])
+
+
 def test_dead_layers_and_answers_that_are_no_numbers_are_problems_of_their_own() -> None:
     health = judge_health(EVEN, EVEN, 340, ["conv1", "conv2"], 7)
     assert health.problems == (DEAD_LAYER, NOT_FINITE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from worker.catalog import HealthProblem
+from worker.names import MOST_LISTED
 from worker.report.analysis.claims import cite
 from worker.report.analysis.evidence import Evidence
 from worker.report.analysis.findings import Finding
@@ -39,8 +40,12 @@ def _describe(evidence: Evidence, name: Value, model: Model) -> list[Finding]:
             "accuracy": percent(health.accuracy),
             "largest": percent(health.largest_class_share),
         },
-        HealthProblem.DEAD_LAYER: {"layers": code(", ".join(health.dead_layers))},
+        HealthProblem.DEAD_LAYER: {"layers": code(", ".join(health.dead_layers[:MOST_LISTED]))},
         HealthProblem.NOT_FINITE: {"pictures": count(health.num_not_finite)},
     }
+    keys = {problem: f"health.{problem}" for problem in health.problems}
+    if HealthProblem.DEAD_LAYER in keys and len(health.dead_layers) > MOST_LISTED:
+        keys[HealthProblem.DEAD_LAYER] = "health.dead_layers"
+        values[HealthProblem.DEAD_LAYER]["number"] = count(len(health.dead_layers))
     source = cite(model, "health")
-    return [Finding(f"health.{problem}", {"model": name, **values[problem]}, source) for problem in health.problems]
+    return [Finding(key, {"model": name, **values[problem]}, source) for problem, key in keys.items()]

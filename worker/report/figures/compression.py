@@ -25,6 +25,8 @@ from worker.report.language.values import count, percent, percent1, points, rati
 
 Curve = Sequence[tuple[float, float]]
 STRETCHED_FROM = 0.8
+MOST_BARS = 16
+"""Layers whose bars fit on a page."""
 _SPARSITY_TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
@@ -111,7 +113,10 @@ def draw_sparsity(
 def draw_layers(
     canvas: Canvas, path: Path, names: Sequence[str], columns: Mapping[str, Sequence[float | None]]
 ) -> None:
-    """A group of bars per layer, one bar per model; fractions, printed in percent."""
+    """Fractions of zeros in percent: a group of bars per layer, one bar per model; of many layers a line per model."""
+    if len(names) > MOST_BARS:
+        _draw_layer_lines(canvas, path, columns)
+        return
     height = 0.8 / len(columns)
     with canvas.figure(path, 1.0 + len(names) * (0.16 + 0.17 * len(columns))) as figure:
         axes = figure.subplots()
@@ -132,6 +137,26 @@ def draw_layers(
         canvas.number_axis(axes.xaxis)
         axes.set_xlabel(canvas.term("axis.zeros"))
         axes.grid(visible=False, axis="y")
+        if len(columns) > 1:
+            figure.legend(
+                *axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(columns),
+                **canvas.legend_direction(),
+            )  # fmt: skip
+
+
+def _draw_layer_lines(canvas: Canvas, path: Path, columns: Mapping[str, Sequence[float | None]]) -> None:
+    with canvas.figure(path, 2.9) as figure:
+        axes = figure.subplots()
+        for (name, values), colour, marker in zip(columns.items(), SERIES, MARKERS, strict=False):
+            shares = [np.nan if value is None else 100 * value for value in values]
+            axes.plot(
+                range(1, len(shares) + 1), shares, color=colour, marker=marker, markersize=3, linewidth=0.8, label=name
+            )
+        canvas.whole_axis(axes.xaxis)
+        canvas.number_axis(axes.yaxis)
+        axes.set_ylim(-3, 103)
+        axes.set_xlabel(canvas.term("axis.layers"))
+        axes.set_ylabel(canvas.term("axis.zeros"))
         if len(columns) > 1:
             figure.legend(
                 *axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(columns),

@@ -12,6 +12,7 @@ from worker.report.facts import StepFact
 from worker.report.language.values import Value, code, count, percent
 from worker.report.language.wording import get_wording
 from worker.report.sections.builder import Builder, Cells
+from worker.report.sections.layer_rows import MOST_ROWS, list_layer_rows
 
 HASH_LINE = 32
 _UNRECORDED = ""
@@ -119,18 +120,20 @@ def list_layers(desk: Builder) -> Section:
     """Zeros of every model by layer."""
     listed = [(name, model) for name, model in [*desk.models(), *desk.control_models()] if model.layers]
     blocks: list[Block] = [desk.paragraph("appendix.layers")]
+    if any(len(model.layers) > MOST_ROWS for _, model in listed):
+        blocks.append(desk.paragraph("appendix.layers_shared"))
     for name, model in listed:
         bits = next((bits for bits, width in desk.evidence.widths.items() if width is model), None)
         part = "layer_sparsity" if bits else "sparsity.layers"
         rows: Cells = [
             [
-                code(layer.name),
+                head,
                 count(layer.total),
                 count(layer.zeros),
                 count(layer.total - layer.zeros),
                 percent(layer.sparsity),
             ]
-            for layer in model.layers
+            for head, layer in list_layer_rows(desk, model.layers)
         ]
         zeros, total = sum(layer.zeros for layer in model.layers), sum(layer.total for layer in model.layers)
         rows.append([desk.term("total"), count(total), count(zeros), count(total - zeros), percent(zeros / total)])

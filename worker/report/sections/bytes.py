@@ -21,6 +21,7 @@ from worker.report.figures.compression import Mark, draw_bit_widths, draw_front,
 from worker.report.figures.training import draw_confusion, draw_quantization
 from worker.report.language.values import Value, code, count, decimals, kilobytes, percent, points, ratio, slashed
 from worker.report.sections.builder import Builder, Cells
+from worker.report.sections.layer_rows import list_layer_rows
 from worker.report.sections.pruning import report_classes
 
 MEASURES = ("formula", "float32", "packed", "entropy", "file")
@@ -113,8 +114,8 @@ def build_sizes(desk: Builder) -> Section:
     evidence = desk.evidence
     widths = list(evidence.widths) or [8, 6, 4, 2]
     rows: Cells = [
-        [code(layer.name), count(layer.total), *(kilobytes(layer.total * bits / 8) for bits in (32, *widths))]
-        for layer in evidence.baseline.layers
+        [head, count(layer.total), *(kilobytes(layer.total * bits / 8) for bits in (32, *widths))]
+        for head, layer in list_layer_rows(desk, evidence.baseline.layers)
     ]
     total = sum(layer.total for layer in evidence.baseline.layers)
     rows.append([desk.term("total"), count(total), *(kilobytes(total * bits / 8) for bits in (32, *widths))])

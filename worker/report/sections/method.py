@@ -15,6 +15,7 @@ from worker.report.figures.compression import draw_quantizer
 from worker.report.figures.training import draw_samples
 from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain, slashed
 from worker.report.sections.builder import Builder, Cells
+from worker.report.sections.layer_rows import list_layer_rows, name_others, split_rows
 
 SPLITS = ("train", "validation", "test")
 
@@ -71,8 +72,9 @@ def _describe_network(desk: Builder) -> list[Block]:
         blocks.append(desk.paragraph(f"network.{evidence.architecture}"))
     modules = evidence.facts.modules
     if not modules:
-        rows: Cells = [[code(layer.name), count(layer.total)] for layer in evidence.baseline.layers]
+        rows: Cells = [[head, count(layer.total)] for head, layer in list_layer_rows(desk, evidence.baseline.layers)]
         return [*blocks, desk.table("weights", desk.columns("layer", "#weights"), rows, source=f"`{step.job_id}`")]
+    shown, others = split_rows([module.parameters for module in modules])
     rows = [
         [
             code(module.name),
@@ -81,8 +83,12 @@ def _describe_network(desk: Builder) -> list[Block]:
             count(module.parameters),
             count(module.macs),
         ]
-        for module in modules
+        for module in (modules[place] for place in shown)
     ]
+    if others:
+        hidden = [modules[place] for place in others]
+        shared = [sum(module.parameters for module in hidden), sum(module.macs or 0 for module in hidden)]
+        rows.append([name_others(desk, len(others)), "", "", *map(count, shared)])
     total, macs = sum(module.parameters for module in modules), sum(module.macs or 0 for module in modules)
     rows.append([desk.term("total"), "", "", count(total), count(macs)])
     size = evidence.baseline.reference_bytes

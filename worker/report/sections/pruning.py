@@ -31,6 +31,7 @@ from worker.report.language.values import (
     significant,
 )
 from worker.report.sections.builder import Builder, Cells
+from worker.report.sections.layer_rows import list_layer_rows
 
 SHOWN_PAIRS = 8
 SHORTEST_CURVE = 3
@@ -146,8 +147,8 @@ def _build_search(desk: Builder, key: str, model: Model | None) -> Section | Non
     ]
     if key == names.STEP_BY_STEP:
         rows: Cells = [
-            [code(layer.name), count(layer.zeros), count(layer.total), percent(layer.sparsity)]
-            for layer in model.layers
+            [head, count(layer.zeros), count(layer.total), percent(layer.sparsity)]
+            for head, layer in list_layer_rows(desk, model.layers)
         ]
         zeros, total = sum(layer.zeros for layer in model.layers), sum(layer.total for layer in model.layers)
         rows.append([desk.term("total"), count(zeros), count(total), percent(zeros / total)])

@@ -217,6 +217,7 @@ basis-other_pictures = not paired: the counts are taken as independent, since th
 health-one_class = Not sound: { $model } answers *{ $class }* to { $share } % of the validation pictures, whatever they show. Its size and its drop say nothing good of it.
 health-chance = Not sound: { $model } is right on { $accuracy } % of the validation pictures, not distinguishably more often than whoever always answers the most frequent class ({ $largest } %). Its size and its drop say nothing good of it.
 health-dead_layer = Not sound: nothing passes { $layers } of { $model }, where the output is the same for every picture.
+health-dead_layers = Not sound: nothing passes { $number } layers of { $model }, the first of which are { $layers }: the output there is the same for every picture.
 health-not_finite = Not sound: { $model } answers numbers that are not finite to { PLURAL($pictures) ->
         [one] one picture
        *[other] { $pictures } pictures

@@ -51,3 +51,4 @@ appendix-jobs = The study { $study } ran the following jobs. *Reused* marks a st
 appendix-environment = What the numbers were computed with, as each step recorded it; where steps differ, they are named. The study's own settings follow below the versions.
 appendix-artifacts = Every stored file of the study's jobs except the logs. The hash identifies a file's bytes; the service answers it as the ETag of each download.
 appendix-layers = Counted by `check_sparsity` on the stored models.
+appendix-layers_shared = Of a network with many layers the largest have a row each, and the others one together. `GET /v1/models/{ "{model_id}" }/sparsity` lists them all.

@@ -155,6 +155,7 @@ row-latency = median time of a batch (ms)
 row-file = file (KB)
 row-file_bytes = file (bytes)
 row-widths = hidden widths
+row-other_layers = { $layers } others together
 row-ratio = ratio to float32 (×)
 row-model_id = model
 row-interval = 95 % interval (%)

@@ -155,6 +155,7 @@ row-latency = میانهٔ زمان یک دسته (میلی‌ثانیه)
 row-file = فایل (کیلوبایت)
 row-file_bytes = فایل (بایت)
 row-widths = پهنای لایه‌های پنهان
+row-other_layers = { $layers } تای دیگر روی هم
 row-ratio = نسبت به float32 (برابر)
 row-model_id = شناسهٔ مدل
 row-interval = بازهٔ اطمینان ۹۵٪ (٪)
