@@ -9,6 +9,7 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from worker.catalog import Architecture
 from worker.network.architectures import describe_network
+from worker.network.layers import has_batch_norm
 from worker.network.record import Network
 from worker.network.torchvision_records import NAMES, PREFIX, describe_torchvision
 
@@ -43,3 +44,9 @@ def describe_named(
     if is_built_in(name):
         return describe_network(name, widths, input_shape=input_shape, num_classes=num_classes)
     return describe_torchvision(name.removeprefix(PREFIX), input_shape=input_shape, num_classes=num_classes)
+
+
+def is_batch_normalised(name: str) -> bool:
+    """Whether the network of that name normalises by batch, whatever pictures it is for."""
+    shape, num_classes = ((1, 28, 28), 10) if is_built_in(name) else ((3, 224, 224), 1000)
+    return has_batch_norm(describe_named(name, None, shape, num_classes))

@@ -236,7 +236,7 @@ class _Attempt:
         self.model, self.data, self.settings, self.state, self.terms = model, data, settings, state, terms
         self.device = device_of(model)
         self.train = data.train.to(self.device)
-        self.total_steps = settings.epochs * math.ceil(len(self.train) / settings.batch_size)
+        self.total_steps = settings.epochs * count_batches(len(self.train), settings.batch_size)
         state.prepare(_build_optimizer(model, settings), torch.Generator().manual_seed(settings.seed))
         self.started, self.step_at_start = time.perf_counter(), state.step
         self.ended = False
@@ -294,7 +294,7 @@ class _Attempt:
         num_correct = torch.zeros((), dtype=torch.long, device=self.device)
         rate = 0.0
         order = torch.randperm(len(train), generator=state.generator).to(self.device)
-        for rows in torch.split(order, settings.batch_size):
+        for rows in split_batches(order, settings.batch_size):
             batch = Split(train.images[rows], train.labels[rows])
             rate = compute_learning_rate(settings, state.step, self.total_steps)
             for group in state.optimizer.param_groups:
@@ -332,6 +332,22 @@ class _Attempt:
         eta = (time.perf_counter() - self.started) / done * (self.total_steps - state.step)
         before = sum(attempt.epochs for attempt in state.attempts)
         return BatchProgress(epoch, self.settings.epochs, state.step, self.total_steps, eta, self.share, before)
+
+
+def split_batches(rows: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+    """Cuts rows (n,) into batches, the last one as large as what is left. A single row left goes to those before it:
+    of one picture, batch norm has no deviation where a channel is one value, and torch refuses it.
+    """
+    batches = list(torch.split(rows, batch_size))
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        *others, before, last = batches
+        return [*others, torch.cat([before, last])]
+    return batches
+
+
+def count_batches(num_rows: int, batch_size: int) -> int:
+    """As many as `split_batches` cuts."""
+    return max(1, math.ceil((num_rows - (batch_size > 1)) / batch_size))
 
 
 def compute_learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
 from worker.compression_plan import PLANS as COMPRESSION_PLANS
 from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor
-from worker.controls import CONTROLS
+from worker.controls import CONTROLS, ControlKind
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
 from worker.jobs.compress import CompressSpec
@@ -30,6 +30,7 @@ from worker.memory_estimate import (
     find_shape_field,
     outline_named,
 )
+from worker.network_names import NetworkName, is_batch_normalised, is_built_in
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult
@@ -54,7 +55,7 @@ class StudySpec(JobSpec):
 
     kind: Literal["study"] = "study"
     dataset: DatasetRef = DatasetName.FASHION_MNIST
-    architecture: Architecture = Architecture.FASHION_CNN
+    architecture: NetworkName = str(Architecture.FASHION_CNN)
     widths: Widths = None
     effort: Literal["quick", "standard"] = Field(
         "quick",
@@ -125,9 +126,6 @@ PLANS = {
 }
 SMALL_DATASETS: Mapping[str, float] = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
-WITHOUT_BATCH_NORM = (Architecture.LENET5, Architecture.MLP)
-"""For these SGD at the usual rate is too much."""
-
 LEAST_SPARSITY = 0.001
 """Below it a network counts as not pruned."""
 
@@ -201,9 +199,10 @@ class Recipe:
         }
 
     def build_controls(
-        self, model_id: str, retrained_epochs: int, sparsity: float, small_widths: tuple[int, ...]
+        self, model_id: str, retrained_epochs: int, sparsity: float, small_widths: tuple[int, ...] | None
     ) -> dict[str, Step]:
-        """What the claims are held against. retrained_epochs, sparsity: of `step_by_step`.
+        """What the claims are held against. retrained_epochs, sparsity: of `step_by_step`. small_widths: None where the
+        network has none to choose, and no small dense one can be built.
 
         Where that ended without zeros, retraining alone and random pruning would control nothing, and are left out.
         """
@@ -213,6 +212,8 @@ class Recipe:
         controls = {}
         for kind, design in CONTROLS.items():
             if design.is_fresh:
+                if small_widths is None:
+                    continue
                 controls[kind.step] = Step(self._train(kind.step, small_widths), self.epochs * _SMALL_EPOCH_S)
             elif not is_moot:
                 spec = PruneSpec(
@@ -232,7 +233,8 @@ class Recipe:
 
     def _train(self, name: str, widths: tuple[int, ...] | None) -> TrainSpec:
         spec = self.spec
-        gentle = spec.architecture in WITHOUT_BATCH_NORM
+        # Without batch norm SGD at the usual rate is too much.
+        gentle = not is_batch_normalised(spec.architecture)
         return TrainSpec(
             **self._common(name),
             dataset=spec.dataset,
@@ -264,7 +266,12 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     steps |= context.run_steps(recipe.build_main(model_id), later_s=later_s)
     final, smallest = steps["compress"], CompressResult.read(steps["compress"].result)
     if spec.controls:
-        small_widths = find_small_widths(steps["train"], smallest.file_bytes)
+        small_widths = None
+        if is_built_in(spec.architecture):
+            small_widths = find_small_widths(steps["train"], smallest.file_bytes)
+        else:
+            name = CONTROLS[ControlKind.SMALL_DENSE].name
+            context.warn(f"control {name}: left out, since {spec.architecture} has no widths to choose")
         pruned = PruneResult.read(steps["step_by_step"].result)
         retrained, sparsity = pruned.chosen.retrained_epochs, pruned.sparsity.total
         controls = recipe.build_controls(model_id, retrained, sparsity, small_widths)

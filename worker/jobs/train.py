@@ -13,8 +13,6 @@ from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
-    NUM_CLASSES,
-    PICTURE_SHAPE,
     LayerShape,
     MemoryEstimate,
     Part,
@@ -27,8 +25,8 @@ from worker.memory_estimate import (
     read_layers,
 )
 from worker.network.architectures import NUM_WIDTHS
-from worker.network.layers import has_batch_norm
-from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_built_in
+from worker.network.layers import has_batch_norm, normalises_single_values
+from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_batch_normalised, is_built_in
 from worker.progress import Progress
 from worker.results.train import TrainResult
 
@@ -43,10 +41,14 @@ def _as_many(count: int) -> dict[str, Any]:
     return {"anyOf": [{"type": "array", "minItems": count, "maxItems": count}, {"type": "null"}]}
 
 
-def check_widths(widths: tuple[int, ...] | None, architecture: Architecture | None) -> tuple[int, ...] | None:
-    """The widths, where there are as many as the architecture has. architecture: None where it was wrong already."""
-    wanted = None if architecture is None else NUM_WIDTHS[architecture]
-    if widths is not None and wanted is not None and len(widths) != wanted:
+def check_widths(widths: tuple[int, ...] | None, name: str | None) -> tuple[int, ...] | None:
+    """The widths, where the network has so many to choose. name: None where it was wrong already."""
+    if widths is None or name is None:
+        return widths
+    if not is_built_in(name):
+        raise ValueError("networks of torchvision have no widths to choose")
+    wanted = NUM_WIDTHS[Architecture(name)]
+    if wanted is not None and len(widths) != wanted:
         raise ValueError(f"the architecture has {wanted} hidden widths, {len(widths)} were given")
     return widths
 
@@ -59,16 +61,17 @@ Widths = Annotated[
         description="Channels or neurons of each hidden layer; by default the architecture's own.",
     ),
 ]
+_NULL = {"type": "null"}
 WIDTH_RULES: list[JsonValue] = [
-    rule
-    for name in Architecture
-    if (count := NUM_WIDTHS[name]) is not None
-    for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
+    *(
+        rule
+        for name in Architecture
+        if (count := NUM_WIDTHS[name]) is not None
+        for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
+    ),
+    *describe_rules("architecture", TORCHVISION_NAMES, Architecture.FASHION_CNN, widths=_NULL),
 ]
 """JSON Schema of `check_widths`."""
-
-
-_NULL = {"type": "null"}
 
 
 def _leave_out(field: str) -> dict[str, Any]:
@@ -77,11 +80,7 @@ def _leave_out(field: str) -> dict[str, Any]:
     return {"not": {"properties": both, "required": [*both]}}
 
 
-_SHAPE_RULES: list[JsonValue] = [
-    *describe_rules("architecture", TORCHVISION_NAMES, Architecture.FASHION_CNN, widths=_NULL),
-    _leave_out("architecture"),
-    _leave_out("widths"),
-]
+_SHAPE_RULES: list[JsonValue] = [_leave_out("architecture"), _leave_out("widths")]
 """JSON Schema of what else goes together."""
 DEFAULT_RATE = 0.1
 GENTLE_RATE = 0.02
@@ -169,12 +168,7 @@ class TrainSpec(JobSpec):
     def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         if widths is not None and info.data.get("initial_model_id") is not None:
             raise ValueError("the network is that of initial_model_id: leave them out")
-        name = info.data.get("architecture")
-        if name is not None and not is_built_in(name):
-            if widths is not None:
-                raise ValueError("networks of torchvision have no widths to choose")
-            return None
-        return check_widths(widths, None if name is None else Architecture(name))
+        return check_widths(widths, info.data.get("architecture"))
 
     @field_validator("learning_rate")
     @classmethod
@@ -182,8 +176,7 @@ class TrainSpec(JobSpec):
         name = info.data.get("architecture")
         if rate is not None or name is None:
             return rate  # a stored network's is chosen once it is opened
-        shape, num_classes = ((3, 224, 224), 1000) if not is_built_in(name) else (PICTURE_SHAPE, NUM_CLASSES)
-        return DEFAULT_RATE if has_batch_norm(describe_named(name, None, shape, num_classes)) else GENTLE_RATE
+        return DEFAULT_RATE if is_batch_normalised(name) else GENTLE_RATE
 
     def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
         """Estimates it from the widths and the pictures of a batch."""
@@ -315,7 +308,14 @@ def _train(spec: TrainSpec, context: JobContext, model: nn.Module, data: Dataset
     from worker.core.models.build import get_record
     from worker.core.training import TrainingSettings, fit
 
-    gentle = not has_batch_norm(get_record(model))
+    record = get_record(model)
+    if spec.batch_size == 1 and normalises_single_values(record):
+        raise InvalidSpec(
+            "with pictures of this size a batch norm of the network has one value a channel, and of a single picture "
+            "no deviation: take batches of 2 or more",
+            field="batch_size",
+        )
+    gentle = not has_batch_norm(record)
     stage = FitProgress(context, "training", 1, 97)
     settings = TrainingSettings(
         epochs=spec.epochs,

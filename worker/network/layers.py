@@ -95,6 +95,14 @@ def has_batch_norm(network: Network) -> bool:
     return any(isinstance(node.operation, BatchNorm) for node in network.nodes)
 
 
+def normalises_single_values(network: Network) -> bool:
+    """Whether a batch norm has one value for each channel of a picture: a batch of one then has no deviation."""
+    return any(
+        isinstance(node.operation, BatchNorm) and math.prod(shape[1:]) == 1
+        for node, shape in zip(network.nodes, network.shapes, strict=True)
+    )
+
+
 def shrink_network(network: Network, weights: Mapping[str, Shape]) -> Network:
     """The same network with layers of other sizes. weights: name → shape of each layer's weight, as pruning left it.
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from storage.errors import Diverged
 from tests.variants import SEED
 from worker.catalog import Optimizer, Precision
 from worker.core.augmentation import count_views, show_view
-from worker.core.datasets import Dataset
+from worker.core.datasets import Dataset, Split
 from worker.core.models import build_model
 from worker.core.training import (
     BatchProgress,
@@ -22,8 +24,10 @@ from worker.core.training import (
     TrainingSettings,
     compute_learning_rate,
     compute_soft_targets,
+    count_batches,
     evaluate,
     fit,
+    split_batches,
 )
 from worker.learning import EpochRecord, History
 
@@ -194,3 +198,21 @@ def test_soft_targets_refuse_pictures_that_are_shifted_otherwise(digits: Dataset
     settings = TrainingSettings(epochs=1, learning_rate=0.1, max_shift=1)
     with pytest.raises(ValueError, match="shifted"):
         fit(build_network(), digits, settings, soft_targets=SoftTargets(torch.zeros(2, len(digits.train), 10)))
+
+
+@given(st.integers(1, 300), st.integers(1, 130))
+def test_batches_hold_each_row_once_and_none_is_of_a_single_one(num_rows: int, batch_size: int) -> None:
+    batches = split_batches(torch.arange(num_rows), batch_size)
+    assert torch.cat(batches).tolist() == list(range(num_rows))
+    assert len(batches) == count_batches(num_rows, batch_size)
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    if num_rows > 1 < batch_size:
+        assert all(2 <= len(batch) <= batch_size + 1 for batch in batches)
+
+
+def test_a_batch_norm_over_single_values_is_trained_whatever_is_left_of_the_pictures(digits: Dataset) -> None:
+    torch.manual_seed(SEED)
+    model = nn.Sequential(nn.Conv2d(1, 4, 28), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 10))
+    few = replace(digits, train=Split(digits.train.images[:33], digits.train.labels[:33]))
+    history = fit(model, few, TrainingSettings(epochs=1, learning_rate=0.01, batch_size=16, flip=False))
+    assert len(history.epochs) == 1

@@ -46,6 +46,21 @@ def test_a_pruning_that_pruned_nothing_gets_no_controls() -> None:
     assert list(Recipe(StudySpec()).build_controls("mdl_1", 0, 0.0, (2, 3, 4))) == ["control_small_dense"]
 
 
+def test_a_network_without_widths_to_choose_has_the_controls_that_need_none() -> None:
+    recipe = Recipe(StudySpec(architecture="torchvision:resnet18", dataset="dst_1"))
+    controls = recipe.build_controls("mdl_1", EPOCHS, SPARSITY, None)
+    assert list(controls) == ["control_unpruned", "control_random"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "optimizer"),
+    [("torchvision:squeezenet1_1", "adamw"), ("torchvision:resnet18", "sgd"), ("lenet5", "adamw")],
+)
+def test_a_network_without_batch_norm_is_trained_gently(architecture: str, optimizer: str) -> None:
+    training = Recipe(StudySpec(architecture=architecture, dataset="dst_1")).build_training().spec
+    assert dump(training) == dump(training) | {"architecture": architecture, "widths": None, "optimizer": optimizer}
+
+
 def test_the_file_is_held_against_controls_where_that_is_asked_for() -> None:
     plain, asked = (Recipe(StudySpec(file_controls=wanted)).build_main("mdl_1") for wanted in (False, True))
     assert dump(asked["compress"].spec) == dump(plain["compress"].spec) | {"controls": True}
@@ -84,7 +99,16 @@ def test_a_study_seeds_and_limits_its_steps_as_it_was_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"effort": "thorough"}, {"language": "de"}, {"widths": [1, 2]}, {"epochs": 0}, {"model_id": "latest"}]
+    "change",
+    [
+        {"effort": "thorough"},
+        {"language": "de"},
+        {"widths": [1, 2]},
+        {"epochs": 0},
+        {"model_id": "latest"},
+        {"architecture": "torchvision:resnet152"},
+        {"architecture": "torchvision:resnet18", "widths": [8]},
+    ],
 )
 def test_a_study_that_cannot_be_done_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

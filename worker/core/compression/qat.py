@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from worker.core.pruning.difference import find_difference
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step, snapshot
+from worker.core.training import count_batches
 
 CALIBRATED_BIT_WIDTH = 8
 
@@ -127,7 +127,7 @@ def train_stage(
     """Trains one stage in place; returns whether it learned. key: what it is kept by."""
 
     def compute() -> Step:
-        num_steps = stage.epochs * math.ceil(len(task.baseline.data.train) / BATCH_SIZE)
+        num_steps = stage.epochs * count_batches(len(task.baseline.data.train), BATCH_SIZE)
         pruner = GradualPruner(model, stage.sparsity, int(0.6 * num_steps), scope=PruningScope.LAMP, method=method)
         outcome = train_network(
             model,
