@@ -39,7 +39,7 @@ def submit(client: Client, arguments: argparse.Namespace) -> None:
 
 def upload(client: Client, arguments: argparse.Namespace) -> None:
     """Brings a file, and follows the job that reads it where that is asked for."""
-    send = {"model": client.upload_model, "dataset": client.upload_dataset}[arguments.what]
+    send: Callable[..., Job[Any]] = client.upload_model if arguments.what == "model" else client.upload_dataset
     line = LiveLine(sys.stderr, arguments.file)
     _tell(send(arguments.file, line.show_bytes, **parse_fields(arguments.fields)), arguments.watch)
 

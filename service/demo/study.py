@@ -71,7 +71,7 @@ def build_rows(client: Client, result: Mapping[str, Any]) -> list[Row]:
         if name == "quantize":
             quantized = QuantizeResult.read(client.job(steps[name].job_id).result.data)
             models = {f"{width.bit_width} bit": width.model_id for width in quantized.widths}
-        rows += [Row(row, client.model(model_id).data) for row, model_id in models.items()]
+        rows += [Row(row, client.model(model_id).data) for row, model_id in models.items() if model_id]
     return rows
 
 

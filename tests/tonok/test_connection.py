@@ -13,7 +13,7 @@ from storage.keys import create_key
 from storage.settings import Settings
 from tests.service.conftest import Workshop, build_summary, find_artifact
 from tests.tonok.proxy import run_proxy
-from tonok import Client, Connection, Event, Problem, Unreachable, WrongField, connect
+from tonok import Client, Connection, Event, Problem, Unreachable, connect
 from tonok.events import parse_events
 
 
@@ -79,7 +79,7 @@ def test_a_refusal_names_the_fields(client: Client) -> None:
         client.train("digits", epochs=0)
     assert (refused.value.status, refused.value.code) == (422, "validation_error")
     assert [field.pointer for field in refused.value.fields] == ["/epochs"]
-    assert all(isinstance(field, WrongField) and field.detail in str(refused.value) for field in refused.value.fields)
+    assert all(field.detail in str(refused.value) for field in refused.value.fields)
     assert refused.value.request_id
 
 
