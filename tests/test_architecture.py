@@ -14,7 +14,7 @@ from storage.settings import Settings
 from worker.jobs import SPECS
 
 CHECKOUT = Path(__file__).parents[1]
-PACKAGES = ("service", "worker", "storage", "tests")
+PACKAGES = ("service", "worker", "storage", "tonok", "tests")
 SOURCES = sorted(file for package in PACKAGES for file in (CHECKOUT / package).rglob("*.py"))
 HEAVY = {
     "constriction",

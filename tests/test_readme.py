@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from service.demo.server import run_service
 from storage.settings import Settings
 from tests.variants import SEED
 from tests.worker.jobs.brought_networks import Residual
 from tests.worker.jobs.test_import_dataset import write_pictures
+from tonok import Model
 from worker.network.importers.file_kind import EXPORT_LINE
 
 CHECKOUT = Path(__file__).parents[1]
@@ -79,6 +82,25 @@ def test_pictures_of_ones_own_come_in_by_the_commands(tmp_path: Path, tmp_path_f
     write_pictures(reader / "pictures.zip", {"train": 40, "test": 10})
     run_commands(read_block("docs/using.md", "pictures"), '"file_bytes"', tmp_path, reader)
     assert (reader / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_python_of_the_documents_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = tmp_path / "reader"
+    reader.mkdir()
+    monkeypatch.chdir(reader)
+    Image.new("L", (28, 28)).save("digit.png")
+    said: dict[str, Any] = {}
+    with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
+        monkeypatch.setenv("TONOK_URL", service.client.base_url)
+        exec(read_block("docs/using.md", "python"), said)
+        pruned: Model = said["p"].model
+        assert pruned.sparsity == pytest.approx(0.8, abs=0.001)
+        assert pruned.parent_model_id == said["m"].model.id
+        assert said["p"].result.evaluation.test.accuracy == pruned.accuracy
+        saved = (reader / "pruned.safetensors").read_bytes()
+        assert {entry.measure: entry.bytes for entry in pruned.size.entries}["float32"] == len(saved)  # type: ignore[union-attr]
+        assert (reader / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_readme_and_the_refusals_recommend_the_same_line() -> None:

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from service.demo.client import ApiClient, ApiProblem
-from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.display import Row, build_table
 from service.demo.server import ServiceFailed, read_tail, run_service, stop_on_sigterm
 from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE, Step
 from storage.settings import load_settings
+from tonok.client import Client
+from tonok.display import LiveLine, format_seconds, show_event
+from tonok.errors import TonokError
+from tonok.resources import Job
 from worker.results.quantize import QuantizeResult
 
 UNAVAILABLE = """
@@ -30,12 +33,12 @@ UNAVAILABLE = """
 class Demo:
     """One run: its results, and the files that it leaves in `output`."""
 
-    def __init__(self, client: ApiClient, output: Path) -> None:
+    def __init__(self, client: Client, output: Path) -> None:
         self.client = client
         self.output = output
         self.rows: list[Row] = []
         self.failed: list[str] = []
-        self.running_job: str | None = None
+        self.running_job: Job[Any] | None = None
         self._number = 0
 
     def run(self, *, digits: bool) -> None:
@@ -53,27 +56,22 @@ class Demo:
     def _stop_leftovers(self) -> None:
         # Of a demo that was killed: a new run begins with an empty queue.
         for status in ("queued", "running"):
-            for job in self.client.get("/v1/jobs", status=status, page_size="200")["jobs"]:
-                self.client.cancel_job(job["id"])
+            for job in self.client.jobs(status=status):
+                with contextlib.suppress(TonokError):  # it has ended meanwhile
+                    job.cancel()
 
-    def _run_step(self, step: Step, model_id: str | None = None) -> dict[str, Any]:
+    def _run_step(self, step: Step, model_id: str | None = None) -> Mapping[str, Any]:
         self._number += 1
         spec = {"name": step.name, **step.spec} | ({"model_id": model_id} if model_id else {})
         started = time.monotonic()
-        job = self.client.submit_job(step.kind, spec)
-        self.running_job = job["id"]
+        self.running_job = submitted = self.client.submit(step.kind, **spec)
         line = LiveLine(sys.stdout, f"[{self._number}] {step.row}")
         line.show({"phase": "queued"})
-        for event in self.client.follow_job(job["id"]):
-            if event.name == "progress":
-                line.show(event.data["data"])
-            elif event.name in ("warning", "requeued"):
-                line.note(f"{event.name}: {event.data['data'].get('message') or event.data['data'].get('reason')}")
-            elif event.name == "done":
-                job = event.data
-        self.running_job = None
+        for event in submitted.events():
+            show_event(line, event)
+        self.running_job, job = None, submitted.data
         took = format_seconds(time.monotonic() - started)
-        logs = self._save_artifacts(job["id"], step)
+        logs = self._save_artifacts(submitted, step)
         if job["status"] != "succeeded":
             self.failed.append(step.row)
             line.note(f"{job['status'].upper()} after {took}\n{_explain(job, logs)}")
@@ -88,21 +86,14 @@ class Demo:
             names = {f"{bits} bit": widths[bits] for bits in BIT_WIDTHS}
         else:
             names = {step.row: job["output_model_id"]}
-        added = [Row(name, self.client.get(f"/v1/models/{model_id}")) for name, model_id in names.items()]
+        added = [Row(name, self.client.model(model_id).data) for name, model_id in names.items()]
         self.rows += added
         return added
 
-    def _save_artifacts(self, job_id: str, step: Step) -> list[Path]:
+    def _save_artifacts(self, job: Job[Any], step: Step) -> list[Path]:
         """Everything that the job made, in a folder of the step; returns its logs."""
-        folder = self.output / f"{self._number}-{step.name}"
-        folder.mkdir(parents=True)
-        logs = []
-        for artifact in self.client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
-            file = folder / Path(artifact["name"]).name
-            self.client.download(artifact["url"], file)
-            if artifact["kind"] == "log":
-                logs.append(file)
-        return logs
+        files = job.save_all(self.output / f"{self._number}-{step.name}")
+        return [file for file in files if file.name.startswith("log-")]
 
 
 def _summarise(row: Row) -> str:
@@ -141,13 +132,13 @@ def main() -> int:
                 demo.run(digits=arguments.dataset == "digits")
             except KeyboardInterrupt:
                 if demo.running_job is not None:
-                    with contextlib.suppress(ApiProblem, OSError):
-                        service.client.cancel_job(demo.running_job)
+                    with contextlib.suppress(TonokError):
+                        demo.running_job.cancel()
                 raise
     except KeyboardInterrupt:
         print("\nInterrupted: the job was cancelled and the service stopped.", flush=True)
         return 130
-    except (ServiceFailed, ApiProblem, OSError) as error:
+    except (ServiceFailed, TonokError, OSError) as error:
         print(f"\nThe demo cannot go on: {error}\nThe service's log: {data_dir / 'service.log'}", flush=True)
         return 1
 

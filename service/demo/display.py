@@ -1,67 +1,17 @@
-"""What the demo writes: a live line per job, and the table at the end."""
+"""What the demo writes at its end: a table of models."""
 
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import Any
 
 from worker.model_summary import ModelSummary, read_summary
 
 NOTHING = "–"
 UNSOUND = "(!)"
 MEASURES = ("formula", "float32", "packed", "entropy", "file")
-
-
-def format_seconds(seconds: float) -> str:
-    """75 → 1:15."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
-@dataclass
-class LiveLine:
-    """The present state of one job: rewritten in place on a terminal, line by line elsewhere."""
-
-    output: TextIO
-    title: str
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    phase: str | None = None
-
-    def show(self, data: Mapping[str, Any]) -> None:
-        """data: of a `progress` event."""
-        self.metrics = data.get("metrics") or self.metrics
-        if self.output.isatty():
-            width = shutil.get_terminal_size().columns - 1
-            self.output.write(f"\r\x1b[2K{self._describe(data)[:width]}")
-            self.output.flush()
-        elif data.get("message") or data.get("phase") != self.phase:
-            self.note(str(data.get("message") or data.get("phase") or "working"))
-        self.phase = data.get("phase")
-
-    def note(self, text: str) -> None:
-        """A line that stays."""
-        if self.output.isatty():
-            self.output.write("\r\x1b[2K")
-        print(f"{self.title}: {text}", file=self.output, flush=True)
-
-    def _describe(self, data: Mapping[str, Any]) -> str:
-        parts = [self.title, str(data.get("phase") or "starting").replace("_", " ")]
-        if data.get("percent") is not None:
-            parts.append(f"{data['percent']:.0f} %")
-        if data.get("eta_s") is not None:
-            parts.append(f"{format_seconds(data['eta_s'])} left")
-        if data.get("epoch") is not None:
-            parts.append(f"epoch {data['epoch']}/{data.get('total_epochs') or '?'}")
-        for name, value in self.metrics.items():
-            # A series may carry its stage in front, such as the bit width that is trained.
-            if value is not None and name.endswith("train_loss"):
-                parts.append(f"loss {value:.3f}")
-            elif value is not None and name.endswith("validation_accuracy"):
-                parts.append(f"accuracy {100 * value:.2f} %")
-        return " · ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from service.demo.client import ApiClient, ApiProblem
 from service.supervisor import die_with_parent
 from storage.settings import Settings
+from tonok.client import Client
+from tonok.connection import Connection
+from tonok.errors import TonokError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NEIGHBOUR = CHECKOUT.parent / "shared" / "data" / "fashion-mnist"
@@ -41,7 +43,7 @@ def stop_on_sigterm() -> None:
 class RunningService:
     """A service that answers. log: what the API and the worker write."""
 
-    client: ApiClient
+    client: Client
     log: Path
 
 
@@ -88,21 +90,21 @@ def run_service(settings: Settings, data_dir: Path) -> Iterator[RunningService]:
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
         )
         try:
-            client = ApiClient(f"http://127.0.0.1:{port}")
-            _wait_until_ready(client, supervisor, log)
-            yield RunningService(client, log)
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, supervisor, log)
+            yield RunningService(Client(Connection(url)), log)
         finally:
             _stop(supervisor)
 
 
-def _wait_until_ready(client: ApiClient, supervisor: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(url: str, supervisor: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if supervisor.poll() is not None:
             raise ServiceFailed(f"the service ended with status {supervisor.returncode}\n{read_tail(log)}")
         try:
-            client.get("/readyz")
-        except (OSError, ApiProblem):
+            Connection(url, tries=1).get("/readyz")
+        except TonokError:
             time.sleep(0.1)
         else:
             return

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from service.demo.client import ApiClient, ApiProblem
-from service.demo.display import LiveLine, Row, build_table, format_seconds
+from service.demo.display import Row, build_table
 from service.demo.server import ServiceFailed, run_service, stop_on_sigterm
 from storage.settings import load_settings
+from tonok.client import Client
+from tonok.display import LiveLine, format_seconds, show_event
+from tonok.errors import TonokError
+from tonok.resources import Job
 from worker.results.quantize import QuantizeResult
 from worker.results.study import StudyResult
 
@@ -32,39 +35,33 @@ STEP_ROWS = {
 }
 
 
-def submit_or_find(client: ApiClient, spec: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+def submit_or_find(client: Client, spec: Mapping[str, Any]) -> tuple[Job[Any], bool]:
     """The study of this spec that has not ended yet, else a new one; and whether it is new."""
-    resolved = client.validate_job("study", spec)
+    resolved = client.validate("study", **spec)
     for status in ("running", "queued"):
-        for listed in client.get("/v1/jobs", kind="study", status=status)["jobs"]:
-            job = client.get(f"/v1/jobs/{listed['id']}")
-            if job["resolved_spec"] == resolved:
+        for job in client.jobs(kind="study", status=status):
+            if job.resolved_spec == resolved:
                 return job, False
-    return client.submit_job("study", spec), True
+    return client.submit("study", **spec), True
 
 
-def follow_study(client: ApiClient, job_id: str) -> dict[str, Any]:
-    """Shows what the study and its steps do until it has ended; returns the job."""
+def follow_study(study: Job[Any]) -> None:
+    """Shows what the study and its steps do until it has ended."""
     line = LiveLine(sys.stdout, "study")
     started: dict[str, float] = {}
-    for event in client.follow_job(job_id):
+    for event in study.events():
         data = event.data.get("data", {})
-        if event.name == "progress":
-            line.show(data)
-        elif event.name == "step_started":
+        if event.name == "step_started":
             started[data["job_id"]] = time.monotonic()
             line.note(f"{STEP_ROWS.get(data['step'], data['step'])} starts ({data['kind']} job {data['job_id']})")
         elif event.name == "step_ended":
             took = time.monotonic() - started.get(data["job_id"], time.monotonic())
             line.note(f"{STEP_ROWS.get(data['step'], data['step'])} {data['status']} after {format_seconds(took)}")
-        elif event.name in ("warning", "requeued"):
-            line.note(f"{event.name}: {data.get('message') or data.get('reason')}")
-        elif event.name == "done":
-            return event.data
-    raise ConnectionError("the stream of events ended before its job did")
+        else:
+            show_event(line, event)
 
 
-def build_rows(client: ApiClient, result: Mapping[str, Any]) -> list[Row]:
+def build_rows(client: Client, result: Mapping[str, Any]) -> list[Row]:
     """One line per model that the study made, in the order of its steps."""
     rows, steps = [], StudyResult.read(result).steps
     for name, title in STEP_ROWS.items():
@@ -72,28 +69,18 @@ def build_rows(client: ApiClient, result: Mapping[str, Any]) -> list[Row]:
             continue
         models = {title: steps[name].model_id}
         if name == "quantize":
-            quantized = QuantizeResult.read(client.get(f"/v1/jobs/{steps[name].job_id}/result")["result"])
+            quantized = QuantizeResult.read(client.job(steps[name].job_id).result.data)
             models = {f"{width.bit_width} bit": width.model_id for width in quantized.widths}
-        rows += [Row(row, client.get(f"/v1/models/{model_id}")) for row, model_id in models.items()]
+        rows += [Row(row, client.model(model_id).data) for row, model_id in models.items() if model_id]
     return rows
 
 
-def save_artifacts(client: ApiClient, job_id: str, folder: Path) -> list[Path]:
-    """Downloads every file of the study; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for artifact in client.get(f"/v1/jobs/{job_id}/artifacts")["artifacts"]:
-        files.append(folder / Path(artifact["name"]).name)
-        client.download(artifact["url"], files[-1])
-    return files
-
-
-def run_study(client: ApiClient, spec: Mapping[str, Any], output: Path) -> bool:
+def run_study(client: Client, spec: Mapping[str, Any], output: Path) -> bool:
     """Submits or takes up the study, follows it, saves what it made; whether it succeeded."""
-    job, is_new = submit_or_find(client, spec)
-    print(f"Study {job['id']} {'begins' if is_new else 'goes on'}.", flush=True)
-    job = follow_study(client, job["id"])
-    files = save_artifacts(client, job["id"], output)
+    study, is_new = submit_or_find(client, spec)
+    print(f"Study {study.id} {'begins' if is_new else 'goes on'}.", flush=True)
+    follow_study(study)
+    files, job = study.save_all(output), study.data
     if job["status"] != "succeeded":
         error = job["error"] or {"code": "cancelled", "title": "it was cancelled", "detail": ""}
         print(f"{job['status'].upper()}: {error['code']}: {error['title']}: {error['detail']}")
@@ -136,7 +123,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. Run it again, and it goes on from its last finished step.", flush=True)
         return 130
-    except (ServiceFailed, ApiProblem, OSError) as error:
+    except (ServiceFailed, TonokError, OSError) as error:
         print(f"\nThe study cannot go on: {error}\nThe service's log: {data_dir / 'service.log'}", flush=True)
         return 1
     print(f"Total: {format_seconds(time.monotonic() - started)}")

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from service.demo.client import ApiClient
-from service.demo.display import LiveLine
 from service.demo.server import run_service, stop_on_sigterm
 from storage.settings import load_settings
 from tests.benchmarks.record import RESULTS, describe_commit, describe_machine, write_result
+from tonok.client import Client
+from tonok.display import LiveLine
 from worker.jobs.compress import CompressSpec
 
 BASELINE = {"dataset": "fashion_mnist", "architecture": "fashion_cnn", "epochs": 16}
@@ -30,29 +30,15 @@ POINT = 100
 """Accuracies are fractions; drops are told in points."""
 
 
-def run_job(client: ApiClient, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The succeeded job of this spec, run now unless it was before. Raises RuntimeError where it fails."""
-    resolved = client.validate_job(kind, spec)
-    job = None
-    for status in ("succeeded", "running", "queued"):
-        for listed in client.get("/v1/jobs", kind=kind, status=status)["jobs"]:
-            found = client.get(f"/v1/jobs/{listed['id']}")
-            if job is None and found["resolved_spec"] == resolved:
-                job = found
-    if job is None:
-        job = client.submit_job(kind, spec)
-    line = LiveLine(sys.stdout, f"{kind}, seed {spec['seed']}")
-    for event in client.follow_job(job["id"]):
-        if event.name == "progress":
-            line.show(event.data["data"])
-        elif event.name == "done":
-            job = event.data
-    if job["status"] != "succeeded":
-        raise RuntimeError(f"{kind} job {job['id']} {job['status']}: {job['error']}")
-    return job
+def run_job(client: Client, kind: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The succeeded job of this spec, run now unless it was before. Raises JobFailed."""
+    resolved = client.validate(kind, **spec)
+    listed = (job for status in ("succeeded", "running", "queued") for job in client.jobs(kind=kind, status=status))
+    job = next((job for job in listed if job.resolved_spec == resolved), None) or client.submit(kind, **spec)
+    return job.live(LiveLine(sys.stdout, f"{kind}, seed {spec['seed']}")).data
 
 
-def measure(client: ApiClient, effort: str, seed: int) -> dict[str, Any]:
+def measure(client: Client, effort: str, seed: int) -> dict[str, Any]:
     """One run: a baseline of this seed and its compressed file."""
     baseline = run_job(client, "train", {**BASELINE, "seed": seed})
     spec = {"effort": effort, "max_accuracy_drop": 1.0, "max_runtime_s": MAX_RUNTIME_S}

@@ -85,7 +85,7 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         page.get_by_role("button", name="Submit the train job").click()
         expect(page.locator("#field-epochs-error")).to_have_text("Input should be greater than or equal to 1")
         expect(page.get_by_label("epochs", exact=True)).to_be_focused()
-        assert service.client.get("/v1/jobs")["jobs"] == []
+        assert list(service.client.jobs()) == []
 
         # Submitted, it is followed on its own page, which nobody loads again.
         page.evaluate("window.sinceTheFirstLoad = true")
@@ -95,12 +95,12 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         # A training and its plots: minutes where other programs keep the processor busy.
         expect(page.locator("h1 .status")).to_contain_text("succeeded", timeout=3 * PATIENCE_MS)
         assert page.evaluate("window.sinceTheFirstLoad") is True
-        [job] = service.client.get("/v1/jobs")["jobs"]
-        assert page.url == f"{origin}/#/jobs/{job['id']}"
+        [job] = service.client.jobs()
+        assert page.url == f"{origin}/#/jobs/{job.id}"
 
         # The curve ends where the API says that it ends.
-        series = service.client.get(f"/v1/jobs/{job['id']}/metrics")["series"]["validation_accuracy"]
-        last = f"{100 * series[-1]['value']:.2f} %"
+        series = job.metrics["validation_accuracy"]
+        last = f"{100 * series[-1][1]:.2f} %"
         curve = page.get_by_role("img", name=re.compile("^Accuracy: "))
         expect(curve).to_have_accessible_name(re.compile(f"validation {last} at epoch 3, 3 points"))
         plot = page.get_by_role("img", name=re.compile("^Plot: .*training"))
@@ -110,11 +110,11 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         expect(page.get_by_label("Log of events")).to_contain_text("epoch 3 of 3")
 
         # It is in the lists, by a name that is text and nothing else, on a page that fits.
-        model = service.client.get(f"/v1/models/{job['output_model_id']}")
+        model = job.model
         check_width(page)
         for address, shown in (
             ("jobs", HOSTILE),
-            ("models", f"{100 * model['evaluation']['test']['accuracy']:.2f} %"),
+            ("models", f"{100 * (model.accuracy or 0):.2f} %"),
             ("new", "Submit the train job"),
         ):
             page.goto(f"{origin}/#/{address}")

@@ -1,8 +1,7 @@
-"""The demo client: what it reads from the API and what it shows; at the end one real run."""
+"""The demo: what it shows, and at the end one real run."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -13,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.demo.client import Event, parse_events
-from service.demo.display import UNSOUND, LiveLine, Row, build_table, format_seconds
+from service.demo.display import UNSOUND, Row, build_table
 from service.demo.server import CHECKOUT, build_environment
 from storage.settings import Settings
 
@@ -26,11 +24,6 @@ CHANCE = {
     "problems": ["one_class", "chance"], "most_answered_class": 3, "most_answered_share": 1.0,
     "largest_class_share": 0.1, "accuracy": 0.1, "dead_layers": [], "num_not_finite": 0,
 }  # fmt: skip
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def build_row(name: str, accuracy: float, drop: float | None, file_bytes: int | None) -> Row:
@@ -47,23 +40,6 @@ def build_row(name: str, accuracy: float, drop: float | None, file_bytes: int | 
         "size": {"entries": entries},
     }
     return Row(name, model)
-
-
-def test_a_frame_of_a_stream_becomes_an_event() -> None:
-    lines = [
-        b": still here\n",
-        b"\n",
-        b"id: 7\r\n",
-        b"event: progress\r\n",
-        b'data: {"a":\r\n',
-        b"data: 1}\r\n",
-        b"\r\n",
-    ]
-    assert list(parse_events(lines)) == [Event("progress", "7", {"a": 1})]
-
-
-def test_a_frame_that_was_cut_off_is_no_event() -> None:
-    assert list(parse_events([b"event: done\n", b'data: {"status": "succee'])) == []
 
 
 def test_the_table_has_one_line_per_model_and_measures_every_file_against_the_baseline() -> None:
@@ -90,34 +66,6 @@ def test_a_model_that_is_not_sound_is_marked_and_told_of() -> None:
     assert lines.index(marked[0]) == 3
     assert all(problem in marked[1] for problem in ("one_class", "chance"))
     assert UNSOUND not in build_table([sound])
-
-
-def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    terminal = Terminal()
-    line = LiveLine(terminal, "[1] baseline")
-    metrics = {"8bit_train_loss": 0.3124, "8bit_train_accuracy": 0.9, "8bit_validation_accuracy": 0.9151}
-    state = {"phase": "training", "percent": 41.6, "epoch": 5, "total_epochs": 12, "eta_s": 95.2}
-    line.show({**state, "metrics": metrics})
-    line.show({"phase": "training", "epoch": 6, "total_epochs": 12})
-    first, second = terminal.getvalue().split("\r\x1b[2K")[1:]
-    assert first == "[1] baseline · training · 42 % · 1:35 left · epoch 5/12 · loss 0.312 · accuracy 91.51 %"
-    assert second.endswith("epoch 6/12 · loss 0.312 · accuracy 91.51 %"), "what was measured last stays in sight"
-    assert "\n" not in terminal.getvalue()
-
-
-def test_a_file_sees_plain_lines_and_only_where_something_is_said() -> None:
-    output = io.StringIO()
-    line = LiveLine(output, "[1] baseline")
-    for step in range(50):
-        line.show({"phase": "training", "step": step})
-    line.show({"phase": "training", "message": "epoch 1/12: loss 0.51"})
-    assert output.getvalue() == "[1] baseline: training\n[1] baseline: epoch 1/12: loss 0.51\n"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (75, "1:15"), (3725, "62:05")])
-def test_seconds_read_as_minutes(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
 
 
 def test_the_service_of_the_demo_keeps_to_its_own_folder_and_database(
