@@ -99,7 +99,7 @@ def test_the_folder_of_jobs_holds_kinds_and_little_else() -> None:
     files = {file.stem for file in (CHECKOUT / "worker" / "jobs").glob("*.py")}
     assert len(files) <= 10
     kinds = {spec.__module__.rpartition(".")[2] for spec in SPECS.values()}
-    assert files - kinds == {"__init__", "stored"}
+    assert files - kinds == {"__init__"}
 
 
 def test_every_module_is_called_after_what_it_holds() -> None:

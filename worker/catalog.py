@@ -152,6 +152,23 @@ class Effort(StrEnum):
     THOROUGH = "thorough"
 
 
+class ExportTarget(StrEnum):
+    """What `export` writes a network for."""
+
+    # Each value is the name of its module in worker/exports/targets.
+
+    C = "c"
+    ONNX = "onnx"
+
+
+class WeightType(StrEnum):
+    """Of the weights in an ONNX file."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+    FLOAT32 = "float32"
+
+
 class Optimizer(StrEnum):
     """The optimizer of `train`."""
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from storage.errors import Diverged, TooMuchMemory
 from worker.catalog import ArtifactKind
 from worker.job_spec import JobContext, JobOutcome, JobSpec, Step
-from worker.jobs.stored import StoredSpec, adapt_spec
 from worker.progress import Progress
+from worker.stored_specs import StoredSpec, adapt_spec
 from worker.workspace import ModelRecord
 
 PRELOAD = ()

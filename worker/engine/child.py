@@ -34,8 +34,8 @@ from worker.engine.context import Context
 from worker.engine.memory import limit_growth, offer_to_kernel, read_peak_bytes, return_free_memory
 from worker.engine.outcome import ATTEMPT_NAME, DISK_FULL, LOG_NAME, Outcome, save_outcome
 from worker.job_spec import JobContext, JobOutcome, JobSpec, StepsPending
-from worker.jobs.stored import StoredSpec
 from worker.progress import JobCancelled
+from worker.stored_specs import StoredSpec
 
 _PR_SET_PDEATHSIG = 1
 

@@ -11,7 +11,7 @@ from storage.steps import compute_step_hash, find_step, list_children
 from storage.tables import TERMINAL, Job, JobStatus
 from worker.engine.outcome import StagedStep
 from worker.job_spec import FinishedStep, Step, StepArtifact
-from worker.jobs.stored import adapt_spec
+from worker.stored_specs import adapt_spec
 
 
 def stage_step(session: Session, parent: Job, name: str, step: Step) -> StagedStep:

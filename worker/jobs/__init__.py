@@ -17,9 +17,9 @@ from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
-from worker.jobs.stored import StoredSpec, adapt_spec
 from worker.jobs.study import StudySpec
 from worker.jobs.train import TrainSpec
+from worker.stored_specs import StoredSpec, adapt_spec
 
 PRELOAD = (
     "torch",

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from storage.errors import InvalidSpec
 from worker.jobs import SPECS, parse_spec, parse_stored_spec
-from worker.jobs.stored import StoredSpec
+from worker.stored_specs import StoredSpec
 
 OLD_PRUNE: dict[str, Any] = {
     "kind": "prune", "name": None, "labels": {}, "seed": 0, "max_attempts": 2, "max_runtime_s": 7200,

@@ -2,8 +2,8 @@
 
 The integer forward pass accumulates exactly: sums of products of integers, in float32 where no sum can reach 2^24
 and in float64 otherwise (exact to 2^53). Averages over a picture sum whole numbers too: of steps of 2^-24, to which
-their values are rounded. All else is elementwise, so that predictions depend neither on the number of threads nor on
-the order of additions. Exponentials (sigmoid, SiLU, GELU) are those of the machine's library, right to the last bits.
+their values are rounded. All else is elementwise, in operations that IEEE 754 defines, so that predictions depend
+neither on the machine nor on the number of threads nor on the order of additions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from worker.core.models import describe_shape, rebuild_model
 from worker.core.models.build import ChannelAffine, Mean, get_record
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range, linear_quantize
+from worker.elementary_functions import FUNCTIONS, ElementaryFunction
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines, find_batch_norms
 from worker.network.record import Network
@@ -164,7 +165,8 @@ class ExactAverage(nn.Module):
         self.average = average
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        steps = (x.double() * AVERAGE_STEPS).round_()
+        # Laid channels last, adaptive pooling divides in another order.
+        steps = (x.double() * AVERAGE_STEPS).round_().contiguous()
         average: torch.Tensor = self.average(steps) / AVERAGE_STEPS
         return average.float()
 
@@ -184,13 +186,15 @@ def build_integer_model(network: IntegerNetwork) -> nn.Module:
     for name in find_batch_norms(record).values():
         replace_module(model, name, nn.Identity())
     for affine in network.affines:
-        module = ChannelAffine(len(affine.gain))
+        by_channel = ChannelAffine(len(affine.gain))
         values = {"weight": affine.gain, "bias": affine.shift}
-        module.load_state_dict({name: torch.from_numpy(each.copy()) for name, each in values.items()})
-        replace_module(model, affine.name, module)
-    for name, average in list(model.named_modules()):
-        if isinstance(average, Mean | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-            replace_module(model, name, ExactAverage(average))
+        by_channel.load_state_dict({name: torch.from_numpy(each.copy()) for name, each in values.items()})
+        replace_module(model, affine.name, by_channel)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Mean | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            replace_module(model, name, ExactAverage(module))
+        elif type(module) in FUNCTIONS:
+            replace_module(model, name, ElementaryFunction(module))
     return model.eval()
 
 

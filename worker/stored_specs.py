@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from storage.errors import InvalidSpec
 from worker.job_spec import JobSpec
-from worker.jobs.prune import PruneSpec
 
 _MAX_ROUNDS = 20
 """Pydantic tells of a rule between fields only once each of them is right by itself."""
@@ -56,6 +55,7 @@ class StoredSpec:
 def adapt_spec(spec_type: type[JobSpec], stored: Mapping[str, Any]) -> StoredSpec:
     """The stored JSON as a spec of this type. Raises InvalidSpec."""
     content: Content = dict(stored)
+    kind: str = spec_type.model_fields["kind"].default
     changes: list[SpecChange] = []
     for number in range(_MAX_ROUNDS):
         try:
@@ -63,7 +63,7 @@ def adapt_spec(spec_type: type[JobSpec], stored: Mapping[str, Any]) -> StoredSpe
         except ValidationError as error:
             problems: list[Any] = error.errors(include_url=False, include_input=False)
         # Only where something is wrong: most specs were written by the code that reads them.
-        found = [] if number else [change for rule in _TIGHTENED.get(spec_type, ()) for change in rule(content)]
+        found = [] if number else [change for rule in _TIGHTENED.get(kind, ()) for change in rule(content)]
         found += [change for problem in problems if (change := _adapt_field(content, problem)) is not None]
         if not found:
             raise _refuse(problems[0])
@@ -152,4 +152,5 @@ def _leave_out_steps(content: Content) -> list[SpecChange]:
     return [SpecChange(name, content.pop(name), None, "a one_shot schedule has no steps") for name in stored]
 
 
-_TIGHTENED: dict[type[JobSpec], tuple[Callable[[Content], list[SpecChange]], ...]] = {PruneSpec: (_leave_out_steps,)}
+_TIGHTENED: dict[str, tuple[Callable[[Content], list[SpecChange]], ...]] = {"prune": (_leave_out_steps,)}
+"""Kind → its rules."""

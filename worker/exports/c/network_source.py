@@ -1,0 +1,203 @@
+"""network.h and network.c: the sizes, the constants and the calls of one network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.errors import InvalidModel
+from worker.checkpoint_facts import describe_facts
+from worker.exports.c.calls import WRITERS, LayerPlace, Place, get_range
+from worker.exports.c.constants import pack_weights, write_bytes, write_floats, write_text
+from worker.exports.c.memory import Memory, is_layer, plan_memory
+from worker.integer_network import IntegerLayer, IntegerNetwork
+from worker.network.layers import count_outputs
+from worker.network.operations import NAMES
+from worker.network.operations.layers import Convolution
+from worker.network.record import PICTURE, Network
+
+LARGEST_SUM = 2**31 - 1
+MAX_MEMORY_BYTES = 1 << 30
+"""More than a processor without an operating system has by far, and less than a compiler refuses."""
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """How many values each array of `struct network_memory` has: at least one, as C wants it."""
+
+    values: int
+    sums: int
+    bytes: int
+    filter: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the whole structure, without what a compiler may put between its parts."""
+        return _FLOAT_BYTES * (self.values + self.sums) + self.bytes + self.filter
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """header, body: the two files. constant_bytes: of weights, scales, biases and affines, as flash holds them."""
+
+    header: str
+    body: str
+    buffers: Buffers
+    constant_bytes: int
+
+
+def write_network(network: IntegerNetwork) -> NetworkSource:
+    """The C of a network. Raises InvalidModel where a sum may need more than 32 bits, or all of it too much memory."""
+    record = describe_facts(network)
+    memory = plan_memory(record)
+    layers = dict(zip(count_outputs(record), network.layers, strict=True))
+    for layer in network.layers:
+        _check_sums(layer)
+    buffers = _measure_buffers(record, memory)
+    if buffers.num_bytes > MAX_MEMORY_BYTES:
+        raise InvalidModel(
+            f"the network computes in {buffers.num_bytes} bytes, of which C takes at most {MAX_MEMORY_BYTES}"
+        )
+    constants, num_bytes = _write_constants(network, record, layers)
+    return NetworkSource(
+        _write_header(record, buffers), _write_body(network, record, memory, layers, constants), buffers, num_bytes
+    )
+
+
+def _check_sums(layer: IntegerLayer) -> None:
+    largest = int(np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1).max())
+    if largest * max(map(abs, get_range(layer))) > LARGEST_SUM:
+        raise InvalidModel(f"layer {layer.name} adds up more than 32 bits hold: C cannot compute it")
+
+
+def _measure_buffers(record: Network, memory: Memory) -> Buffers:
+    values, sums, read, filters = memory.num_values, 1, 1, 1
+    for node, shape in zip(record.nodes, record.shapes, strict=True):
+        if is_layer(node):
+            read = max(read, math.prod(record.list_inputs(node)[0]))
+        if isinstance(node.operation, Convolution):
+            sums = max(sums, shape[2])
+            filters = max(filters, math.prod(record.tensors[f"{node.name}.weight"][1:]))
+    return Buffers(values, sums, read, filters)
+
+
+def _write_constants(network: IntegerNetwork, record: Network, layers: dict[str, IntegerLayer]) -> tuple[str, int]:
+    """The arrays of the network, and their bytes."""
+    affines = {affine.name: affine for affine in network.affines}
+    written, num_bytes = list[str](), 0
+    for number, node in enumerate(record.nodes):
+        floats = dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]()
+        if node.name in layers:
+            layer = layers[node.name]
+            packed = pack_weights(layer.weight, layer.bit_width)
+            num_bytes += packed.nbytes
+            written.append(f"\n/* {node.name}: {layer.weight.size} weights of {layer.bit_width} bits */\n")
+            written.append(write_bytes(f"weights_{number}", packed))
+            floats = {"multipliers": layer.scale * np.float32(layer.input_scale), "biases": layer.bias}
+        elif node.name in affines:
+            floats = {"gains": affines[node.name].gain, "shifts": affines[node.name].shift}
+            written.append(f"\n/* {node.name} */\n")
+        for name, values in floats.items():
+            num_bytes += values.nbytes
+            written.append(write_floats(f"{name}_{number}", values.tolist()))
+        if node.name in layers:
+            step = int(layers[node.name].scale.size > 1)
+            written.append(
+                f"static const struct tonok_weights layer_{number} = "
+                f"{{weights_{number}, {layers[node.name].bit_width}, multipliers_{number}, {step}, biases_{number}}};\n"
+            )
+    return "".join(written), num_bytes
+
+
+def _write_header(record: Network, buffers: Buffers) -> str:
+    channels, height, width = record.input_shape
+    return f"""\
+/* Written by Tonok. One network: what it reads, what it needs, what it answers. */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include <stdint.h>
+
+#define NETWORK_CHANNELS {channels}
+#define NETWORK_HEIGHT {height}
+#define NETWORK_WIDTH {width}
+#define NETWORK_PICTURE_BYTES {math.prod(record.input_shape)}
+#define NETWORK_CLASSES {record.num_classes}
+
+/* All that it writes to while it runs. It may lie anywhere, begins as anything, and means nothing afterwards. */
+struct network_memory {{
+    float values[{buffers.values}];
+    int32_t sums[{buffers.sums}];
+    uint8_t bytes[{buffers.bytes}];
+    int8_t filter[{buffers.filter}];
+}};
+
+extern const char *const network_class_names[NETWORK_CLASSES];
+
+/* picture: pixels of 0 to 255, channel by channel, row by row. logits: the largest is that of the class. */
+void network_run(const uint8_t picture[NETWORK_PICTURE_BYTES], struct network_memory *memory,
+                 float logits[NETWORK_CLASSES]);
+
+#endif
+"""
+
+
+def _write_body(
+    network: IntegerNetwork, record: Network, memory: Memory, layers: dict[str, IntegerLayer], constants: str
+) -> str:
+    names = "".join(f"    {write_text(name)},\n" for name in network.class_names)
+    calls = "".join(_write_calls(record, memory, layers))
+    output = memory.offsets[memory.sources[record.output]]
+    picture = ""
+    if PICTURE in memory.offsets:
+        address = f"memory->values + {memory.offsets[PICTURE]}"
+        picture = f"    tonok_read_picture(picture, picture_size, &normalization, {address});\n"
+    return f"""\
+/* Written by Tonok. The integers of one network, and how it computes. */
+#include "network.h"
+
+#include <string.h>
+
+#include "kernels.h"
+
+const char *const network_class_names[NETWORK_CLASSES] = {{
+{names}}};
+{constants}
+/* How a picture enters. */
+{write_floats("picture_mean", network.mean)}\
+{write_floats("picture_std", network.std)}\
+static const struct tonok_normalization normalization = \
+{{picture_mean, picture_std, {int(len(network.mean) > 1)}, {int(len(network.std) > 1)}}};
+static const struct tonok_size picture_size = {{NETWORK_CHANNELS, NETWORK_HEIGHT, NETWORK_WIDTH}};
+
+void network_run(const uint8_t picture[NETWORK_PICTURE_BYTES], struct network_memory *memory,
+                 float logits[NETWORK_CLASSES]) {{
+{picture}{calls}\
+    memcpy(logits, memory->values + {output}, NETWORK_CLASSES * sizeof(float));
+}}
+"""
+
+
+def _write_calls(record: Network, memory: Memory, layers: dict[str, IntegerLayer]) -> list[str]:
+    written = list[str]()
+    for number, node in enumerate(record.nodes):
+        if memory.sources[number] != number:
+            continue
+        sources = [memory.sources[index] for index in node.inputs]
+        place = Place(
+            number=number,
+            operation=node.operation,
+            inputs=record.list_inputs(node),
+            # A layer that reads pixels has no values to read.
+            x=tuple(f"memory->values + {memory.offsets.get(source, 0)}" for source in sources),
+            shape=record.shapes[number],
+            y=f"memory->values + {memory.offsets[number]}",
+        )
+        if node.name in layers:
+            place = LayerPlace(**vars(place), layer=layers[node.name], reads_picture=sources[0] == PICTURE)
+        written.append(f"    /* {node.name}: {NAMES[type(node.operation)]} */\n")
+        written += [f"    {call}\n" for call in WRITERS[type(node.operation)](place)]
+    return written

@@ -1,0 +1,32 @@
+/* Classifies the pictures on standard input: each NETWORK_PICTURE_BYTES bytes, one behind the other. A line for each. */
+#include <stdio.h>
+#include <string.h>
+
+#include "network.h"
+
+static struct network_memory memory;
+
+int main(int argc, char **argv) {
+    static uint8_t picture[NETWORK_PICTURE_BYTES];
+    static float logits[NETWORK_CLASSES];
+    int shows_logits = argc == 2 && strcmp(argv[1], "--logits") == 0;
+    if (argc > 1 && !shows_logits) {
+        fprintf(stderr, "usage: %s [--logits] < pictures\n", argv[0]);
+        return 2;
+    }
+    size_t read;
+    while ((read = fread(picture, 1, sizeof picture, stdin)) == sizeof picture) {
+        network_run(picture, &memory, logits);
+        int best = 0;
+        for (int i = 1; i < NETWORK_CLASSES; i++)
+            if (logits[i] > logits[best]) best = i;
+        printf("%d %s", best, network_class_names[best]);
+        for (int i = 0; i < NETWORK_CLASSES && shows_logits; i++) printf("\t%a", (double)logits[i]);
+        printf("\n");
+    }
+    if (read != 0) {
+        fprintf(stderr, "the last picture has %lu of %lu bytes\n", (unsigned long)read, (unsigned long)sizeof picture);
+        return 1;
+    }
+    return ferror(stdin) != 0;
+}
