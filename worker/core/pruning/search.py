@@ -24,6 +24,7 @@ from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
+from worker.learning_rates import FINE_TUNING_RATE
 from worker.progress import Progress, QuietReporter, Reporter
 from worker.search import bisect, refine
 
@@ -122,7 +123,7 @@ class PruningPlan:
     steps: int = 1
     epochs_per_step: int = 0
     fine_tune_epochs: int = 0
-    learning_rate: float = 0.02
+    learning_rate: float = FINE_TUNING_RATE
     distillation: bool = True
     seed: int = 0
 
