@@ -91,15 +91,16 @@ def search_edge(
 def find_next_sparsity(planned: Sequence[float], within: Sequence[bool], start: float) -> float | None:
     """The sparsity that a step-by-step search asks for next, always from the last network within the drop.
 
-    planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. within: of
-    the steps taken so far. start: sparsity of the network before the first. None where the search ends.
+    planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. Where
+    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start: sparsity of the network before the first. None where the search ends.
     """
     taken = within[: len(planned)]
     if all(taken):
         return planned[len(taken)] if len(taken) < len(planned) else None
     beyond = taken.index(False)
     near = planned[beyond - 1] if beyond else start
-    found = refine(near, planned[beyond], within[beyond + 1 :], REFINEMENTS)
+    limit = REFINEMENTS if beyond else max(REFINEMENTS, len(planned) - 1)
+    found = refine(near, planned[beyond], within[beyond + 1 :], limit)
     return None if found is None else found[0]
 
 

@@ -71,6 +71,7 @@ def take(baseline: Baseline, max_drop: float) -> tuple[int, float, Difference | 
 
 
 # Four of ten neurons are four classes: 40 points.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("max_drop", "left", "gone", "why"),
     [
