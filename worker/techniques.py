@@ -48,7 +48,7 @@ class AppliedTechnique(Recorded):
     technique: Technique
     bit_width: int | None = Field(None, description="Of the weights.")
     activation_bit_width: int | None = None
-    sparsity: float | None = Field(None, description="Of the weights, 0–1.")
+    sparsity: float | None = Field(None, description="Of the weights, or of the channels, 0–1.")
     widths_before: tuple[int, ...] | None = Field(None, description="Hidden widths.")
     widths_after: tuple[int, ...] | None = Field(None, description="Hidden widths.")
     epochs: int | None = None
@@ -76,6 +76,9 @@ _SENTENCES = {
     Technique.ENTROPY_CODING: "context-modelled entropy coding",
 }
 
+_NARROWED_BY_SHARE = "channel pruning, {sparsity} % of the channels"
+"""Of a network that only its record describes: it has no widths by name."""
+
 
 def _join_widths(widths: tuple[int, ...]) -> str:
     return "-".join(map(str, widths))
@@ -100,4 +103,6 @@ def describe_techniques(applied: Iterable[AppliedTechnique]) -> tuple[str, ...]:
 
 def _describe(applied: AppliedTechnique) -> str:
     known = {name: value for name, value in applied if value is not None}
-    return _SENTENCES[applied.technique].format(**{name: _FORMATS.get(name, str)(known[name]) for name in known})
+    is_by_share = applied.technique is Technique.CHANNEL_PRUNING and applied.sparsity is not None
+    sentence = _NARROWED_BY_SHARE if is_by_share else _SENTENCES[applied.technique]
+    return sentence.format(**{name: _FORMATS.get(name, str)(known[name]) for name in known})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from worker.catalog import ArtifactKind, QuantizationMode
 from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
+from worker.learning_rates import DESCRIPTION
 from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
     MemoryEstimate,
@@ -41,6 +42,7 @@ class QuantizeSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "bit_widths": [8, 4]}]})
 
+    version: ClassVar[int] = 4
     kind: Literal["quantize"] = "quantize"
     model_id: ModelId
     bit_widths: Annotated[tuple[BitWidth, ...], AfterValidator(_unique)] = Field(
@@ -52,7 +54,7 @@ class QuantizeSpec(JobSpec):
     epochs: int | None = Field(
         None, ge=1, le=500, description="Epochs of quantization-aware training; by default by bit width."
     )
-    learning_rate: float = Field(0.02, gt=0, le=10)
+    learning_rate: float | None = Field(None, gt=0, le=10, description=DESCRIPTION)
     distillation: bool = Field(True, description="Train towards the outputs of the float model too.")
     max_accuracy_drop: float = Field(
         1.0, ge=0, le=100, description="The output model is the narrowest width within this validation drop."

@@ -11,6 +11,7 @@ from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.learning_rates import FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, suit_rate
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     LayerShape,
@@ -85,10 +86,6 @@ _SHAPE_RULES: list[JsonValue] = [_leave_out("architecture"), _leave_out("widths"
 DEFAULT_RATE = 0.1
 GENTLE_RATE = 0.02
 """Without batch norm nothing scales the values of a layer back: at 0.1 most such networks diverge, or die at chance."""
-FINE_TUNING_RATE = 0.02
-GENTLE_FINE_TUNING_RATE = 0.005
-"""Fine-tuning moves weights that are good already: a fifth, and so much less again where no batch norm is left, as in
-the file of an exporter that folds them."""
 
 
 class TrainSpec(JobSpec):
@@ -315,11 +312,10 @@ def _train(spec: TrainSpec, context: JobContext, model: nn.Module, data: Dataset
             "no deviation: take batches of 2 or more",
             field="batch_size",
         )
-    gentle = not has_batch_norm(record)
     stage = FitProgress(context, "training", 1, 97)
     settings = TrainingSettings(
         epochs=spec.epochs,
-        learning_rate=spec.learning_rate or (GENTLE_FINE_TUNING_RATE if gentle else FINE_TUNING_RATE),
+        learning_rate=spec.learning_rate or suit_rate(FINE_TUNING_RATE, record),
         batch_size=spec.batch_size,
         optimizer=spec.optimizer,
         loss=spec.loss,

@@ -16,7 +16,7 @@ from worker.network.record import PICTURE, Network, Node
 
 def count_outputs(network: Network) -> dict[str, int]:
     """Name of each layer → its channels or neurons, in the order of the nodes."""
-    return {node.name: shape[0] for node, shape in zip(network.nodes, network.shapes, strict=True) if _is_layer(node)}
+    return {node.name: shape[0] for node, shape in zip(network.nodes, network.shapes, strict=True) if is_layer(node)}
 
 
 def find_batch_norms(network: Network) -> dict[str, str]:
@@ -52,7 +52,7 @@ def find_picture_layers(network: Network) -> frozenset[str]:
     for number, node in enumerate(network.nodes):
         if isinstance(node.operation, Flatten | Concatenate | MaxPool) and values.issuperset(node.inputs):
             values.add(number)
-    return frozenset(node.name for node in network.nodes if _is_layer(node) and node.inputs[0] in values)
+    return frozenset(node.name for node in network.nodes if is_layer(node) and node.inputs[0] in values)
 
 
 def find_fixed_layers(network: Network) -> frozenset[str]:
@@ -63,9 +63,9 @@ def find_fixed_layers(network: Network) -> frozenset[str]:
     convolution that is not depthwise; and a convolution with one channel a group on one side alone, with what leads to
     it, which it takes for a depthwise one.
     """
-    fixed, _ = _find_sources(network, [network.output])
+    fixed, _ = find_sources(network, [network.output])
     for number, node in enumerate(network.nodes):
-        sources, has_picture = _find_sources(network, node.inputs)
+        sources, has_picture = find_sources(network, node.inputs)
         operation, shape = node.operation, network.list_inputs(node)[0]
         is_joined = any(network.shapes[index][0] != shape[0] for index in sources)
         if isinstance(operation, Convolution) and operation.groups > 1:
@@ -79,15 +79,18 @@ def find_fixed_layers(network: Network) -> frozenset[str]:
     return frozenset(network.nodes[index].name for index in fixed)
 
 
-def _find_sources(network: Network, indices: Iterable[int]) -> tuple[set[int], bool]:
-    """The layers that some values come from with no other layer between, and whether the picture is among them, too."""
+def find_sources(network: Network, indices: Iterable[int]) -> tuple[set[int], bool]:
+    """Finds the layers that values come from with no other layer between, and whether the picture is among them, too.
+
+    indices: of the values; the layers are given by theirs.
+    """
     seen, waiting = set[int](), list(indices)
     while waiting:
         index = waiting.pop()
-        if index != PICTURE and index not in seen and not _is_layer(network.nodes[index]):
+        if index != PICTURE and index not in seen and not is_layer(network.nodes[index]):
             waiting += network.nodes[index].inputs
         seen.add(index)
-    return {index for index in seen - {PICTURE} if _is_layer(network.nodes[index])}, PICTURE in seen
+    return {index for index in seen - {PICTURE} if is_layer(network.nodes[index])}, PICTURE in seen
 
 
 def has_batch_norm(network: Network) -> bool:
@@ -119,7 +122,8 @@ def shrink_network(network: Network, weights: Mapping[str, Shape]) -> Network:
     return Network(network.input_shape, tuple(nodes), network.output)
 
 
-def _is_layer(node: Node) -> bool:
+def is_layer(node: Node) -> bool:
+    """Whether it is a convolution or a linear layer."""
     return isinstance(node.operation, Convolution | Linear)
 
 

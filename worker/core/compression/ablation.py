@@ -125,7 +125,7 @@ def list_networks(
             taught = []
         add(
             "narrowed",
-            [techniques.narrow_widths(derivation, task), techniques.DISTILLED, *taught],
+            [*techniques.list_narrowing(derivation, task), techniques.DISTILLED, *taught],
             calibrate,
             derivation.narrowed,
         )

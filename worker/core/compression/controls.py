@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from worker.checkpoint_facts import describe_facts
 from worker.coding import decode_network, encode_network
 from worker.compression_plan import QatStage
 from worker.compression_plan.parts import name_control
@@ -23,11 +24,14 @@ from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker
 from worker.core.device import device_of
 from worker.core.measure import record_correctness
-from worker.core.models import rebuild_model
+from worker.core.models.build import build_module
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import quantize_network
 from worker.core.resume import Step
 from worker.core.training import compute_logits, evaluate_logits
+from worker.network.operations.base import InvalidNetwork
+from worker.network.record import Network
+from worker.network.scaling import match_scale
 from worker.paired import Correctness, compute_drop
 
 
@@ -71,16 +75,15 @@ def measure_controls(
     unpruned = [replace(stage, sparsity=0.0) for stage in stages]
     found = []
     for position, (kind, design) in enumerate(CONTROLS.items()):
-        if design.is_fresh and task.baseline.info.network is not None:
-            tracker.reporter.warn(
-                f"control {design.name}: left out, since a narrower twin is built of an architecture and its widths, "
-                "and this network is described by its record alone"
-            )
-            continue
         run = _ControlRun(kind, design, position, pruned if design.is_pruned else unpruned)
         if design.is_fresh:
             run = replace(run, epochs_before=task.plan.narrow_epochs + sum(stage.epochs for stage in stages))
-            model = _train_small(derivation.chosen.num_bytes, run, task, teacher, tracker)
+            try:
+                small = _build_small(derivation.chosen.num_bytes, task)
+            except InvalidNetwork as error:
+                tracker.reporter.warn(f"control {design.name}: left out, since it cannot be built: {error}")
+                continue
+            model = _train_small(small, run, task, teacher, tracker)
         else:
             model = narrowed
         found.append(_measure(model, run, task, teacher, store, tracker))
@@ -154,10 +157,9 @@ def _measure(
 
 
 def _train_small(
-    num_bytes: int, run: _ControlRun, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
+    small: nn.Module, run: _ControlRun, task: CompressionTask, teacher: Teacher, tracker: TimedTracker
 ) -> nn.Module:
-    """Trains a dense network of about so many bytes from scratch."""
-    small = _build(_match_widths(num_bytes, task), task)
+    """Trains a dense network from scratch."""
     phase = f"control: {run.design.name}, from scratch"
     progress = tracker.follow(phase, run.part, f"control{run.position}_", 0.0, run.share_before)
 
@@ -172,24 +174,31 @@ def _train_small(
     return trained
 
 
-def _match_widths(num_bytes: int, task: CompressionTask) -> tuple[int, ...]:
-    """Finds the widths whose file, still untrained, comes nearest to the bytes."""
-    baseline, plan = task.baseline, task.plan
+def _build_small(num_bytes: int, task: CompressionTask) -> nn.Module:
+    """Builds the narrower network of the baseline's kind whose file, still untrained, comes nearest to the bytes.
 
-    def count(widths: tuple[int, ...]) -> int:
-        model = quantize_network(_build(widths, task), baseline.data, plan.bit_width, plan.activation_bit_width)
+    Raises InvalidNetwork where its channels cannot be as few.
+    """
+    baseline, plan = task.baseline, task.plan
+    info = baseline.info
+
+    def count(network: Network) -> int:
+        model = quantize_network(_build(network, task), baseline.data, plan.bit_width, plan.activation_bit_width)
         return len(encode_network(extract_stored(baseline, model)))
 
-    return match_widths(
-        baseline.info,
+    if info.network is not None:
+        return _build(match_scale(info.network, num_bytes, count), task)
+    widths = match_widths(
+        info,
         num_bytes,
         8 * num_bytes // plan.bit_width,
-        count,
+        lambda widths: count(describe_facts(info, widths)),
         lambda parameters, counted: round(parameters * num_bytes / counted),
     )
+    return _build(describe_facts(info, widths), task)
 
 
-def _build(widths: tuple[int, ...], task: CompressionTask) -> nn.Module:
-    """Builds a network of the baseline's kind with fresh weights."""
+def _build(network: Network, task: CompressionTask) -> nn.Module:
+    """Builds a network with fresh weights."""
     torch.manual_seed(task.seed)
-    return rebuild_model(task.baseline.info, widths).to(device_of(task.baseline.model))
+    return build_module(network).to(device_of(task.baseline.model))

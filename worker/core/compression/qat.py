@@ -14,7 +14,7 @@ from worker.compression_plan import QatStage
 from worker.compression_plan.parts import CALIBRATING, name_stage
 from worker.core.compression.candidates import Candidate, CandidateStore, extract_stored, is_good
 from worker.core.compression.reserve import Reserve
-from worker.core.compression.stage_search import HOPELESS, StageEnding, find_next_stage
+from worker.core.compression.stage_search import HOPELESS, NARROWED, StageEnding, find_next_stage
 from worker.core.compression.task import BATCH_SIZE, CompressionTask, StageSparsity, train_network
 from worker.core.compression.teacher import Teacher
 from worker.core.compression.timetable import TimedTracker
@@ -77,7 +77,8 @@ def find_ancestry(chosen: Candidate, trained: Sequence[TrainedStage], start: Tra
     if chosen.rd_lambda is None:
         last = next(one for one in trained if one.candidate.stage == chosen.stage)
     # A stage that went too far is no ancestor of a later one between, nor is one that has not learned.
-    stages = [one for one in trained if one.stage is not None and one.sparsity <= last.sparsity]
+    until = trained[: trained.index(last) + 1]
+    stages = [one for one in until if one.stage is not None and one.sparsity <= last.sparsity]
     return tuple(one for one in stages if one.learned or one is last)
 
 
@@ -105,12 +106,14 @@ def train_stages(
         part = name_stage(number)
         progress = tracker.follow(f"pruning to {100 * stage.sparsity:.1f} % while quantized", part, f"rung{number}_")
         learned = train_stage(model, stage, part, task, teacher, progress, tracker)
-        name = f"{plan.bit_width} bit, {100 * stage.sparsity:.1f} % pruned"
+        is_held = step.start != NARROWED and stage.sparsity == endings[step.start].stage.sparsity
+        name = f"{plan.bit_width} bit, {100 * stage.sparsity:.1f} % pruned{', trained on' if is_held else ''}"
         candidate = store.measure(part, name, functools.partial(extract_stored, task.baseline, model), part)
         trained.append(TrainedStage(copy.deepcopy(model), candidate, stage, _compare(part, stage, model), learned))
         states.append(trained[-1].model.state_dict())
         is_hopeless = candidate.drop > task.max_drop + HOPELESS
-        endings.append(StageEnding(stage, learned, has_room(trained[-1], store.reserve), is_hopeless))
+        is_good = has_room(trained[-1], store.reserve)
+        endings.append(StageEnding(stage, learned, is_good, candidate.within, is_hopeless))
     return trained
 
 

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from worker.compression_plan import CompressionPlan, QatStage
-from worker.search import refine
+from worker.search import find_log_density_midpoint, refine
 
 PATIENCE = 2
 """Stages on plain pictures of which none kept the margin: more training will not bring it back after so many."""
 NARROWED = -1
 """In place of a stage's number: the network that no stage has pruned yet."""
 HOPELESS = 2.0
-"""A stage so many points beyond the drop is the last: more training will not bring it back."""
+"""A stage so many points beyond the drop is nobody's start: more training will not bring it back."""
 
 
 @dataclass(frozen=True)
 class StageEnding:
-    """What came of one stage. is_good: a search may go on from it. is_hopeless: no training brings it back.
+    """What came of one stage. is_good: a search may go on from it. is_within: it is within the drop, with a margin or
+    without. is_hopeless: no training brings it back.
 
     learned: else it has forgotten everything, and is nobody's ancestor.
     """
@@ -26,6 +27,7 @@ class StageEnding:
     stage: QatStage
     learned: bool
     is_good: bool
+    is_within: bool
     is_hopeless: bool
 
 
@@ -40,25 +42,32 @@ class NextStage:
 def find_next_stage(plan: CompressionPlan, endings: Sequence[StageEnding]) -> NextStage | None:
     """Asks for the plan's stages until one goes too far, then for those between. endings: all so far, in their order.
 
-    One on changed pictures goes too far only where it is hopeless: what it misses, plain pictures may bring back.
+    One on changed pictures goes too far only where it is hopeless: what it misses, plain pictures may bring back. What
+    is beyond the drop is trained on as sparse as it is, and not pruned further by the next stage. Where already the
+    first ones are hopeless, the next begin from the network that no stage has pruned, and are asked for less.
     """
     best = start = NARROWED
     num_misses = 0
+    most, too_far = 1.0, None
     for number, stage in enumerate(plan.stages):
+        near = 0.0 if start == NARROWED else endings[start].stage.sparsity
         if number == len(endings):
-            return NextStage(stage, start)
-        ending = endings[number]
+            if too_far is not None:
+                most = min(most, find_log_density_midpoint(near, too_far))
+            return NextStage(replace(stage, sparsity=min(stage.sparsity, most)), start)
+        ending, most = endings[number], 1.0
         if ending.is_good:
             best = start = number
         elif stage.is_plain and best != NARROWED:
             return _go_back(plan, endings, best, number)
-        elif ending.is_hopeless and ending.learned:
-            return None
         elif ending.learned:
-            start = number
             num_misses += stage.is_plain
-            if num_misses == PATIENCE:
+            if num_misses == PATIENCE or (ending.is_hopeless and best != NARROWED):
                 return None
+            if ending.is_hopeless:
+                start, too_far = NARROWED, ending.stage.sparsity
+            else:
+                start, most = number, 1.0 if ending.is_within else ending.stage.sparsity
     return None
 
 

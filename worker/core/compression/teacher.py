@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from worker.core.checkpoint import copy_model
 from worker.core.compression.task import CompressionTask, StageSparsity, train_network
 from worker.core.compression.timetable import TimedTracker
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
-from worker.core.pruning.difference import find_difference
+from worker.core.pruning.difference import Difference, find_difference
 from worker.core.resume import Step
 from worker.core.training import SoftTargets, compute_soft_targets, evaluate
 from worker.timetable import VIEW_WEIGHT, VIEWS
@@ -41,7 +41,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Narrowed:
-    """The teacher with fewer channels, retrained."""
+    """The teacher with fewer channels, retrained; the teacher itself where it has none to spare."""
 
     model: nn.Module
     channels: StageSparsity
@@ -85,15 +85,52 @@ def _ask(model: nn.Module, task: CompressionTask, tracker: TimedTracker) -> Soft
 
 
 def narrow(task: CompressionTask, teacher: Teacher, tracker: TimedTracker) -> Narrowed:
-    """Takes channels from a copy of the teacher, and retrains it by what the teacher says."""
-    baseline, asked = task.baseline, choose_channel_sparsity(task.plan.channel_sparsity, teacher.model)
-    shape = baseline.info.input_shape
-    pruned = prune_channels(teacher.model, asked, shape, multiple_of=CHANNELS_MULTIPLE)
+    """Takes channels from a copy of the teacher, and retrains it by what the teacher says.
+
+    How many a network has to spare is measured: where as many as the plan takes cost more than is allowed, fewer are
+    taken, once; where these do too, none.
+    """
+    planned = choose_channel_sparsity(task.plan.channel_sparsity, teacher.model)
+    model, taken = _narrow_by(planned, "narrow", task, teacher, tracker)
+    accuracy = _read_accuracy(model, task)
+    if task.baseline.allows(accuracy, task.max_drop):
+        return Narrowed(model, taken)
+    fewer = find_affordable_share(planned, task.baseline.drop(accuracy), task.max_drop)
+    pruned = _take_channels(fewer, task, teacher)
+    if count_channels(pruned) < count_channels(teacher.model):
+        model, taken = _narrow_by(fewer, "narrow-less", task, teacher, tracker, begin=1.0)
+        if task.baseline.allows(_read_accuracy(model, task), task.max_drop):
+            return Narrowed(model, replace(taken, asked_sparsity=planned, difference=Difference.BEYOND_DROP))
+    untouched = replace(taken, asked_sparsity=planned, reached_sparsity=0.0, difference=Difference.BEYOND_DROP)
+    return Narrowed(copy_model(teacher.model, task.baseline.info), untouched)
+
+
+def find_affordable_share(share: float, drop: float, max_drop: float) -> float:
+    """The share of its channels that a network can give for `max_drop` points, where giving `share` cost `drop`, which
+    is more: each is taken to cost as much as the next.
+    """
+    return share * max_drop / drop
+
+
+def _read_accuracy(model: nn.Module, task: CompressionTask) -> float:
+    data = task.baseline.data
+    return evaluate(model, data, data.validation).accuracy
+
+
+def _take_channels(share: float, task: CompressionTask, teacher: Teacher) -> nn.Module:
+    return prune_channels(teacher.model, share, task.baseline.info.input_shape, multiple_of=CHANNELS_MULTIPLE)
+
+
+def _narrow_by(
+    asked: float, key: str, task: CompressionTask, teacher: Teacher, tracker: TimedTracker, begin: float = 0.0
+) -> tuple[nn.Module, StageSparsity]:
+    """Narrows by a share of the channels. key: what it is kept by. begin: where in its part of the timetable."""
+    pruned = _take_channels(asked, task, teacher)
     num_before = count_channels(teacher.model)
     reached = 1 - count_channels(pruned) / num_before
-    step = CHANNELS_MULTIPLE * count_largest_group(teacher.model, shape) / num_before
+    step = CHANNELS_MULTIPLE * count_largest_group(teacher.model, task.baseline.info.input_shape) / num_before
     difference = find_difference(asked, reached, granularity=step, before=0.0)
-    progress = tracker.follow("narrowing", NARROWING, "narrow_")
+    progress = tracker.follow("narrowing", NARROWING, f"{key.replace('-', '_')}_", begin)
 
     def train() -> Step:
         outcome = train_network(
@@ -103,12 +140,12 @@ def narrow(task: CompressionTask, teacher: Teacher, tracker: TimedTracker) -> Na
             task.plan.dense_rate,
             progress,
             soft_targets=teacher.get_targets(),
-            resume_file=tracker.checkpoints.state_file("narrow"),
+            resume_file=tracker.checkpoints.state_file(key),
         )
         return {"training": outcome}
 
-    narrowed, _ = tracker.train("narrow", progress.phase, baseline, pruned, train)
-    return Narrowed(narrowed, StageSparsity("narrowing", "channels", asked, reached, difference))
+    narrowed, _ = tracker.train(key, progress.phase, task.baseline, pruned, train)
+    return narrowed, StageSparsity("narrowing", "channels", asked, reached, difference)
 
 
 def choose_channel_sparsity(planned: float, model: nn.Module) -> float:

@@ -10,7 +10,9 @@ from worker.core.compression.qat import CALIBRATED_BIT_WIDTH
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.teacher import Teacher
 from worker.core.models import get_widths
-from worker.network.layers import has_batch_norm
+from worker.core.models.build import get_record
+from worker.network.layers import count_outputs, find_fixed_layers, has_batch_norm
+from worker.network.record import Network
 from worker.techniques import AppliedTechnique, Technique
 
 NOTHING = AppliedTechnique(technique=Technique.NOTHING)
@@ -36,7 +38,7 @@ def _list_training(derivation: Derivation, task: CompressionTask) -> list[Applie
         return [CALIBRATED]
     plain = sum(one.stage.epochs for one in derivation.ancestry if one.stage is not None and one.stage.is_plain)
     return [
-        narrow_widths(derivation, task),
+        *list_narrowing(derivation, task),
         DISTILLED,
         *list_teaching(derivation.teacher, task),
         *list_plain_epochs(plain),
@@ -73,11 +75,24 @@ def list_plain_epochs(epochs: int) -> list[AppliedTechnique]:
     return [AppliedTechnique(technique=Technique.PLAIN_PICTURES, epochs=epochs)] if epochs else []
 
 
-def narrow_widths(derivation: Derivation, task: CompressionTask) -> AppliedTechnique:
-    """Channel pruning, from the baseline's hidden widths."""
+def list_narrowing(derivation: Derivation, task: CompressionTask) -> list[AppliedTechnique]:
+    """Channel pruning, where any channel went: from the baseline's hidden widths, or by its share of a network without
+    such.
+    """
     info = task.baseline.info
-    after = get_widths(info.architecture, derivation.narrowed)
-    return AppliedTechnique(technique=Technique.CHANNEL_PRUNING, widths_before=info.widths, widths_after=after)
+    before, after = (_count_channels(one) for one in (describe_facts(info), get_record(derivation.narrowed)))
+    if after == before:
+        return []
+    if info.network is not None:
+        return [AppliedTechnique(technique=Technique.CHANNEL_PRUNING, sparsity=1 - after / before)]
+    widths = get_widths(info.architecture, derivation.narrowed)
+    return [AppliedTechnique(technique=Technique.CHANNEL_PRUNING, widths_before=info.widths, widths_after=widths)]
+
+
+def _count_channels(network: Network) -> int:
+    """Outputs of the layers that can lose some."""
+    fixed = find_fixed_layers(network)
+    return sum(count for name, count in count_outputs(network).items() if name not in fixed)
 
 
 def learn_steps(bit_width: int, activation_bit_width: int) -> AppliedTechnique:

@@ -19,6 +19,8 @@ class Difference(StrEnum):
     """Layers that gave all they may, and others with no more to give."""
     MORE_THAN_ASKED = "more_than_asked"
     """Zeros came from elsewhere, or channels only go in larger steps."""
+    BEYOND_DROP = "beyond_drop"
+    """So much was tried, and cost more accuracy than is allowed."""
 
 
 _SAID = {
@@ -26,6 +28,7 @@ _SAID = {
     Difference.NOTHING_REMOVED: "nothing was removed: each layer is at its least, or one step is too much",
     Difference.LAYERS_AT_LEAST: "the layers gave all they may",
     Difference.MORE_THAN_ASKED: "more is gone than was asked for",
+    Difference.BEYOND_DROP: "so much would cost more accuracy than is allowed",
 }
 
 

@@ -24,6 +24,7 @@ from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
+from worker.learning_rates import FINE_TUNING_RATE
 from worker.progress import Progress, QuietReporter, Reporter
 from worker.search import bisect, refine
 
@@ -90,15 +91,16 @@ def search_edge(
 def find_next_sparsity(planned: Sequence[float], within: Sequence[bool], start: float) -> float | None:
     """The sparsity that a step-by-step search asks for next, always from the last network within the drop.
 
-    planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. within: of
-    the steps taken so far. start: sparsity of the network before the first. None where the search ends.
+    planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. Where
+    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start: sparsity of the network before the first. None where the search ends.
     """
     taken = within[: len(planned)]
     if all(taken):
         return planned[len(taken)] if len(taken) < len(planned) else None
     beyond = taken.index(False)
     near = planned[beyond - 1] if beyond else start
-    found = refine(near, planned[beyond], within[beyond + 1 :], REFINEMENTS)
+    limit = REFINEMENTS if beyond else max(REFINEMENTS, len(planned) - 1)
+    found = refine(near, planned[beyond], within[beyond + 1 :], limit)
     return None if found is None else found[0]
 
 
@@ -122,7 +124,7 @@ class PruningPlan:
     steps: int = 1
     epochs_per_step: int = 0
     fine_tune_epochs: int = 0
-    learning_rate: float = 0.02
+    learning_rate: float = FINE_TUNING_RATE
     distillation: bool = True
     seed: int = 0
 

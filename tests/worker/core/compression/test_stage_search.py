@@ -18,12 +18,13 @@ PLAN = CompressionPlan(
     ),
     refinements=2,
 )  # fmt: skip
-# What a rung ends with: learned, is_good, is_hopeless.
+# What a rung ends with: learned, is_good, is_within, is_hopeless.
 ENDINGS = {
-    "good": (True, True, False),
-    "missed": (True, False, False),
-    "hopeless": (True, False, True),
-    "forgot": (False, False, True),
+    "good": (True, True, True, False),
+    "missed": (True, False, True, False),
+    "beyond": (True, False, False, False),
+    "hopeless": (True, False, False, True),
+    "forgot": (False, False, False, True),
 }
 
 
@@ -69,7 +70,29 @@ def walk(plan: CompressionPlan, *endings: str) -> list[tuple[float, int]]:
             [(50, NARROWED), (80, 0), (90, 1), (98, 2), (99, 3)],
             id="on from a miss on changed pictures, which plain ones may bring back",
         ),
-        pytest.param(["hopeless"], [(50, NARROWED)], id="no further from a hopeless one"),
+        pytest.param(
+            ["good", "hopeless"],
+            [(50, NARROWED), (80, 0)],
+            id="no further from a hopeless one where one before is good",
+        ),
+        pytest.param(
+            # 1 - sqrt(1 * 0.5) = 29.3 %, 1 - sqrt(1 * 0.7071) = 15.9 %, 1 - sqrt(0.8409) = 8.3 %: the second on plain
+            # pictures ends it.
+            ["hopeless"],
+            [(50, NARROWED), (29.3, NARROWED), (15.9, NARROWED), (8.3, NARROWED)],
+            id="anew for less where the first is hopeless",
+        ),
+        pytest.param(
+            # From 29.3 to 50 %: 1 - sqrt(0.7071 * 0.5) = 40.5 %.
+            ["hopeless", "good", "missed"],
+            [(50, NARROWED), (29.3, NARROWED), (40.5, 1), (35.2, 1), (32.3, 1)],
+            id="and on from there, never as far as what was hopeless",
+        ),
+        pytest.param(
+            ["beyond", "beyond", "good", "good", "good"],
+            [(50, NARROWED), (50, 0), (50, 1), (98, 2), (99, 3)],
+            id="on as sparse as it is from what is beyond the drop",
+        ),
         pytest.param(
             ["missed"], [(50, NARROWED), (80, 0), (90, 1), (98, 2)], id="no further after two misses on plain pictures"
         ),

@@ -116,6 +116,10 @@ PLANNED = [0.5, 0.8, 0.9]
         pytest.param([True, True, False, False], None, id="once, also where that is beyond"),
         # 1 - sqrt(0.9 * 0.5): what the network had before is where the way begins.
         pytest.param([False], 0.3292, id="back to where the network stood"),
+        # 1 - sqrt(0.6708 * 0.5), or 1 - sqrt(0.9 * 0.6708); three steps were planned.
+        pytest.param([False, True], 0.4209, id="and on below a first step beyond, where one is within"),
+        pytest.param([False, False], 0.2230, id="and further back, where none is"),
+        pytest.param([False, True, True], None, id="for as many steps as were planned"),
     ],
 )
 def test_the_step_that_is_taken_next(within: list[bool], expected: float | None) -> None:
