@@ -31,11 +31,11 @@ class Gap(StrEnum):
 
 @dataclass(frozen=True)
 class Compared:
-    """A model as comparisons see it."""
+    """A model as comparisons see it. dataset: None for one that was measured on nothing."""
 
     id: str
     name: str
-    dataset: str
+    dataset: str | None
     summary: ModelSummary
 
 
@@ -91,17 +91,24 @@ def shares_pictures(one: Compared, other: Compared, split: str) -> bool:
     By their digests where both have one; else by the data set and, for validation, the seed that drew it.
     """
     first, second = get_pictures(one.summary, split), get_pictures(other.summary, split)
-    if one.dataset != other.dataset:
+    if one.dataset is None or one.dataset != other.dataset:
         return False
     if first is not None and second is not None:
         return first == second
     return split == "test" or one.summary.split_seed == other.summary.split_seed
 
 
+def _find_dataset_gap(one: Compared, reference: Compared) -> Gap | None:
+    """Why nothing at all of two models is held against one another. What was measured on nothing may be of anything."""
+    if one.dataset is None or reference.dataset is None:
+        return Gap.NOT_MEASURED
+    return None if one.dataset == reference.dataset else Gap.OTHER_DATASET
+
+
 def find_drop_gap(one: Compared, reference: Compared, split: str) -> Gap | None:
     """Why no drop on that split is given; None where it is."""
-    if one.dataset != reference.dataset:
-        return Gap.OTHER_DATASET
+    if (gap := _find_dataset_gap(one, reference)) is not None:
+        return gap
     if not shares_pictures(one, reference, split):
         return Gap.OTHER_PICTURES
     measured = (get_accuracy(one.summary, split), get_accuracy(reference.summary, split))
@@ -110,16 +117,16 @@ def find_drop_gap(one: Compared, reference: Compared, split: str) -> Gap | None:
 
 def find_size_gap(one: Compared, reference: Compared) -> Gap | None:
     """Why no ratio of sizes is given. A network for other pictures is no smaller form of this one."""
-    if one.dataset != reference.dataset:
-        return Gap.OTHER_DATASET
+    if (gap := _find_dataset_gap(one, reference)) is not None:
+        return gap
     sizes = [get_stored_size(model.summary) for model in (one, reference)]
     return None if all(size is not None and size[1] > 0 for size in sizes) else Gap.NOT_MEASURED
 
 
 def find_speed_gap(one: Compared, reference: Compared) -> Gap | None:
     """Why no factor of times is given."""
-    if one.dataset != reference.dataset:
-        return Gap.OTHER_DATASET
+    if (gap := _find_dataset_gap(one, reference)) is not None:
+        return gap
     if one.summary.latency is None or reference.summary.latency is None:
         return Gap.NOT_MEASURED
     return Gap.MEASURED_APART if find_times(one, reference) is None else None
@@ -204,13 +211,18 @@ def group_by_pictures(models: Sequence[Compared], split: str) -> list[str]:
 
 def _name_pictures(model: Compared, split: str) -> str:
     seed = model.summary.split_seed
-    return model.dataset if split == "test" or seed is None else f"{model.dataset}, seed {seed}"
+    name = model.dataset or "no data set"
+    return name if split == "test" or seed is None else f"{name}, seed {seed}"
 
 
 def describe_difference(one: Compared, reference: Compared) -> str:
     """One sentence about a model against the first of a comparison, from the numbers that may be compared."""
-    if one.dataset != reference.dataset:
-        return f"{one.name}: not compared, as it is for {one.dataset} and the first model for {reference.dataset}."
+    match _find_dataset_gap(one, reference):
+        case Gap.NOT_MEASURED:
+            unmeasured = " and ".join(model.name for model in (one, reference) if model.dataset is None)
+            return f"{one.name}: not compared, as {unmeasured} was measured on no data set: fine-tune it on one first."
+        case Gap.OTHER_DATASET:
+            return f"{one.name}: not compared, as it is for {one.dataset} and the first model for {reference.dataset}."
     parts = []
     size, reference_size = get_stored_size(one.summary), get_stored_size(reference.summary)
     if size and reference_size and size[1] > 0 and reference_size[1] > 0:

@@ -24,6 +24,7 @@ from storage.errors import (
     JobError,
     LeaseLost,
     NotFound,
+    NotMeasured,
     QueueFull,
     TooMuchMemory,
 )
@@ -39,6 +40,7 @@ STATUS: Mapping[type[DomainError], int] = {
     LeaseLost: 409,
     IdempotencyMismatch: 422,
     InvalidPageToken: 422,
+    NotMeasured: 422,
     TooMuchMemory: 422,
     QueueFull: 429,
     CorruptFile: 500,

@@ -28,6 +28,12 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class NotMeasured(DomainError):
+    """A model that was measured on no data set, where what is asked is held against how often it is right."""
+
+    code = "not_measured"
+
+
 class IdempotencyMismatch(DomainError):
     """The same Idempotency-Key came before with another body."""
 

@@ -196,7 +196,8 @@ class Model(SQLModel, table=True):
     parent_model_id: str | None = None
     name: str
     architecture: str
-    dataset: str = Field(index=True)
+    dataset: str | None = Field(default=None, index=True)
+    """What it was measured on; None for a model that was brought and measured on nothing."""
     files: dict[str, str] = _json(dict)
     """Format (`checkpoint`, `compressed`, …) → artifact id."""
     summary: dict[str, Any] = _json(dict)

@@ -77,6 +77,25 @@ def test_a_network_of_ones_own_comes_in_by_the_commands(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
+def test_a_network_for_other_classes_is_fine_tuned_by_the_commands(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = tmp_path_factory.mktemp("reader")
+    monkeypatch.chdir(reader)
+    torch.manual_seed(SEED)
+    saving = read_block("docs/using.md", "torchvision")
+    assert saving.count('weights="DEFAULT"') == 1
+    exec(saving.replace('weights="DEFAULT"', "weights=None"))  # which would be downloaded
+    write_pictures(reader / "pictures.zip", {"train": 12, "test": 4})
+    told = run_commands(
+        read_block("docs/using.md", "other classes"), '"replaced_layer":"classifier.1"', tmp_path, reader
+    )
+    assert '"input_shape":[3,64,64]' in told
+    assert re.search(r'"class_names":\["[^"]+"(,"[^"]+"){2}\]', told)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
 def test_pictures_of_ones_own_come_in_by_the_commands(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     reader = tmp_path_factory.mktemp("reader")
     write_pictures(reader / "pictures.zip", {"train": 40, "test": 10})
@@ -108,7 +127,8 @@ def test_the_readme_and_the_refusals_recommend_the_same_line() -> None:
     assert shown == recommended
 
 
-def run_commands(commands: str, shown: str, tmp_path: Path, reader: Path) -> None:
+def run_commands(commands: str, shown: str, tmp_path: Path, reader: Path) -> str:
+    """What they print, `shown` among it."""
     assert commands.count("http://127.0.0.1:8000") == 1
     with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
         script = commands.replace("http://127.0.0.1:8000", service.client.base_url)
@@ -118,3 +138,4 @@ def run_commands(commands: str, shown: str, tmp_path: Path, reader: Path) -> Non
     assert finished.returncode == 0, finished.stderr + finished.stdout[-4000:]
     assert "event: done" in finished.stdout
     assert shown in finished.stdout
+    return finished.stdout

@@ -5,15 +5,22 @@ Torch-free: the API refuses by it at once, and the job that reads the weights go
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
 from storage.errors import InvalidModel
-from worker.catalog import Architecture
-from worker.checkpoint_facts import CheckpointInfo, Declaration, check_facts
-from worker.dataset_facts import check_dataset, choose_dataset
+from worker.catalog import Architecture, DatasetFacts
+from worker.checkpoint_facts import (
+    MAX_CLASSES,
+    CheckpointInfo,
+    Declaration,
+    check_facts,
+    describe_facts,
+    describe_model,
+)
+from worker.dataset_facts import ClassMatch, check_dataset, choose_dataset
 from worker.dataset_refs import Describe, get_facts
 from worker.model_heads import (
     CheckpointHeader,
@@ -30,11 +37,18 @@ from worker.network.importers.file_kind import HEAD_BYTES, FileKind, identify_fi
 from worker.network.importers.onnx_file import read_onnx_stream
 from worker.network.operations.base import InvalidNetwork, Shape
 from worker.network.record import Network
+from worker.network.retarget import find_last_layer
 from worker.network.torchvision_records import PREFIX, map_state, match_torchvision
 from worker.network_names import NETWORK_NAMES, is_built_in
 
 ONNX_ORIGIN = "onnx"
 """In place of an architecture's name."""
+WAY_OUT = (
+    "to fine-tune it to other classes or pictures, import it with measure=false and name it as `initial_model_id` of a "
+    "training"
+)
+_TORCHVISION_SIDE = 224
+"""Of the pictures that torchvision's own weights were trained on."""
 
 
 class ModelFormat(StrEnum):
@@ -54,7 +68,8 @@ SELF_DESCRIBED = (ModelFormat.COMPRESSED, ModelFormat.CHECKPOINT)
 class GivenFacts:
     """What is told beside a file that does not say it of itself. None: the data set's; dataset: what has the classes.
 
-    architecture: of a plain state dict.
+    architecture: of a plain state dict. measure: whether there is a data set at all. input_size: without one, the side
+    of the square pictures that the network of a plain state dict reads.
     """
 
     dataset: str | None = None
@@ -62,6 +77,18 @@ class GivenFacts:
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    measure: bool = True
+    input_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelOutline:
+    """What a file's head tells of the work that it makes. network: None where only a worker can read it; pictures:
+    None where it is not measured.
+    """
+
+    network: Network | None
+    pictures: DatasetFacts | None
 
 
 @dataclass(frozen=True)
@@ -87,70 +114,130 @@ def identify_model_file(stream: BinaryIO) -> BroughtFile:
     return BroughtFile(ModelFormat.STATE_DICT if head.facts is None else ModelFormat.CHECKPOINT, head)
 
 
-def check_model_file(stream: BinaryIO, given: GivenFacts, describe: Describe) -> None:
+def check_model_file(stream: BinaryIO, given: GivenFacts, describe: Describe) -> ModelOutline:
     """Holds all that a file tells without its weights being read against what was told beside it.
 
     describe: finds the data sets that somebody brought. Raises InvalidModel, which names the field.
     """
     found = identify_model_file(stream)
     if found.format not in SELF_DESCRIBED:
-        describe_brought_file(stream, found, given, describe)
-        return
-    for field in ("architecture", "class_names", "mean", "std"):
+        info = describe_brought_file(stream, found, given, describe)
+        return ModelOutline(describe_facts(info), None if info.dataset is None else get_facts(info.dataset, describe))
+    for field in ("architecture", "class_names", "mean", "std", "input_size"):
         if getattr(given, field) is not None:
             raise InvalidModel(f"{field}: the file says this itself: leave it out", field=field)
+    _check_measuring(given)
     if found.head is None:
         check_tonok_file(stream)
-        return
+        return ModelOutline(None, None)
     header = parse_checkpoint(found.head)
     info = header.declaration.info
-    name = choose_dataset(given.dataset, info.dataset, info.class_names)
-    check_dataset(get_facts(name, describe), name, info.input_shape, info.class_names)
+    facts = None
+    if given.measure:
+        name = choose_measured(given.dataset, info.dataset, info.class_names)
+        facts = get_facts(name, describe)
+        check_measured(facts, name, info.input_shape, info.class_names)
     check_tensors(header)
+    return ModelOutline(describe_facts(info), facts)
+
+
+def _check_measuring(given: GivenFacts) -> None:
+    if not given.measure and given.dataset is not None:
+        raise InvalidModel("with measure=false it is measured on no data set: leave it out", field="dataset")
+
+
+def choose_measured(asked: str | None, declared: str | None, class_names: Sequence[str]) -> str:
+    """Finds the data set to measure on by `choose_dataset`. Raises InvalidModel, which says what else can be done."""
+    try:
+        return choose_dataset(asked, declared, class_names)
+    except InvalidModel as error:
+        raise _say_way_out(error) from None
+
+
+def check_measured(
+    facts: DatasetFacts, name: str, input_shape: tuple[int, int, int], class_names: Sequence[str]
+) -> ClassMatch:
+    """Finds the classes by `check_dataset`; likewise."""
+    try:
+        return check_dataset(facts, name, input_shape, class_names)
+    except InvalidModel as error:
+        raise _say_way_out(error) from None
+
+
+def _say_way_out(error: InvalidModel) -> InvalidModel:
+    return InvalidModel(f"{error.detail}; {WAY_OUT}", field=error.field)
 
 
 def describe_brought_file(
     stream: BinaryIO, found: BroughtFile, given: GivenFacts, describe: Describe
 ) -> CheckpointInfo:
-    """The facts of an ONNX file or a plain state dict, held against the data set that it is to be measured on.
+    """The facts of an ONNX file or a plain state dict, held against the data set that it is to be measured on, if any.
 
     Where mean and std were not told they stand as 0 and 1: those of the data set are known once it is loaded. Raises
     InvalidModel, which names the field.
     """
-    dataset = choose_dataset(given.dataset, None, given.class_names or ())
-    facts = get_facts(dataset, describe)
-    class_names = given.class_names or facts.class_names
-    network: Network | None
-    widths: tuple[int, ...] = ()
+    _check_measuring(given)
+    facts = dataset = None
+    if given.measure:
+        dataset = choose_measured(given.dataset, None, given.class_names or ())
+        facts = get_facts(dataset, describe)
+    else:
+        _check_normalisation(given)
     try:
         if found.head is None:
-            if given.architecture is not None:
-                raise InvalidModel(
-                    "an ONNX file says itself which network it holds: leave it out", field="architecture"
-                )
-            network, architecture = read_onnx_stream(stream).network, ONNX_ORIGIN
+            for field in ("architecture", "input_size"):
+                if getattr(given, field) is not None:
+                    raise InvalidModel("an ONNX file says itself which network it holds: leave it out", field=field)
+            shape = _BroughtShape.read(read_onnx_stream(stream).network, ONNX_ORIGIN)
         else:
-            network, architecture, widths = _describe_state(found.head, given.architecture, facts.input_shape)
+            shape = _describe_state(found.head, given, facts)
     except InvalidNetwork as error:
         raise _explain(error, found) from None
+    class_names = given.class_names or _name_classes(shape.num_classes, facts, dataset)
     info = CheckpointInfo(
-        architecture=architecture,
-        widths=widths,
-        input_shape=facts.input_shape if network is None else network.input_shape,
+        architecture=shape.architecture,
+        widths=shape.widths,
+        input_shape=shape.input_shape,
         class_names=class_names,
         mean=given.mean or (0.0,),
         std=given.std or (1.0,),
         dataset=dataset,
         split_seed=0,
-        network=network,
+        network=shape.network,
     )
     check_facts(info)
-    check_dataset(facts, dataset, info.input_shape, info.class_names)
-    if found.head is not None and network is None:
+    if facts is not None and dataset is not None:
+        check_measured(facts, dataset, info.input_shape, info.class_names)
+    if found.head is not None and shape.network is None:
         outlines = read_state_outlines(found.head)
         kept = {name: outlines[place] for name, place in map_state(outlines).items()}
         check_tensors(CheckpointHeader(Declaration(info, ()), kept))
     return info
+
+
+def _check_normalisation(given: GivenFacts) -> None:
+    for field in ("mean", "std"):
+        if getattr(given, field) is None:
+            raise InvalidModel(
+                "the file does not say how its network reads a picture, and there is no data set to take it from: name "
+                "mean and std, of torchvision's own weights 0.485,0.456,0.406 and 0.229,0.224,0.225",
+                field=field,
+            )
+
+
+def _name_classes(num_classes: int, facts: DatasetFacts | None, dataset: str | None) -> tuple[str, ...]:
+    """Names for classes that nobody named: the data set's, or else a number each.
+
+    "class 7" and not "7": digits are called so, and a training on them would take the classes for its own.
+    """
+    if facts is None:
+        return tuple(f"class {number}" for number in range(min(num_classes, MAX_CLASSES + 1)))
+    if num_classes != len(facts.class_names):
+        raise InvalidModel(
+            f"the network tells {num_classes} classes apart, {dataset} has {len(facts.class_names)}; {WAY_OUT}",
+            field="class_names",
+        )
+    return facts.class_names
 
 
 def _explain(error: InvalidNetwork, found: BroughtFile) -> InvalidModel:
@@ -159,10 +246,25 @@ def _explain(error: InvalidNetwork, found: BroughtFile) -> InvalidModel:
     return InvalidModel(str(error), field="tensors")
 
 
-def _describe_state(
-    head: SafetensorsHead, architecture: str | None, input_shape: tuple[int, int, int]
-) -> tuple[Network | None, str, tuple[int, ...]]:
-    """The record of torchvision's network, or the widths of ours; its name between them."""
+@dataclass(frozen=True)
+class _BroughtShape:
+    """A network without its weights. network: the record where it is none of ours, whose widths say what it is."""
+
+    architecture: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    network: Network | None = None
+    widths: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, network: Network, architecture: str) -> _BroughtShape:
+        """Reads it off a record."""
+        return cls(architecture, network.input_shape, network.num_classes, network)
+
+
+def _describe_state(head: SafetensorsHead, given: GivenFacts, facts: DatasetFacts | None) -> _BroughtShape:
+    """The network of a plain state dict, for the pictures of a data set or of the size that was told."""
+    architecture = given.architecture
     if architecture is None:
         raise InvalidModel(
             "a plain state dict does not say which network it is of: name its architecture, one of "
@@ -171,16 +273,38 @@ def _describe_state(
         )
     if architecture not in NETWORK_NAMES:
         raise InvalidModel(f"there is no architecture {architecture!r:.60}", field="architecture")
+    if facts is not None and given.input_size is not None:
+        raise InvalidModel("the data set says how large its pictures are: leave it out", field="input_size")
     outlines = read_state_outlines(head)
     shapes = {name: outline.shape for name, outline in outlines.items()}
     if not is_built_in(architecture):
-        _, height, width = input_shape
-        return match_torchvision(architecture.removeprefix(PREFIX), shapes, (height, width)), architecture, ()
-    return (
-        None,
-        architecture,
-        _read_widths(architecture, {name: shapes[place] for name, place in map_state(shapes).items()}),
+        side = given.input_size or _TORCHVISION_SIDE
+        height, width = (side, side) if facts is None else facts.input_shape[1:]
+        network = match_torchvision(architecture.removeprefix(PREFIX), shapes, (height, width))
+        return _BroughtShape.read(network, architecture)
+    shapes = {name: shapes[place] for name, place in map_state(shapes).items()}
+    widths = _read_widths(architecture, shapes)
+    if facts is not None:
+        return _BroughtShape(architecture, facts.input_shape, len(facts.class_names), widths=widths)
+    if given.input_size is None:
+        raise InvalidModel(
+            f"a state dict of {architecture} does not say how large its pictures are: name the side of a square one",
+            field="input_size",
+        )
+    return _fit_built_in(architecture, widths, given.input_size, shapes)
+
+
+def _fit_built_in(architecture: str, widths: tuple[int, ...], side: int, shapes: Mapping[str, Shape]) -> _BroughtShape:
+    """One of ours with as many channels and classes as its tensors have; whether the others fit is not asked here."""
+    colour, gray = (
+        describe_model(architecture, widths, input_shape=(channels, side, side), num_classes=1) for channels in (3, 1)
     )
+    first = next(iter(colour.tensors))
+    network = colour if shapes.get(first) == colour.tensors[first] else gray
+    last = f"{network.nodes[find_last_layer(network)].name}.weight"
+    if not shapes.get(last):
+        raise InvalidModel(f"tensor {last} is missing: {architecture} has it", field="tensors")
+    return _BroughtShape(architecture, network.input_shape, shapes[last][0], widths=widths)
 
 
 def _read_widths(architecture: str, shapes: Mapping[str, Shape]) -> tuple[int, ...]:

@@ -217,6 +217,13 @@ class HealthProblem(StrEnum):
     """It answers numbers that are none."""
 
 
+class NotMeasuredReason(StrEnum):
+    """Why how often a model is right is not known."""
+
+    NO_DATASET = "no_dataset"
+    """It was imported without a data set: there may be none here with its classes."""
+
+
 class ArtifactKind(StrEnum):
     """What a job's file is for."""
 

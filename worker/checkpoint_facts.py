@@ -52,7 +52,10 @@ Record = Annotated[
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What rebuilds a network and reads its input; `dataset` and `split_seed` say what it was trained on."""
+    """What rebuilds a network and reads its input; `dataset` and `split_seed` say what it was trained on.
+
+    dataset: None for a network that was measured on none here.
+    """
 
     architecture: str
     # The first wrong item ends the search: a file may hold a hundred thousand of them.
@@ -61,7 +64,7 @@ class CheckpointInfo:
     class_names: Annotated[tuple[str, ...], FailFast()]
     mean: PerChannel
     std: PerChannel
-    dataset: str
+    dataset: str | None
     split_seed: int
     num_train_examples: int | None = None
     """So many of the split's training pictures were used; later jobs of the lineage use no more."""

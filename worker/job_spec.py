@@ -88,14 +88,20 @@ class JobSpec(BaseModel):
 def check_memory(spec: JobSpec, describe: Describe, max_bytes: int | None) -> MemoryEstimate | None:
     """Returns the estimate. Raises TooMuchMemory where it is more than a job may hold."""
     estimate = spec.estimate_memory(describe)
-    if estimate is not None and max_bytes is not None and estimate.num_bytes > max_bytes:
+    if estimate is not None and (excess := describe_excess(estimate, max_bytes)) is not None:
         field = spec.find_memory_field(estimate, describe)
-        raise TooMuchMemory(
-            f"{field}: the job would need about {estimate.num_bytes // _MIB:,} MiB of memory, and may hold "
-            f"{max_bytes // _MIB:,} (TONOK_MAX_JOB_BYTES)",
-            field=f"/{field}",
-        )
+        raise TooMuchMemory(f"{field}: {excess}", field=f"/{field}")
     return estimate
+
+
+def describe_excess(estimate: MemoryEstimate, max_bytes: int | None) -> str | None:
+    """Says that a job would hold more than it may; None where it would not."""
+    if max_bytes is None or estimate.num_bytes <= max_bytes:
+        return None
+    return (
+        f"the job would need about {estimate.num_bytes // _MIB:,} MiB of memory, and may hold {max_bytes // _MIB:,} "
+        "(TONOK_MAX_JOB_BYTES)"
+    )
 
 
 class UploadSpec(JobSpec):

@@ -202,21 +202,27 @@ def find_facts(summary: Mapping[str, Any], describe: Describe) -> DatasetFacts:
     return max((name.facts for name in DatasetName), key=estimate_pictures)
 
 
-def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
-    """Reads the layers of a stored model from its summary. None for one that neither an architecture of ours nor a
+def read_network(summary: Mapping[str, Any]) -> Network | None:
+    """Reads the record of a stored model from its summary. None for one that neither an architecture of ours nor a
     record describes.
     """
     with suppress(KeyError, TypeError, ValueError):
         if (record := summary.get("network")) is not None:
-            return outline_layers(parse_network(json.dumps(record)))
+            return parse_network(json.dumps(record))
         channels, height, width = summary["input_shape"]
-        return list_layer_shapes(
+        return describe_network(
             Architecture(summary["architecture"]),
-            summary["widths"],
-            (channels, height, width),
-            len(summary["class_names"]),
+            tuple(summary["widths"]),
+            input_shape=(channels, height, width),
+            num_classes=len(summary["class_names"]),
         )
     return None
+
+
+def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
+    """Reads the layers of a stored model from its summary; None where `read_network` reads none."""
+    network = read_network(summary)
+    return None if network is None else outline_layers(network)
 
 
 def _sum_up(layers: list[LayerShape], facts: DatasetFacts, copies: float, values: int) -> MemoryEstimate:
@@ -225,6 +231,22 @@ def _sum_up(layers: list[LayerShape], facts: DatasetFacts, copies: float, values
             Part.PICTURES: estimate_pictures(facts),
             Part.WEIGHTS: round(copies * count_weights(layers) * FLOAT_BYTES),
             Part.BATCHES: values,
+        }
+    )
+
+
+def estimate_import(network: Network, facts: DatasetFacts | None) -> MemoryEstimate:
+    """What an import holds. facts: of the data set that it is measured on; None where it is on none."""
+    layers = outline_layers(network)
+    # As they lie in the file, as arrays, in the network, in one for a single deviation, written and read back.
+    weights = round(6 * count_weights(layers) * FLOAT_BYTES)
+    if facts is None:
+        return MemoryEstimate({Part.WEIGHTS: weights, Part.BATCHES: estimate_passes(layers, 1)})
+    return MemoryEstimate(
+        {
+            Part.PICTURES: estimate_pictures(facts),
+            Part.WEIGHTS: weights,
+            Part.BATCHES: estimate_passes(layers, EVALUATION_BATCH),
         }
     )
 

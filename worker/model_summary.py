@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from worker.catalog import HealthProblem
+from worker.catalog import HealthProblem, NotMeasuredReason
 from worker.paired import Basis, Correctness, unpack_correctness
 
 
@@ -224,6 +224,9 @@ class ModelSummary(Recorded):
         None, description="The record of a network that no architecture of ours describes."
     )
     dataset: str | None = None
+    not_measured: NotMeasuredReason | None = Field(
+        None, description="Why how often it is right is not known; null for a model that was measured."
+    )
     split_seed: int | None = Field(None, description="Drew its validation split.")
     class_names: tuple[str, ...] | None = None
     input_shape: tuple[int, ...] | None = Field(None, description="Channels, height, width.")

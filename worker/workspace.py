@@ -14,11 +14,13 @@ from worker.progress import Reporter
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A network that a job made. `files`: format → a name given to `artifact_path` before."""
+    """A network that a job made. `files`: format → a name given to `artifact_path` before; `dataset`: what it was
+    measured on, None for one that was not.
+    """
 
     name: str
     architecture: str
-    dataset: str
+    dataset: str | None
     parent_model_id: str | None
     files: Mapping[str, str]
     summary: Mapping[str, Any]

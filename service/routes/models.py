@@ -194,8 +194,8 @@ def compare_models(
 ) -> Comparison:
     """Accuracy, drop, sparsity per layer, sizes and latency side by side, and what they say in words.
 
-    What cannot be compared (networks of other data sets, accuracies on other splits, times taken apart) is null, and
-    `not_compared` says why.
+    What cannot be compared (networks of other data sets or of none, accuracies on other splits, times taken apart) is
+    null, and `not_compared` says why.
     """
     model_ids = models.split(",")
     rows = [_get_named_model(session, model_id) for model_id in model_ids]
@@ -263,14 +263,15 @@ def get_pareto(
     """A point for each of the newest 1000 models whose size and accuracy are known; a front for each `group`.
 
     Models of other data sets, or measured on another validation split, have a front of their own. A model that is not
-    sound, such as one that answers the same class to every picture, has a point and is on none.
+    sound, such as one that answers the same class to every picture, has a point and is on none. What was imported
+    unmeasured has no point.
     """
     models = [model for model in _list_newest_models(session) if dataset in (None, model.dataset)]
     columns = [_read(model) for model in models]
     points = []
     for model, group in zip(columns, group_by_pictures(columns, split), strict=True):
         size, accuracy = get_stored_size(model.summary), get_accuracy(model.summary, split)
-        if size is None or accuracy is None:
+        if size is None or accuracy is None or model.dataset is None:
             continue
         points.append(
             ParetoPoint(

@@ -33,7 +33,7 @@ from service.openapi import problems
 from service.schemas.jobs import JobAnswer, ResolvedSpec, build_job
 from storage.artifacts import hand_on_uploads
 from storage.datasets import get_dataset
-from storage.errors import Conflict, InvalidSpec, NotFound
+from storage.errors import Conflict, InvalidSpec, NotFound, NotMeasured
 from storage.jobs import get_job, submit_job
 from storage.models import get_model
 from storage.references import check_references
@@ -56,7 +56,9 @@ ACCEPTED_HEADERS = {
 
 
 def _resolve_model(session: Session, field: str, model_id: str) -> str:
-    """The id of the stored float model that a spec names. Raises NotFound, or Conflict for a quantized one."""
+    """The id of the stored float model that a spec names. Raises NotFound, Conflict for a quantized one, and
+    NotMeasured for one that only a training can start from.
+    """
     if model_id != LATEST_MODEL:
         try:
             named = get_model(session, model_id)
@@ -65,6 +67,12 @@ def _resolve_model(session: Session, field: str, model_id: str) -> str:
         if named.summary.get("bit_width") is not None:
             raise Conflict(
                 f"{field}: this model is quantized already; start from the float model it came from", field=f"/{field}"
+            )
+        if named.summary.get("not_measured") is not None and field != "initial_model_id":
+            raise NotMeasured(
+                f"{field}: this model was measured on no data set, so that no drop can be told: fine-tune it first "
+                "(a train job with initial_model_id and dataset)",
+                field=f"/{field}",
             )
         return named.id
     return get_latest_model(session, f"/{field}").id
@@ -118,7 +126,7 @@ def submit_spec(
 
 
 def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict."""
+    """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict, NotMeasured."""
     named = {field: dumped[field] for field in START_FIELDS if dumped.get(field) is not None}
     return {**dumped, **{field: _resolve_model(session, field, model_id) for field, model_id in named.items()}}
 

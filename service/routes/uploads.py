@@ -36,16 +36,19 @@ from service.schemas.predictions import LONGEST_SIDE, MOST_PIXELS, PixelPicture,
 from service.uploads import MAX_PICTURE_BYTES, Upload, pack, receive
 from storage.database import Database
 from storage.datasets import get_dataset
-from storage.errors import InvalidModel, NotFound
+from storage.errors import InvalidModel, NotFound, TooMuchMemory
 from storage.jobs import get_job
 from storage.models import get_model
 from storage.settings import Settings
 from storage.tables import TERMINAL, Job, JobStatus
 from storage.workers import list_live_workers
 from worker.brought_files import GivenFacts, check_model_file
+from worker.checkpoint_facts import MAX_SIDE
 from worker.dataset_refs import DatasetRef
+from worker.job_spec import describe_excess
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
+from worker.memory_estimate import Part, estimate_import
 from worker.names import NAME
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(check_room)])
@@ -55,6 +58,7 @@ _PICTURES = {"image/png": "picture.png", "image/jpeg": "picture.jpg"}
 _MODELS = {"application/octet-stream": "model.bin"}
 _NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-?[0-9]{1,2})?"
 _PER_CHANNEL = rf"^{_NUMBER}(,{_NUMBER}){{0,2}}$"
+_NOTHING_TOLD = GivenFacts()
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 
 _parse_pixels = parse_body(PixelPicture, most_values=MOST_PIXELS + 2 * LONGEST_SIDE)
@@ -114,13 +118,32 @@ def _read_given(
         ),
     ] = None,
     std: Annotated[str | None, Query(pattern=_PER_CHANNEL, description="See `mean`.")] = None,
+    measure: Annotated[
+        bool,
+        Query(
+            description="`false`: no data set here has its classes or pictures. It is stored unmeasured, to be "
+            "fine-tuned to a data set (`train` with `initial_model_id`) or asked; an ONNX file or a plain state dict "
+            "then needs `mean` and `std`."
+        ),
+    ] = True,
+    input_size: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=MAX_SIDE,
+            description="Of a plain state dict with `measure=false`: side of the square pictures that it reads; by "
+            "default 224 for torchvision's.",
+        ),
+    ] = None,
 ) -> GivenFacts:
     return GivenFacts(
-        dataset,
-        architecture,
-        None if class_names is None else tuple(name.strip() for name in class_names.split(",")),
-        None if mean is None else tuple(map(float, mean.split(","))),
-        None if std is None else tuple(map(float, std.split(","))),
+        dataset=dataset,
+        architecture=architecture,
+        class_names=None if class_names is None else tuple(name.strip() for name in class_names.split(",")),
+        mean=None if mean is None else tuple(map(float, mean.split(","))),
+        std=None if std is None else tuple(map(float, std.split(","))),
+        measure=measure,
+        input_size=input_size,
     )
 
 
@@ -132,12 +155,15 @@ async def _receive_model(
     given: Annotated[GivenFacts, Depends(_read_given)],
 ) -> AsyncIterator[_ModelUpload]:
     async with receive(request, settings.max_upload_bytes, _MODELS) as upload:
-        named = await anyio.to_thread.run_sync(_check_model, upload.stream, given, database, caller.owner)
+        check = partial(_check_model, upload.stream, given, database, caller.owner, settings.resolved_max_job_bytes)
+        named = await anyio.to_thread.run_sync(check)
         # In the job's spec: while it waits, nobody deletes a data set that its file alone names.
         yield _ModelUpload(upload, given if named is None else replace(given, dataset=named))
 
 
-def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner: str) -> str | None:
+def _check_model(
+    stream: BinaryIO, given: GivenFacts, database: Database, owner: str, max_job_bytes: int | None
+) -> str | None:
     """The data set that somebody brought, where it is to be measured on one, whether its file names it or the query.
 
     Raises RequestRefused, before there is a job that could only fail.
@@ -154,9 +180,14 @@ def _check_model(stream: BinaryIO, given: GivenFacts, database: Database, owner:
             raise InvalidModel(f"dataset: {error.detail}", field="dataset") from None
 
     try:
-        check_model_file(stream, given, describe)
+        outline = check_model_file(stream, given, describe)
     except InvalidModel as error:
         raise RequestRefused(422, error.code, error.detail, pointer=error.field or "") from None
+    if outline.network is not None:
+        estimate = estimate_import(outline.network, outline.pictures)
+        if (excess := describe_excess(estimate, max_job_bytes)) is not None:
+            pointer = "dataset" if estimate.dominant is Part.PICTURES else ""
+            raise RequestRefused(422, TooMuchMemory.code, excess, pointer=pointer)
     return named
 
 
@@ -313,10 +344,12 @@ async def upload_model(
     What its head tells is answered at once: 422 with the code `invalid_model`, and `errors` names what is wrong of what
     it says of itself: of an ONNX file the operation, of a state dict the tensor. Then a job reads it, measures it like
     any other model and stores it anew, with its own normalisation and its own class names in their order; what its
-    weights reveal ends as the job's `invalid_model`.
+    weights reveal ends as the job's `invalid_model`. Where no data set here fits it, `measure=false` stores it
+    unmeasured: `dataset` and `evaluation` of the model are null, `not_measured` says why, and a training can begin with
+    it.
     """
-    given = {"name": name, **asdict(model.given)}
-    spec = ImportSpec(**{key: value for key, value in given.items() if value is not None})
+    told = {key: value for key, value in asdict(model.given).items() if value != getattr(_NOTHING_TOLD, key)}
+    spec = ImportSpec(**told, **({} if name is None else {"name": name}))
     upload = model.upload
     return accept_job(
         *await submit_upload(group_commit, database, files, settings, caller, spec, upload, idempotency_key)

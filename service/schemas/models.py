@@ -10,7 +10,7 @@ from pydantic import Field
 from service.comparison import Gap
 from service.schemas.base import Answer, DocumentedAs
 from storage.tables import Model
-from worker.catalog import HealthProblem
+from worker.catalog import HealthProblem, NotMeasuredReason
 from worker.model_summary import (
     AccuracyDrop,
     DropInterval,
@@ -45,7 +45,10 @@ class ModelAnswer(Answer):
     id: str
     name: str
     architecture: str
-    dataset: str
+    dataset: str | None = Field(description="What it was measured on; null where `not_measured` says why not.")
+    not_measured: NotMeasuredReason | None = Field(
+        description="`no_dataset`: it was imported without one, and can be fine-tuned to one; null for all others."
+    )
     job_id: str
     parent_model_id: str | None
     files: dict[str, ModelFile]
@@ -116,7 +119,7 @@ class ComparedModel(Answer):
 
     model_id: str
     name: str
-    dataset: str
+    dataset: str | None
     architecture: str
     accuracy: dict[str, float | None] = Field(description="Per split, 0–1.")
     accuracy_drop: dict[str, float | None] = Field(
@@ -199,6 +202,7 @@ def _model_fields(model: Model) -> dict[str, Any]:
             file_format: ModelFile(artifact_id=artifact_id, url=f"/v1/models/{model.id}/download?format={file_format}")
             for file_format, artifact_id in model.files.items()
         },
+        "not_measured": summary.get("not_measured"),
         "evaluation": summary.get("evaluation"),
         "accuracy_drop": summary.get("accuracy_drop"),
         "accuracy_drop_interval": summary.get("accuracy_drop_interval"),

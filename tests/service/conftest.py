@@ -123,7 +123,7 @@ class Workshop:
         content: bytes = b"weights",
         file_format: str = "checkpoint",
         file_name: str = "model.safetensors",
-        dataset: str = "fashion_mnist",
+        dataset: str | None = "fashion_mnist",
     ) -> str:
         """Ends the job with one model and one file; returns the model's id."""
         stored = self.files.put_bytes(content)

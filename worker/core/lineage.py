@@ -21,10 +21,10 @@ from worker.dataset_refs import is_stored
 
 def load_lineage_data(info: CheckpointInfo, location: DatasetLocation) -> Dataset:
     """The data set of `info`. Raises InvalidModel, DatasetUnavailable, InvalidDataset."""
-    if not is_stored(info.dataset):
-        facts = DatasetName(info.dataset).facts
-        check_dataset(facts, info.dataset, info.input_shape, info.class_names)  # before anything is loaded
-    return adopt_facts(load_dataset(info.dataset, location, info.split_seed), info)
+    name = _get_dataset(info)
+    if not is_stored(name):
+        check_dataset(DatasetName(name).facts, name, info.input_shape, info.class_names)  # before anything is loaded
+    return adopt_facts(load_dataset(name, location, info.split_seed), info)
 
 
 def load_described_data(
@@ -36,9 +36,15 @@ def load_described_data(
     """The same for a network whose file does not say how it reads a picture: where `mean` or `std` is None, it is the
     data set's. Returns the facts with them, too. Raises InvalidModel, DatasetUnavailable.
     """
-    data = load_dataset(info.dataset, location, info.split_seed)
+    data = load_dataset(_get_dataset(info), location, info.split_seed)
     info = replace(info, mean=mean or data.mean, std=std or data.std)
     return info, adopt_facts(data, info)
+
+
+def _get_dataset(info: CheckpointInfo) -> str:
+    if info.dataset is None:
+        raise InvalidModel("the network was measured on no data set: name one to fine-tune it to", field="dataset")
+    return info.dataset
 
 
 def load_other_data(info: CheckpointInfo, name: str, location: DatasetLocation) -> Dataset:

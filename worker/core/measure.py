@@ -29,10 +29,9 @@ from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_
 from worker.environment import find_processor
 from worker.intervals import compute_wilson_interval
 from worker.machine_load import measure_load, read_moment
+from worker.model_description import FLOAT_BITS
 from worker.paired import Correctness
 
-KB = 1024
-FLOAT_BITS = 32
 LEAST_TIMED_S = 0.3
 """A shorter time is too short for the system's own clock to tell what else ran meanwhile."""
 MOST_TIMED_S = 2.0
@@ -45,25 +44,6 @@ LARGEST_PASS_MACS = 1 << 31
 """Of a batch: of a network that takes more for a picture, fewer are timed at once."""
 WATCHED_EXAMPLES = 256
 """Pictures on which layers are watched for being dead."""
-
-
-def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, Any]:
-    """The size ledger as JSON. reference_bytes: the plain float32 checkpoint that ratios are taken against.
-
-    1 KB = 1024 bytes; ratio = reference_bytes / bytes.
-    """
-    return {
-        "reference_bytes": reference_bytes,
-        "entries": [
-            {
-                "measure": measure,
-                "bytes": num_bytes,
-                "kb": round(num_bytes / KB, 3),
-                "ratio": round(reference_bytes / num_bytes, 2) if num_bytes else None,
-            }
-            for measure, num_bytes in entries.items()
-        ],
-    }
 
 
 def compute_float_sizes(model: nn.Module) -> dict[str, int]:

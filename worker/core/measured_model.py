@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 
 from storage.errors import InvalidModel
 from worker.catalog import HealthProblem
 from worker.checkpoint_facts import CheckpointInfo
-from worker.coding import compute_entropy_bytes, compute_packed_bytes
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, load_compressed, save_checkpoint
 from worker.core.datasets import Dataset
 from worker.core.device import find_device
-from worker.core.graph import list_layers
 from worker.core.health import describe_problems, is_chance
 from worker.core.lineage import load_lineage_data
-from worker.core.measure import (
-    FLOAT_BITS,
-    Metrics,
-    build_ledger,
-    choose_batch,
-    compute_float_sizes,
-    measure_latencies,
-    measure_metrics,
-)
+from worker.core.measure import Metrics, choose_batch, measure_latencies, measure_metrics
 from worker.core.models.build import get_record
+from worker.core.stored_model import StoredModel, describe_float, describe_integers
 from worker.core.training import Evaluation
 from worker.dataset_location import DatasetLocation
-from worker.environment import describe_environment
 from worker.intervals import compute_wilson_interval
-from worker.model_summary import (
-    AccuracyDrop,
-    DropIntervals,
-    LayerSparsity,
-    ModelLayer,
-    ModelSummary,
-    Origin,
-    Sparsity,
-)
+from worker.model_description import StoredFacts, summarise
+from worker.model_summary import AccuracyDrop, DropIntervals, ModelSummary, Origin
 from worker.model_summary import Evaluation as StoredEvaluation
 from worker.normalization import take_whole_pixels
 from worker.paired import Correctness, Score, compute_difference, compute_drop
@@ -54,11 +36,6 @@ BUSY_MACHINE = "the machine was busy"
 """How a warning about the machine, rather than about a model, begins."""
 _NEEDED = ("evaluation", "correctness", "health", "origin", "size", "bit_width")
 """What of a stored model's summary a job that starts from it goes by."""
-_REPEATED = (
-    "architecture", "widths", "parameters", "input_shape", "class_names", "layers", "evaluation", "correctness",
-    "health", "accuracy_drop", "accuracy_drop_interval", "sparsity", "size", "macs", "latency",
-)  # fmt: skip
-"""What of a model's summary a result repeats, so that it can be read without the model."""
 
 
 @dataclass(frozen=True)
@@ -94,33 +71,24 @@ class Source:
 
 
 @dataclass(frozen=True)
-class MeasuredModel:
-    """A network that was read back from its file, and what was measured of it.
+class MeasuredModel(StoredModel):
+    """A network that was read back from its file, and what was measured of it. baseline: the model it was made from."""
 
-    baseline: the model it was made from. sizes: measure → bytes. summary: all that is stored of it.
-    """
-
-    path: Path
-    info: CheckpointInfo
     baseline: StoredBaseline | None
     metrics: Metrics
-    sparsity: Sparsity
-    sizes: Mapping[str, int]
-    summary: ModelSummary
 
     @property
-    def num_bytes(self) -> int:
-        """Of its file."""
-        return self.sizes["file"]
+    def baseline_model_id(self) -> str | None:
+        """The model that it was made from."""
+        return None if self.baseline is None else self.baseline.model_id
 
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the result of every kind has which makes a model, but for its id."""
         return {
-            **{name: getattr(self.summary, name) for name in _REPEATED},
+            **super().fields,
             "classification_report": self.metrics.report,
             "confusion_matrix": self.metrics.matrix.tolist(),
-            "environment": describe_environment(torch.get_num_threads()),
             **({} if self.baseline is None else {"baseline": _describe_baseline(self.baseline)}),
         }
 
@@ -208,15 +176,6 @@ def _read_evaluation(stored: StoredEvaluation) -> Evaluation:
     return Evaluation(math.nan if stored.loss is None else stored.loss, stored.num_correct, stored.num_examples)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    name: str
-    shape: tuple[int, ...]
-    num_zeros: int
-    macs: int
-    bit_width: int = FLOAT_BITS
-
-
 def store_float_model(
     path: Path, model: nn.Module, architecture: str, data: Dataset, baseline: StoredBaseline | None = None
 ) -> MeasuredModel:
@@ -228,24 +187,12 @@ def store_float_model(
     stored, info = load_checkpoint(path)
     stored.to(find_device())
     metrics = measure_metrics(stored, data)
-    reference = num_bytes if baseline is None else baseline.reference_bytes
-    sizes = {"float32": reference, **compute_float_sizes(stored), "file": num_bytes}
-    macs = get_record(stored).macs
-    layers = [
-        _Layer(name, tuple(layer.weight.shape), int((layer.weight == 0).sum()), macs[name])
-        for name, layer in list_layers(stored).items()
-    ]
+    facts = describe_float(stored, info, num_bytes, num_bytes if baseline is None else baseline.reference_bytes)
     timed = [stored, *([] if baseline is None else [baseline.model])]
     batch_size = choose_batch(max(sum(get_record(model).macs.values()) for model in timed))
     latency, *baseline_latency = measure_latencies(timed, info.input_shape, batch_size=batch_size)
-    own = {
-        "widths": info.widths,
-        "bit_width": None,
-        "parameters": sum(parameter.numel() for parameter in stored.parameters()),
-        "latency": latency,
-        "baseline_latency": baseline_latency[0] if baseline_latency else None,
-    }
-    return _gather(path, info, baseline, metrics, sizes, layers, own)
+    own = {"latency": latency, "baseline_latency": baseline_latency[0] if baseline_latency else None}
+    return _gather(path, info, baseline, metrics, replace(facts, own=facts.own | own))
 
 
 def store_compressed_file(path: Path, file: bytes, origin: StoredBaseline | Source) -> MeasuredModel:
@@ -255,65 +202,24 @@ def store_compressed_file(path: Path, file: bytes, origin: StoredBaseline | Sour
     model, decoded = load_compressed(path)
     model.to(find_device())
     metrics = measure_metrics(model, origin.data)
-    sizes = {
-        "float32": origin.reference_bytes,
-        "formula": -(-sum(layer.weight.size * layer.bit_width for layer in decoded.layers) // 8),
-        "packed": compute_packed_bytes(decoded),
-        "entropy": math.ceil(compute_entropy_bytes(decoded)),
-        "file": path.stat().st_size,
-    }
-    macs = get_record(model).macs.values()
-    layers = [
-        _Layer(layer.name, layer.weight.shape, int((layer.weight == 0).sum()), cost, layer.bit_width)
-        for layer, cost in zip(decoded.layers, macs, strict=True)
-    ]
-    own = {
-        "widths": decoded.widths,
-        "bit_width": max(layer.bit_width for layer in decoded.layers),
-        "activation_bit_widths": [layer.input_bit_width for layer in decoded.layers],
-        "parameters": sum(layer.weight.size + layer.bias.size for layer in decoded.layers),
-        # The integers are computed here in floating point, exactly but not fast: a time would mislead.
-        "latency": None,
-    }
-    return _gather(path, origin.info, baseline, metrics, sizes, layers, own)
+    facts = describe_integers(model, decoded, path.stat().st_size, origin.reference_bytes)
+    return _gather(path, origin.info, baseline, metrics, facts)
 
 
 def _gather(
-    path: Path,
-    info: CheckpointInfo,
-    baseline: StoredBaseline | None,
-    metrics: Metrics,
-    sizes: Mapping[str, int],
-    layers: Sequence[_Layer],
-    own: Mapping[str, Any],
+    path: Path, info: CheckpointInfo, baseline: StoredBaseline | None, metrics: Metrics, facts: StoredFacts
 ) -> MeasuredModel:
-    """own: the fields of a summary that float and integer networks do not share."""
-    zeros, totals = [layer.num_zeros for layer in layers], [math.prod(layer.shape) for layer in layers]
-    rows = zip(layers, zeros, totals, strict=True)
-    sparsity = Sparsity(
-        total=sum(zeros) / sum(totals),
-        layers=tuple(LayerSparsity(name=one.name, zeros=n, total=total, sparsity=n / total) for one, n, total in rows),
-    )
+    fields = summarise(info, facts)
     summary = ModelSummary(
-        architecture=info.architecture,
-        **({} if info.network is None else {"network": info.network.to_json()}),
-        dataset=info.dataset,
-        split_seed=info.split_seed,
-        class_names=info.class_names,
-        input_shape=info.input_shape,
+        **fields,
         evaluation=metrics.to_json(),
         correctness={split: one.to_json() for split, one in metrics.correctness.items()},
         health=metrics.health.to_json(),
         accuracy_drop=None if baseline is None else _compute_drops(baseline, metrics),
         accuracy_drop_interval=None if baseline is None else _compute_intervals(baseline, metrics),
         origin=None if baseline is None else baseline.origin,
-        sparsity=sparsity,
-        size=build_ledger(sizes, sizes["float32"]),
-        layers=[_describe_layer(layer, is_last=layer is layers[-1]) for layer in layers],
-        macs=sum(layer.macs for layer in layers),
-        **own,
     )
-    return MeasuredModel(path, info, baseline, metrics, sparsity, sizes, summary)
+    return MeasuredModel(path, info, fields["sparsity"], facts.sizes, summary, baseline, metrics)
 
 
 def _compute_drops(baseline: StoredBaseline, metrics: Metrics) -> AccuracyDrop:
@@ -341,19 +247,3 @@ def _compute_intervals(baseline: StoredBaseline, metrics: Metrics) -> DropInterv
 def _score(evaluation: Evaluation, correctness: Correctness | None) -> Score:
     counts = evaluation.num_correct, evaluation.num_examples
     return Score(*counts, compute_wilson_interval(*counts), correctness)
-
-
-def _describe_layer(layer: _Layer, *, is_last: bool) -> ModelLayer:
-    is_float = layer.bit_width == FLOAT_BITS
-    reason = "its channels are the classes: only single weights can be pruned" if is_last else None
-    return ModelLayer(
-        name=layer.name,
-        type="conv2d" if len(layer.shape) == 4 else "linear",
-        shape=layer.shape,
-        parameters=math.prod(layer.shape),
-        macs=layer.macs,
-        bit_width=layer.bit_width,
-        prunable=is_float,
-        quantizable=is_float,
-        reason=reason if is_float else "quantized already",
-    )

@@ -41,7 +41,7 @@ class StagedModel(_Record):
     id: str
     name: str
     architecture: str
-    dataset: str
+    dataset: str | None
     parent_model_id: str | None
     files: Mapping[str, str]
     summary: Mapping[str, Any]

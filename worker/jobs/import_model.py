@@ -12,36 +12,35 @@ from worker.brought_files import (
     BroughtFile,
     GivenFacts,
     ModelFormat,
+    check_measured,
+    choose_measured,
     describe_brought_file,
     identify_model_file,
 )
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
-from worker.dataset_facts import NameMatch, check_dataset, choose_dataset
+from worker.dataset_facts import NameMatch
 from worker.dataset_refs import DatasetRef, get_facts
 from worker.job_spec import JobContext, JobOutcome, UploadSpec
-from worker.normalization import merge_channels
 from worker.progress import Progress
 from worker.results.import_model import ImportResult
 
 _UNKNOWN_PICTURES = (
     "the file does not say which pictures it was trained on: some of the validation split may be among them"
 )
-_NOTHING_SAID = {"dataset": None, "split_seed": None, "num_train_examples": None, "num_unknown_facts": 0}
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from worker.core.datasets import Dataset
     from worker.core.measured_model import MeasuredModel
+    from worker.core.stored_model import StoredModel
 
 
 class ImportSpec(UploadSpec):
     """Reads a `.tonok` file, a safetensors checkpoint, a plain state dict or an ONNX file, and measures it like any
-    other model.
+    other model; or stores it unmeasured, to be fine-tuned.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     is_light: ClassVar[bool] = True
 
     kind: Literal["import"] = "import"
@@ -57,11 +56,25 @@ class ImportSpec(UploadSpec):
         None, description="A pixel p enters as (p / 255 - mean) / std; one number, or one for each channel."
     )
     std: tuple[float, ...] | None = Field(None, description="See `mean`; both are the data set's by default.")
+    measure: bool = Field(
+        True, description="Whether it is measured on a data set; else it can be fine-tuned and asked, not compressed."
+    )
+    input_size: int | None = Field(
+        None, description="Of a plain state dict that is not measured: side of the square pictures that it reads."
+    )
 
     @property
     def given(self) -> GivenFacts:
         """What was told beside the file."""
-        return GivenFacts(self.dataset, self.architecture, self.class_names, self.mean, self.std)
+        return GivenFacts(
+            dataset=self.dataset,
+            architecture=self.architecture,
+            class_names=self.class_names,
+            mean=self.mean,
+            std=self.std,
+            measure=self.measure,
+            input_size=self.input_size,
+        )
 
 
 def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
@@ -72,6 +85,20 @@ def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     context.report(Progress(phase="reading", percent=0))
     with path.open("rb") as stream:
         found = identify_model_file(stream)
+    stored: StoredModel
+    if spec.measure:
+        stored, origin = _import_measured(spec, context, path, found)
+    else:
+        stored, origin = _import_unmeasured(spec, context, path, found)
+    model_id = publish(context, stored, spec.name)
+    result = stored.fields | {"model_id": model_id, "imported_from": origin}
+    return JobOutcome(ImportResult.model_validate(result).to_json(), model_id)
+
+
+def _import_measured(
+    spec: ImportSpec, context: JobContext, path: Path, found: BroughtFile
+) -> tuple[MeasuredModel, dict[str, Any]]:
+    """The model as it was stored; what its file said, and what was made of that, as JSON."""
     if found.format is ModelFormat.COMPRESSED:
         measured, origin = _import_compressed(spec, context, path)
     elif found.format is ModelFormat.CHECKPOINT:
@@ -79,58 +106,30 @@ def run(spec: ImportSpec, context: JobContext) -> JobOutcome:
     else:
         measured, origin = _import_brought(spec, context, path, found)
     measured.check_answers()
-    model_id = publish(context, measured, spec.name)
-    result = measured.fields | {"model_id": model_id, "imported_from": origin}
-    return JobOutcome(ImportResult.model_validate(result).to_json(), model_id)
+    return measured, origin
 
 
 def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
-    """The model as it was stored; what its file said, and what was made of that, as JSON."""
-    from worker.core.checkpoint import load_checkpoint, read_header
     from worker.core.measured_model import store_float_model
+    from worker.importing.reading import read_checkpoint
 
-    header = read_header(path)
-    model, info = load_checkpoint(path)
-    placed, data, origin = _place(spec, context, info)
-    if header.dtypes != ("F32",):
-        context.warn(f"the file's weights are {' and '.join(header.dtypes)}: they are stored as 32-bit floats")
-    if unknown := header.declaration.unknown:
-        context.warn(
-            f"the file says {len(unknown)} things of itself that this version does not know: they are not kept"
-        )
+    model, info, origin = read_checkpoint(path, context)
+    placed, data, match = _place(spec, context, info)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
-    measured = store_float_model(stored, model, placed.architecture, data)
-    origin |= {
-        "format": ModelFormat.CHECKPOINT,
-        "weight_types": list(header.dtypes),
-        "dataset": info.dataset,
-        "split_seed": info.split_seed,
-        "num_train_examples": info.num_train_examples,
-        "num_unknown_facts": len(unknown),
-    }
-    return measured, origin
+    return store_float_model(stored, model, placed.architecture, data), origin | match
 
 
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
     from worker.coding import encode_network
-    from worker.core.checkpoint import load_compressed, save_checkpoint
+    from worker.core.checkpoint import save_checkpoint
     from worker.core.measured_model import Source, store_compressed_file
     from worker.core.models import rebuild_model
+    from worker.importing.reading import read_compressed
 
-    _, network = load_compressed(path)
-    info = CheckpointInfo(
-        architecture=network.architecture,
-        widths=network.widths,
-        input_shape=network.input_shape,
-        class_names=network.class_names,
-        mean=network.mean,
-        std=network.std,
-        dataset=choose_dataset(spec.dataset, None, network.class_names),
-        split_seed=0,
-        network=network.network,
-    )
-    info, data, origin = _place(spec, context, info)
+    network, said, origin = read_compressed(path)
+    dataset = choose_measured(spec.dataset, None, network.class_names)
+    info, data, match = _place(spec, context, replace(said, dataset=dataset))
     context.warn(_UNKNOWN_PICTURES)
     # What ratios are against: the same network as a plain checkpoint.
     twin = rebuild_model(info)
@@ -138,12 +137,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
     measured = store_compressed_file(stored, encode_network(network), Source(info, data, reference_bytes))
-    origin |= {
-        "format": ModelFormat.COMPRESSED,
-        "weight_types": [],
-        **_NOTHING_SAID,
-    }
-    return measured, origin
+    return measured, origin | match
 
 
 def _import_brought(
@@ -152,44 +146,57 @@ def _import_brought(
     """An ONNX file or a plain state dict: what neither says was told beside it, or is the data set's."""
     from worker.core.lineage import load_described_data
     from worker.core.measured_model import store_float_model
-    from worker.core.models import rebuild_model
-    from worker.importing.deviations import unify_deviations
-    from worker.importing.loading import load_arrays, place_arrays_
+    from worker.importing.reading import read_weights
 
     with path.open("rb") as stream:
         info = describe_brought_file(stream, found, spec.given, context.dataset_summary)
-    arrays = load_arrays(path, found.format, info)
-    for note in arrays.notes:
-        context.warn(note)
     info, data = load_described_data(info, spec.mean, spec.std, context.datasets)
     if spec.mean is None or spec.std is None:
         context.warn(
-            f"the file does not say how its network reads a picture: those of {info.dataset} are taken for what was "
+            f"the file does not say how its network reads a picture: those of {data.name} are taken for what was "
             "not told of `mean` and `std`"
         )
     context.warn(_UNKNOWN_PICTURES)
-    match = check_dataset(
-        get_facts(info.dataset, context.dataset_summary), info.dataset, info.input_shape, info.class_names
-    )
-    _warn_of_classes(context, match.how, info.dataset)
-    model: nn.Module = rebuild_model(info)
-    place_arrays_(model, arrays.values)
-    if len(merge_channels(info.std)) > 1:
-        model, std = unify_deviations(model, info.mean, info.std)
-        data = replace(data, std=std)
-        context.warn(
-            "the channels have deviations of their own: the network is kept for one, and the weights of what reads the "
-            "picture take the difference"
-        )
+    facts = get_facts(data.name, context.dataset_summary)
+    match = check_measured(facts, data.name, info.input_shape, info.class_names)
+    _warn_of_classes(context, match.how, data.name)
+    model, std, origin = read_weights(path, found, info, context)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
-    measured = store_float_model(stored, model, info.architecture, data)
-    return measured, {
-        "class_match": str(match.how),
-        "format": found.format,
-        "weight_types": list(arrays.dtypes),
-        **_NOTHING_SAID,
-    }
+    measured = store_float_model(stored, model, info.architecture, replace(data, std=std))
+    return measured, origin | {"class_match": str(match.how)}
+
+
+def _import_unmeasured(
+    spec: ImportSpec, context: JobContext, path: Path, found: BroughtFile
+) -> tuple[StoredModel, dict[str, Any]]:
+    """The same without a data set, so that nothing of it is placed."""
+    from worker.coding import encode_network
+    from worker.core.checkpoint import save_checkpoint
+    from worker.core.models import rebuild_model
+    from worker.importing.reading import read_checkpoint, read_compressed, read_weights
+    from worker.importing.unmeasured import store_unmeasured_compressed, store_unmeasured_float
+
+    nowhere = {"class_match": None}
+    if found.format is ModelFormat.COMPRESSED:
+        network, info, origin = read_compressed(path)
+        twin = rebuild_model(info)
+        reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
+        stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
+        return store_unmeasured_compressed(stored, encode_network(network), info, reference_bytes), origin | nowhere
+    if found.format is ModelFormat.CHECKPOINT:
+        model, info, origin = read_checkpoint(path, context)
+        # The seed stays: it drew the pictures that the network has not seen, where it is fine-tuned to the same.
+        info = replace(info, dataset=None, num_train_examples=None)
+    else:
+        with path.open("rb") as stream:
+            info = describe_brought_file(stream, found, spec.given, context.dataset_summary)
+        model, std, origin = read_weights(path, found, info, context)
+        info = replace(info, std=std)
+        if spec.class_names is None:
+            context.warn(f"nobody named its classes: they are called {info.class_names[0]} and so on")
+    stored = context.artifact_path("imported.safetensors", ArtifactKind.CHECKPOINT)
+    return store_unmeasured_float(stored, model, info), origin | nowhere
 
 
 def _place(
@@ -200,9 +207,9 @@ def _place(
     """
     from worker.core.lineage import load_lineage_data
 
-    name = choose_dataset(spec.dataset, info.dataset, info.class_names)
+    name = choose_measured(spec.dataset, info.dataset, info.class_names)
     facts = get_facts(name, context.dataset_summary)
-    match = check_dataset(facts, name, info.input_shape, info.class_names)
+    match = check_measured(facts, name, info.input_shape, info.class_names)
     if name != info.dataset:
         context.warn(
             f"the file says that it was trained on another data set than {name}, which it is measured on: which "

@@ -12,7 +12,7 @@ from worker.catalog import PredictionWarning
 from worker.dataset_facts import is_same_class
 from worker.dataset_refs import is_stored
 from worker.job_spec import JobContext, JobOutcome, ModelId, UploadSpec
-from worker.picture_policy import ResizePolicy
+from worker.picture_policy import LARGEST_SIDE, ResizePolicy
 from worker.results.predict import PredictResult
 
 
@@ -95,8 +95,13 @@ def _predict(
 
 
 def _find_policy(context: JobContext, model_id: str) -> ResizePolicy | None:
-    """How the pictures of the data set were made to fit; None where that one is built in."""
-    dataset = context.model_summary(model_id).get("dataset")
+    """How the pictures of the data set were made to fit; None where that one is built in. Of a network that was brought
+    without one nobody said it: as those of a data set that is brought are by default.
+    """
+    summary = context.model_summary(model_id)
+    if summary.get("not_measured") is not None:
+        return ResizePolicy(height=LARGEST_SIDE, width=LARGEST_SIDE)  # the size becomes the network's
+    dataset = summary.get("dataset")
     if not isinstance(dataset, str) or not is_stored(dataset):
         return None
     return ResizePolicy.model_validate(context.dataset_summary(dataset)["resize"])

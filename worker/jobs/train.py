@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validat
 from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
+from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.learning_rates import FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, suit_rate
 from worker.memory_estimate import (
@@ -22,8 +23,8 @@ from worker.memory_estimate import (
     estimate_training,
     find_facts,
     find_shape_field,
+    outline_layers,
     outline_named,
-    read_layers,
 )
 from worker.network.architectures import NUM_WIDTHS
 from worker.network.layers import has_batch_norm, normalises_single_values
@@ -109,7 +110,8 @@ class TrainSpec(JobSpec):
     dataset: DatasetRef | None = Field(
         None,
         validate_default=True,
-        description="By default `fashion_mnist`; with `initial_model_id` that model's own, and its split.",
+        description="By default `fashion_mnist`; with `initial_model_id` that model's own, and its split. Needed where "
+        "that model was measured on none.",
     )
     architecture: NetworkName | None = Field(
         None,
@@ -176,14 +178,17 @@ class TrainSpec(JobSpec):
         return DEFAULT_RATE if is_batch_normalised(name) else GENTLE_RATE
 
     def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
-        """Estimates it from the widths and the pictures of a batch."""
-        facts = self._find_facts(describe)
+        """Estimates it from the widths and the pictures of a batch. Raises InvalidSpec where the stored network cannot
+        be fine-tuned to the data set.
+        """
         if self.initial_model_id is None:
-            layers: list[LayerShape] | None = self._outline_layers(facts)
+            facts = self._find_facts(describe)
+            layers = self._outline_layers(facts)
         else:
-            layers = read_layers(describe(self.initial_model_id))
-        if layers is None:
-            return None
+            network = describe_fine_tuned(describe(self.initial_model_id), self.dataset, describe)
+            if network is None:
+                return None
+            facts, layers = self._find_facts(describe), outline_layers(network)
         return estimate_train(layers, facts, self._count_at_a_time(facts.num_pictures), self.optimizer)
 
     def _find_facts(self, describe: Describe) -> DatasetFacts:

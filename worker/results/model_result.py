@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from worker.catalog import NotMeasuredReason
 from worker.model_summary import (
     AccuracyDrop,
     AnswerRecords,
@@ -76,8 +77,10 @@ class JobBaseline(Recorded):
     problems: tuple[str, ...] | None = Field(None, description="What is wrong with it.")
 
 
-class ModelResult(Recorded):
-    """The part of a result that every kind has which makes a model. Null: not recorded yet by the version that ran."""
+class StoredModelResult(Recorded):
+    """The part of a result that every kind has which makes a model. Null: not recorded yet by the version that ran, or
+    not measured.
+    """
 
     model_id: str
     architecture: str | None = None
@@ -85,7 +88,8 @@ class ModelResult(Recorded):
     input_shape: tuple[int, ...] | None = Field(None, description="Channels, height, width.")
     class_names: tuple[str, ...] | None = None
     layers: tuple[ModelLayer, ...] | None = None
-    evaluation: Evaluations
+    not_measured: NotMeasuredReason | None = Field(None, description="Why; null where it was measured.")
+    evaluation: Evaluations | None = None
     correctness: AnswerRecords | None = None
     health: ModelHealth | None = None
     accuracy_drop: AccuracyDrop | None = Field(None, description="Null where the job started from no model.")
@@ -94,10 +98,22 @@ class ModelResult(Recorded):
     size: SizeLedger
     macs: int = Field(description="Multiply-accumulates for one picture.")
     latency: Latency | None = Field(None, description="Null for integers, which are exact here but not fast.")
+    classification_report: ClassificationReport | None = Field(
+        None, description="On test: class name → its scores, and their means."
+    )
+    confusion_matrix: tuple[tuple[int, ...], ...] | None = Field(
+        None, description="On test: rows are classes, columns answers."
+    )
+    environment: dict[str, str] | None = Field(None, description="What computed it: names and versions.")
+    baseline: JobBaseline | None = None
+    trainings: tuple[TrainingRecord, ...] | None = Field(None, description="In the order in which they ended.")
+
+
+class ModelResult(StoredModelResult):
+    """The same where the model was measured."""
+
+    evaluation: Evaluations
     classification_report: ClassificationReport = Field(
         description="On test: class name → its scores, and their means."
     )
     confusion_matrix: tuple[tuple[int, ...], ...] = Field(description="On test: rows are classes, columns answers.")
-    environment: dict[str, str] | None = Field(None, description="What computed it: names and versions.")
-    baseline: JobBaseline | None = None
-    trainings: tuple[TrainingRecord, ...] | None = Field(None, description="In the order in which they ended.")

@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { h } from "./dom.js";
 import { installKeyPanel } from "./key.js";
 import { watchSystem } from "./system.js";
+import * as bring from "./bring.js";
 import * as job from "./job.js";
 import * as jobs from "./jobs.js";
 import * as model from "./model.js";
@@ -33,7 +34,7 @@ function decodeSafely(text) {
 function findView({ section, id }) {
   if (section === "jobs") return id === null ? jobs : job;
   if (section === "models") return id === null ? models : model;
-  return section === "new" ? submit : null;
+  return { new: submit, bring }[section] ?? null;
 }
 
 function go(path, query = {}) {

@@ -18,7 +18,12 @@ export async function show(main, { id, signal }) {
   const lineage = h("section", { "aria-label": "Lineage" }, h("h2", {}, "Lineage"));
   const zeros = h("section", { "aria-label": "Zeros" }, h("h2", {}, "Zeros by layer"));
   main.append(
-    h("p", { class: "crumbs" }, h("a", { href: "#/models" }, "Models"), ` / ${model.architecture}, ${model.dataset}`),
+    h(
+      "p",
+      { class: "crumbs" },
+      h("a", { href: "#/models" }, "Models"),
+      ` / ${model.architecture}, ${model.dataset ?? "measured on no data set"}`,
+    ),
     h(
       "div",
       { class: "title" },
@@ -34,9 +39,14 @@ export async function show(main, { id, signal }) {
   await Promise.all([showLineage(model, lineage, signal), showZeros(path, zeros, signal)]);
 }
 
-/** Quantized weights are where a way ends: the next job starts from the float model. */
+/** Quantized weights are where a way ends: the next job starts from the float model. What was not measured is
+ * fine-tuned first. */
 function buildMakers(model) {
   if (!("checkpoint" in model.files)) return null;
+  if (model.not_measured !== null) {
+    const href = `#/new/train?initial_model_id=${encodeURIComponent(model.id)}`;
+    return h("a", { class: "button", href }, "fine-tune");
+  }
   return MAKERS.map((kind) =>
     h("a", { class: "button", href: `#/new/${kind}?model_id=${encodeURIComponent(model.id)}` }, kind),
   );

@@ -28,7 +28,16 @@ export async function show(main, { query, signal, go }) {
   const found = h("div");
   const plane = h("section", { class: "panel", "aria-label": "Bytes and accuracy", hidden: true });
   const split = query.get("split") === "test" ? "test" : "validation";
-  main.append(h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Models")), plane, found);
+  main.append(
+    h(
+      "div",
+      { class: "title" },
+      h("h1", { tabindex: -1 }, "Models"),
+      h("div", { class: "actions" }, h("a", { class: "button", href: "#/bring" }, "Bring a model")),
+    ),
+    plane,
+    found,
+  );
   const asked = new URLSearchParams({ page_size: PAGE_SIZE });
   for (const name of ["page_token", "job_id", "parent_model_id"]) if (query.get(name)) asked.set(name, query.get(name));
   let shown = null;
@@ -92,7 +101,7 @@ function buildList(page, query) {
   const rows = page.models.map((model) => [
     [
       h("a", { href: modelAddress(model.id), title: model.id }, model.name),
-      h("small", {}, `${model.architecture}, ${model.dataset}, ${formatTime(model.created_at)}`),
+      h("small", {}, `${model.architecture}, ${model.dataset ?? "no data set"}, ${formatTime(model.created_at)}`),
     ],
     h("span", { title: describeAccuracy(model, "test") }, formatAccuracy(model, "test")),
     h("span", { title: describeAccuracy(model, "validation") }, formatAccuracy(model, "validation")),
@@ -136,11 +145,6 @@ function buildEmpty() {
     h("h2", {}, "No models yet"),
     h("p", {}, "A train job makes the first one; prune, quantize and compress make smaller ones of it."),
     h("p", {}, h("a", { class: "button primary", href: "#/new/train?example=yes" }, "Train a small network")),
-    h("p", {}, "or bring one of your own:"),
-    h(
-      "pre",
-      {},
-      `curl -fsS '${location.origin}/v1/models?name=mine' \\\n  -H 'Content-Type: application/octet-stream' --data-binary @model.safetensors`,
-    ),
+    h("p", {}, "or ", h("a", { href: "#/bring" }, "bring one of your own"), "."),
   );
 }

@@ -51,6 +51,8 @@ export function buildHealth(model) {
   const own = model.health?.problems ?? [];
   const before = model.accuracy_drop?.baseline_problems ?? [];
   return [
+    model.not_measured &&
+      "Measured on no data set: how often it is right is not known. Fine-tune it to one before it is compressed.",
     own.length > 0 && `Not sound: ${describeProblems(own)}. Its size and its drop say nothing good of it.`,
     before.length > 0 && `The model that its drop is counted from is not sound: ${describeProblems(before)}.`,
   ]

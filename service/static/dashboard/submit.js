@@ -40,13 +40,15 @@ function buildTabs(kinds, chosen) {
 
 async function listModels(wanted, signal) {
   const { models } = await getJson("/v1/models?page_size=100", signal);
-  const named = models.filter((model) => "checkpoint" in model.files || model.id === wanted);
+  const canStart = (model) => "checkpoint" in model.files && model.not_measured === null;
+  const named = models.filter((model) => canStart(model) || model.id === wanted);
   const shown = named.map((model) => ({ id: model.id, text: describeModel(model) }));
   return wanted && !named.some((model) => model.id === wanted) ? [...shown, { id: wanted, text: wanted }] : shown;
 }
 
 function describeModel({ name, architecture, dataset, evaluation, id }) {
-  return `${name} – ${architecture}, ${dataset}, ${formatPercent(evaluation?.test?.accuracy)} test, ${shortenId(id)}`;
+  const accuracy = formatPercent(evaluation?.test?.accuracy);
+  return `${name} – ${architecture}, ${dataset ?? "no data set"}, ${accuracy} test, ${shortenId(id)}`;
 }
 
 function buildForm(kind, choices, models, query, go) {
@@ -153,7 +155,8 @@ function buildForm(kind, choices, models, query, go) {
     send(form.querySelector("[type=submit]"), false);
   });
   form.addEventListener("input", showCommand);
-  if (query.get("model_id")) fields.find(({ name }) => name === "model_id")?.write(query.get("model_id"));
+  for (const start of ["model_id", "initial_model_id"])
+    if (query.get(start)) fields.find(({ name }) => name === start)?.write(query.get(start));
   if (query.get("example")) fillIn();
   showCommand();
   return form;

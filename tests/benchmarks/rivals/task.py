@@ -59,8 +59,8 @@ def write_task(
 ) -> TaskFiles:
     """The files of one checkpoint, in a folder named by its content: another checkpoint is another task."""
     _, info = load_checkpoint(checkpoint)
-    if info.architecture != "fashion_cnn":
-        raise SystemExit(f"the rivals are given fashion_cnn; {checkpoint} holds {info.architecture}")
+    if info.architecture != "fashion_cnn" or info.dataset is None:
+        raise SystemExit(f"the rivals are given a measured fashion_cnn; {checkpoint} holds {info.architecture}")
     data = load_dataset(
         info.dataset, DatasetLocation(settings.resolved_dataset_dir, settings.dataset_mirror), info.split_seed
     )

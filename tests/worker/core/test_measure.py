@@ -15,7 +15,6 @@ from worker.catalog import Architecture
 from worker.core.datasets import Dataset
 from worker.core.measure import (
     LEAST_PASSES,
-    build_ledger,
     choose_batch,
     compute_float_sizes,
     measure_latencies,
@@ -24,6 +23,7 @@ from worker.core.measure import (
 from worker.core.models import build_model
 from worker.core.training import Evaluation
 from worker.intervals import compute_wilson_interval
+from worker.model_description import build_ledger
 from worker.network.architectures import describe_network
 from worker.paired import compute_drop
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from worker.core.measure import build_ledger
 from worker.intervals import compute_wilson_interval
+from worker.model_description import build_ledger
 from worker.report.facts import STEPS, ArtifactFact, DatasetFact, StepFact, StudyFacts
 from worker.report.language.wording import get_wording
 
