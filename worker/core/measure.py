@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report, confusion_matrix, recall_score
 from torch import nn
 
 from worker.catalog import HealthProblem
@@ -172,15 +172,20 @@ class Metrics:
     matrix: np.ndarray[Any, np.dtype[np.int64]]
     correctness: Mapping[str, Correctness]
     """Split → which of its pictures are answered rightly."""
+    balanced_accuracy: Mapping[str, float]
+    """Split → mean recall of the classes that have a picture in it."""
     health: Health
     """On validation, which decides; answers that are not finite are counted on both."""
 
     def to_json(self) -> dict[str, Any]:
         """`evaluation` of a model's summary."""
         average = self.report["macro avg"]
-        return {
-            "validation": describe_evaluation(self.validation),
-            "test": describe_evaluation(self.test)
+        described = {
+            split: describe_evaluation(evaluation) | {"balanced_accuracy": self.balanced_accuracy[split]}
+            for split, evaluation in (("validation", self.validation), ("test", self.test))
+        }
+        return described | {
+            "test": described["test"]
             | {
                 "precision_macro": average["precision"],
                 "recall_macro": average["recall"],
@@ -200,12 +205,24 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     )
     validation, test = (evaluate_logits(logits[name], split) for name, split in splits.items())
     correctness = {name: record_correctness(logits[name], split) for name, split in splits.items()}
+    balanced = {name: compute_balanced_accuracy(logits[name], split) for name, split in splits.items()}
     health = look_at_health(model, data, data.validation, logits["validation"])
     not_finite = count_not_finite(logits["test"])
     if not_finite:
         problems = (*(one for one in health.problems if one is not HealthProblem.NOT_FINITE), HealthProblem.NOT_FINITE)
         health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
-    return Metrics(validation, test, report, confusion_matrix(labels, predicted, labels=classes), correctness, health)
+    matrix = confusion_matrix(labels, predicted, labels=classes)
+    return Metrics(validation, test, report, matrix, correctness, balanced, health)
+
+
+def compute_balanced_accuracy(logits: torch.Tensor, split: Split) -> float:
+    """Mean recall of the classes that have a picture in the split. logits: (N, num_classes), in its order.
+
+    Not sklearn's macro average over all classes, where one without a picture counts as never recognized.
+    """
+    labels = split.labels.numpy()
+    predicted = logits.argmax(1).cpu().numpy()
+    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
 
 
 def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:

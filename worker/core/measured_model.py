@@ -240,6 +240,7 @@ def store_float_model(
     latency, *baseline_latency = measure_latencies(timed, info.input_shape, batch_size=batch_size)
     own = {
         "widths": info.widths,
+        "resize": info.resize,
         "bit_width": None,
         "parameters": sum(parameter.numel() for parameter in stored.parameters()),
         "latency": latency,
@@ -269,6 +270,7 @@ def store_compressed_file(path: Path, file: bytes, origin: StoredBaseline | Sour
     ]
     own = {
         "widths": decoded.widths,
+        "resize": decoded.resize,
         "bit_width": max(layer.bit_width for layer in decoded.layers),
         "activation_bit_widths": [layer.input_bit_width for layer in decoded.layers],
         "parameters": sum(layer.weight.size + layer.bias.size for layer in decoded.layers),

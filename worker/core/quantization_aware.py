@@ -116,4 +116,5 @@ def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
         class_names=info.class_names,
         mean=info.mean,
         std=info.std,
+        resize=baseline.data.resize,
     )

@@ -15,6 +15,8 @@ from worker.dataset_files.naming import sort_classes
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, RefusalLog, show_name
 
+LEAST_TO_VALIDATE = 2
+"""Pictures of a class to train on of which one may validate."""
 _SPLITS = tuple(SplitName)
 
 

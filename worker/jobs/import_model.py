@@ -129,6 +129,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
         dataset=choose_dataset(spec.dataset, None, network.class_names),
         split_seed=0,
         network=network.network,
+        resize=network.resize,
     )
     info, data, origin = _place(spec, context, info)
     context.warn(_UNKNOWN_PICTURES)
@@ -137,7 +138,9 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
-    measured = store_compressed_file(stored, encode_network(network), Source(info, data, reference_bytes))
+    measured = store_compressed_file(
+        stored, encode_network(replace(network, resize=data.resize)), Source(info, data, reference_bytes)
+    )
     origin |= {
         "format": ModelFormat.COMPRESSED,
         "weight_types": [],

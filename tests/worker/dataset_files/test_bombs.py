@@ -61,13 +61,44 @@ def test_pictures_that_declare_too_much_are_counted_and_the_others_kept(tmp_path
     assert told["summary"]["counts"] == {"train": [1, 1], "test": [1, 1]}
 
 
+def test_files_that_are_no_pictures_are_not_kept_until_one_is(tmp_path: Path) -> None:
+    entries = {f"train/a/0{place}.png": bytes(8 << 20) for place in range(60)}  # 480 MiB before the first picture
+    entries |= {"train/a/000.png": np.random.default_rng(0).bytes(4 << 20)} | GOOD
+    told = measure(build_zip(entries), tmp_path, most_bytes=400_000_000)
+    (refused,) = told["summary"]["refused"]
+    assert (refused["reason"], refused["count"]) == ("broken", 61)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "size", "options"),
+    [
+        # In several scans libjpeg keeps all of a picture: this is as much as one may take.
+        ("JPEG", "CMYK", (8192, 8192), {"progressive": True, "subsampling": 0, "quality": 40}),
+        ("JPEG", "RGB", (6000, 4000), {"progressive": True, "subsampling": 0}),
+        ("PNG", "RGBA", (6000, 4000), {"compress_level": 1}), ("WEBP", "RGBA", (5792, 5792), {"quality": 0}),
+    ],
+    ids=["the largest", "a phone's", "transparent", "transparent WebP"],
+)  # fmt: skip
+def test_photographs_at_the_limit_are_decoded_within_the_same_memory(
+    kind: str, mode: str, size: tuple[int, int], options: dict[str, Any], tmp_path: Path
+) -> None:
+    photograph = Image.effect_noise((500, 500), 60).resize(size).convert(mode if mode != "RGBA" else "RGB")
+    if mode == "RGBA":
+        photograph.putalpha(128)
+    content = save(photograph, kind, **options)
+    entries = {f"{name}/{place}.{kind}".casefold(): content for name in "ab" for place in range(3)}
+    told = measure(build_zip(entries, zipfile.ZIP_STORED), tmp_path, size=32)
+    assert told["summary"]["refused"] == []
+    assert told["summary"]["counts"] == {"train": [2, 2], "test": [1, 1]}
+
+
 def test_what_unpacks_to_more_than_it_says_or_takes_for_ever_is_counted(tmp_path: Path) -> None:
     told = measure(build_liar(), tmp_path, most_bytes=150_000_000)  # it would unpack to 200
     (refused,) = told["summary"]["refused"]
     assert (refused["reason"], refused["names"]) == ("broken", ["train/a/2.png"])
     entries = GOOD | {
         "train/a/scans.jpg": build_many_scans(),
-        "train/b/huge.png": np.random.default_rng(0).bytes(9 << 20),
+        "train/b/huge.png": np.random.default_rng(0).bytes(33 << 20),
     }
     (tmp_path / "second").mkdir()
     told = measure(build_zip(entries, zipfile.ZIP_STORED), tmp_path / "second")

@@ -15,8 +15,10 @@ from storage.errors import InvalidDataset
 from worker.catalog import DatasetName, SplitName
 from worker.core.pixels import normalize_pixels
 from worker.dataset_files.cache import CachedSplit, open_cache
+from worker.dataset_files.splitting import LEAST_TO_VALIDATE
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
+from worker.picture_policy import ResizePolicy
 from worker.registry import Registry
 
 VALIDATION_SHARE = 0.1
@@ -64,6 +66,8 @@ class RawDataset:
     """Whether a picture mirrored left to right is one of the same class."""
     validation: Split | None = None
     """None: drawn from the training part."""
+    resize: ResizePolicy | None = None
+    """How its pictures were made to fit; None where it is built in."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Dataset:
     std: tuple[float, ...]
     split_seed: int
     is_mirrorable: bool = True
+    resize: ResizePolicy | None = None
+    """How pictures of another size become its pictures; None where it is built in."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -144,17 +150,22 @@ def load_dataset(name: str, location: DatasetLocation, split_seed: int) -> Datas
         std=raw.std,
         split_seed=split_seed,
         is_mirrorable=raw.is_mirrorable,
+        resize=raw.resize,
     )
 
 
 def _split(raw: RawDataset, split_seed: int) -> tuple[Split, Split]:
+    """The only picture of a class is trained on: first, so that a training on few has it too."""
+    can_validate = _find_classes_to_validate(raw.train, len(raw.class_names))[raw.train.labels]
+    rows = torch.nonzero(can_validate)[:, 0]
     kept, held_out = train_test_split(
-        torch.arange(len(raw.train)).numpy(),
+        rows.numpy(),
         test_size=raw.validation_size,
-        stratify=raw.train.labels.numpy(),
+        stratify=raw.train.labels[rows].numpy(),
         random_state=split_seed,
     )
-    return _take(raw.train, torch.as_tensor(kept)), _take(raw.train, torch.as_tensor(held_out))
+    alone = torch.nonzero(~can_validate)[:, 0]
+    return _take(raw.train, torch.cat([alone, torch.as_tensor(kept)])), _take(raw.train, torch.as_tensor(held_out))
 
 
 def _shuffle(split: Split, seed: int) -> Split:
@@ -177,8 +188,9 @@ def load_stored(path: Path) -> RawDataset:
     train = splits[SplitName.TRAIN]
     num_classes = len(facts.class_names)
     validation = splits.get(SplitName.VALIDATION)
-    if validation is None:
-        _check_counts(train, facts.class_names)
+    can_validate = _find_classes_to_validate(train, num_classes)
+    if validation is None and not can_validate.any():
+        raise InvalidDataset("no class has two pictures to train on: one must validate", field="classes")
     mean_variance = sum(std**2 for std in facts.std) / len(facts.std)
     return RawDataset(
         train,
@@ -186,9 +198,10 @@ def load_stored(path: Path) -> RawDataset:
         facts.class_names,
         mean=tuple(round(255 * mean) / 255 for mean in facts.mean),
         std=(round(math.sqrt(mean_variance), 4),),
-        validation_size=min(MAX_VALIDATION, max(num_classes, round(VALIDATION_SHARE * len(train)))),
+        validation_size=_choose_validation_size(train, can_validate),
         is_mirrorable=facts.is_mirrorable,
         validation=validation,
+        resize=facts.resize,
     )
 
 
@@ -196,11 +209,13 @@ def _read(split: CachedSplit) -> Split:
     return Split(torch.from_numpy(split.images), torch.from_numpy(split.labels))
 
 
-def _check_counts(train: Split, class_names: tuple[str, ...]) -> None:
-    counts = torch.bincount(train.labels, minlength=len(class_names)).tolist()
-    few = [name for name, count in zip(class_names, counts, strict=True) if count < 2]
-    if few:
-        raise InvalidDataset(
-            f"{len(few)} classes, as {few[0]!r:.60}, have fewer than two pictures to train on: one must validate",
-            field="classes",
-        )
+def _find_classes_to_validate(train: Split, num_classes: int) -> torch.Tensor:
+    """Which classes have a picture to spare for validation: bool, (num_classes,)."""
+    return torch.bincount(train.labels, minlength=num_classes) >= LEAST_TO_VALIDATE
+
+
+def _choose_validation_size(train: Split, can_validate: torch.Tensor) -> int:
+    """One of each class at least, and of each one left to train on. can_validate: bool, (num_classes,)."""
+    num_pictures, num_classes = int(can_validate[train.labels].sum()), int(can_validate.sum())
+    wanted = max(num_classes, round(VALIDATION_SHARE * num_pictures))
+    return min(MAX_VALIDATION, wanted, num_pictures - num_classes)
