@@ -127,10 +127,7 @@ def read_header(path: Path) -> CheckpointHeader:
 
 @dataclass(frozen=True)
 class Network:
-    """A network in evaluation mode, float or on integers, and how it reads a picture: (p / 255 - mean) / std.
-
-    resize: how one of another size is made to fit, where its file says it.
-    """
+    """A network in evaluation mode, float or on integers, and how it reads a picture: (p / 255 - mean) / std."""
 
     model: nn.Module
     input_shape: tuple[int, int, int]

@@ -59,10 +59,8 @@ def load_other_data(info: CheckpointInfo, name: str, location: DatasetLocation) 
 
 
 def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
-    """A data set with the normalisation, the training pictures, the class names and their order of a model's file.
-
-    With its resize policy too: what the network sees of a picture is what it learned from, wherever it is measured. A
-    file that says none takes the data set's.
+    """A data set with the normalisation, the training pictures, the class names and their order of a model's file, and
+    with its resize policy, where it says one.
     Raises InvalidModel where it cannot be the file's.
     """
     facts = DatasetFacts(data.input_shape, data.class_names, len(data.train) + len(data.validation) + len(data.test))

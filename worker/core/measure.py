@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import classification_report, confusion_matrix, recall_score
+from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
 from worker.catalog import HealthProblem
+from worker.class_scores import compute_balanced_accuracy
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import count_checkpoint_bytes, describe_checkpoint
 from worker.core.datasets import Dataset, Split, lay_channels_last
@@ -151,12 +152,13 @@ def describe_times(times: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+def describe_evaluation(evaluation: Evaluation, balanced_accuracy: float) -> dict[str, Any]:
     """An evaluation as JSON, with its interval."""
     return {
         "num_correct": evaluation.num_correct,
         "num_examples": evaluation.num_examples,
         "accuracy": evaluation.accuracy,
+        "balanced_accuracy": balanced_accuracy,
         "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
         "interval": list(compute_wilson_interval(evaluation.num_correct, evaluation.num_examples)),
     }
@@ -173,19 +175,16 @@ class Metrics:
     correctness: Mapping[str, Correctness]
     """Split → which of its pictures are answered rightly."""
     balanced_accuracy: Mapping[str, float]
-    """Split → mean recall of the classes that have a picture in it."""
+    """By split."""
     health: Health
     """On validation, which decides; answers that are not finite are counted on both."""
 
     def to_json(self) -> dict[str, Any]:
         """`evaluation` of a model's summary."""
         average = self.report["macro avg"]
-        described = {
-            split: describe_evaluation(evaluation) | {"balanced_accuracy": self.balanced_accuracy[split]}
-            for split, evaluation in (("validation", self.validation), ("test", self.test))
-        }
-        return described | {
-            "test": described["test"]
+        return {
+            "validation": describe_evaluation(self.validation, self.balanced_accuracy["validation"]),
+            "test": describe_evaluation(self.test, self.balanced_accuracy["test"])
             | {
                 "precision_macro": average["precision"],
                 "recall_macro": average["recall"],
@@ -198,14 +197,15 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     """Evaluates in float32 (or, for an integer network, in its integers) on validation and test."""
     splits = {"validation": data.validation, "test": data.test}
     logits = {name: compute_logits(model, data, split) for name, split in splits.items()}
-    predicted, labels = logits["test"].argmax(1).cpu().numpy(), data.test.labels.numpy()
+    answers = {name: of_split.argmax(1).cpu().numpy() for name, of_split in logits.items()}
+    predicted, labels = answers["test"], data.test.labels.numpy()
     classes = list(range(len(data.class_names)))
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
     validation, test = (evaluate_logits(logits[name], split) for name, split in splits.items())
     correctness = {name: record_correctness(logits[name], split) for name, split in splits.items()}
-    balanced = {name: compute_balanced_accuracy(logits[name], split) for name, split in splits.items()}
+    balanced = {name: compute_balanced_accuracy(answers[name], split.labels.numpy()) for name, split in splits.items()}
     health = look_at_health(model, data, data.validation, logits["validation"])
     not_finite = count_not_finite(logits["test"])
     if not_finite:
@@ -213,16 +213,6 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
         health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
     matrix = confusion_matrix(labels, predicted, labels=classes)
     return Metrics(validation, test, report, matrix, correctness, balanced, health)
-
-
-def compute_balanced_accuracy(logits: torch.Tensor, split: Split) -> float:
-    """Mean recall of the classes that have a picture in the split. logits: (N, num_classes), in its order.
-
-    Not sklearn's macro average over all classes, where one without a picture counts as never recognized.
-    """
-    labels = split.labels.numpy()
-    predicted = logits.argmax(1).cpu().numpy()
-    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
 
 
 def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:

@@ -36,7 +36,7 @@ def measure(content: bytes, folder: Path, most_bytes: int = MOST_BYTES, **option
     file.write_bytes(content)
     module = "tests.worker.dataset_files.measured_import"
     command = [sys.executable, "-m", module, str(file), str(target), json.dumps(options)]
-    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=600)
     told: dict[str, Any] = json.loads(ended.stdout)
     assert told["peak_bytes"] is None or told["peak_bytes"] < most_bytes
     assert not told["has_torch"]
@@ -69,29 +69,6 @@ def test_files_that_are_no_pictures_are_not_kept_until_one_is(tmp_path: Path) ->
     assert (refused["reason"], refused["count"]) == ("broken", 61)
 
 
-@pytest.mark.parametrize(
-    ("kind", "mode", "size", "options"),
-    [
-        # In several scans libjpeg keeps all of a picture: this is as much as one may take.
-        ("JPEG", "CMYK", (8192, 8192), {"progressive": True, "subsampling": 0, "quality": 40}),
-        ("JPEG", "RGB", (6000, 4000), {"progressive": True, "subsampling": 0}),
-        ("PNG", "RGBA", (6000, 4000), {"compress_level": 1}), ("WEBP", "RGBA", (5792, 5792), {"quality": 0}),
-    ],
-    ids=["the largest", "a phone's", "transparent", "transparent WebP"],
-)  # fmt: skip
-def test_photographs_at_the_limit_are_decoded_within_the_same_memory(
-    kind: str, mode: str, size: tuple[int, int], options: dict[str, Any], tmp_path: Path
-) -> None:
-    photograph = Image.effect_noise((500, 500), 60).resize(size).convert(mode if mode != "RGBA" else "RGB")
-    if mode == "RGBA":
-        photograph.putalpha(128)
-    content = save(photograph, kind, **options)
-    entries = {f"{name}/{place}.{kind}".casefold(): content for name in "ab" for place in range(3)}
-    told = measure(build_zip(entries, zipfile.ZIP_STORED), tmp_path, size=32)
-    assert told["summary"]["refused"] == []
-    assert told["summary"]["counts"] == {"train": [2, 2], "test": [1, 1]}
-
-
 def test_what_unpacks_to_more_than_it_says_or_takes_for_ever_is_counted(tmp_path: Path) -> None:
     told = measure(build_liar(), tmp_path, most_bytes=150_000_000)  # it would unpack to 200
     (refused,) = told["summary"]["refused"]
@@ -114,16 +91,17 @@ def test_what_cannot_be_unpacked_in_parts_is_not_unpacked(method: int, tmp_path:
 
 
 def test_the_largest_pictures_that_are_decoded_stay_within_the_memory_too(tmp_path: Path) -> None:
-    side = 4096
+    side = 5792  # as many pixels as a file may have
     samples = np.zeros((side, side, 4), np.uint8)
     # So many bytes packed that a batch holds few pictures, and both threads have some.
     samples[:350] = np.random.default_rng(0).integers(0, 256, (350, side, 4), np.uint8)
     deep = Image.fromarray(samples[..., 0].astype(np.uint16) << 8)
-    photo = save(Image.fromarray(samples[..., :3].copy()), "JPEG", progressive=True, subsampling=0, quality=1)
+    # In several scans libjpeg keeps all of a picture, of four colours twice as much.
+    photo = Image.effect_noise((512, 512), 60).resize((8192, 8192)).convert("CMYK")
     pictures = {
         "clear.png": save(Image.fromarray(samples), "PNG", compress_level=1),
         "deep.png": save(deep, "PNG", compress_level=1),
-        "photo.jpg": photo,
+        "photo.jpg": save(photo, "JPEG", progressive=True, subsampling=0, quality=20),
     }
     entries = {
         f"{split}/{name}/{file}": content

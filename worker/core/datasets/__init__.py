@@ -8,22 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
-from storage.errors import InvalidDataset
 from worker.catalog import DatasetName, SplitName
 from worker.core.pixels import normalize_pixels
 from worker.dataset_files.cache import CachedSplit, open_cache
-from worker.dataset_files.splitting import LEAST_TO_VALIDATE
+from worker.dataset_files.splitting import choose_validation_size, find_spare
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
 from worker.picture_policy import ResizePolicy
 from worker.registry import Registry
-
-VALIDATION_SHARE = 0.1
-"""Of the training pictures, where the file came without a validation split."""
-MAX_VALIDATION = 5000
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,6 @@ class RawDataset:
     validation: Split | None = None
     """None: drawn from the training part."""
     resize: ResizePolicy | None = None
-    """How its pictures were made to fit; None where it is built in."""
 
 
 @dataclass(frozen=True)
@@ -156,16 +151,13 @@ def load_dataset(name: str, location: DatasetLocation, split_seed: int) -> Datas
 
 def _split(raw: RawDataset, split_seed: int) -> tuple[Split, Split]:
     """The only picture of a class is trained on: first, so that a training on few has it too."""
-    can_validate = _find_classes_to_validate(raw.train, len(raw.class_names))[raw.train.labels]
-    rows = torch.nonzero(can_validate)[:, 0]
+    labels = raw.train.labels.numpy()
+    can_validate = find_spare(labels)
+    rows, alone = np.flatnonzero(can_validate), np.flatnonzero(~can_validate)
     kept, held_out = train_test_split(
-        rows.numpy(),
-        test_size=raw.validation_size,
-        stratify=raw.train.labels[rows].numpy(),
-        random_state=split_seed,
+        rows, test_size=raw.validation_size, stratify=labels[rows], random_state=split_seed
     )
-    alone = torch.nonzero(~can_validate)[:, 0]
-    return _take(raw.train, torch.cat([alone, torch.as_tensor(kept)])), _take(raw.train, torch.as_tensor(held_out))
+    return _take(raw.train, torch.from_numpy(np.append(alone, kept))), _take(raw.train, torch.from_numpy(held_out))
 
 
 def _shuffle(split: Split, seed: int) -> Split:
@@ -186,11 +178,7 @@ def load_stored(path: Path) -> RawDataset:
     cached = open_cache(path)
     facts, splits = cached.facts, {name: _read(split) for name, split in cached.splits.items()}
     train = splits[SplitName.TRAIN]
-    num_classes = len(facts.class_names)
     validation = splits.get(SplitName.VALIDATION)
-    can_validate = _find_classes_to_validate(train, num_classes)
-    if validation is None and not can_validate.any():
-        raise InvalidDataset("no class has two pictures to train on: one must validate", field="classes")
     mean_variance = sum(std**2 for std in facts.std) / len(facts.std)
     return RawDataset(
         train,
@@ -198,7 +186,7 @@ def load_stored(path: Path) -> RawDataset:
         facts.class_names,
         mean=tuple(round(255 * mean) / 255 for mean in facts.mean),
         std=(round(math.sqrt(mean_variance), 4),),
-        validation_size=_choose_validation_size(train, can_validate),
+        validation_size=0 if validation is not None else choose_validation_size(train.labels.numpy()),
         is_mirrorable=facts.is_mirrorable,
         validation=validation,
         resize=facts.resize,
@@ -207,15 +195,3 @@ def load_stored(path: Path) -> RawDataset:
 
 def _read(split: CachedSplit) -> Split:
     return Split(torch.from_numpy(split.images), torch.from_numpy(split.labels))
-
-
-def _find_classes_to_validate(train: Split, num_classes: int) -> torch.Tensor:
-    """Which classes have a picture to spare for validation: bool, (num_classes,)."""
-    return torch.bincount(train.labels, minlength=num_classes) >= LEAST_TO_VALIDATE
-
-
-def _choose_validation_size(train: Split, can_validate: torch.Tensor) -> int:
-    """One of each class at least, and of each one left to train on. can_validate: bool, (num_classes,)."""
-    num_pictures, num_classes = int(can_validate[train.labels].sum()), int(can_validate.sum())
-    wanted = max(num_classes, round(VALIDATION_SHARE * num_pictures))
-    return min(MAX_VALIDATION, wanted, num_pictures - num_classes)

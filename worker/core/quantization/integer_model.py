@@ -25,7 +25,6 @@ from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_rang
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines, find_batch_norms
 from worker.network.record import Network
-from worker.picture_policy import ResizePolicy
 
 EXACT_IN_FLOAT32 = 2**24
 AVERAGE_STEPS = 2.0**24
@@ -41,7 +40,6 @@ def extract_integers(
     class_names: tuple[str, ...],
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    resize: ResizePolicy | None = None,
 ) -> IntegerNetwork:
     """The integers, scales and biases of a network made by `quantize_model`, batch norm folded.
 
@@ -82,7 +80,6 @@ def extract_integers(
         layers=tuple(layers),
         network=network,
         affines=tuple(_extract_affine(model, name) for name in find_affines(get_record(model))),
-        resize=resize,
     )
 
 
