@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -21,20 +21,31 @@ _REMEASURE_S = 10.0
 
 
 class Room:
-    """Asked before something grows, so that a job or an upload ends clearly, and not in the middle of a write."""
+    """Asked before something grows, so that a job or an upload ends clearly, and not in the middle of a write.
 
-    def __init__(self, settings: Settings) -> None:
+    The directory is measured outside the lock: who gives a file its name holds the database's write lock, and would
+    wait with it for a look at every file.
+    """
+
+    def __init__(self, settings: Settings, measure: Callable[[Path, Path], int] | None = None) -> None:
+        """measure: (folder, what is left out of it) → its bytes; None for `measure_folder`."""
         self._folder = settings.data_dir
         self._min_free_bytes = settings.min_free_bytes
         self._max_data_bytes = settings.max_data_bytes
+        self._measure = measure or measure_folder
         self._num_bytes = 0
+        self._num_noted = 0
+        """Of all files that got their names."""
+        self._twice = 0
+        """So many of these got them while the directory was measured, and may have been seen there too."""
         self._measured_at: float | None = None
         self._held_bytes = 0
-        self._lock = Lock()
+        self._lock, self._measuring = Lock(), Lock()
 
     def check(self, num_bytes: int = 0, *, held_bytes: int = 0) -> None:
         """Raises DiskFull where so many bytes more would be too many. held_bytes: of these, held already."""
         self._check_disk(num_bytes)
+        self._measure_again()
         with self._lock:
             self._check_quota(num_bytes - held_bytes)
 
@@ -44,9 +55,14 @@ class Room:
             raise DiskFull(f"the disk must keep {_in_mib(self._min_free_bytes)} MiB free: delete jobs, or make room")
 
     def _check_quota(self, num_bytes: int) -> None:
-        if self._max_data_bytes is not None and (
-            self._get_size() + self._held_bytes + num_bytes > self._max_data_bytes
-        ):
+        if self._max_data_bytes is None:
+            return
+        excess = self._num_bytes + self._held_bytes + num_bytes - self._max_data_bytes
+        if 0 < excess <= self._twice:  # nobody is refused for what is counted twice: under the lock nothing comes along
+            before = self._num_bytes
+            self._num_bytes, self._twice = self._measure(self._folder, self._folder / UNNAMED), 0
+            excess += self._num_bytes - before
+        if excess > 0:
             raise DiskFull(f"the service may store {_in_mib(self._max_data_bytes)} MiB, all of it taken: delete jobs")
 
     @contextmanager
@@ -59,6 +75,7 @@ class Room:
         with self._lock:
             yield
             self._num_bytes += num_bytes
+            self._num_noted += num_bytes
             if held is not None:
                 self._release(held)
 
@@ -79,6 +96,7 @@ class Room:
         room of the first was free for the others.
         """
         self._check_disk(num_bytes)
+        self._measure_again()
         with self._lock:
             try:
                 self._check_quota(num_bytes)
@@ -92,11 +110,26 @@ class Room:
         self._held_bytes -= held.num_bytes
         held.num_bytes = 0
 
-    def _get_size(self) -> int:
-        now = time.monotonic()
-        if self._measured_at is None or now - self._measured_at > _REMEASURE_S:
-            self._num_bytes, self._measured_at = measure_folder(self._folder, self._folder / UNNAMED), now
-        return self._num_bytes
+    def _measure_again(self) -> None:
+        """Measures the directory where it is time. Who finds somebody at it goes by what is known, if anything is."""
+        if not self._is_due() or not self._measuring.acquire(blocking=self._measured_at is None):
+            return
+        try:
+            if not self._is_due():
+                return
+            with self._lock:
+                noted = self._num_noted
+            now, num_bytes = time.monotonic(), self._measure(self._folder, self._folder / UNNAMED)
+            with self._lock:
+                self._twice = self._num_noted - noted
+                self._num_bytes, self._measured_at = num_bytes + self._twice, now
+        finally:
+            self._measuring.release()
+
+    def _is_due(self) -> bool:
+        measured_at = self._measured_at
+        is_old = measured_at is None or time.monotonic() - measured_at > _REMEASURE_S
+        return self._max_data_bytes is not None and is_old
 
 
 class Held:

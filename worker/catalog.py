@@ -85,6 +85,23 @@ class RefusalReason(StrEnum):
     """Named in a table, and not in the file."""
 
 
+class DatasetWarning(StrEnum):
+    """What to know of a data set before a number that was measured on it is believed."""
+
+    REFUSED = "refused"
+    """Not all that the file holds became pictures."""
+    CLASS_WITHOUT_PICTURES = "class_without_pictures"
+    """A split has none of a class: what is told of that class there says nothing."""
+    CLASS_OF_ONE_PICTURE = "class_of_one_picture"
+    """A class has one picture to train on, and so none to validate where the validation split is drawn."""
+    SHARED_PICTURES = "shared_pictures"
+    """Test has pictures that are trained on."""
+    SPLIT_WITHOUT_CLASSES = "split_without_classes"
+    """The folder of a split holds pictures and no folders of classes."""
+    SPLIT_NAME_AS_CLASS = "split_name_as_class"
+    """A folder that is called like a split was taken for a class."""
+
+
 class Architecture(StrEnum):
     """A network, described by its name and its hidden widths."""
 

@@ -17,6 +17,7 @@ from worker.network.architectures import NUM_WIDTHS, describe_network
 from worker.network.operations.base import InvalidNetwork
 from worker.network.record import Network, parse_network
 from worker.normalization import PerChannel
+from worker.picture_policy import ResizePolicy
 
 MAX_WIDTHS = 1024
 LARGEST_WIDTH = 16_384
@@ -70,6 +71,8 @@ class CheckpointInfo:
     """So many of the split's training pictures were used; later jobs of the lineage use no more."""
     network: Record = None
     """What the network is, where no architecture of ours and its widths say so; `widths` then are empty."""
+    resize: ResizePolicy | None = None
+    """How pictures of another size became its input; None for the built-in data sets, and in older files."""
 
 
 class NetworkFacts(Protocol):
@@ -102,6 +105,10 @@ class NetworkFacts(Protocol):
     @property
     def std(self) -> tuple[float, ...]:
         """See `mean`."""
+
+    @property
+    def resize(self) -> ResizePolicy | None:
+        """How pictures of another size become its input, where the file says it."""
 
 
 _FACTS = TypeAdapter(CheckpointInfo)
@@ -138,8 +145,9 @@ def parse_facts(text: str) -> Declaration:
 def write_facts(info: CheckpointInfo) -> str:
     """What `parse_facts` reads."""
     facts = _FACTS.dump_python(info, mode="json")
-    if facts["network"] is None:  # as it was before there were such
-        del facts["network"]
+    for later in ("network", "resize"):
+        if facts[later] is None:  # as it was before there were such
+            del facts[later]
     return json.dumps(facts, sort_keys=True)
 
 
@@ -171,6 +179,10 @@ def check_facts(facts: NetworkFacts) -> None:
         "std": (
             len(facts.std) in counts and all(SMALLEST_STD <= std <= LARGEST_STD for std in facts.std),
             f"a number from {SMALLEST_STD:g} to {LARGEST_STD:g}, or one for each channel",
+        ),
+        "resize": (
+            facts.resize is None or (facts.resize.height, facts.resize.width) == facts.input_shape[1:],
+            "of the size that the network reads",
         ),
     }
     if isinstance(facts, CheckpointInfo):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from worker.catalog import HealthProblem, NotMeasuredReason
 from worker.paired import Basis, Correctness, unpack_correctness
+from worker.picture_policy import ResizePolicy
 
 
 def _allow_more(schema: dict[str, Any]) -> None:
@@ -40,10 +41,17 @@ class Evaluation(Recorded):
     num_correct: int
     num_examples: int
     accuracy: float = Field(description="num_correct / num_examples, 0–1.")
+    balanced_accuracy: float | None = Field(
+        None,
+        description="Mean recall of the classes that have a picture in the split, 0–1: each of them counts the same, "
+        "however many pictures it has.",
+    )
     loss: float | None = Field(None, description="Mean cross entropy in nats; null where it is not finite.")
     interval: tuple[float, float] | None = Field(None, description="95 % Wilson interval of the accuracy.")
     precision_macro: float | None = Field(None, description="Mean over the classes, 0–1; of the test split alone.")
-    recall_macro: float | None = Field(None, description="Mean over the classes, 0–1; of the test split alone.")
+    recall_macro: float | None = Field(
+        None, description="Mean over all classes, one without a picture as 0, 0–1; of the test split alone."
+    )
     f1_macro: float | None = Field(None, description="Mean over the classes, 0–1; of the test split alone.")
 
 
@@ -230,6 +238,9 @@ class ModelSummary(Recorded):
     split_seed: int | None = Field(None, description="Drew its validation split.")
     class_names: tuple[str, ...] | None = None
     input_shape: tuple[int, ...] | None = Field(None, description="Channels, height, width.")
+    resize: ResizePolicy | None = Field(
+        None, description="How its file says that pictures of another size become its input; null: stretched."
+    )
     evaluation: Evaluations | None = None
     correctness: AnswerRecords | None = None
     health: ModelHealth | None = None

@@ -6,7 +6,10 @@ Whatever decides how much memory a picture takes is read from its header before 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Condition
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +19,27 @@ from worker.catalog import Conversion, ResizeMode
 from worker.picture_policy import ResizePolicy
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
-MAX_PIXELS = 1 << 24
 MAX_SIDE = 1 << 14
 MAX_SCANS = 100
 """Of a JPEG file. Each goes over all pixels, and a few bytes make one: thousands of them take minutes."""
-TOO_LARGE = f"a picture may have {MAX_PIXELS} pixels, and {MAX_SIDE} on a side"
+_MAX_DECODING_BYTES = 1 << 29
+"""Of all pictures that are decoded at the same moment, and so of one."""
+_PIXEL_BYTES = 16
+"""Of a pixel that is decoded, while it is turned, reduced to 8 bits, flattened and converted: four copies at most."""
+_COEFFICIENT_BYTES = 8
+"""Of a pixel of a JPEG file in several scans: libjpeg keeps 16 bits for each of up to four colours until the last."""
+MAX_PIXELS = _MAX_DECODING_BYTES // _PIXEL_BYTES
+MAX_REDUCED_PIXELS = _MAX_DECODING_BYTES // _COEFFICIENT_BYTES
+"""Of a JPEG file that is decoded at a half of its size or less."""
+TOO_LARGE = (
+    f"a picture may have {MAX_SIDE:,} pixels on a side and {MAX_PIXELS:,} in all, a JPEG file that is made much "
+    f"smaller {MAX_REDUCED_PIXELS:,}"
+)
 _PNG_DEPTH = 24
 """Where a PNG file says how many bits each sample has."""
 _JPEG_SCAN = b"\xff\xda"
+_JPEG_FORMATS = ("JPEG", "MPO")
+"""As Pillow calls them: the second is what phones write that keep a smaller or deeper copy behind the picture."""
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _TURNED_ASIDE = 5
@@ -31,6 +47,30 @@ _TURNED_ASIDE = 5
 _GRAY_MODES = ("1", "L", "LA", "La")
 _SPARE = 2
 """How much larger than needed a JPEG file is still decoded: the rest is left to the filter, which does it better."""
+
+
+class DecodingRoom:
+    """Memory that pictures share which are decoded at the same moment: who finds too little of it waits."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._left = num_bytes
+        self._changed = Condition()
+
+    @contextmanager
+    def hold(self, num_bytes: int) -> Iterator[None]:
+        """num_bytes: no more than there are in all."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= num_bytes)
+            self._left -= num_bytes
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += num_bytes
+                self._changed.notify_all()
+
+
+_ROOM = DecodingRoom(_MAX_DECODING_BYTES)
 
 
 class UnusablePicture(Exception):
@@ -69,11 +109,28 @@ def convert_picture(content: bytes, channels: int | None, policy: ResizePolicy |
     channels: 1 or 3; None keeps a gray picture gray. policy: None leaves the size, as ResizeMode.EXACT does.
     Raises UnusablePicture.
     """
+    with _open(content) as picture:
+        return _convert(picture, content, channels, policy)
+
+
+def read_size(content: bytes) -> tuple[int, int]:
+    """(width, height) by the header, whatever way up the picture is: no pixel is decoded. Raises UnusablePicture."""
+    with _open(content) as picture:
+        if max(picture.size) > MAX_SIDE or picture.width * picture.height > (
+            MAX_REDUCED_PIXELS if _is_jpeg(picture) else MAX_PIXELS
+        ):
+            raise PictureTooLarge(TOO_LARGE)
+        return picture.size
+
+
+@contextmanager
+def _open(content: bytes) -> Iterator[Image.Image]:
+    """The picture, of which the header alone is read. Whatever is raised inside becomes an UnusablePicture."""
     if content.count(_JPEG_SCAN) > MAX_SCANS and content.startswith(b"\xff\xd8"):
         raise DamagedPicture(f"a JPEG file may have {MAX_SCANS} scans")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:  # reads the header alone
-            return _convert(picture, content, channels, policy)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            yield picture
     except (UnusablePicture, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's own limits
@@ -115,14 +172,32 @@ def _choose_filter(size: tuple[int, int], target: tuple[int, int]) -> Image.Resa
 def _convert(
     picture: Image.Image, content: bytes, channels: int | None, policy: ResizePolicy | None
 ) -> ConvertedPicture:
-    if max(picture.size) > MAX_SIDE or picture.width * picture.height > MAX_PIXELS:
-        raise PictureTooLarge(TOO_LARGE)
-    done = [Conversion.FIRST_FRAME] if getattr(picture, "is_animated", False) else []
-    orientation = picture.getexif().get(_ORIENTATION, _UPRIGHT)
     width, height = picture.size
+    if max(width, height) > MAX_SIDE:
+        raise PictureTooLarge(TOO_LARGE)
     if policy is not None and policy.mode is not ResizeMode.EXACT:
         needed = _SPARE * max(policy.width, policy.height) / min(width, height)
         picture.draft(None, (int(width * needed) + 1, int(height * needed) + 1))  # of a JPEG file; else nothing
+    num_bytes = max(
+        _COEFFICIENT_BYTES * width * height if _is_jpeg(picture) else 0, _PIXEL_BYTES * picture.width * picture.height
+    )
+    if num_bytes > _MAX_DECODING_BYTES:
+        raise PictureTooLarge(TOO_LARGE)
+    with _ROOM.hold(num_bytes):
+        return _decode(picture, content, (width, height), channels, policy)
+
+
+def _decode(
+    picture: Image.Image,
+    content: bytes,
+    size: tuple[int, int],
+    channels: int | None,
+    policy: ResizePolicy | None,
+) -> ConvertedPicture:
+    """size: (width, height) that the file says; it may be decoded at a part of that."""
+    width, height = size
+    done = [Conversion.FIRST_FRAME] if getattr(picture, "is_animated", False) else []
+    orientation = picture.getexif().get(_ORIENTATION, _UPRIGHT)
     picture.load()
     if picture.width * picture.height > MAX_PIXELS:  # a later part of the file may have said otherwise
         raise PictureTooLarge(TOO_LARGE)
@@ -167,6 +242,10 @@ def _finish(
     return ConvertedPicture(pixels if pixels.ndim == 3 else pixels[:, :, None], original_size, bits, tuple(done))
 
 
+def _is_jpeg(picture: Image.Image) -> bool:
+    return picture.format in _JPEG_FORMATS
+
+
 def _read_depth(picture: Image.Image, content: bytes) -> int:
     """Bits of each sample. Pillow drops the lower half of 16 where there are colours, and does not say so."""
     if content.startswith(b"\x89PNG"):
@@ -184,7 +263,7 @@ def _reduce_depth(picture: Image.Image, bits: int) -> Image.Image:
         gray = Image.fromarray((samples >> 8).astype(np.uint8))
         if transparent is None:
             return gray
-        opaque = Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8))
+        opaque = Image.fromarray(np.where(samples == transparent, np.uint8(0), np.uint8(255)))
         return Image.merge("LA", (gray, opaque))
     if picture.mode == "RGB" and bits == 16 and transparent is not None:
         picture.info["transparency"] = tuple(sample >> 8 for sample in transparent)

@@ -51,6 +51,9 @@ class Workspace(Reporter, Protocol):
     def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
         """A path to write an artifact to. It is published under `name` only if the job succeeds."""
 
+    def check_room(self, num_bytes: int) -> None:
+        """Told before so many bytes are written. Raises DiskFull where they would be too many."""
+
     def save_model(self, record: ModelRecord) -> str:
         """Registers a model made of artifacts; returns its id. Visible only once the job succeeded."""
 

@@ -20,7 +20,10 @@ class DatasetAnswer(Answer):
     job_id: str = Field(description="The job that read them: with it they are deleted.")
     name: str
     created_at: datetime
-    contact_sheet: str = Field(description="Address of a PNG with some pictures of each class.")
+    contact_sheet: str = Field(
+        description="Address of a PNG with some pictures of each class. A name whose letters its font lacks stands as "
+        "`class N`: the one at that place of `summary.class_names`, counted from 0."
+    )
     summary: Annotated[dict[str, Any], DocumentedAs(DatasetSummary)]
 
 

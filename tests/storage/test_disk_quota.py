@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -73,3 +76,31 @@ def test_of_many_files_that_come_together_bit_by_bit_as_many_are_taken_as_fit(se
         with pytest.raises(DiskFull):
             room.check(2 * step)
     room.check(3 * size)
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "not seen"])
+def test_a_file_gets_its_name_while_the_directory_is_measured_and_counts_once(
+    settings: Settings, is_seen: bool
+) -> None:
+    settings.data_dir.mkdir()
+    at_it, may_end = Event(), Event()
+
+    def measure(folder: Path, but: Path) -> int:
+        before = measure_folder(folder, but)
+        at_it.set()
+        assert may_end.wait(60)
+        return measure_folder(folder, but) if is_seen else before
+
+    room = Room(settings.model_copy(update={"max_data_bytes": 3 * MIB, "min_free_bytes": 0}), measure)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            asked = pool.submit(room.check)
+            assert at_it.wait(60)
+            with room.note(2 * MIB):
+                (settings.data_dir / "a").write_bytes(bytes(2 * MIB))
+        finally:
+            may_end.set()
+        asked.result(60)
+    room.check(MIB)
+    with pytest.raises(DiskFull):
+        room.check(MIB + 1)

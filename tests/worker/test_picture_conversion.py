@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,15 @@ import pytest
 from PIL import Image
 
 from worker.catalog import Background, Conversion, ResizeMode
-from worker.picture_conversion import DamagedPicture, OtherSize, PictureTooLarge, convert_picture, convert_pixels
+from worker.picture_conversion import (
+    DamagedPicture,
+    DecodingRoom,
+    OtherSize,
+    PictureTooLarge,
+    convert_picture,
+    convert_pixels,
+    read_size,
+)
 from worker.picture_policy import ResizePolicy
 
 COLOURS = np.array(
@@ -172,7 +183,57 @@ def test_pixels_are_prepared_like_a_file_of_them() -> None:
     assert (convert_pixels(gray, None, None).pixels == gray).all()
 
 
-@pytest.mark.parametrize("size", [(1 << 14, (1 << 10) + 1), ((1 << 14) + 1, 1)])
+@pytest.mark.parametrize("size", [(1 << 14, (1 << 11) + 1), ((1 << 14) + 1, 1)])
 def test_more_pixels_than_are_decoded_are_refused_by_the_header(size: tuple[int, int]) -> None:
+    content = save(Image.new("1", size), "PNG")[:60]
     with pytest.raises(PictureTooLarge):
-        convert_picture(save(Image.new("1", size), "PNG")[:60], None, None)
+        convert_picture(content, None, None)
+    with pytest.raises(PictureTooLarge):
+        read_size(content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "size", "options"),
+    [
+        ("JPEG", (6000, 4000), {}), ("JPEG", (8192, 8192), {"progressive": True}), ("JPEG", (1 << 14, 1 << 12), {}),
+        ("MPO", (6000, 4000), {"save_all": True, "append_images": [Image.new("RGB", (600, 400))]}),
+        ("PNG", (6000, 4000), {"compress_level": 1}), ("WEBP", (6000, 4000), {"quality": 0}),
+    ],
+)  # fmt: skip
+def test_a_photograph_of_a_phone_is_made_to_fit(kind: str, size: tuple[int, int], options: dict[str, Any]) -> None:
+    photograph = Image.new("RGB", size, (200, 40, 40))
+    photograph.paste((40, 40, 200), (0, 0, size[0] // 2, size[1]))  # blue on the left, red on the right
+    content = save(photograph, kind, **options)
+    assert read_size(content) == size
+    converted = convert_picture(content, 3, make_policy(32, ResizeMode.STRETCH))
+    assert converted.original_size == size
+    assert set(converted.conversions) == {Conversion.RESIZED} | ({Conversion.FIRST_FRAME} if kind == "MPO" else set())
+    assert converted.pixels[:, 4] == pytest.approx(np.tile([40, 40, 200], (32, 1)), abs=8)
+    assert converted.pixels[:, -4] == pytest.approx(np.tile([200, 40, 40], (32, 1)), abs=8)
+
+
+def test_a_jpeg_file_that_is_not_made_smaller_may_have_no_more_pixels_than_others() -> None:
+    content = save(Image.new("L", (1 << 14, (1 << 11) + 1)), "JPEG")
+    assert read_size(content) == (1 << 14, (1 << 11) + 1)
+    with pytest.raises(PictureTooLarge):
+        convert_picture(content, None, None)
+
+
+def test_pictures_that_are_decoded_at_the_same_moment_share_their_memory() -> None:
+    room, counting = DecodingRoom(10), Lock()
+    held = most = 0
+
+    def decode(num_bytes: int) -> None:
+        nonlocal held, most
+        with room.hold(num_bytes):
+            with counting:
+                held += num_bytes
+                most = max(most, held)
+            time.sleep(0.005)
+            with counting:
+                held -= num_bytes
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, [7, 6, 10, 3, 4, 5, 2, 1] * 4))
+    assert (held, most) == (0, 10)

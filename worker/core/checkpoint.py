@@ -21,6 +21,7 @@ from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
 from worker.network.architectures import shrink_widths
+from worker.picture_policy import ResizePolicy
 
 COMPRESSED_SUFFIX = ".tonok"
 
@@ -42,6 +43,7 @@ def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> C
         split_seed=data.split_seed,
         num_train_examples=len(data.train),
         network=network,
+        resize=data.resize,
     )
 
 
@@ -132,6 +134,7 @@ class Network:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize: ResizePolicy | None
 
 
 def is_compressed(path: Path) -> bool:
@@ -144,9 +147,9 @@ def load_network(path: Path) -> Network:
     """Whatever a stored model's file holds. Raises InvalidModel."""
     if is_compressed(path):
         model, network = load_compressed(path)
-        return Network(model, network.input_shape, network.class_names, network.mean, network.std)
+        return Network(model, network.input_shape, network.class_names, network.mean, network.std, network.resize)
     model, info = load_checkpoint(path)
-    return Network(model, info.input_shape, info.class_names, info.mean, info.std)
+    return Network(model, info.input_shape, info.class_names, info.mean, info.std, info.resize)
 
 
 def load_compressed(path: Path) -> tuple[nn.Module, IntegerNetwork]:

@@ -50,7 +50,7 @@ def _get_dataset(info: CheckpointInfo) -> str:
 def load_other_data(info: CheckpointInfo, name: str, location: DatasetLocation) -> Dataset:
     """Another data set for a network that is to be fine-tuned to it: normalised as the network is used to; classes of
     the same names stand in the network's order, others as the data set has them; the network's own seed draws
-    the split. Raises InvalidModel.
+    the split. How pictures are made to fit is the other data set's, as those are what it learns. Raises InvalidModel.
     """
     data = load_dataset(name, location, info.split_seed)
     if data.input_shape[0] != info.input_shape[0]:
@@ -60,19 +60,23 @@ def load_other_data(info: CheckpointInfo, name: str, location: DatasetLocation) 
         )
     if is_same_class(info.class_names, 0, data.class_names, 0) is None:
         return replace(data, mean=info.mean, std=info.std)
-    described = replace(info, dataset=name, input_shape=data.input_shape, num_train_examples=None)
+    described = replace(info, dataset=name, input_shape=data.input_shape, num_train_examples=None, resize=data.resize)
     return adopt_facts(data, described)
 
 
 def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
-    """A data set with the normalisation, the training pictures, the class names and their order of a model's file.
-
+    """A data set with the normalisation, the training pictures, the class names and their order of a model's file, and
+    with its resize policy, where it says one.
     Raises InvalidModel where it cannot be the file's.
     """
     facts = DatasetFacts(data.input_shape, data.class_names, len(data.train) + len(data.validation) + len(data.test))
     match = check_dataset(facts, data.name, info.input_shape, info.class_names)
     data = replace(
-        data.limit_train(info.num_train_examples), class_names=info.class_names, mean=info.mean, std=info.std
+        data.limit_train(info.num_train_examples),
+        class_names=info.class_names,
+        mean=info.mean,
+        std=info.std,
+        resize=info.resize or data.resize,
     )
     if match.how is not NameMatch.PERMUTED:
         return data

@@ -18,6 +18,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
 from worker.catalog import HealthProblem
+from worker.class_scores import compute_balanced_accuracy
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import count_checkpoint_bytes, describe_checkpoint
 from worker.core.datasets import Dataset, Split, lay_channels_last
@@ -131,12 +132,13 @@ def describe_times(times: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+def describe_evaluation(evaluation: Evaluation, balanced_accuracy: float) -> dict[str, Any]:
     """An evaluation as JSON, with its interval."""
     return {
         "num_correct": evaluation.num_correct,
         "num_examples": evaluation.num_examples,
         "accuracy": evaluation.accuracy,
+        "balanced_accuracy": balanced_accuracy,
         "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
         "interval": list(compute_wilson_interval(evaluation.num_correct, evaluation.num_examples)),
     }
@@ -152,6 +154,8 @@ class Metrics:
     matrix: np.ndarray[Any, np.dtype[np.int64]]
     correctness: Mapping[str, Correctness]
     """Split → which of its pictures are answered rightly."""
+    balanced_accuracy: Mapping[str, float]
+    """By split."""
     health: Health
     """On validation, which decides; answers that are not finite are counted on both."""
 
@@ -159,8 +163,8 @@ class Metrics:
         """`evaluation` of a model's summary."""
         average = self.report["macro avg"]
         return {
-            "validation": describe_evaluation(self.validation),
-            "test": describe_evaluation(self.test)
+            "validation": describe_evaluation(self.validation, self.balanced_accuracy["validation"]),
+            "test": describe_evaluation(self.test, self.balanced_accuracy["test"])
             | {
                 "precision_macro": average["precision"],
                 "recall_macro": average["recall"],
@@ -173,19 +177,22 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     """Evaluates in float32 (or, for an integer network, in its integers) on validation and test."""
     splits = {"validation": data.validation, "test": data.test}
     logits = {name: compute_logits(model, data, split) for name, split in splits.items()}
-    predicted, labels = logits["test"].argmax(1).cpu().numpy(), data.test.labels.numpy()
+    answers = {name: of_split.argmax(1).cpu().numpy() for name, of_split in logits.items()}
+    predicted, labels = answers["test"], data.test.labels.numpy()
     classes = list(range(len(data.class_names)))
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
     validation, test = (evaluate_logits(logits[name], split) for name, split in splits.items())
     correctness = {name: record_correctness(logits[name], split) for name, split in splits.items()}
+    balanced = {name: compute_balanced_accuracy(answers[name], split.labels.numpy()) for name, split in splits.items()}
     health = look_at_health(model, data, data.validation, logits["validation"])
     not_finite = count_not_finite(logits["test"])
     if not_finite:
         problems = (*(one for one in health.problems if one is not HealthProblem.NOT_FINITE), HealthProblem.NOT_FINITE)
         health = replace(health, problems=problems, num_not_finite=health.num_not_finite + not_finite)
-    return Metrics(validation, test, report, confusion_matrix(labels, predicted, labels=classes), correctness, health)
+    matrix = confusion_matrix(labels, predicted, labels=classes)
+    return Metrics(validation, test, report, matrix, correctness, balanced, health)
 
 
 def look_at_health(model: nn.Module, data: Dataset, split: Split, logits: torch.Tensor) -> Health:

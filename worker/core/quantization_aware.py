@@ -6,7 +6,7 @@ What `quantize` does for each of its widths, and what `compress` holds its own f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -113,7 +113,7 @@ def train_quantized(
 def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
     """Extracts the integers of a quantized descendant of the baseline."""
     info = baseline.info
-    return extract_integers(
+    network = extract_integers(
         model,
         info.architecture,
         input_shape=info.input_shape,
@@ -121,3 +121,4 @@ def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
         mean=info.mean,
         std=info.std,
     )
+    return replace(network, resize=baseline.data.resize)

@@ -75,6 +75,7 @@ def describe_float(model: nn.Module, info: CheckpointInfo, num_bytes: int, refer
         ),
         {
             "widths": info.widths,
+            "resize": info.resize,
             "bit_width": None,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         },
@@ -97,6 +98,7 @@ def describe_integers(model: nn.Module, decoded: IntegerNetwork, num_bytes: int,
         ),
         {
             "widths": decoded.widths,
+            "resize": decoded.resize,
             "bit_width": max(layer.bit_width for layer in decoded.layers),
             "activation_bit_widths": [layer.input_bit_width for layer in decoded.layers],
             "parameters": sum(layer.weight.size + layer.bias.size for layer in decoded.layers),

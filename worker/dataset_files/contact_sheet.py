@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +26,19 @@ _INK = "#222222"
 def draw_contact_sheet(data: CachedDataset, path: Path) -> None:
     """Writes a PNG file: a row for each class with its name, how many pictures it has to train on, and the first ten.
 
-    Of more than twenty classes the first twenty are shown, and the number of the others is said.
+    Of more than twenty classes the first twenty are shown, and the number of the others is said. A class whose name the
+    font cannot write has its place among the data set's class names instead, counted from 0 as labels are.
     """
     train = data.splits[SplitName.TRAIN]
     height, width = train.images.shape[2:]
     cell_width, cell_height = _choose_cell(width, height)
-    font = _load_font()
+    font, is_written = _load_font()
     labels = train.labels
     counts = np.bincount(labels, minlength=len(data.facts.class_names))
     shown = list(enumerate(data.facts.class_names))[:MAX_CLASSES]
-    titles = [_shorten(name, f" ({counts[place]:,})", font) for place, name in shown]
+    titles = [
+        _shorten(name if is_written(name) else f"class {place}", f" ({counts[place]:,})", font) for place, name in shown
+    ]
     left = _GAP + int(max(font.getlength(title) for title in titles)) + 2 * _GAP
     row_height = max(cell_height, _LINE) + _GAP
     num_hidden = len(data.facts.class_names) - len(shown)
@@ -81,8 +85,15 @@ def _shorten(name: str, count: str, font: ImageFont.FreeTypeFont) -> str:
     return f"{name}…{count}"
 
 
-def _load_font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which has Persian and Cyrillic letters too, as matplotlib brings it."""
-    import matplotlib
+def _load_font() -> tuple[ImageFont.FreeTypeFont, Callable[[str], bool]]:
+    """DejaVu Sans as matplotlib brings it, and whether it can write a name.
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), _FONT_SIZE)
+    It has the letters of Latin, Greek, Cyrillic, Arabic and Hebrew. No font that is installed with us has those of
+    Chinese, Japanese, Korean or India's languages: they would be boxes.
+    """
+    import matplotlib
+    from matplotlib.ft2font import FT2Font
+
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    glyphs = FT2Font(path).get_charmap()
+    return ImageFont.truetype(path, _FONT_SIZE), lambda name: all(ord(letter) in glyphs for letter in name)

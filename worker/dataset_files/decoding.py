@@ -84,11 +84,12 @@ def _cut(contents: Iterable[Content], policy: ResizePolicy) -> Iterator[tuple[in
     batch: list[Content] = []
     start = num_bytes = 0
     for place, content in enumerate(contents):
-        batch.append(content)
-        num_bytes += max(_count_bytes(content), 3 * policy.height * policy.width)
-        if num_bytes >= _BATCH_BYTES:
+        more = max(_count_bytes(content), 3 * policy.height * policy.width)
+        if batch and num_bytes + more > _BATCH_BYTES:  # before a large one, which may have twice as many by itself
             yield start, batch
-            batch, start, num_bytes = [], place + 1, 0
+            batch, start, num_bytes = [], place, 0
+        batch.append(content)
+        num_bytes += more
     if batch:
         yield start, batch
 
@@ -113,7 +114,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
         try:
             converted = convert_content(content, channels, policy)
         except UnusablePicture as error:
-            refused[place] = _judge_unusable(error)
+            refused[place] = judge_unusable(error)
             if isinstance(error, OtherSize) and other_size is None:
                 other_size = place, error.size
             continue
@@ -134,7 +135,7 @@ def _decode(start: int, batch: list[Content], channels: int | None, policy: Resi
     )  # fmt: skip
 
 
-def _judge_unusable(error: UnusablePicture) -> RefusalReason:
+def judge_unusable(error: UnusablePicture) -> RefusalReason:
     """The reason that is counted."""
     if isinstance(error, OtherSize):
         return RefusalReason.OTHER_SIZE

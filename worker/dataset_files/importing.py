@@ -6,7 +6,7 @@ import itertools
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,22 @@ from storage.errors import InvalidDataset
 from worker.catalog import Conversion, RefusalReason, ResizeMode, SplitName
 from worker.dataset_files.archive import open_archive
 from worker.dataset_files.cache import CacheFacts, write_cache
-from worker.dataset_files.decoding import convert_content, decode_contents
+from worker.dataset_files.decoding import convert_content, decode_contents, judge_unusable
 from worker.dataset_files.formats import READERS, find_format
 from worker.dataset_files.limits import LIMITS, DatasetLimits
 from worker.dataset_files.naming import sort_classes
+from worker.dataset_files.notices import list_notices
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Content, PictureSource, RefusalLog, show_name
 from worker.dataset_files.splitting import assign_pictures
 from worker.dataset_files.spool import PictureSpool
 from worker.dataset_files.summary import DatasetSummary
-from worker.picture_conversion import UnusablePicture
+from worker.picture_conversion import UnusablePicture, read_size
 from worker.picture_policy import LARGEST_SIDE, ResizePolicy
 from worker.progress import Progress, QuietReporter, Reporter
+
+_COPIES = 2
+"""Of all decoded pictures there are two on disk when the cache is written."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,13 @@ def import_dataset(
     options: DatasetOptions | None = None,
     reporter: Reporter | None = None,
     limits: DatasetLimits = LIMITS,
+    check_room: Callable[[int], None] | None = None,
 ) -> DatasetSummary:
     """Decodes the pictures of a file into a cache at `target`, beside which as much room again is needed meanwhile.
 
-    Raises InvalidDataset, which names the option or `file`, `classes` or `pictures`; then nothing is at `target`.
+    check_room: told of so many bytes before they are written, where they must be held against what there is.
+    Raises InvalidDataset, which names the option or `file`, `classes` or `pictures`, and what `check_room` raises; then
+    nothing is at `target`.
     """
     options, reporter = options or DatasetOptions(), reporter or QuietReporter()
     log = RefusalLog()
@@ -73,7 +80,7 @@ def import_dataset(
             _check_items(source, log, limits)
             resize, contents = _find_policy(source, options)
             spool = PictureSpool(file, resize.height, resize.width)
-            decoded = _decode(source, contents, options, spool, log, reporter, limits)
+            decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _find_room)
         assigned = assign_pictures(
             [source.items[row] for row in decoded.rows], source.class_names, options, log, limits
         )
@@ -91,6 +98,7 @@ def import_dataset(
             for split, of_split in labels.items()
         }
         num_shared = decoded.count_shared(assigned.choose(SplitName.TRAIN), assigned.choose(SplitName.TEST))
+        notices = list_notices(assigned.class_names, counts, num_shared, log)
         summary = DatasetSummary(
             format=format_name,
             class_names=assigned.class_names,
@@ -106,12 +114,17 @@ def import_dataset(
             refused=log.list_refused(),
             num_ignored=archive.num_ignored,
             conversions=dict(sorted(decoded.conversions.items())),
-            warnings=_list_warnings(assigned.class_names, counts, num_shared, log),
+            notices=notices,
+            warnings=tuple(notice.detail for notice in notices),
             sha256=written.sha256,
             num_bytes=written.num_bytes,
         )
         Path(at, "cache").replace(target)
     return summary
+
+
+def _find_room(num_bytes: int) -> None:
+    """Nobody keeps account of it."""
 
 
 def _check_items(source: PictureSource, log: RefusalLog, limits: DatasetLimits) -> None:
@@ -137,19 +150,22 @@ def _find_policy(source: PictureSource, options: DatasetOptions) -> tuple[Resize
         content = next(source.contents, None)
         if content is None:
             raise InvalidDataset("none of the pictures can be decoded", field="pictures")
-        looked_at.append(content)
         if isinstance(content, RefusalReason):
+            looked_at.append(content)
             continue
         try:
+            # A photograph is not decoded to be told that it is too large.
+            found = read_size(content) if isinstance(content, bytes) else (content.shape[1], content.shape[0])
+            if max(found) > LARGEST_SIDE:
+                raise InvalidDataset(
+                    f"{show_name(source.items[len(looked_at)].name)} has {found[0]} x {found[1]} pixels, and a "
+                    f"network reads {LARGEST_SIDE} on a side: name the size to make of all pictures",
+                    field="size",
+                )
             width, height = convert_content(content, options.channels, None).original_size
-        except UnusablePicture:
-            continue
-        if max(width, height) > LARGEST_SIDE:
-            raise InvalidDataset(
-                f"{show_name(source.items[len(looked_at) - 1].name)} has {width} x {height} pixels, and a network "
-                f"reads {LARGEST_SIDE} on a side: name the size to make of all pictures",
-                field="size",
-            )
+            looked_at.append(content)
+        except UnusablePicture as error:
+            looked_at.append(judge_unusable(error))  # and not the file: there may be thousands of them
     policy = ResizePolicy(height=height, width=width, mode=options.mode, background=options.background)
     return policy, itertools.chain(looked_at, source.contents)
 
@@ -162,6 +178,7 @@ def _decode(
     log: RefusalLog,
     reporter: Reporter,
     limits: DatasetLimits,
+    check_room: Callable[[int], None],
 ) -> _Decoded:
     """Fills the spool. Where no size was asked for, a picture of another than the first is an error."""
     rows: list[int] = []
@@ -170,8 +187,10 @@ def _decode(
     digests: list[bytes] = []
     num_gray = 0
     total = len(source.items)
-    if total * (options.channels or 1) * spool.height * spool.width > limits.max_decoded_bytes:
-        raise _too_many_bytes(total, options.channels or 1, spool, limits)
+    channels = options.channels or 1
+    if total * channels * spool.height * spool.width > limits.max_decoded_bytes:
+        raise _too_many_bytes(total, channels, spool, limits)
+    check_room(_COPIES * total * channels * spool.height * spool.width)
     resize = ResizePolicy(
         height=spool.height,
         width=spool.width,
@@ -189,6 +208,9 @@ def _decode(
                     f"{spool.width} x {spool.height}: name the size to make of all pictures",
                     field="size",
                 )
+            if channels < batch.pixels.shape[1] and len(batch.pixels):  # the first of them with colours
+                channels = batch.pixels.shape[1]
+                check_room(_COPIES * total * channels * spool.height * spool.width - spool.num_bytes)
             spool.append(batch.pixels)
             if spool.num_bytes > limits.max_decoded_bytes:
                 raise _too_many_bytes(total, spool.channels, spool, limits)
@@ -231,20 +253,3 @@ def _measure(decoded: _Decoded, chosen: NDArray[np.bool_]) -> tuple[tuple[float,
     if not all(deviations):
         raise InvalidDataset("all pixels of a channel are the same: there is nothing to tell apart", field="pictures")
     return tuple(means), tuple(deviations)
-
-
-def _list_warnings(
-    class_names: Sequence[str], counts: Mapping[SplitName, tuple[int, ...]], num_shared: int, log: RefusalLog
-) -> tuple[str, ...]:
-    warnings = []
-    if refused := log.describe():
-        warnings.append(f"not all became pictures of the data set: {refused}")
-    for split, of_split in counts.items():
-        if missing := [name for name, count in zip(class_names, of_split, strict=True) if count == 0]:
-            shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-            warnings.append(f"{len(missing)} classes have no picture in the {split} split: {shown}")
-    if num_shared:
-        warnings.append(
-            f"{num_shared} test pictures have the very pixels of a training picture: test says less of them"
-        )
-    return tuple(warnings)

@@ -12,7 +12,7 @@ class DatasetLimits:
     max_pictures: int = 200_000
     min_classes: int = 2
     max_classes: int = 1_000
-    max_entry_bytes: int = 8 << 20
+    max_entry_bytes: int = 32 << 20
     """Of one picture's file."""
     max_decoded_bytes: int = 2 << 30
     """Of all pictures, as uint8."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.catalog import RefusalReason, SplitName
-from worker.dataset_files.summary import RefusedEntries
+from worker.dataset_files.summary import DatasetNotice, RefusedEntries
 from worker.names import is_name
 
 _MOST_NAMED = 20
@@ -42,9 +42,13 @@ class PictureSource:
 
 
 class RefusalLog:
-    """Counts what became no picture, by reason, and keeps the first names of each."""
+    """Counts what became no picture, by reason, and keeps the first names of each.
+
+    notices: what a reader made of a file that could be read in another way too.
+    """
 
     def __init__(self) -> None:
+        self.notices: list[DatasetNotice] = []
         self._counts: Counter[RefusalReason] = Counter()
         self._names: dict[RefusalReason, list[str]] = {}
 

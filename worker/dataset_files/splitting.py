@@ -15,6 +15,11 @@ from worker.dataset_files.naming import sort_classes
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, RefusalLog, show_name
 
+LEAST_TO_VALIDATE = 2
+"""Pictures of a class to train on of which one may validate."""
+VALIDATION_SHARE = 0.1
+"""Of the training pictures, where the file came without a validation split."""
+MAX_VALIDATION = 5000
 _SPLITS = tuple(SplitName)
 
 
@@ -85,3 +90,21 @@ def draw_test(labels: NDArray[np.int64], names: Sequence[str], fraction: float, 
             generator = np.random.default_rng((seed, label))
             drawn[generator.permutation(rows)[:num_drawn]] = True
     return drawn
+
+
+def find_spare(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which training pictures may validate, as they are not their class's only one. labels: (N,). Returns (N,)."""
+    return np.bincount(labels)[labels] >= LEAST_TO_VALIDATE
+
+
+def choose_validation_size(labels: NDArray[np.int64]) -> int:
+    """How many of the training pictures validate: one of each class that can spare it at least. labels: (N,).
+
+    Raises InvalidDataset where there is no such class.
+    """
+    spare = labels[find_spare(labels)]
+    num_classes = len(np.unique(spare))
+    if not num_classes:
+        raise InvalidDataset("no class has two pictures to train on: one must validate", field="classes")
+    wanted = max(num_classes, round(VALIDATION_SHARE * len(spare)))
+    return min(MAX_VALIDATION, wanted, len(spare) - num_classes)

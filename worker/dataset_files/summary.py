@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from worker.catalog import Conversion, DatasetFormat, RefusalReason, SplitName
+from worker.catalog import Conversion, DatasetFormat, DatasetWarning, RefusalReason, SplitName
 from worker.model_summary import Recorded
 from worker.picture_policy import ResizePolicy
 
@@ -15,6 +15,16 @@ class RefusedEntries(Recorded):
     reason: RefusalReason
     count: int
     names: tuple[str, ...] = Field(description="The first twenty.")
+
+
+class DatasetNotice(Recorded):
+    """One thing to know of a data set."""
+
+    code: DatasetWarning
+    detail: str = Field(description="A sentence for people.")
+    split: SplitName | None = Field(None, description="That it is about.")
+    count: int = Field(description="Of the pictures or the classes that it is about.")
+    class_names: tuple[str, ...] = Field((), description="The first twenty classes that it is about.")
 
 
 class DatasetSummary(Recorded):
@@ -34,6 +44,7 @@ class DatasetSummary(Recorded):
     refused: tuple[RefusedEntries, ...]
     num_ignored: int = Field(description="Files that operating systems add, such as `.DS_Store`.")
     conversions: dict[Conversion, int] = Field(description="What was done to how many of the pictures.")
+    notices: tuple[DatasetNotice, ...] = Field((), description="`warnings` for programs.")
     warnings: tuple[str, ...]
     sha256: str = Field(description="Of the decoded cache file.")
     num_bytes: int = Field(description="Of the decoded cache file.")

@@ -139,6 +139,9 @@ class Context:
         path.parent.mkdir(exist_ok=True)
         return path
 
+    def check_room(self, num_bytes: int) -> None:
+        self._files.room.check(num_bytes)
+
     def save_model(self, record: ModelRecord) -> str:
         self._check_files(record.files)
         model_id = new_id("mdl")

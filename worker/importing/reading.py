@@ -53,6 +53,7 @@ def read_compressed(path: Path) -> tuple[IntegerNetwork, CheckpointInfo, dict[st
         dataset=None,
         split_seed=0,
         network=network.network,
+        resize=network.resize,
     )
     return network, info, {"format": ModelFormat.COMPRESSED, "weight_types": [], **_NOTHING_SAID}
 

@@ -29,7 +29,7 @@ def run(spec: ImportDatasetSpec, context: JobContext) -> JobOutcome:
     from worker.dataset_files.importing import import_dataset
 
     pictures = context.artifact_path("pictures.safetensors", ArtifactKind.PICTURES)
-    summary = import_dataset(context.upload_file(), pictures, spec.options, context)
+    summary = import_dataset(context.upload_file(), pictures, spec.options, context, check_room=context.check_room)
     sheet = context.artifact_path("contact-sheet.png", ArtifactKind.PLOT)
     draw_contact_sheet(open_cache(pictures), sheet)
     for warning in summary.warnings:

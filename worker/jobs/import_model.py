@@ -136,7 +136,8 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
-    measured = store_compressed_file(stored, encode_network(network), Source(info, data, reference_bytes))
+    file = encode_network(replace(network, resize=data.resize))
+    measured = store_compressed_file(stored, file, Source(info, data, reference_bytes))
     return measured, origin | match
 
 

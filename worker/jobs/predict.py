@@ -62,7 +62,7 @@ def _predict(
     from worker.pictures import load_picture
 
     network = load_network(context.model_file(model_id))
-    resize = _find_policy(context, model_id)
+    resize = network.resize or _find_older_policy(context, model_id)
     pixels, preparation = load_picture(picture, network.input_shape, invert=spec.invert, resize=resize)
     notices = list(preparation.notices)
     with torch.no_grad():
@@ -94,9 +94,11 @@ def _predict(
     return said, network.class_names
 
 
-def _find_policy(context: JobContext, model_id: str) -> ResizePolicy | None:
-    """How the pictures of the data set were made to fit; None where that one is built in. Of a network that was brought
-    without one nobody said it: as those of a data set that is brought are by default.
+def _find_older_policy(context: JobContext, model_id: str) -> ResizePolicy | None:
+    """How the data set of a model was made to fit, whose file says nothing of it; None where that one is built in.
+
+    So are the files of earlier versions, and all whose data set is built in. Of a network that was brought without a
+    data set nobody said it: as those of a data set that is brought are by default.
     """
     summary = context.model_summary(model_id)
     if summary.get("not_measured") is not None:

@@ -27,7 +27,7 @@ from worker.memory_estimate import (
     outline_named,
 )
 from worker.network.architectures import NUM_WIDTHS
-from worker.network.layers import has_batch_norm, normalises_single_values
+from worker.network.layers import normalises_single_values
 from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_batch_normalised, is_built_in
 from worker.progress import Progress
 from worker.results.train import TrainResult

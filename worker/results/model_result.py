@@ -61,7 +61,7 @@ class ClassScores(Recorded):
     precision: float
     recall: float
     f1_score: float = Field(alias="f1-score")
-    support: float = Field(description="Pictures of that class.")
+    support: float = Field(description="Pictures of that class; where there are none, its recall says nothing.")
 
 
 ClassificationReport = dict[str, ClassScores | float]

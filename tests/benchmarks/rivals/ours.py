@@ -60,6 +60,9 @@ class FolderContext:
     def artifact_path(self, name: str, kind: ArtifactKind) -> Path:  # noqa: ARG002 - a folder knows no kinds
         return self.folder / name
 
+    def check_room(self, num_bytes: int) -> None:
+        """A folder has room for everything."""
+
     def save_model(self, record: ModelRecord) -> str:
         model_id = f"mdl_{len(self.models)}"
         self.models[model_id] = (self.folder / next(iter(record.files.values())), record.summary)

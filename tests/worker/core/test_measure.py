@@ -12,6 +12,7 @@ from torch import nn
 
 from tests.variants import SEED
 from worker.catalog import Architecture
+from worker.class_scores import compute_balanced_accuracy
 from worker.core.datasets import Dataset
 from worker.core.measure import (
     LEAST_PASSES,
@@ -106,7 +107,17 @@ def test_metrics_count_what_a_loop_over_the_pictures_counts(digits: Dataset) -> 
     assert (metrics.test.num_correct, metrics.test.num_examples) == (int(np.trace(matrix)), 360)
     assert metrics.report["3"]["support"] == matrix[3].sum()
     recalls = np.diag(matrix) / matrix.sum(1)
-    assert metrics.to_json()["test"]["recall_macro"] == pytest.approx(recalls.mean())
+    told = metrics.to_json()
+    assert told["test"]["recall_macro"] == pytest.approx(recalls.mean())
+    assert told["test"]["balanced_accuracy"] == pytest.approx(recalls.mean())
+    assert told["validation"]["balanced_accuracy"] == metrics.balanced_accuracy["validation"]
+
+
+def test_in_the_balanced_accuracy_classes_with_pictures_count_the_same_and_others_do_not() -> None:
+    labels, answered = np.array([0, 0, 0, 0, 1, 1, 3]), np.array([0, 0, 0, 2, 1, 0, 2])
+    # 3 of 4, 1 of 2, 0 of 1; of the class 2 there is no picture, and it is answered all the same.
+    expected = (3 / 4 + 1 / 2 + 0) / 3
+    assert compute_balanced_accuracy(answered, labels) == pytest.approx(expected)
 
 
 class Waiting(nn.Module):

@@ -36,7 +36,7 @@ def measure(content: bytes, folder: Path, most_bytes: int = MOST_BYTES, **option
     file.write_bytes(content)
     module = "tests.worker.dataset_files.measured_import"
     command = [sys.executable, "-m", module, str(file), str(target), json.dumps(options)]
-    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=600)
     told: dict[str, Any] = json.loads(ended.stdout)
     assert told["peak_bytes"] is None or told["peak_bytes"] < most_bytes
     assert not told["has_torch"]
@@ -61,13 +61,21 @@ def test_pictures_that_declare_too_much_are_counted_and_the_others_kept(tmp_path
     assert told["summary"]["counts"] == {"train": [1, 1], "test": [1, 1]}
 
 
+def test_files_that_are_no_pictures_are_not_kept_until_one_is(tmp_path: Path) -> None:
+    entries = {f"train/a/0{place}.png": bytes(8 << 20) for place in range(60)}  # 480 MiB before the first picture
+    entries |= {"train/a/000.png": np.random.default_rng(0).bytes(4 << 20)} | GOOD
+    told = measure(build_zip(entries), tmp_path, most_bytes=400_000_000)
+    (refused,) = told["summary"]["refused"]
+    assert (refused["reason"], refused["count"]) == ("broken", 61)
+
+
 def test_what_unpacks_to_more_than_it_says_or_takes_for_ever_is_counted(tmp_path: Path) -> None:
     told = measure(build_liar(), tmp_path, most_bytes=150_000_000)  # it would unpack to 200
     (refused,) = told["summary"]["refused"]
     assert (refused["reason"], refused["names"]) == ("broken", ["train/a/2.png"])
     entries = GOOD | {
         "train/a/scans.jpg": build_many_scans(),
-        "train/b/huge.png": np.random.default_rng(0).bytes(9 << 20),
+        "train/b/huge.png": np.random.default_rng(0).bytes(33 << 20),
     }
     (tmp_path / "second").mkdir()
     told = measure(build_zip(entries, zipfile.ZIP_STORED), tmp_path / "second")
@@ -83,16 +91,17 @@ def test_what_cannot_be_unpacked_in_parts_is_not_unpacked(method: int, tmp_path:
 
 
 def test_the_largest_pictures_that_are_decoded_stay_within_the_memory_too(tmp_path: Path) -> None:
-    side = 4096
+    side = 5792  # as many pixels as a file may have
     samples = np.zeros((side, side, 4), np.uint8)
     # So many bytes packed that a batch holds few pictures, and both threads have some.
     samples[:350] = np.random.default_rng(0).integers(0, 256, (350, side, 4), np.uint8)
     deep = Image.fromarray(samples[..., 0].astype(np.uint16) << 8)
-    photo = save(Image.fromarray(samples[..., :3].copy()), "JPEG", progressive=True, subsampling=0, quality=1)
+    # In several scans libjpeg keeps all of a picture, of four colours twice as much.
+    photo = Image.effect_noise((512, 512), 60).resize((8192, 8192)).convert("CMYK")
     pictures = {
         "clear.png": save(Image.fromarray(samples), "PNG", compress_level=1),
         "deep.png": save(deep, "PNG", compress_level=1),
-        "photo.jpg": photo,
+        "photo.jpg": save(photo, "JPEG", progressive=True, subsampling=0, quality=20),
     }
     entries = {
         f"{split}/{name}/{file}": content

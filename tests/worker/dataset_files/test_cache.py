@@ -89,6 +89,14 @@ def test_a_contact_sheet_shows_the_first_pictures_of_each_class_in_a_row(
         assert [colour for colour in shown if colour in wanted] == wanted[:PER_CLASS]
 
 
+def test_a_class_whose_name_no_font_writes_is_found_by_its_place(tmp_path: Path) -> None:
+    sheets = []
+    for names in (["گربه", "猫", "고양이"], ["گربه", "class 1", "class 2"], ["گربه", "cat", "कुत्ता"]):
+        draw_contact_sheet(build_cache(names, 8, 8, 1), tmp_path / "sheet.png")
+        sheets.append((tmp_path / "sheet.png").read_bytes())
+    assert sheets[0] == sheets[1] != sheets[2]
+
+
 @pytest.mark.slow
 def test_a_contact_sheet_of_many_classes_stays_a_page(tmp_path: Path) -> None:
     heights = []

@@ -11,7 +11,7 @@ from PIL import Image
 
 from storage.errors import InvalidDataset
 from tests.worker.dataset_files.conftest import Import, draw_picture, read_corner, write_zip
-from worker.catalog import Conversion, DatasetFormat, RefusalReason, SplitName
+from worker.catalog import Conversion, DatasetFormat, DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files.summary import DatasetSummary
 
 TRAIN, VALIDATION, TEST = SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST
@@ -25,6 +25,11 @@ def build_split(prefix: str, levels: Mapping[str, list[int]]) -> dict[str, bytes
         for name, of_class in levels.items()
         for place, level in enumerate(of_class)
     }
+
+
+def list_notices(summary: DatasetSummary) -> list[tuple[DatasetWarning, SplitName | None, int, tuple[str, ...]]]:
+    """Code, split, how many, and of which classes."""
+    return [(notice.code, notice.split, notice.count, notice.class_names) for notice in summary.notices]
 
 
 def list_refused(summary: DatasetSummary) -> dict[RefusalReason, tuple[int, tuple[str, ...]]]:
@@ -92,7 +97,54 @@ def test_a_class_of_one_picture_is_trained_on_and_its_absence_from_test_is_told(
     path = write_zip(tmp_path / "p.zip", build_split("", {"many": [1, 2, 3, 4], "single": [9]}))
     summary, _ = import_file(path)
     assert summary.counts == {TRAIN: (3, 1), TEST: (1, 0)}
-    assert any("single" in warning for warning in summary.warnings)
+    assert list_notices(summary) == [
+        (DatasetWarning.CLASS_WITHOUT_PICTURES, TEST, 1, ("single",)),
+        (DatasetWarning.CLASS_OF_ONE_PICTURE, TRAIN, 1, ("single",)),
+    ]
+    assert summary.warnings == tuple(notice.detail for notice in summary.notices)
+
+
+def test_with_a_validation_split_of_its_own_it_is_its_absence_there_that_is_told(
+    import_file: Import, tmp_path: Path
+) -> None:
+    entries = build_split("train/", {"many": [1, 2], "single": [9]}) | build_split(
+        "test/", {"many": [3], "single": [4]}
+    )
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries | build_split("val/", {"many": [5]})))
+    assert list_notices(summary) == [(DatasetWarning.CLASS_WITHOUT_PICTURES, VALIDATION, 1, ("single",))]
+
+
+@pytest.mark.parametrize("folders", [("train",), ("train", "test"), ("Training", "val", "TEST")])
+def test_folders_of_splits_without_any_of_classes_are_not_taken_for_classes(
+    folders: tuple[str, ...], import_file: Import, tmp_path: Path
+) -> None:
+    entries = build_split("pictures/", {name: [1, 2, 3] for name in folders})
+    with pytest.raises(InvalidDataset) as caught:
+        import_file(write_zip(tmp_path / "p.zip", entries))
+    assert caught.value.field == "classes"
+
+
+def test_a_folder_called_like_a_split_beside_others_is_a_class_and_that_is_told(
+    import_file: Import, tmp_path: Path
+) -> None:
+    entries = build_split("", {"car": [1, 2, 3], "train": [4, 5, 6]})
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.class_names == ("car", "train")
+    assert list_notices(summary) == [(DatasetWarning.SPLIT_NAME_AS_CLASS, None, 1, ("train",))]
+    within = {f"{split}/{name}": content for name, content in entries.items() for split in ("train", "test")}
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", within))
+    assert summary.counts == {TRAIN: (3, 3), TEST: (3, 3)}
+    assert DatasetWarning.SPLIT_NAME_AS_CLASS not in [notice.code for notice in summary.notices]
+
+
+def test_a_split_without_folders_of_classes_is_told_and_not_used(import_file: Import, tmp_path: Path) -> None:
+    entries = build_split("train/", {"a": [1, 2, 3], "b": [4, 5, 6]}) | build_split("", {"test": [7, 8]})
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.is_test_drawn
+    assert summary.counts == {TRAIN: (2, 2), TEST: (1, 1)}
+    assert list_notices(summary) == [
+        (DatasetWarning.SPLIT_WITHOUT_CLASSES, TEST, 2, ()), (DatasetWarning.REFUSED, None, 2, ())
+    ]  # fmt: skip
 
 
 def test_test_pictures_that_are_trained_on_too_are_counted(import_file: Import, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.errors import InvalidDataset
+from storage.errors import DiskFull, InvalidDataset
 from tests.worker.dataset_files.conftest import Import, draw_picture, write_zip
 from tests.worker.dataset_files.test_arrays import build_idx
 from worker.catalog import DatasetFormat
@@ -55,6 +55,29 @@ def test_as_much_as_the_limits_is_read(tmp_path: Path) -> None:
     exact = replace(LIMITS, max_pictures=20, max_classes=2, max_decoded_bytes=20 * 3 * 64)
     path = write_zip(tmp_path / "p.zip", PICTURES)
     assert import_dataset(path, tmp_path / "decoded", limits=exact).input_shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(("level", "channels"), [(9, 1), ((9, 8, 7), 3)], ids=["gray", "colour"])
+def test_without_room_for_two_copies_nothing_is_decoded_and_nothing_left(
+    level: int | tuple[int, int, int], channels: int, tmp_path: Path
+) -> None:
+    path = write_zip(
+        tmp_path / "p.zip", {f"{name}/{place}.png": draw_picture(level) for name in "ab" for place in "12"}
+    )
+    needed = 2 * 4 * channels * 64
+
+    def check_room(num_bytes: int) -> None:
+        if num_bytes > room:
+            raise DiskFull("no room")
+
+    room = needed
+    import_dataset(path, tmp_path / "decoded", check_room=check_room)
+    (tmp_path / "decoded").unlink()
+    room, follower = needed - 1, Follower(stops=False)
+    with pytest.raises(DiskFull):
+        import_dataset(path, tmp_path / "decoded", reporter=follower, check_room=check_room)
+    assert follower.reports == []
+    assert list_names(tmp_path) == ["p.zip"]
 
 
 def test_a_batch_of_which_nothing_can_be_used_is_passed_over(import_file: Import, tmp_path: Path) -> None:

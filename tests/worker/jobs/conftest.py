@@ -43,6 +43,7 @@ class FakeContext:
         self.machine_warnings: list[str] = []
         """Those about the machine: whether there are any hangs on what else it does."""
         self.artifacts: dict[str, ArtifactKind] = {}
+        self.room_asked_for: list[int] = []
         self.on_report: Callable[[Progress], None] | None = None
 
     def model_file(self, model_id: str) -> Path:
@@ -57,6 +58,9 @@ class FakeContext:
     def artifact_path(self, name: str, kind: ArtifactKind) -> Path:
         self.artifacts[name] = kind
         return self.folder / name
+
+    def check_room(self, num_bytes: int) -> None:
+        self.room_asked_for.append(num_bytes)
 
     def save_model(self, record: ModelRecord) -> str:
         # As it comes back from the database.

@@ -15,7 +15,7 @@ from tests.variants import SEED
 from tests.worker.jobs.brought_networks import Joined, Residual, export
 from tests.worker.jobs.conftest import Shop
 from tests.worker.jobs.test_brought_networks import run_import
-from worker.catalog import DatasetName
+from worker.catalog import DatasetName, ResizeMode
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
 from worker.core.datasets import load_dataset
@@ -25,6 +25,7 @@ from worker.dataset_location import DatasetLocation
 from worker.fine_tuning import start_fine_tuning
 from worker.jobs.train import DEFAULT_RATE, FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, GENTLE_RATE, TrainSpec
 from worker.network.torchvision_records import describe_torchvision
+from worker.picture_policy import ResizePolicy
 
 FOREIGN_NAMES = tuple(f"garment {number}" for number in range(7))
 
@@ -41,10 +42,23 @@ def build_stored() -> tuple[NetworkModule, CheckpointInfo]:
 def test_on_its_own_data_set_nothing_but_the_weights_is_new_and_the_split_is_the_networks() -> None:
     model, info = build_stored()
     info = replace(info, mean=(0.25,), num_train_examples=700)
-    for dataset in (None, "digits"):
-        start = start_fine_tuning(model, info, dataset, DatasetLocation(Path("unused")))
+    padded = ResizePolicy(height=28, width=28, mode=ResizeMode.PAD)
+    for dataset, resize in ((None, padded), ("digits", None)):
+        said = replace(info, resize=resize)
+        start = start_fine_tuning(model, said, dataset, DatasetLocation(Path("unused")))
         assert (start.model, start.replaced_layer) == (model, None)
         assert (start.data.split_seed, start.data.mean, len(start.data.train)) == (5, (0.25,), 700)
+        assert start.data.resize == resize
+
+
+@pytest.mark.parametrize("class_names", [tuple("abcdefghij"), tuple("0123456789")], ids=["other", "the same"])
+def test_on_another_data_set_pictures_are_made_to_fit_as_those_that_it_learns_from(
+    class_names: tuple[str, ...],
+) -> None:
+    model, info = build_stored()
+    padded = ResizePolicy(height=28, width=28, mode=ResizeMode.PAD)
+    info = replace(info, dataset="fashion_mnist", class_names=class_names, resize=padded)
+    assert start_fine_tuning(model, info, "digits", DatasetLocation(Path("unused"))).data.resize is None
 
 
 def test_for_other_classes_the_last_layer_alone_is_replaced() -> None:

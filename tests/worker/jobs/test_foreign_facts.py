@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save
 
 from storage.errors import InvalidModel
 from tests.worker.jobs.conftest import FakeContext, Shop
-from worker.catalog import DatasetName
-from worker.checkpoint_facts import CheckpointInfo
+from worker.catalog import Background, DatasetName, ResizeMode
+from worker.checkpoint_facts import CheckpointInfo, write_facts
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
 from worker.core.datasets import Dataset, load_dataset
@@ -24,15 +24,17 @@ from worker.dataset_facts import is_same_class
 from worker.dataset_location import DatasetLocation
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
+from worker.picture_policy import ResizePolicy
 
 DIGITS = tuple("0123456789")
 TURNED = tuple("7301984625")
 RAW: dict[str, Any] = {"mean": (0.0,), "std": (1 / 255,)}
 """As a network has them that reads pixels as they are, from 0 to 255."""
+PADDED: dict[str, Any] = {"resize": ResizePolicy(height=28, width=28, mode=ResizeMode.PAD, background=Background.BLACK)}
 STRANGERS: dict[str, dict[str, Any]] = {
-    "raw pixels": RAW,
+    "raw pixels": RAW | PADDED,
     "classes in another order": {"class_names": TURNED},
-    "both": RAW | {"class_names": TURNED},
+    "both": RAW | PADDED | {"class_names": TURNED},
 }
 SLACK = 2
 """Pictures that another processor may round to another class."""
@@ -81,8 +83,7 @@ def disguise(path: Path, said: dict[str, Any]) -> bytes:
 
 
 def write(state: dict[str, torch.Tensor], info: CheckpointInfo, **more: Any) -> bytes:
-    facts = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(info).items()}
-    return save(state, metadata={"tonok": json.dumps(facts | more)})
+    return save(state, metadata={"tonok": json.dumps(json.loads(write_facts(info)) | more)})
 
 
 def bring(shop: Shop, content: bytes, **spec: Any) -> tuple[JobOutcome, FakeContext]:
@@ -105,15 +106,16 @@ def check_facts(shop: Shop, model_id: str, parent: CheckpointInfo, data: Dataset
     path, summary = shop.models[model_id]
     if path.suffix == ".tonok":
         _, network = load_compressed(path)
-        said = (network.class_names, network.mean, network.std, network.input_shape)
+        said = (network.class_names, network.mean, network.std, network.input_shape, network.resize)
     else:
         _, info = load_checkpoint(path)
-        said = (info.class_names, info.mean, info.std, info.input_shape)
+        said = (info.class_names, info.mean, info.std, info.input_shape, info.resize)
         assert (info.dataset, info.split_seed, info.num_train_examples) == (
             parent.dataset, parent.split_seed, parent.num_train_examples,
         )  # fmt: skip
-    assert said == (parent.class_names, parent.mean, parent.std, parent.input_shape)
+    assert said == (parent.class_names, parent.mean, parent.std, parent.input_shape, parent.resize)
     assert tuple(summary["class_names"]) == parent.class_names
+    assert summary["resize"] == (None if parent.resize is None else parent.resize.model_dump(mode="json"))
     measured = int(summary["evaluation"]["test"]["num_correct"])
     assert abs(count_correct(path, data) - measured) <= SLACK
     return measured
@@ -166,6 +168,8 @@ def test_what_a_file_says_holds_for_all_that_descends_from_it(stranger: str, sho
     for name, spec in TRAINED.items():
         made = shop.run(name, model_id=brought, **spec)[0].output_model_id
         check_facts(shop, str(made), parent, digits)
+    tuned, _ = shop.run("tuned", kind="train", initial_model_id=brought, epochs=1, learning_rate=1e-4, flip=False)
+    check_facts(shop, str(tuned.output_model_id), parent, digits)
 
 
 @pytest.mark.slow
@@ -207,6 +211,7 @@ def test_a_compressed_file_with_its_classes_in_another_order_is_measured_by_thei
     made, _ = shop.run("8", kind="quantize", bit_widths=[8], mode="post_training", model_id=outcome.output_model_id)
     path, summary = shop.models[str(made.output_model_id)]
     again, _ = bring(shop, path.read_bytes())
+    assert load_compressed(shop.models[str(again.output_model_id)][0])[1].resize == PADDED["resize"]
     assert again.result["imported_from"]["class_match"] == "permuted"
     assert again.result["class_names"] == list(TURNED)
     test = again.result["evaluation"]["test"]

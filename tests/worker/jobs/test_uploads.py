@@ -129,7 +129,7 @@ def build_png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\0IDAT"
 
 
-@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (5000, 5000), (16_385, 1), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (6000, 6000), (16_385, 1), (2**31 - 1, 2**31 - 1)])
 def test_a_picture_is_refused_by_the_size_it_declares(width: int, height: int, tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(build_png_header(width, height))

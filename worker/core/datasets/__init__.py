@@ -8,20 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
-from storage.errors import InvalidDataset
 from worker.catalog import DatasetName, SplitName
 from worker.core.pixels import normalize_pixels
 from worker.dataset_files.cache import CachedSplit, open_cache
+from worker.dataset_files.splitting import choose_validation_size, find_spare
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
+from worker.picture_policy import ResizePolicy
 from worker.registry import Registry
-
-VALIDATION_SHARE = 0.1
-"""Of the training pictures, where the file came without a validation split."""
-MAX_VALIDATION = 5000
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class RawDataset:
     """Whether a picture mirrored left to right is one of the same class."""
     validation: Split | None = None
     """None: drawn from the training part."""
+    resize: ResizePolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ class Dataset:
     std: tuple[float, ...]
     split_seed: int
     is_mirrorable: bool = True
+    resize: ResizePolicy | None = None
+    """How pictures of another size become its pictures; None where it is built in."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -144,17 +145,19 @@ def load_dataset(name: str, location: DatasetLocation, split_seed: int) -> Datas
         std=raw.std,
         split_seed=split_seed,
         is_mirrorable=raw.is_mirrorable,
+        resize=raw.resize,
     )
 
 
 def _split(raw: RawDataset, split_seed: int) -> tuple[Split, Split]:
+    """The only picture of a class is trained on: first, so that a training on few has it too."""
+    labels = raw.train.labels.numpy()
+    can_validate = find_spare(labels)
+    rows, alone = np.flatnonzero(can_validate), np.flatnonzero(~can_validate)
     kept, held_out = train_test_split(
-        torch.arange(len(raw.train)).numpy(),
-        test_size=raw.validation_size,
-        stratify=raw.train.labels.numpy(),
-        random_state=split_seed,
+        rows, test_size=raw.validation_size, stratify=labels[rows], random_state=split_seed
     )
-    return _take(raw.train, torch.as_tensor(kept)), _take(raw.train, torch.as_tensor(held_out))
+    return _take(raw.train, torch.from_numpy(np.append(alone, kept))), _take(raw.train, torch.from_numpy(held_out))
 
 
 def _shuffle(split: Split, seed: int) -> Split:
@@ -175,10 +178,7 @@ def load_stored(path: Path) -> RawDataset:
     cached = open_cache(path)
     facts, splits = cached.facts, {name: _read(split) for name, split in cached.splits.items()}
     train = splits[SplitName.TRAIN]
-    num_classes = len(facts.class_names)
     validation = splits.get(SplitName.VALIDATION)
-    if validation is None:
-        _check_counts(train, facts.class_names)
     mean_variance = sum(std**2 for std in facts.std) / len(facts.std)
     return RawDataset(
         train,
@@ -186,21 +186,12 @@ def load_stored(path: Path) -> RawDataset:
         facts.class_names,
         mean=tuple(round(255 * mean) / 255 for mean in facts.mean),
         std=(round(math.sqrt(mean_variance), 4),),
-        validation_size=min(MAX_VALIDATION, max(num_classes, round(VALIDATION_SHARE * len(train)))),
+        validation_size=0 if validation is not None else choose_validation_size(train.labels.numpy()),
         is_mirrorable=facts.is_mirrorable,
         validation=validation,
+        resize=facts.resize,
     )
 
 
 def _read(split: CachedSplit) -> Split:
     return Split(torch.from_numpy(split.images), torch.from_numpy(split.labels))
-
-
-def _check_counts(train: Split, class_names: tuple[str, ...]) -> None:
-    counts = torch.bincount(train.labels, minlength=len(class_names)).tolist()
-    few = [name for name, count in zip(class_names, counts, strict=True) if count < 2]
-    if few:
-        raise InvalidDataset(
-            f"{len(few)} classes, as {few[0]!r:.60}, have fewer than two pictures to train on: one must validate",
-            field="classes",
-        )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from worker.catalog import RefusalReason
+from storage.errors import InvalidDataset
+from worker.catalog import DatasetWarning, RefusalReason
 from worker.dataset_files.archive import Archive, Member
 from worker.dataset_files.naming import find_split
-from worker.dataset_files.source import Item, PictureSource, RefusalLog
+from worker.dataset_files.source import Item, PictureSource, RefusalLog, show_name
+from worker.dataset_files.summary import DatasetNotice
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm"})
 _WITH_CLASS = 2
@@ -27,13 +30,20 @@ def recognizes(archive: Archive) -> bool:
 
 
 def read(archive: Archive, log: RefusalLog) -> PictureSource:
-    """The pictures in folders of classes, those below in folders of their own too."""
+    """The pictures in folders of classes, those below in folders of their own too.
+
+    Raises InvalidDataset where all folders are splits without one of a class: they would be the classes.
+    """
     pictures = [member for member in archive.members if is_picture(member)]
     for member in archive.members:
         if not is_picture(member):
             log.add(member.name, RefusalReason.UNKNOWN_SUFFIX)
     depth = _count_wrappers(pictures)
     has_splits = any(find_split(member.parts[depth]) and len(member.parts) > depth + _WITH_CLASS for member in pictures)
+    if has_splits:
+        _tell_of_splits(pictures, depth, log)
+    else:
+        _check_folders(pictures, depth, log)
     items, kept = [], []
     for member in pictures:
         parts = member.parts[depth:]
@@ -57,3 +67,42 @@ def _count_wrappers(pictures: Sequence[Member]) -> int:
             break
         depth += 1
     return depth
+
+
+def _check_folders(pictures: Sequence[Member], depth: int, log: RefusalLog) -> None:
+    """Holds the folders of the classes against the names of splits. Raises InvalidDataset."""
+    folders = sorted({member.parts[depth] for member in pictures if len(member.parts) >= depth + _WITH_CLASS})
+    splits = [name for name in folders if find_split(name) is not None]
+    if splits and len(splits) == len(folders):
+        raise InvalidDataset(
+            f"{', '.join(splits)}: folders of splits that hold pictures and no folders of classes; put each picture "
+            f"into the folder of its class, such as {splits[0]}/cat/1.jpg",
+            field="classes",
+        )
+    if splits:
+        log.notices.append(
+            DatasetNotice(
+                code=DatasetWarning.SPLIT_NAME_AS_CLASS,
+                detail=f"{', '.join(splits)}: called like a split, and taken for a class, as there are folders beside "
+                "it that are no splits",
+                count=len(splits),
+                class_names=tuple(splits),
+            )
+        )
+
+
+def _tell_of_splits(pictures: Sequence[Member], depth: int, log: RefusalLog) -> None:
+    """Notes which folders of splits hold no class, though others do."""
+    with_classes = {member.parts[depth] for member in pictures if len(member.parts) > depth + _WITH_CLASS}
+    without = Counter(member.parts[depth] for member in pictures if len(member.parts) == depth + _WITH_CLASS)
+    for name, count in sorted(without.items()):
+        if (split := find_split(name)) is not None and name not in with_classes:
+            log.notices.append(
+                DatasetNotice(
+                    code=DatasetWarning.SPLIT_WITHOUT_CLASSES,
+                    detail=f"the folder {show_name(name)} holds {count} pictures and no folders of classes: none of "
+                    "them is used, as their classes are not known",
+                    split=split,
+                    count=count,
+                )
+            )
