@@ -250,6 +250,7 @@ class ArtifactKind(StrEnum):
     REPORT = "report"
     UPLOAD = "upload"
     PICTURES = "pictures"
+    EXPORT = "export"
     LOG = "log"
 
 

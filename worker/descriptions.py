@@ -10,6 +10,7 @@ from worker.catalog import (
     Precision,
     PruningPattern,
     QuantizationMode,
+    WeightType,
 )
 
 DESCRIPTIONS: Mapping[StrEnum, str] = {
@@ -20,6 +21,9 @@ DESCRIPTIONS: Mapping[StrEnum, str] = {
     Effort.QUICK: "A few minutes.",
     Effort.STANDARD: "Searches longer for a smaller file.",
     Effort.THOROUGH: "As small as it gets; may take hours.",
+    WeightType.INT8: "One byte each, with a scale for each channel.",
+    WeightType.INT4: "Half a byte each: of models of up to four bits.",
+    WeightType.FLOAT32: "Four bytes each, for runtimes without quantized layers.",
     Precision.AUTO: "bfloat16 where the processor computes it natively, else float32.",
     Precision.FLOAT32: "Single precision throughout.",
     Precision.BFLOAT16: "bfloat16 autocast, whatever the processor.",

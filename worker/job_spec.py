@@ -63,6 +63,9 @@ class JobSpec(BaseModel):
     is_light: ClassVar[bool] = False
     """Takes no training and little memory: it need not wait for a slot."""
 
+    compares_accuracy: ClassVar[bool] = True
+    """Holds what it makes against the accuracy of the model that it starts from: of an unmeasured one it has none."""
+
     kind: str
     name: str | None = Field(None, pattern=NAME, max_length=100, description="A name for people.")
     labels: dict[LabelKey, LabelValue] = Field(
@@ -79,6 +82,11 @@ class JobSpec(BaseModel):
     def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:  # noqa: ARG002
         """Estimates what the job holds at its peak; None where its file decides, or the model's shape is unknown."""
         return None
+
+    def refuse_start(self, summary: Mapping[str, Any]) -> str | None:
+        """Says why the job cannot start from the stored model of that summary; None where it can."""
+        is_float = summary.get("bit_width") is None
+        return None if is_float else "this model is quantized already; start from the float model it came from"
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the field that most of its memory goes back to."""

@@ -40,6 +40,8 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
     "pruning_schedule": (catalog.PruningSchedule, "core/pruning/schedules"),
     "quantization_mode": (catalog.QuantizationMode, None),
     "effort": (catalog.Effort, None),
+    "export_target": (catalog.ExportTarget, "exports/targets"),
+    "weight_type": (catalog.WeightType, None),
     "optimizer": (catalog.Optimizer, "core/optimizers"),
     "loss": (catalog.Loss, "core/losses"),
     "precision": (catalog.Precision, None),

@@ -58,6 +58,7 @@ from service.schemas.models import (
 )
 from storage.artifacts import get_artifact
 from storage.errors import NotFound
+from storage.exports import list_exports
 from storage.models import get_lineage, get_model, list_models
 from storage.tables import Model
 from worker.catalog import DatasetName
@@ -101,7 +102,7 @@ def get_model_list(
 def get_one_model(model_id: ModelId, session: ReadSession) -> ModelDetail:
     """The model with its numbers and its lineage."""
     model, *ancestors = get_lineage(session, model_id)
-    return build_model_detail(model, [ancestor.id for ancestor in ancestors])
+    return build_model_detail(model, [ancestor.id for ancestor in ancestors], list_exports(session, model_id))
 
 
 @router.get(
@@ -133,12 +134,14 @@ def get_layers(model_id: ModelId, session: ReadSession) -> ModelLayers:
     return ModelLayers(model_id=model_id, layers=get_model(session, model_id).summary.get("layers") or [])
 
 
-def _find_format(model: Model, wanted: str | None) -> str:
+def _find_file(session: Session, model: Model, wanted: str | None) -> str:
+    """The id of the artifact. Raises NotFound."""
     if wanted is None:
         wanted = next((name for name in (*_PREFERRED_FORMATS, *model.files) if name in model.files), "")
-    if wanted not in model.files:
-        raise NotFound(f"format: this model has {', '.join(model.files) or 'no file'}", field="format")
-    return wanted
+    files = model.files if wanted in model.files else {**list_exports(session, model.id), **model.files}
+    if wanted not in files:
+        raise NotFound(f"format: this model has {', '.join(files) or 'no file'}", field="format")
+    return files[wanted]
 
 
 @router.get(
@@ -160,13 +163,13 @@ def download_model(
             alias="format",
             pattern=r"^[0-9A-Za-z_.-]+$",
             max_length=40,
-            description="A key of the model's `files`; by default its smallest kind.",
+            description="A key of the model's `files`, such as `c` once it was exported; by default its smallest kind.",
         ),
     ] = None,
 ) -> Response:
     """The compressed file where there is one, else the checkpoint, or the format asked for."""
     model = get_model(session, model_id)
-    artifact = get_artifact(session, model.files[_find_format(model, file_format)])
+    artifact = get_artifact(session, _find_file(session, model, file_format))
     return build_download(request, files, artifact)
 
 

@@ -55,27 +55,24 @@ ACCEPTED_HEADERS = {
 }
 
 
-def _resolve_model(session: Session, field: str, model_id: str) -> str:
-    """The id of the stored float model that a spec names. Raises NotFound, Conflict for a quantized one, and
+def _resolve_model(session: Session, spec: JobSpec, field: str, model_id: str) -> str:
+    """The id of the stored model that a spec names. Raises NotFound, Conflict for one that it cannot start from, and
     NotMeasured for one that only a training can start from.
     """
-    if model_id != LATEST_MODEL:
-        try:
-            named = get_model(session, model_id)
-        except NotFound as error:
-            raise NotFound(f"{field}: {error.detail}", field=f"/{field}") from None
-        if named.summary.get("bit_width") is not None:
-            raise Conflict(
-                f"{field}: this model is quantized already; start from the float model it came from", field=f"/{field}"
-            )
-        if named.summary.get("not_measured") is not None and field != "initial_model_id":
-            raise NotMeasured(
-                f"{field}: this model was measured on no data set, so that no drop can be told: fine-tune it first "
-                "(a train job with initial_model_id and dataset)",
-                field=f"/{field}",
-            )
-        return named.id
-    return get_latest_model(session, f"/{field}").id
+    try:
+        named = get_latest_model(session, field) if model_id == LATEST_MODEL else get_model(session, model_id)
+    except NotFound as error:
+        raise NotFound(f"{field}: {error.detail.removeprefix(f'{field}: ')}", field=f"/{field}") from None
+    if (reason := spec.refuse_start(named.summary)) is not None:
+        raise Conflict(f"{field}: {reason}", field=f"/{field}")
+    is_refused = named.summary.get("not_measured") is not None and spec.compares_accuracy
+    if is_refused and field != "initial_model_id":
+        raise NotMeasured(
+            f"{field}: this model was measured on no data set, so that no drop can be told: fine-tune it first "
+            "(a train job with initial_model_id and dataset)",
+            field=f"/{field}",
+        )
+    return named.id
 
 
 def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -> Write:
@@ -84,7 +81,7 @@ def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -
     dumped = spec.model_dump(mode="json")
 
     def write(session: Session) -> tuple[Job, bool]:
-        resolved = _resolve(session, dumped)
+        resolved = _resolve(session, spec, dumped)
         check_references(session, resolved)
         _check_memory(session, spec, resolved, settings)
         step_hash = compute_step_hash(session, resolved, spec.version)
@@ -125,10 +122,10 @@ def submit_spec(
     )
 
 
-def _resolve(session: Session, dumped: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(session: Session, spec: JobSpec, dumped: Mapping[str, Any]) -> dict[str, Any]:
     """A spec with every default, and `latest` replaced by what it means now. Raises NotFound, Conflict, NotMeasured."""
     named = {field: dumped[field] for field in START_FIELDS if dumped.get(field) is not None}
-    return {**dumped, **{field: _resolve_model(session, field, model_id) for field, model_id in named.items()}}
+    return {**dumped, **{field: _resolve_model(session, spec, field, model_id) for field, model_id in named.items()}}
 
 
 def _find_start(resolved: Mapping[str, Any]) -> str | None:
@@ -159,7 +156,7 @@ def _validate_only(request: Request, spec: JobSpec) -> Response:
     request.app.state.files.room.check()
     caller: Caller = request.state.caller
     with request.app.state.database.read(caller.owner) as session:
-        resolved = _resolve(session, spec.model_dump(mode="json"))
+        resolved = _resolve(session, spec, spec.model_dump(mode="json"))
         check_references(session, resolved)
         estimate = _check_memory(session, spec, resolved, request.app.state.settings)
     answer = ResolvedSpec(

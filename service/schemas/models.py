@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ class ModelAnswer(Answer):
 
 
 class ModelDetail(ModelAnswer):
-    """A model and its ancestors."""
+    """A model and its ancestors; `files` has what was exported of it, too."""
 
     lineage: list[str] = Field(description="Ids of its ancestors, nearest first, back to the training run.")
 
@@ -189,18 +190,18 @@ def build_model(model: Model) -> ModelAnswer:
     return ModelAnswer(**_model_fields(model))
 
 
-def build_model_detail(model: Model, lineage: list[str]) -> ModelDetail:
-    """Row and its ancestors' ids → answer."""
-    return ModelDetail(**_model_fields(model), lineage=lineage)
+def build_model_detail(model: Model, lineage: list[str], exports: Mapping[str, str]) -> ModelDetail:
+    """Row and its ancestors' ids → answer. exports: format → artifact id of what was exported of it."""
+    return ModelDetail(**_model_fields(model, exports), lineage=lineage)
 
 
-def _model_fields(model: Model) -> dict[str, Any]:
+def _model_fields(model: Model, exports: Mapping[str, str] | None = None) -> dict[str, Any]:
     summary = model.summary
     return {
         **model.model_dump(exclude={"files", "summary"}),
         "files": {
             file_format: ModelFile(artifact_id=artifact_id, url=f"/v1/models/{model.id}/download?format={file_format}")
-            for file_format, artifact_id in model.files.items()
+            for file_format, artifact_id in {**(exports or {}), **model.files}.items()
         },
         "not_measured": summary.get("not_measured"),
         "evaluation": summary.get("evaluation"),

@@ -29,6 +29,7 @@ DISK_FULL = {
 _media_types = mimetypes.MimeTypes()
 # Not in every Python's table.
 _media_types.add_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx")
+_media_types.add_type("application/zip", ".zip")
 
 
 class _Record(BaseModel):

@@ -12,6 +12,7 @@ from storage.errors import InvalidSpec
 from worker.job_spec import JobContext, JobOutcome, JobSpec, UploadSpec
 from worker.job_spec import check_memory as check_memory
 from worker.jobs.compress import CompressSpec
+from worker.jobs.export import ExportSpec
 from worker.jobs.import_dataset import ImportDatasetSpec
 from worker.jobs.import_model import ImportSpec
 from worker.jobs.predict import PredictSpec
@@ -30,7 +31,17 @@ PRELOAD = (
 )
 """What a process imports while it waits for a job, the core with all its libraries: that takes seconds."""
 
-AnySpec = TrainSpec | PruneSpec | QuantizeSpec | CompressSpec | StudySpec | ImportSpec | ImportDatasetSpec | PredictSpec
+AnySpec = (
+    TrainSpec
+    | PruneSpec
+    | QuantizeSpec
+    | CompressSpec
+    | StudySpec
+    | ExportSpec
+    | ImportSpec
+    | ImportDatasetSpec
+    | PredictSpec
+)
 
 SPECS: dict[str, type[JobSpec]] = {spec.model_fields["kind"].default: spec for spec in get_args(AnySpec)}
 POSTED_SPECS = {kind: spec for kind, spec in SPECS.items() if not issubclass(spec, UploadSpec)}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from worker.model_summary import Recorded
 from worker.results.compress import CompressResult
+from worker.results.export import ExportResult
 from worker.results.import_dataset import ImportDatasetResult
 from worker.results.import_model import ImportResult
 from worker.results.predict import PredictResult
@@ -26,6 +27,7 @@ RESULTS: dict[str, type[Recorded]] = {
     "quantize": QuantizeResult,
     "compress": CompressResult,
     "study": StudyResult,
+    "export": ExportResult,
     "import": ImportResult,
     "import_dataset": ImportDatasetResult,
     "predict": PredictResult,

@@ -39,15 +39,16 @@ export async function show(main, { id, signal }) {
   await Promise.all([showLineage(model, lineage, signal), showZeros(path, zeros, signal)]);
 }
 
-/** Quantized weights are where a way ends: the next job starts from the float model. What was not measured is
- * fine-tuned first. */
+/** Quantized weights are only exported: every other job starts from the float model. What was not measured is fine-tuned
+ * first. */
 function buildMakers(model) {
-  if (!("checkpoint" in model.files)) return null;
-  if (model.not_measured !== null) {
+  const isFloat = "checkpoint" in model.files;
+  if (isFloat && model.not_measured !== null) {
     const href = `#/new/train?initial_model_id=${encodeURIComponent(model.id)}`;
     return h("a", { class: "button", href }, "fine-tune");
   }
-  return MAKERS.map((kind) =>
+  const kinds = isFloat ? [...MAKERS, "export"] : ["export"];
+  return kinds.map((kind) =>
     h("a", { class: "button", href: `#/new/${kind}?model_id=${encodeURIComponent(model.id)}` }, kind),
   );
 }

@@ -21,7 +21,8 @@ export async function show(main, { id, query, signal, go }) {
     return;
   }
   const needsModel = "model_id" in kind.json_schema.properties;
-  const models = needsModel ? await listModels(query.get("model_id"), signal) : [];
+  const takesIntegers = kind.name === "export";
+  const models = needsModel ? await listModels(query.get("model_id"), takesIntegers, signal) : [];
   const own = datasets.own.map(({ id, name, summary }) => ({
     name: id,
     title: `${name} (yours)`,
@@ -38,9 +39,9 @@ function buildTabs(kinds, chosen) {
   return h("nav", { class: "tabs", "aria-label": "Kinds of job" }, links);
 }
 
-async function listModels(wanted, signal) {
+async function listModels(wanted, takesIntegers, signal) {
   const { models } = await getJson("/v1/models?page_size=100", signal);
-  const canStart = (model) => "checkpoint" in model.files && model.not_measured === null;
+  const canStart = (model) => takesIntegers || ("checkpoint" in model.files && model.not_measured === null);
   const named = models.filter((model) => canStart(model) || model.id === wanted);
   const shown = named.map((model) => ({ id: model.id, text: describeModel(model) }));
   return wanted && !named.some((model) => model.id === wanted) ? [...shown, { id: wanted, text: wanted }] : shown;

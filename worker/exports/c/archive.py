@@ -42,7 +42,7 @@ C99, no allocation, nothing kept between calls. Of the C library it takes `memcp
 everywhere: `rintf`, `rint`, `fabs` and `ldexp`. Its logits are those of the pass over the integers, bit for bit.
 
     make                          # builds `classify`
-    ./classify < pictures.raw     # a line for each picture: the class's number and name; with --logits, the logits
+    ./classify < pictures.raw     # a line for each picture: the class's number and name; see main.c for more
 
 A picture is its pixels of 0 to 255, one byte each: all of the first channel row by row, then those of the next.
 

@@ -83,7 +83,7 @@ class IntegerParameters:
         return self._affines[name].gain, self._affines[name].shift
 
 
-def check_weight_type(network: IntegerNetwork | FloatNetwork, weight_type: WeightType | None) -> WeightType:
+def choose_weight_type(network: IntegerNetwork | FloatNetwork, weight_type: WeightType | None) -> WeightType:
     """The type that was asked for, or the smallest that holds the weights. Raises InvalidModel where it cannot."""
     if isinstance(network, FloatNetwork):
         if weight_type in (None, WeightType.FLOAT32):

@@ -24,8 +24,8 @@ from worker.core.pixels import normalize_pixels
 from worker.exports.float_network import FloatNetwork, Floats
 from worker.exports.onnx.model import write_model
 from worker.exports.onnx.operations import WRITERS
-from worker.exports.onnx.parameters import check_weight_type, fold_signs
-from worker.exports.onnx.runtime import open_session
+from worker.exports.onnx.parameters import choose_weight_type, fold_signs
+from worker.exports.onnx.runtime import OnnxProgram
 from worker.integer_network import IntegerLayer, IntegerNetwork
 from worker.network.operations import OPERATIONS
 from worker.network.operations.layers import ChannelAffine
@@ -41,7 +41,7 @@ def run_exported(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(write_model(network, kind).SerializeToString())
-        return open_session(path, 1)(pictures)
+        return OnnxProgram(path, 1).answer(pictures)
 
 
 def draw_floats(record: Network, seed: int) -> FloatNetwork:
@@ -125,14 +125,14 @@ def test_a_type_that_cannot_hold_the_weights_is_refused() -> None:
     network = draw_integers(describe_model("mlp", (), num_classes=5), seed=3)
     (layer,) = network.layers
     eight, three = (replace(network, layers=(replace(layer, bit_width=bits),)) for bits in (8, 3))
-    assert check_weight_type(eight, None) is WeightType.INT8
-    assert check_weight_type(three, None) is WeightType.INT4
-    assert check_weight_type(three, WeightType.INT8) is WeightType.INT8
+    assert choose_weight_type(eight, None) is WeightType.INT8
+    assert choose_weight_type(three, None) is WeightType.INT4
+    assert choose_weight_type(three, WeightType.INT8) is WeightType.INT8
     floats = draw_floats(describe_model("mlp", (), num_classes=5), seed=0)
-    assert check_weight_type(floats, None) is WeightType.FLOAT32
+    assert choose_weight_type(floats, None) is WeightType.FLOAT32
     for refused, kind in ((eight, WeightType.INT4), (floats, WeightType.INT8)):
         with pytest.raises(InvalidModel) as raised:
-            check_weight_type(refused, kind)
+            choose_weight_type(refused, kind)
         assert raised.value.field == "weight_type"
 
 

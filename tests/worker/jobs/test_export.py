@@ -1,0 +1,118 @@
+"""A stored model becomes a file that other programs run, and is measured by them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from storage.errors import InvalidModel
+from tests.worker.exports.c.programs import find_compiler
+from tests.worker.jobs.conftest import Shop
+from worker.catalog import ArtifactKind
+from worker.job_spec import JobOutcome
+from worker.jobs import parse_spec
+
+NEEDS_COMPILER = pytest.mark.skipif(find_compiler("cc") is None, reason="needs a C compiler")
+
+
+@pytest.fixture(scope="module")
+def quantized(trained: tuple[Shop, JobOutcome, Any], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """Models of digits by bit width, and the float model as `mdl_0`."""
+    shop = Shop(tmp_path_factory.mktemp("quantized"))
+    shop.models["mdl_0"] = trained[0].models["mdl_0"]
+    spec = {"kind": "quantize", "model_id": "mdl_0", "bit_widths": [8, 4], "mode": "post_training"}
+    outcome, _ = shop.run("quantize", **spec)
+    ids = {row["bit_width"]: row["model_id"] for row in outcome.result["widths"]}
+    return {"models": shop.models, **{str(width): model_id for width, model_id in ids.items()}}
+
+
+@pytest.fixture
+def shelf(quantized: Mapping[str, Any], tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.models.update(quantized["models"])
+    return shop
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@pytest.mark.parametrize("width", ["8", "4"])
+def test_c_answers_the_bits_that_are_computed_here_on_the_whole_test_split(
+    width: str, quantized: Mapping[str, Any], shelf: Shop
+) -> None:
+    outcome, context = shelf.run("export", kind="export", model_id=quantized[width], target="c")
+    result, summary = outcome.result, context.model_summary(quantized[width])
+    run, measured = result["run"], summary["evaluation"]["test"]
+    assert run["num_identical"] == run["num_agreeing"] == run["num_examples"] == measured["num_examples"]
+    assert run["num_correct"] == measured["num_correct"]
+    assert run["latency"]["median_ms"] <= run["latency"]["p99_ms"]
+    assert context.artifacts == {"c.zip": ArtifactKind.EXPORT}
+    path = context.artifact_path("c.zip", ArtifactKind.EXPORT)
+    assert result["num_bytes"] == path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        assert "network/network.c" in archive.namelist()
+    packed = next(entry["bytes"] for entry in summary["size"]["entries"] if entry["measure"] == "formula")
+    assert packed <= result["memory"]["constant_bytes"] <= packed + 1000
+    assert context.warnings == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "weight_type", "chosen"),
+    [("8", None, "int8"), ("4", None, "int4"), ("4", "float32", "float32"), ("float", None, "float32")],
+)
+def test_onnx_answers_nearly_always_the_same_class(
+    model: str, weight_type: str | None, chosen: str, quantized: Mapping[str, Any], shelf: Shop
+) -> None:
+    model_id = quantized.get(model, "mdl_0")
+    spec = {"kind": "export", "model_id": model_id, "target": "onnx", "weight_type": weight_type}
+    outcome, context = shelf.run("export", **spec)
+    assert (outcome.result["weight_type"], outcome.result["format"]) == (chosen, f"onnx-{chosen}")
+    run = outcome.result["run"]
+    assert run["num_examples"] == run["num_test_examples"]
+    assert run["agreement"] == run["num_agreeing"] / run["num_examples"] >= 0.99
+    exported = onnx.load(context.artifact_path(f"onnx-{chosen}.onnx", ArtifactKind.EXPORT))
+    types = {one.data_type for one in exported.graph.initializer if one.name.endswith(("integers", "/weight"))}
+    assert types == {getattr(onnx.TensorProto, {"float32": "FLOAT"}.get(chosen, chosen.upper()))}
+
+
+def test_what_a_target_cannot_hold_is_refused_by_the_run_too(shelf: Shop, quantized: Mapping[str, Any]) -> None:
+    for spec, field in (
+        ({"model_id": "mdl_0", "target": "c"}, "model_id"),
+        ({"model_id": quantized["8"], "target": "onnx", "weight_type": "int4"}, "weight_type"),
+    ):
+        with pytest.raises(InvalidModel) as raised:
+            shelf.run("export", kind="export", **spec)
+        assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("spec", "summary", "is_refused"),
+    [
+        ({"target": "c"}, {"bit_width": None}, True),
+        ({"target": "c"}, {"bit_width": 4}, False),
+        ({"target": "onnx"}, {"bit_width": None}, False),
+        ({"target": "onnx", "weight_type": "int8"}, {"bit_width": None}, True),
+        ({"target": "onnx", "weight_type": "int8"}, {"bit_width": 4}, False),
+    ],
+)
+def test_a_model_that_cannot_be_exported_so_is_refused_at_the_door(
+    spec: Mapping[str, Any], summary: Mapping[str, Any], is_refused: bool
+) -> None:
+    parsed = parse_spec({"kind": "export", "model_id": "mdl_0", **spec})
+    assert (parsed.refuse_start(summary) is not None) == is_refused
+
+
+def test_a_machine_without_a_compiler_still_writes_the_file(
+    shelf: Shop, quantized: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome, context = shelf.run("export", kind="export", model_id=quantized["8"], target="c")
+    assert outcome.result["run"] is None
+    assert len(context.warnings) == 1
+    assert json.loads(json.dumps(outcome.result))["num_bytes"] > 0

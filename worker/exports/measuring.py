@@ -1,0 +1,82 @@
+"""What an exported network answers and how long it takes, beside what is computed here."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from torch import nn
+
+from worker.core.datasets import Dataset, Split
+from worker.core.measure import describe_times
+from worker.core.training import compute_logits
+from worker.environment import find_processor
+from worker.exports.exporter import Program
+from worker.machine_load import measure_load, read_moment
+from worker.results.export import ExportLatency, ExportRun
+
+BUDGET_S = 120.0
+"""The test split is asked for so long and no longer: the 10,000 pictures of a large network may take hours."""
+_BATCH = 100
+_WARM_UP = 5
+_FEWEST_PASSES, _LEAST_TIMED_S = 50, 0.5
+
+
+@torch.no_grad()
+def measure_program(
+    program: Program,
+    model: nn.Module,
+    data: Dataset,
+    threads: int,
+    on_batch: Callable[[int, int], None],
+    budget_s: float = BUDGET_S,
+) -> ExportRun:
+    """on_batch: called with the pictures that are done and those that there are."""
+    latency = _measure_latency(program, data.test, threads)
+    started, num_examples, num_correct, num_agreeing, num_identical = time.monotonic(), 0, 0, 0, 0
+    batches = (torch.split(part, _BATCH) for part in (data.test.images, data.test.labels))
+    for images, labels in zip(*batches, strict=True):
+        if num_examples and time.monotonic() - started > budget_s:
+            break
+        answered = torch.from_numpy(program.answer(images.numpy()))
+        computed = compute_logits(model, data, Split(images, labels)).flatten(1)
+        num_examples += len(images)
+        num_correct += int((answered.argmax(1) == labels).sum())
+        num_agreeing += int((answered.argmax(1) == computed.argmax(1)).sum())
+        num_identical += int((answered == computed).all(1).sum())
+        on_batch(num_examples, len(data.test))
+    return ExportRun(
+        runtime=program.runtime,
+        num_examples=num_examples,
+        num_test_examples=len(data.test),
+        num_correct=num_correct,
+        accuracy=num_correct / num_examples,
+        num_agreeing=num_agreeing,
+        agreement=num_agreeing / num_examples,
+        num_identical=num_identical,
+        latency=latency,
+    )
+
+
+def _measure_latency(program: Program, split: Split, threads: int) -> ExportLatency:
+    """Of single pictures, one after the other, warm."""
+    pictures = split.images[:_FEWEST_PASSES].numpy()
+    program.time(pictures[:_WARM_UP])
+    before, times = read_moment(), list[float]()
+    while len(times) < _FEWEST_PASSES or time.perf_counter() - before.wall_s < _LEAST_TIMED_S:
+        times += program.time(pictures)
+    return ExportLatency(
+        **describe_times(times),
+        p99_ms=round(float(np.percentile(times, 99)), 3),
+        batch_size=1,
+        threads=threads,
+        device="cpu",
+        processor=find_processor(),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        run_id=uuid.uuid4().hex[:12],
+        load=measure_load(before).to_json(),
+    )

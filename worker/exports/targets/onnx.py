@@ -1,0 +1,31 @@
+"""ONNX for phones and servers: QDQ with int8 or int4 weights, or float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from worker.catalog import WeightType
+from worker.exports.exporter import AnyNetwork
+from worker.exports.onnx.model import write_model
+from worker.exports.onnx.parameters import choose_weight_type
+from worker.exports.onnx.runtime import OnnxProgram
+
+
+class OnnxExporter:
+    """A model of opset 21 that reads pixels."""
+
+    suffix = "onnx"
+
+    def choose_weight_type(self, network: AnyNetwork, wanted: WeightType | None) -> WeightType:
+        return choose_weight_type(network, wanted)
+
+    def write(self, network: AnyNetwork, weight_type: WeightType | None, name: str, path: Path) -> None:
+        model = write_model(network, choose_weight_type(network, weight_type))
+        model.doc_string = name
+        path.write_bytes(model.SerializeToString())
+
+    def open(self, path: Path, folder: Path, threads: int) -> OnnxProgram:  # noqa: ARG002 - it takes no files
+        return OnnxProgram(path, threads)
+
+
+EXPORTER = OnnxExporter()

@@ -1,0 +1,116 @@
+"""Export a stored model to a file that other programs run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from worker.catalog import ArtifactKind, ExportTarget, WeightType
+from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.progress import Progress
+from worker.results.export import ExportResult, ExportRun
+
+if TYPE_CHECKING:
+    from worker.exports.exporter import Exporter
+    from worker.exports.loading import StoredNetwork
+
+_NULL = {"type": "null"}
+
+
+class ExportSpec(JobSpec):
+    """Writes a stored model as C for microcontrollers or as ONNX, and runs that file on the test split."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model_id": "latest", "target": "onnx"}],
+            "allOf": [*describe_rules("target", ["c"], "", weight_type=_NULL)],
+        }
+    )
+
+    compares_accuracy: ClassVar[bool] = False
+
+    kind: Literal["export"] = "export"
+    model_id: ModelId
+    target: ExportTarget = Field(description="`c` takes quantized and compressed models alone.")
+    weight_type: WeightType | None = Field(
+        None,
+        description="Of the weights in an ONNX file: by default the smallest that holds them, float32 for floats.",
+    )
+
+    @model_validator(mode="after")
+    def _check_weight_type(self) -> Self:
+        if self.target is ExportTarget.C and self.weight_type is not None:
+            raise ValueError("weight_type: in C each layer's weights have their own width")
+        return self
+
+    def refuse_start(self, summary: Mapping[str, Any]) -> str | None:
+        """Says what keeps a stored model from being exported so."""
+        bit_width = summary.get("bit_width")
+        if bit_width is None and self.target is ExportTarget.C:
+            return "C computes on integers: quantize or compress this model first"
+        if bit_width is None and self.weight_type not in (None, WeightType.FLOAT32):
+            return f"this model is of floats: quantize it before its weights are {self.weight_type}"
+        return None
+
+
+def run(spec: ExportSpec, context: JobContext) -> JobOutcome:
+    """Loads the model, writes the file, runs it on the test split beside the model itself."""
+    import torch
+
+    from worker.environment import describe_environment
+    from worker.exports.loading import load_stored_network
+    from worker.exports.targets import EXPORTERS
+
+    context.report(Progress(phase="loading", percent=0))
+    stored = load_stored_network(context.model_file(spec.model_id), context.model_summary(spec.model_id))
+    exporter = EXPORTERS[spec.target]
+    weight_type = exporter.choose_weight_type(stored.network, spec.weight_type)
+    context.report(Progress(phase="writing", percent=10))
+    file_format = str(spec.target) if weight_type is None else f"{spec.target}-{weight_type}"
+    path = context.artifact_path(f"{file_format}.{exporter.suffix}", ArtifactKind.EXPORT)
+    memory = exporter.write(stored.network, weight_type, spec.name or spec.model_id, path)
+
+    context.report(Progress(phase="measuring", percent=20))
+    measured = _measure(context, stored, exporter, path)
+    result = {
+        "model_id": spec.model_id,
+        "target": spec.target,
+        "format": file_format,
+        "num_bytes": path.stat().st_size,
+        "weight_type": weight_type,
+        "memory": memory,
+        "run": measured,
+        "environment": describe_environment(torch.get_num_threads()),
+    }
+    return JobOutcome(ExportResult.model_validate(result).to_json())
+
+
+def _measure(context: JobContext, stored: StoredNetwork, exporter: Exporter, path: Path) -> ExportRun | None:
+    """What the file's runtime says of it; None, and a warning, where it cannot be asked."""
+    from worker.exports.exporter import NoRuntime
+    from worker.exports.measuring import measure_program
+
+    if stored.info.dataset is None:
+        context.warn("the file was not run: the model was measured on no data set")
+        return None
+    folder = context.scratch / "program"
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+    try:
+        program = exporter.open(path, folder, context.threads)
+    except NoRuntime as missing:
+        context.warn(f"the file was not run: this takes {missing}")
+        return None
+    measured = measure_program(
+        program,
+        stored.model,
+        stored.load_data(context.datasets),
+        context.threads,
+        lambda done, total: context.report(Progress(percent=20 + 80 * done / total)),
+    )
+    if measured.num_examples < measured.num_test_examples:
+        context.warn(f"the file was run on {measured.num_examples:,} of {measured.num_test_examples:,} test pictures")
+    return measured
