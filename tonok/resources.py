@@ -12,6 +12,7 @@ from tonok.connection import Connection
 from tonok.display import NotebookView, View, build_curves, build_view, show_event
 from tonok.errors import JobFailed, TonokError
 from tonok.events import Event
+from tonok.exports import ExportResult
 from tonok.markup import build_bar, build_table, format_cell
 from tonok.records import Record
 
@@ -21,6 +22,7 @@ RESULTS: dict[str, type[Record]] = {
     "quantize": records.QuantizeResult,
     "compress": records.CompressResult,
     "study": records.StudyResult,
+    "export": ExportResult,
     "import": records.ImportResult,
     "import_dataset": records.ImportDatasetResult,
     "predict": records.PredictResult,
@@ -74,6 +76,10 @@ class Network(_Stored):
     def compress(self, **options: Any) -> Job[records.CompressResult]:
         """Submits a job that looks for the smallest file within `max_accuracy_drop`."""
         return self._submit("compress", model_id=self.model.id, **options)
+
+    def export(self, target: str, **options: Any) -> Job[ExportResult]:
+        """Submits a job that writes it for other programs: `"c"`, or `"onnx"` with `weight_type="int8"`."""
+        return self._submit("export", model_id=self.model.id, target=target, **options)
 
     def fine_tune(self, **options: Any) -> Job[records.TrainResult]:
         """Submits a training that begins with its weights."""

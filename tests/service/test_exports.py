@@ -75,3 +75,9 @@ def test_a_target_that_cannot_hold_the_model_is_refused_before_it_is_queued(
 def test_other_kinds_still_start_from_floats_alone(client: TestClient, workshop: Workshop) -> None:
     integers = workshop.compress(workshop.train(), bit_width=4)
     check_problem(client.post("/v1/jobs/prune", json={"model_id": integers}), 409, "conflict", "/model_id")
+
+
+def test_a_model_that_was_measured_on_nothing_can_be_exported(client: TestClient, workshop: Workshop) -> None:
+    model_id = workshop.train(not_measured="no data set here has its classes")
+    assert client.post("/v1/jobs/export", json={"model_id": model_id, "target": "onnx"}).status_code == 202
+    check_problem(client.post("/v1/jobs/prune", json={"model_id": model_id}), 422, "not_measured", "/model_id")

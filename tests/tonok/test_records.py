@@ -10,7 +10,7 @@ import pytest
 
 from service.app import create_app
 from storage.settings import Settings
-from tonok import answers, records, resources
+from tonok import answers, exports, records, resources
 from tonok.records import Record
 from worker.jobs import SPECS
 
@@ -23,7 +23,7 @@ OTHER_NAMES = {
 }
 DECLARED = [
     found
-    for module in (records, answers, resources)
+    for module in (records, answers, exports, resources)
     for _, found in inspect.getmembers(module, inspect.isclass)
     if issubclass(found, Record)
     and found.__module__ == module.__name__

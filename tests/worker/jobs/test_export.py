@@ -108,6 +108,15 @@ def test_a_model_that_cannot_be_exported_so_is_refused_at_the_door(
     assert (parsed.refuse_start(summary) is not None) == is_refused
 
 
+def test_a_model_that_was_measured_on_nothing_is_written_and_not_run(shelf: Shop, quantized: Mapping[str, Any]) -> None:
+    path, summary = shelf.models[quantized["8"]]
+    shelf.models["mdl_unmeasured"] = path, {**summary, "dataset": None, "not_measured": "no data set has its classes"}
+    outcome, context = shelf.run("export", kind="export", model_id="mdl_unmeasured", target="onnx")
+    assert outcome.result["run"] is None
+    assert outcome.result["num_bytes"] > 0
+    assert len(context.warnings) == 1
+
+
 def test_a_machine_without_a_compiler_still_writes_the_file(
     shelf: Shop, quantized: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
