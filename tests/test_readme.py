@@ -53,7 +53,12 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs curl and bash")
 @pytest.mark.parametrize(
-    ("page", "name", "shown"), [("README.md", "first", '"file_bytes"'), ("docs/using.md", "api", '"kb"')]
+    ("page", "name", "shown"),
+    [
+        ("README.md", "first", '"file_bytes"'),
+        ("docs/using.md", "api", '"kb"'),
+        ("docs/devices.md", "devices", '"num_identical":'),
+    ],
 )
 def test_the_commands_all_succeed(
     page: str, name: str, shown: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

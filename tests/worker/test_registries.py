@@ -20,6 +20,7 @@ from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
 from worker.dataset_files.formats import READERS, RECOGNIZERS
+from worker.exports.targets import EXPORTERS
 from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS, WIDTH_READERS
 from worker.registry import Registry, name_module
 
@@ -35,6 +36,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "losses": LOSSES,
     "guesses": GUESSES,
     "data sets": DATASETS,
+    "targets of exports": EXPORTERS,
     "formats of pictures": RECOGNIZERS,
     "readers of pictures": READERS,
     "networks": RECORDS,
@@ -96,6 +98,19 @@ def choose_masks(scores, sparsity):
     return masks | {first: keep_largest(scores[first], 1)}
 ''',
         '    UNIFORM = "uniform"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "exports/targets",
+        '''"""The names of the classes, one a line."""
+class EXPORTER:
+    suffix = "txt"
+    def choose_weight_type(network, wanted):
+        return None
+    def write(network, weight_type, name, path):
+        path.write_text("\\n".join(network.class_names))
+''',
+        '    ONNX = "onnx"',
         '    DUMMY = "dummy"',
     ),
     Addition(
@@ -202,6 +217,8 @@ from worker.core.training import TrainingSettings, fit
 from worker.dataset_files.importing import import_dataset
 from worker.core.quantization_aware import extract_network, quantize_network
 from worker.core.training import TrainingSettings, compute_logits, fit
+from worker.exports.targets import EXPORTERS
+from worker.jobs.export import ExportSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 data = load_dataset("dummy", DatasetLocation(Path("unused")), 0)
@@ -222,11 +239,14 @@ quantized = quantize_network(load_checkpoint(Path("narrow.safetensors"))[0], dat
 file = encode_network(extract_network(baseline, quantized))
 Path("narrow.tonok").write_bytes(file)
 integers, network = load_compressed(Path("narrow.tonok"))
+asked_file = ExportSpec(model_id="latest", target="dummy")
+EXPORTERS[asked_file.target].write(network, asked_file.weight_type, "network", Path("exported.txt"))
 choices = get_methods().choices | {"dataset": list_choices(DatasetName, "core/datasets")}
 print(json.dumps({
     "epochs": len(history.to_json()),
     "pictures": [pictures.format, pictures.class_names, pictures.counts["train"]],
     "classes": data.class_names,
+    "exported": Path("exported.txt").read_text().splitlines(),
     "channels": count_channels(narrow),
     "stored": [layer.weight.shape for layer in network.layers],
     "logits": list(compute_logits(integers, data, data.test).shape),
@@ -255,6 +275,7 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
         "epochs": 2,
         "pictures": ["dummy", ["dark", "light"], [1, 1]],
         "classes": ["black", "white"],
+        "exported": ["black", "white"],
         "channels": 2,
         "stored": [[2, 1, 3, 3], [2, 2]],
         "logits": [80, 2],
@@ -264,6 +285,7 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
             "pruning_method": "The square of a weight.",
             "pruning_scope": "All from the first layer that has enough.",
             "pruning_schedule": "All in the last step.",
+            "export_target": "The names of the classes, one a line.",
             "optimizer": "Root mean square propagation.",
             "loss": "Distance to the right answer.",
             "dataset": "Black pictures and white ones.",
