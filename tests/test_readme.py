@@ -109,7 +109,7 @@ def test_pictures_of_ones_own_come_in_by_the_commands(tmp_path: Path, tmp_path_f
 
 
 @pytest.mark.slow
-def test_the_python_of_the_documents_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_the_documents_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = tmp_path / "reader"
     reader.mkdir()
     monkeypatch.chdir(reader)
@@ -117,7 +117,8 @@ def test_the_python_of_the_documents_runs_as_it_stands(tmp_path: Path, monkeypat
     said: dict[str, Any] = {}
     with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
         monkeypatch.setenv("TONOK_URL", service.client.base_url)
-        exec(read_block("docs/using.md", "python"), said)
+        # One epoch does: how much is learned is not looked at.
+        exec(read_block("docs/using.md", "python").replace("epochs=20", "epochs=1"), said)
         pruned: Model = said["p"].model
         assert pruned.sparsity == pytest.approx(0.8, abs=0.001)
         assert pruned.parent_model_id == said["m"].model.id

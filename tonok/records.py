@@ -173,13 +173,13 @@ class Epoch(Record):
     learning_rate: float
 
 
-class ModelResult(Record):
+class StoredModelResult(Record):
     """What every kind of job that makes a model says of it."""
 
     model_id: str
     architecture: str | None
     class_names: tuple[str, ...] | None
-    evaluation: Evaluations
+    evaluation: Evaluations | None
     health: ModelHealth | None
     accuracy_drop: AccuracyDrop | None
     accuracy_drop_interval: DropIntervals | None
@@ -187,6 +187,12 @@ class ModelResult(Record):
     size: SizeLedger
     macs: int
     latency: Latency | None
+
+
+class ModelResult(StoredModelResult):
+    """The same where the model was measured. confusion_matrix: rows are classes, columns answers, on test."""
+
+    evaluation: Evaluations
     confusion_matrix: tuple[tuple[int, ...], ...]
 
 
@@ -300,8 +306,8 @@ class StudyResult(Record):
     findings: tuple[StudyFinding, ...]
 
 
-class ImportResult(ModelResult):
-    """Of a model that was brought."""
+class ImportResult(StoredModelResult):
+    """Of a model that was brought; not measured where it fits no data set here."""
 
 
 class DatasetSummary(Record):
@@ -372,7 +378,7 @@ class ComparedModel(Record):
 
     model_id: str
     name: str
-    dataset: str
+    dataset: str | None
     architecture: str
     accuracy: dict[str, float | None]
     accuracy_drop: dict[str, float | None]

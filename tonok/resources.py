@@ -126,7 +126,7 @@ class Model(Network):
 
     name: str
     architecture: str
-    dataset: str
+    dataset: str | None
     job_id: str
     parent_model_id: str | None
     files: dict[str, Any]
@@ -175,7 +175,7 @@ class Model(Network):
         drop = self.accuracy_drop and self.accuracy_drop.test
         rows = [
             ["model", self.id],
-            ["network", f"{self.architecture} on {self.dataset}"],
+            ["network", f"{self.architecture} on {format_cell(self.dataset)}"],
             ["accuracy on test", format_cell(self.accuracy, 100, "{:.2f} %")],
             ["drop", format_cell(drop, 1, "{:.2f} points")],
             ["zeros", format_cell(self.sparsity, 100, "{:.1f} %")],
