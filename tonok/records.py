@@ -173,13 +173,14 @@ class Epoch(Record):
     learning_rate: float
 
 
-class ModelResult(Record):
-    """What every kind of job that makes a model says of it."""
+class StoredModelResult(Record):
+    """What every kind of job that makes a model says of it; `not_measured` tells why it was not measured, if so."""
 
     model_id: str
     architecture: str | None
     class_names: tuple[str, ...] | None
-    evaluation: Evaluations
+    not_measured: str | None
+    evaluation: Evaluations | None
     health: ModelHealth | None
     accuracy_drop: AccuracyDrop | None
     accuracy_drop_interval: DropIntervals | None
@@ -187,6 +188,13 @@ class ModelResult(Record):
     size: SizeLedger
     macs: int
     latency: Latency | None
+    confusion_matrix: tuple[tuple[int, ...], ...] | None
+
+
+class ModelResult(StoredModelResult):
+    """The same of a model that was measured."""
+
+    evaluation: Evaluations
     confusion_matrix: tuple[tuple[int, ...], ...]
 
 
@@ -300,7 +308,7 @@ class StudyResult(Record):
     findings: tuple[StudyFinding, ...]
 
 
-class ImportResult(ModelResult):
+class ImportResult(StoredModelResult):
     """Of a model that was brought."""
 
 
@@ -372,7 +380,7 @@ class ComparedModel(Record):
 
     model_id: str
     name: str
-    dataset: str
+    dataset: str | None
     architecture: str
     accuracy: dict[str, float | None]
     accuracy_drop: dict[str, float | None]
