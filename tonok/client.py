@@ -49,7 +49,7 @@ class Client:
         return resolved
 
     def upload_model(self, path: str | Path, report: Report | None = None, **facts: Any) -> Job[records.ImportResult]:
-        """Brings a model's file: `.tonok`, safetensors, ONNX. facts: `dataset`, `architecture`, `mean`, `name` …"""
+        """Brings a model's file: `.tonok`, safetensors, ONNX. facts: `dataset` or `measure`, `architecture` …"""
         source, query = Path(path), resolve_spec(facts)
         return Job(
             self.connection,

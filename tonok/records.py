@@ -174,11 +174,12 @@ class Epoch(Record):
 
 
 class StoredModelResult(Record):
-    """What every kind of job that makes a model says of it."""
+    """What every kind of job that makes a model says of it; `not_measured` tells why it was not measured, if so."""
 
     model_id: str
     architecture: str | None
     class_names: tuple[str, ...] | None
+    not_measured: str | None
     evaluation: Evaluations | None
     health: ModelHealth | None
     accuracy_drop: AccuracyDrop | None
@@ -187,10 +188,11 @@ class StoredModelResult(Record):
     size: SizeLedger
     macs: int
     latency: Latency | None
+    confusion_matrix: tuple[tuple[int, ...], ...] | None
 
 
 class ModelResult(StoredModelResult):
-    """The same where the model was measured. confusion_matrix: rows are classes, columns answers, on test."""
+    """The same of a model that was measured."""
 
     evaluation: Evaluations
     confusion_matrix: tuple[tuple[int, ...], ...]
@@ -307,7 +309,7 @@ class StudyResult(Record):
 
 
 class ImportResult(StoredModelResult):
-    """Of a model that was brought; not measured where it fits no data set here."""
+    """Of a model that was brought."""
 
 
 class DatasetSummary(Record):

@@ -127,6 +127,7 @@ class Model(Network):
     name: str
     architecture: str
     dataset: str | None
+    not_measured: str | None
     job_id: str
     parent_model_id: str | None
     files: dict[str, Any]

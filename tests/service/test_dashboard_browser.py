@@ -22,6 +22,7 @@ from storage.keys import create_key
 from storage.settings import Settings
 from tests.needs import NO_CHROMIUM, find_chromium
 from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
+from tests.service.test_brought_models import build_onnx
 
 pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # after the question whether it is there
@@ -122,6 +123,49 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
             check_width(page)
         assert page.evaluate("'broken' in window") is False
         assert page.locator("img[src=x]").count() == 0
+        visit.check()
+        page.close()
+
+
+def test_a_network_of_other_classes_is_brought_by_the_form_and_fine_tuned_from_its_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+    with run_service(Settings(data_dir=tmp_path), tmp_path) as service:
+        origin = service.client.base_url
+        visit = Visit(browser.new_page(viewport={"width": 360, "height": 740}), origin)
+        page = visit.page
+        page.goto(f"{origin}/#/bring")
+        button = page.get_by_role("button", name="Bring it")
+        button.click()
+        expect(page.locator(".problem")).to_have_count(1)  # there is no file yet
+
+        # What the service says of a field stands beside it.
+        network = build_onnx(channels=3, side=32, num_classes=37)
+        page.get_by_label("file").set_input_files(
+            {"name": "model.onnx", "mimeType": "application/octet-stream", "buffer": network}
+        )
+        page.get_by_label("measure").uncheck()
+        button.click()
+        expect(page.locator("#field-mean-error")).not_to_have_text("")
+        check_width(page)
+        page.get_by_label("mean", exact=True).fill("0.485,0.456,0.406")
+        page.get_by_label("std", exact=True).fill("0.229,0.224,0.225")
+        button.click()
+        expect(page.locator("h1 .status")).to_contain_text("succeeded")
+        [model] = service.client.models()
+        model_id = model.id
+        assert model.not_measured == "no_dataset"
+
+        # No job is offered that would refuse it.
+        page.goto(f"{origin}/#/models/{model_id}")
+        expect(page.locator(".warning")).to_have_count(1)
+        expect(page.locator(".title .actions a")).to_have_count(1)
+        check_width(page)
+        page.locator(".title .actions a").click()
+        expect(page.get_by_label("initial model id")).to_have_value(model_id)
+        page.goto(f"{origin}/#/new/prune")
+        expect(page.locator("#field-model_id option")).to_have_count(1)  # `latest`
         visit.check()
         page.close()
 

@@ -29,7 +29,7 @@ DECLARED = [
     and found.__module__ == module.__name__
     and get_type_hints(found).keys() - {"data"}
     # What several answers have in common, and no answer of its own.
-    and found not in (records.StoredModelResult, records.ModelResult, resources.Network, resources._Stored)
+    and found not in (records.ModelResult, records.StoredModelResult, resources.Network, resources._Stored)
 ]
 JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null", tuple: "array"}
 
