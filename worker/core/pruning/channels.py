@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch_pruning
 from torch import nn
+from torch_pruning.dependency import index_mapping
 
 from worker.catalog import PruningMethod, PruningScope
 from worker.core.device import device_of
@@ -69,10 +72,11 @@ def prune_channels(
     prunable, fixed = _split_layers(narrow)
     logging.getLogger("torch_pruning").setLevel(logging.WARNING)
     example = torch.zeros(1, *input_shape, device=device_of(narrow))
-    options = {"importance": IMPORTANCES[method](), "ignored_layers": fixed, "customized_pruners": CUSTOM_PRUNERS}
-    finder = torch_pruning.pruner.BasePruner(narrow, example, pruning_ratio=sparsity, **options)
+    options = {"importance": IMPORTANCES[method](), "ignored_layers": fixed, "pruning_ratio": sparsity}
     is_ranked_together = RANKS_TOGETHER[scope]
-    found = [_describe_group(finder, prunable, group, is_ranked_together) for group in _list_groups(finder)]
+    with _keep_index_mappings():
+        finder = _build_pruner(narrow, example, **options)
+        found = [_describe_group(finder, prunable, group, is_ranked_together) for group in _list_groups(finder)]
     groups = [group for group, _ in found]
     if is_ranked_together:
         kept = allocate_together(groups, sparsity * sum(group.width * group.cost for group in groups))
@@ -84,10 +88,38 @@ def prune_channels(
     for (group, members), units in zip(found, kept, strict=True):
         # The library cuts width * (1 - ratio) off to a whole number: stay above it.
         ratios |= dict.fromkeys(members, max(0.0, 1 - (units + 0.01) / group.width))
-    torch_pruning.pruner.BasePruner(
-        narrow, example, pruning_ratio=sparsity, pruning_ratio_dict=ratios, max_pruning_ratio=1.0, **options
-    ).step()
+    with _keep_index_mappings():
+        pruner = _build_pruner(narrow, example, pruning_ratio_dict=ratios, max_pruning_ratio=1.0, **options)
+    pruner.step()
     return _rebuild(narrow)
+
+
+def _build_pruner(model: nn.Module, example: torch.Tensor, **options: Any) -> Any:
+    # Without these two, the library keeps the grouped convolutions of every model that a process has pruned.
+    groups: dict[str, Any] = {"in_channel_groups": {}, "out_channel_groups": {}}
+    return torch_pruning.pruner.BasePruner(model, example, customized_pruners=CUSTOM_PRUNERS, **groups, **options)
+
+
+@contextmanager
+def _keep_index_mappings() -> Iterator[None]:
+    """Has torch-pruning work out once for each graph which channels of a concatenation come from where.
+
+    It does so anew for every group that it lists, though nothing is pruned in between: of densenet121, whose layers
+    are all concatenated, listing its groups took three quarters of the time of pruning it.
+    """
+    update = index_mapping.update_index_mapping
+    known = WeakSet[Any]()
+
+    def update_once(graph: Any) -> None:
+        if graph not in known:
+            update(graph)
+            known.add(graph)
+
+    index_mapping.update_index_mapping = update_once
+    try:
+        yield
+    finally:
+        index_mapping.update_index_mapping = update
 
 
 def _split_layers(model: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -137,15 +169,9 @@ def count_largest_group(model: nn.Module, input_shape: tuple[int, int, int]) -> 
     prunable, fixed = _split_layers(model)
     example = torch.zeros(1, *input_shape, device=device_of(model))
     importance = torch_pruning.importance.RandomImportance()
-    finder = torch_pruning.pruner.BasePruner(
-        model,
-        example,
-        importance=importance,
-        pruning_ratio=0.0,
-        ignored_layers=fixed,
-        customized_pruners=CUSTOM_PRUNERS,
-    )
-    costs = [_describe_group(finder, prunable, group, False)[0].cost for group in _list_groups(finder)]
+    with _keep_index_mappings():
+        finder = _build_pruner(model, example, importance=importance, pruning_ratio=0.0, ignored_layers=fixed)
+        costs = [_describe_group(finder, prunable, group, False)[0].cost for group in _list_groups(finder)]
     return max(costs, default=1)
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
+from torch_pruning.dependency import index_mapping
 
 from tests.worker.network.records import records
 from worker.catalog import PruningScope
 from worker.core.graph import list_layers
 from worker.core.models.build import build_module, get_record
-from worker.core.pruning.channels import count_channels, prune_channels
+from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
 from worker.model_heads import COUNTER
 from worker.network.layers import find_fixed_layers
-from worker.network.operations.elementwise import Flatten, HardSigmoid, Multiply, Relu, Sigmoid
+from worker.network.operations.elementwise import Concatenate, Flatten, HardSigmoid, Multiply, Relu, Sigmoid
 from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution
 from worker.network.operations.pooling import AdaptiveAveragePool, Mean
 from worker.network.record import Network, NetworkBuilder
@@ -131,3 +134,49 @@ def test_cutting_channels_draws_no_weights() -> None:
     state = torch.get_rng_state()
     prune_channels(model, 0.5, (1, 6, 6))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def build_dense_block(num_layers: int) -> Network:
+    """Each convolution reads everything before it, joined."""
+    builder = NetworkBuilder((2, 4, 4))
+    values = [builder.add("stem", build_square_convolution(4, 1))]
+    for number in range(num_layers):
+        joined = builder.add(f"join{number}", Concatenate(), *values) if len(values) > 1 else values[0]
+        values.append(builder.add(f"conv{number}", build_square_convolution(4, 3, padding=1), joined))
+    builder.add("pool", Mean(), values[-1])
+    builder.add("fc", Linear(out_features=3))
+    return builder.build()
+
+
+def test_joined_channels_are_placed_once_for_a_network_and_not_for_each_of_its_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place, placed = index_mapping.update_concat_index_mapping, list[str]()
+
+    def count(graph: Any, node: Any) -> None:
+        placed.append(node.name)
+        place(graph, node)
+
+    monkeypatch.setattr(index_mapping, "update_concat_index_mapping", count)
+    network = build_dense_block(8)
+    num_joined = sum(isinstance(node.operation, Concatenate) for node in network.nodes)
+    assert count_largest_group(build_module(network), network.input_shape) == 1
+    assert len(placed) == num_joined == 7
+
+
+def count_grouped() -> int:
+    """Grouped convolutions that anything still holds."""
+    gc.collect()
+    layers = [one for one in gc.get_objects() if type(one) is nn.Conv2d]
+    return sum(1 < layer.groups < layer.in_channels for layer in layers)
+
+
+def test_nothing_of_a_pruned_network_is_kept() -> None:
+    builder = NetworkBuilder((4, 4, 4))
+    builder.add("conv", build_square_convolution(8, 1))
+    builder.add("grouped", build_square_convolution(8, 3, padding=1, groups=2))
+    builder.add("pool", Mean())
+    builder.add("fc", Linear(out_features=3))
+    network, before = builder.build(), count_grouped()
+    prune_channels(build_module(network), 0.5, network.input_shape)
+    assert count_grouped() == before
