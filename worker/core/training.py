@@ -34,7 +34,7 @@ from worker.learning import (
 )
 
 MAX_GRADIENT_NORM = 1.0
-"""Of one batch, where good weights are trained on without batch norm (Pascanu et al. 2013, arXiv:1211.5063): a single one
+"""Of one batch, where good weights are trained on without batch norm (Pascanu et al. 2013, arXiv:1211.5063): one alone
 can throw such a network away. ResNet-20 from a file whose exporter folded its norms was no number any more after 30
 batches at a rate of 0.02, its gradients at a norm of 27; clipped to this one, its loss stayed where it was."""
 
