@@ -13,7 +13,7 @@ from torch import nn
 from tests.worker.core.test_training import Interrupted, build_network, same
 from worker.catalog import Precision
 from worker.core.datasets import Dataset
-from worker.core.training import BatchProgress, TrainingSettings, evaluate, fit
+from worker.core.training import MAX_GRADIENT_NORM, BatchProgress, TrainingSettings, evaluate, fit
 from worker.learning import Attempt, EpochRecord, History, Trouble
 
 SETTINGS = TrainingSettings(epochs=3, learning_rate=0.2, batch_size=64, flip=False, precision=Precision.FLOAT32)
@@ -101,3 +101,22 @@ def test_fine_tuning_that_only_harms_leaves_what_it_began_with(digits: Dataset) 
     # The last attempt is run to its end.
     assert reasons == [Trouble.FORGOT, Trouble.FORGOT, Trouble.FORGOT, Trouble.AT_CHANCE]
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("is_fresh", "is_limited"), [(False, True), (True, False)])
+def test_no_batch_moves_good_weights_without_batch_norm_by_more_than_its_rate(
+    digits: Dataset, *, is_fresh: bool, is_limited: bool
+) -> None:
+    """The first step from weights that are so large that the gradient is far longer than the limit."""
+    model = build_network()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(10)
+    before, moved = nn.utils.parameters_to_vector(model.parameters()).clone(), list[float]()
+
+    def note(trained: nn.Module) -> None:
+        moved.append((nn.utils.parameters_to_vector(trained.parameters()) - before).norm().item())
+
+    fit(model, digits, replace(SETTINGS, weight_decay=0.0, warmup=0.0, is_fresh=is_fresh), after_step=note)
+    # Nesterov's first step is the rate times the gradient and 0.9 of it once more.
+    assert (moved[0] < SETTINGS.learning_rate * 1.9 * MAX_GRADIENT_NORM * 1.001) == is_limited

@@ -92,7 +92,8 @@ def find_next_sparsity(planned: Sequence[float], within: Sequence[bool], start: 
     """The sparsity that a step-by-step search asks for next, always from the last network within the drop.
 
     planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. Where
-    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start: sparsity of the network before the first. None where the search ends.
+    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start:
+    sparsity of the network before the first. None where the search ends.
     """
     taken = within[: len(planned)]
     if all(taken):
