@@ -70,7 +70,7 @@ def decode_contents(
     contents: Iterable[Content], channels: int | None, policy: ResizePolicy
 ) -> Generator[DecodedBatch, None, None]:
     """Decodes them all. channels: 1, 3, or None for what each batch has."""
-    Image.core.set_block_size(_BLOCK_BYTES)
+    Image.core.set_block_size(_BLOCK_BYTES)  # type: ignore[attr-defined]  # documented, and not declared
     with ThreadPoolExecutor(_THREADS, "decode") as pool:
         running: deque[Future[DecodedBatch]] = deque()
         try:
