@@ -28,7 +28,7 @@ from storage.files import FileStore, StagedFile
 from storage.tables import Job
 from worker.catalog import ArtifactKind
 
-MAX_PICTURE_BYTES = 8 * 1024**2
+MAX_PICTURE_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True)

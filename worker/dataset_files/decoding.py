@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from worker.catalog import Conversion, RefusalReason
 from worker.dataset_files.source import Content
@@ -28,6 +29,9 @@ _WAITING = 1
 """Batches that are read while others are decoded."""
 _BATCH_BYTES = 16 << 20
 _DIGEST_BYTES = 16
+_BLOCK_BYTES = 64 << 20
+"""In which Pillow takes memory for a picture. The C library gives back at once only what is larger than 32 MiB; of less
+each thread keeps what it had, and that would be a large picture's for each of them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def decode_contents(
     contents: Iterable[Content], channels: int | None, policy: ResizePolicy
 ) -> Generator[DecodedBatch, None, None]:
     """Decodes them all. channels: 1, 3, or None for what each batch has."""
+    Image.core.set_block_size(_BLOCK_BYTES)  # type: ignore[attr-defined]  # documented, and not declared
     with ThreadPoolExecutor(_THREADS, "decode") as pool:
         running: deque[Future[DecodedBatch]] = deque()
         try:

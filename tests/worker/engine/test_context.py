@@ -183,6 +183,14 @@ def test_where_there_is_no_room_the_run_ends_at_its_next_report_or_file(
         context.artifact_path("model.safetensors", ArtifactKind.CHECKPOINT)
 
 
+def test_room_is_told_of_what_will_be_written(settings: Settings, database: Database, lease: Lease) -> None:
+    limited = settings.model_copy(update={"max_data_bytes": 1 << 30})
+    context = Context(limited, database, lease, staging_folder(settings, lease), lambda: False, DEFAULT_OWNER)
+    context.check_room(1 << 20)
+    with pytest.raises(DiskFull):
+        context.check_room(1 << 30)
+
+
 def test_a_model_of_another_owner_cannot_be_read(
     settings: Settings, database: Database, lease: Lease, files: FileStore
 ) -> None:

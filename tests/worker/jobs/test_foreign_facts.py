@@ -107,6 +107,7 @@ def check_facts(shop: Shop, model_id: str, parent: CheckpointInfo, data: Dataset
     if path.suffix == ".tonok":
         _, network = load_compressed(path)
         said = (network.class_names, network.mean, network.std, network.input_shape, network.resize)
+        assert path.read_bytes()[2] == (1 if parent.resize is None else 2)  # what has nothing to say takes no byte more
     else:
         _, info = load_checkpoint(path)
         said = (info.class_names, info.mean, info.std, info.input_shape, info.resize)
