@@ -80,6 +80,9 @@ class JobSpec(BaseModel):
         """Estimates what the job holds at its peak; None where its file decides, or the model's shape is unknown."""
         return None
 
+    def check_facts(self, describe: Describe) -> None:
+        """Raises InvalidSpec where what the spec names does not allow what it asks for. Called when it is sent."""
+
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the field that most of its memory goes back to."""
         return "model_id"

@@ -42,6 +42,7 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
     "effort": (catalog.Effort, None),
     "optimizer": (catalog.Optimizer, "core/optimizers"),
     "loss": (catalog.Loss, "core/losses"),
+    "class_weighting": (catalog.ClassWeighting, "class_weightings"),
     "precision": (catalog.Precision, None),
 }
 

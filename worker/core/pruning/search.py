@@ -22,7 +22,8 @@ from worker.core.pruning.difference import Difference, describe_difference, find
 from worker.core.pruning.methods import NEEDS_GRADIENTS, compute_weight_gradients
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
-from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.core.soft_targets import compute_soft_targets
+from worker.core.training import SoftTargets, TrainingSettings, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
 from worker.learning_rates import FINE_TUNING_RATE
 from worker.progress import Progress, QuietReporter, Reporter
@@ -92,7 +93,8 @@ def find_next_sparsity(planned: Sequence[float], within: Sequence[bool], start: 
     """The sparsity that a step-by-step search asks for next, always from the last network within the drop.
 
     planned: the steps, until one is beyond the drop; then REFINEMENTS more between that and the one before. Where
-    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start: sparsity of the network before the first. None where the search ends.
+    already the first is beyond, all that were planned are spent below it. within: of the steps taken so far. start:
+    sparsity of the network before the first. None where the search ends.
     """
     taken = within[: len(planned)]
     if all(taken):
