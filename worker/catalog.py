@@ -13,15 +13,17 @@ from enum import StrEnum
 class DatasetFacts:
     """input_shape: (channels, height, width) of a picture. class_names: in the order of the labels.
 
-    num_pictures: of training and test together.
+    num_pictures: of training and test together. is_mirrorable: whether a picture mirrored left to right is one of the
+    same class.
     """
 
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     num_pictures: int
+    is_mirrorable: bool
 
 
-_NO_FACTS = DatasetFacts((0, 0, 0), (), 0)
+_NO_FACTS = DatasetFacts((0, 0, 0), (), 0, is_mirrorable=False)
 """Of a name that is looked up by its value."""
 _CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
@@ -42,8 +44,8 @@ class DatasetName(StrEnum):
         member.facts = facts
         return member
 
-    FASHION_MNIST = "fashion_mnist", DatasetFacts((1, 28, 28), _CLOTHES, 70_000)
-    DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797)
+    FASHION_MNIST = "fashion_mnist", DatasetFacts((1, 28, 28), _CLOTHES, 70_000, is_mirrorable=True)
+    DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797, is_mirrorable=False)
 
 
 class DatasetFormat(StrEnum):
@@ -211,6 +213,22 @@ class Loss(StrEnum):
 
     CROSS_ENTROPY = "cross_entropy"
     BRIER = "brier"
+
+
+class ClassWeighting(StrEnum):
+    """What a training picture of each class weighs in the loss."""
+
+    # Each value is the name of its module in worker/class_weightings.
+
+    NONE = "none"
+    BALANCED = "balanced"
+
+
+class TrainingWarning(StrEnum):
+    """Why a training may not give what was hoped for."""
+
+    UNBALANCED_CLASSES = "unbalanced_classes"
+    """One class has many times the pictures of another, and each picture weighs the same."""
 
 
 class Precision(StrEnum):

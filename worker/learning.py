@@ -39,7 +39,10 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """train_* are running means over the epoch's (augmented) batches; accuracies are fractions 0..1."""
+    """train_* are running means over the epoch's (augmented) batches; accuracies are fractions 0..1.
+
+    balanced_validation_accuracy: the mean over the classes, where the training weighs them; None where it does not.
+    """
 
     epoch: int
     train_loss: float
@@ -48,14 +51,23 @@ class EpochRecord:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    balanced_validation_accuracy: float | None = None
+
+    @property
+    def judged_accuracy(self) -> float:
+        """What the training is judged by: who weighs the classes gives some of the accuracy away on purpose."""
+        balanced = self.balanced_validation_accuracy
+        return self.validation_accuracy if balanced is None else balanced
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a training is judged by. Accuracies are fractions on validation.
+    """What a training is judged by. Accuracies are fractions on validation; the mean over the classes where the
+    training weighs them.
 
-    chance: share of the largest class. start: accuracy of the weights that the training begins with. guess_loss: the
-    training loss of a network that says "each class as likely"; None where the loss holds more than the labels.
+    chance: what always answering the largest class is worth. start: accuracy of the weights that the training begins
+    with. guess_loss: the training loss of a network that says "each class as likely"; None where the loss holds more
+    than the labels.
     keeps_best: whether the best epoch counts, else the last one, of a network that is pruned meanwhile.
     is_fresh: the training begins with weights that were drawn by lot.
     """
@@ -182,15 +194,26 @@ class History:
 
     @property
     def kept_accuracy(self) -> float | None:
-        """Validation accuracy of the epoch that counts."""
-        return self.epochs[self.best_epoch - 1].validation_accuracy if self.best_epoch else None
+        """What the epoch that counts is judged by."""
+        return self.epochs[self.best_epoch - 1].judged_accuracy if self.best_epoch else None
+
+
+def describe_guessing(counts: Sequence[int], *, is_balanced: bool) -> tuple[int, float]:
+    """Pictures that an accuracy is the share of, and what always answering the largest class is worth. counts: pictures
+    of each class. is_balanced: of the mean over the classes, which spreads as a share of fewer pictures does.
+    """
+    present = [count for count in counts if count]
+    if not is_balanced:
+        return sum(present), max(present) / sum(present)
+    # The variance of the mean of shares: 1 / classes² * sum of p(1-p) / count.
+    return round(len(present) ** 2 / sum(1 / count for count in present)), 1 / len(present)
 
 
 def judge_epoch(record: EpochRecord, terms: Terms) -> Trouble | None:
     """What ends an attempt at once, whatever the epochs left might bring."""
     if not math.isfinite(record.train_loss):
         return Trouble.NOT_FINITE
-    return Trouble.FORGOT if terms.is_given_up(record.validation_accuracy) else None
+    return Trouble.FORGOT if terms.is_given_up(record.judged_accuracy) else None
 
 
 def judge_attempt(records: Sequence[EpochRecord], accuracy: float, terms: Terms) -> Trouble | None:

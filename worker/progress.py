@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class JobCancelled(Exception):
@@ -37,8 +37,8 @@ class Reporter(Protocol):
     def report(self, progress: Progress) -> None:
         """Records progress. Cheap: may be called per batch. Raises JobCancelled when asked to stop."""
 
-    def warn(self, message: str) -> None:
-        """Adds a line to the warnings."""
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        """Adds a line to the warnings. data: the same for programs, its kind as `code`."""
 
 
 class QuietReporter:
@@ -47,6 +47,6 @@ class QuietReporter:
     def report(self, progress: Progress) -> None:
         """Drops it."""
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Warns by Python's own means."""
         warnings.warn(message, stacklevel=2)

@@ -44,6 +44,7 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
     "weight_type": (catalog.WeightType, None),
     "optimizer": (catalog.Optimizer, "core/optimizers"),
     "loss": (catalog.Loss, "core/losses"),
+    "class_weighting": (catalog.ClassWeighting, "class_weightings"),
     "precision": (catalog.Precision, None),
 }
 

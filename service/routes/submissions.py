@@ -137,7 +137,7 @@ def _check_memory(
     session: Session, spec: JobSpec, resolved: Mapping[str, Any], settings: Settings
 ) -> MemoryEstimate | None:
     """What the job will hold, as far as can be told. Raises TooMuchMemory, and RequestRefused where the network that is
-    named cannot read the pictures of a data set that somebody brought.
+    named cannot read the pictures of a data set that somebody brought, or these do not allow what is asked for.
     """
 
     def describe(name: str) -> Mapping[str, Any]:
@@ -146,8 +146,9 @@ def _check_memory(
         return get_model(session, (_find_start(resolved) or "") if name == LATEST else name).summary
 
     try:
+        spec.check_facts(describe)
         return check_memory(spec, describe, settings.resolved_max_job_bytes)
-    except InvalidSpec as error:  # that no such network can be built for the pictures of a stored data set
+    except InvalidSpec as error:
         raise RequestRefused(422, "validation_error", error.detail, pointer=error.field or "") from None
 
 

@@ -97,3 +97,13 @@ def test_a_study_of_pictures_that_are_too_small_for_its_network_is_refused(
     dataset_id = workshop.bring_dataset(input_shape=[3, 8, 8])
     asked = {"dataset": dataset_id, "architecture": "lenet5"}
     check_problem(client.post(f"/v1/jobs/study{question}", json=asked), 422, "validation_error", "/architecture")
+
+
+def test_pictures_that_may_not_be_mirrored_are_not_asked_to_be(client: TestClient, workshop: Workshop) -> None:
+    for dataset in ("digits", workshop.bring_dataset(is_mirrorable=False)):
+        asked = {"dataset": dataset, "flip": True}
+        check_problem(client.post("/v1/jobs/train", json=asked), 422, "validation_error", "/flip")
+        for flip in (None, False):
+            assert client.post("/v1/jobs/train", json=asked | {"flip": flip}).status_code == 202
+    for dataset in ("fashion_mnist", workshop.bring_dataset(is_mirrorable=True)):
+        assert client.post("/v1/jobs/train", json={"dataset": dataset, "flip": True}).status_code == 202

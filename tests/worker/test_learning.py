@@ -16,11 +16,13 @@ from worker.learning import (
     MAX_RATES,
     Attempt,
     EpochRecord,
+    History,
     Outcome,
     Terms,
     Trouble,
     choose_attempt,
     choose_next_rate,
+    describe_guessing,
     is_last_attempt,
     is_rate_to_blame,
     judge_attempt,
@@ -48,6 +50,32 @@ def make(*epochs: tuple[float, float]) -> list[EpochRecord]:
         )
         for number, (loss, accuracy) in enumerate(epochs, 1)
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_balanced", "expected"),
+    [
+        ([90, 10], False, (100, 0.9)),
+        # The variance of (p + q) / 2 is p(1-p) * (1/90 + 1/10) / 4: that of a share of 36 pictures.
+        ([90, 10], True, (36, 0.5)),
+        ([50, 50], True, (100, 0.5)),
+        ([0, 30, 30, 30], True, (90, 1 / 3)),
+    ],
+)
+def test_what_guessing_is_worth_and_how_sure_that_is(
+    counts: list[int], is_balanced: bool, expected: tuple[int, float]
+) -> None:
+    assert describe_guessing(counts, is_balanced=is_balanced) == expected
+
+
+def test_an_epoch_is_judged_by_the_mean_over_the_classes_where_there_is_one() -> None:
+    (record,) = make((0.5, 0.95))
+    weighed = replace(record, balanced_validation_accuracy=0.5)
+    assert (record.judged_accuracy, weighed.judged_accuracy) == (0.95, 0.5)
+    history = History([weighed], best_epoch=1)
+    assert history.kept_accuracy == 0.5
+    knew = replace(FINE_TUNING, chance=0.5)
+    assert (judge_epoch(record, knew), judge_epoch(weighed, knew)) == (None, Trouble.FORGOT)
 
 
 def judge(epochs: list[EpochRecord], terms: Terms) -> Trouble | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from worker.class_weightings import CLASS_WEIGHTINGS
 from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
 from worker.core.optimizers import OPTIMIZERS
@@ -35,6 +36,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "optimizers": OPTIMIZERS,
     "losses": LOSSES,
     "guesses": GUESSES,
+    "class weightings": CLASS_WEIGHTINGS,
     "data sets": DATASETS,
     "targets of exports": EXPORTERS,
     "formats of pictures": RECOGNIZERS,
@@ -136,12 +138,21 @@ def build(groups, learning_rate):
         "core/losses",
         '''"""Distance to the right answer."""
 import torch.nn.functional as F
-def compute(logits, labels, label_smoothing):
-    return F.multi_margin_loss(logits, labels)
+def compute(logits, labels, label_smoothing, reduction):
+    return F.multi_margin_loss(logits, labels, reduction=reduction)
 def compute_guess(num_classes, label_smoothing):
     return 1 - 1 / num_classes
 ''',
         '    BRIER = "brier"',
+        '    DUMMY = "dummy"',
+    ),
+    Addition(
+        "class_weightings",
+        '''"""The second class weighs three times as much as any other."""
+def compute_weights(counts):
+    return [0.5, 1.5]
+''',
+        '    BALANCED = "balanced"',
         '    DUMMY = "dummy"',
     ),
     Addition(
@@ -155,7 +166,7 @@ def load(root, mirror):
     return RawDataset(split, split, ("black", "white"), (0.5,), (0.5,), 20, True)
 ''',
         '    DIGITS = "digits"',
-        '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160)',
+        '    DUMMY = "dummy", DatasetFacts((1, 28, 28), ("black", "white"), 160, is_mirrorable=True)',
     ),
     Addition(
         "dataset_files/formats",
@@ -222,11 +233,13 @@ from worker.jobs.export import ExportSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.train import TrainSpec
 data = load_dataset("dummy", DatasetLocation(Path("unused")), 0)
-spec = TrainSpec(dataset="dummy", architecture="dummy", widths=[4], optimizer="dummy", loss="dummy", epochs=2)
+spec = TrainSpec(dataset="dummy", architecture="dummy", widths=[4], optimizer="dummy", loss="dummy", epochs=2,
+    class_weighting="dummy")
 baseline = measure_baseline(build_model(spec.architecture, spec.widths, num_classes=2), data)
 model = baseline.model
 history = fit(model, data, TrainingSettings(
-    epochs=spec.epochs, learning_rate=0.001, optimizer=spec.optimizer, loss=spec.loss, precision="float32"))
+    epochs=spec.epochs, learning_rate=0.001, optimizer=spec.optimizer, loss=spec.loss, precision="float32",
+    class_weighting=spec.class_weighting))
 narrow = prune_channels(model, 0.5, data.input_shape, method="dummy", scope="dummy")
 masks = apply_pruning(model, "dummy", 0.5, scope="dummy")
 asked = PruneSpec(model_id="latest", method="dummy", schedule="dummy", sparsity=0.5, steps=2)
@@ -288,6 +301,7 @@ def test_a_file_and_a_line_add_one_of_each(tmp_path: Path) -> None:
             "export_target": "The names of the classes, one a line.",
             "optimizer": "Root mean square propagation.",
             "loss": "Distance to the right answer.",
+            "class_weighting": "The second class weighs three times as much as any other.",
             "dataset": "Black pictures and white ones.",
             "architecture": "A convolution and a linear layer, with sigmoid between.",
         },

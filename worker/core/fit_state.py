@@ -82,8 +82,8 @@ class FitState:
         self.history.epochs.append(record)
         if not keep:
             self.history.best_epoch = record.epoch
-        elif record.validation_accuracy > self.best_accuracy:
-            self.best_accuracy = record.validation_accuracy
+        elif record.judged_accuracy > self.best_accuracy:
+            self.best_accuracy = record.judged_accuracy
             self.best_state = copy.deepcopy(self.model.state_dict())
             self.history.best_epoch = record.epoch
 

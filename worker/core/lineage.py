@@ -69,7 +69,8 @@ def adopt_facts(data: Dataset, info: CheckpointInfo) -> Dataset:
     with its resize policy, where it says one.
     Raises InvalidModel where it cannot be the file's.
     """
-    facts = DatasetFacts(data.input_shape, data.class_names, len(data.train) + len(data.validation) + len(data.test))
+    num_pictures = len(data.train) + len(data.validation) + len(data.test)
+    facts = DatasetFacts(data.input_shape, data.class_names, num_pictures, data.is_mirrorable)
     match = check_dataset(facts, data.name, info.input_shape, info.class_names)
     data = replace(
         data.limit_train(info.num_train_examples),

@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worker.catalog import Loss, Optimizer, Precision
-from worker.core.augmentation import augment_batch, count_views, get_plain_view, show_view
-from worker.core.datasets import Dataset, Split
+from worker.augmentation import Augmentation, choose_augmentation
+from worker.catalog import ClassWeighting, Loss, Optimizer, Precision
+from worker.class_scores import compute_balanced_accuracy
+from worker.class_weightings import CLASS_WEIGHTINGS
+from worker.core.augmentation import augment_batch
+from worker.core.datasets import Dataset, Split, count_classes
 from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
-from worker.core.losses import GUESSES, LOSSES
+from worker.core.losses import GUESSES, compute_loss
 from worker.core.optimizers import OPTIMIZERS
 from worker.learning import (
     Attempt,
@@ -27,6 +30,7 @@ from worker.learning import (
     Terms,
     Trouble,
     choose_next_rate,
+    describe_guessing,
     is_last_attempt,
     is_rate_to_blame,
     judge_attempt,
@@ -64,8 +68,10 @@ class TrainingSettings:
     loss: Loss = Loss.CROSS_ENTROPY
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    flip: bool = True
-    max_shift: int = 0
+    class_weighting: ClassWeighting = ClassWeighting.NONE
+    flip: bool | None = None
+    """None, as for `max_shift`: as suits the data set."""
+    max_shift: int | None = None
     patience: int = 1_000_000
     precision: Precision = Precision.AUTO
     seed: int = 0
@@ -79,22 +85,25 @@ class TrainingSettings:
     is_fresh: bool = False
     """The weights were drawn by lot: what they know by luck is nothing to forget."""
 
+    def choose_augmentation(self, data: Dataset) -> Augmentation:
+        """What is asked for of the pictures, and what suits them else."""
+        return choose_augmentation(
+            data.input_shape, is_mirrorable=data.is_mirrorable, flip=self.flip, max_shift=self.max_shift
+        )
 
-@dataclass(frozen=True)
-class SoftTargets:
-    """A teacher's logits for every view of every training picture: float32 (count_views(max_shift), N, num_classes).
 
-    Computed once per job instead of once per epoch. The student learns from what the teacher says of the very picture
-    that it sees itself (Beyer et al. 2022, arXiv:2106.05237).
-    """
+class SoftTargets(Protocol):
+    """A teacher's logits for the very picture that the student sees (Beyer et al. 2022, arXiv:2106.05237)."""
 
-    logits: torch.Tensor
-    max_shift: int = 0
+    @property
+    def max_shift(self) -> int:
+        """Of the training that reads them."""
+
+    def find(self, x: torch.Tensor, views: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Logits (B, num_classes) of a batch. x: as the network reads it; views: which of each; rows: of training."""
 
     def select_plain(self) -> SoftTargets:
-        """Those of pictures that are not shifted, for a training that shifts none. Shares the memory."""
-        plain = get_plain_view(self.max_shift)
-        return SoftTargets(self.logits[plain : plain + count_views(0)])
+        """Those for a training that shifts no picture."""
 
 
 @dataclass(frozen=True)
@@ -131,29 +140,6 @@ def compute_logits(
     return torch.cat(parts)
 
 
-def compute_soft_targets(
-    teacher: nn.Module,
-    data: Dataset,
-    max_shift: int = 0,
-    *,
-    on_view: Callable[[int, int], None] | None = None,
-) -> SoftTargets:
-    """The teacher's logits on the training split, in the fast precision of the device.
-
-    max_shift: of the training that will read them. on_view: called before each view with its number from 1 and the
-    number of all.
-    """
-    train, count = data.train, count_views(max_shift)
-    logits = torch.zeros(count, len(train), len(data.class_names), device=device_of(teacher))
-    # Mirrored views of a data set that is never mirrored are not asked about.
-    for view in range(0, count, 1 if data.is_mirrorable else 2):
-        if on_view is not None:
-            on_view(view + 1, count)
-        shown = Split(show_view(train.images, view, max_shift), train.labels)
-        logits[view] = compute_logits(teacher, data, shown, Precision.AUTO)
-    return SoftTargets(logits, max_shift)
-
-
 def evaluate(model: nn.Module, data: Dataset, split: Split, precision: Precision = Precision.FLOAT32) -> Evaluation:
     """Loss and accuracy over a whole split."""
     logits = compute_logits(model, data, split, precision)
@@ -170,6 +156,10 @@ def find_right(logits: torch.Tensor, split: Split) -> torch.Tensor:
     """bool (N,): which pictures are answered rightly. An answer that is no number is never right."""
     # `argmax` takes the first NaN for the largest, and class 0 would be answered by who answers nothing.
     return (logits.argmax(1) == split.labels.to(logits.device)) & logits.isfinite().all(1)
+
+
+def _balance_accuracy(logits: torch.Tensor, split: Split) -> float:
+    return compute_balanced_accuracy(logits.argmax(1).cpu().numpy(), split.labels.numpy())
 
 
 def fit(
@@ -195,7 +185,7 @@ def fit(
     soft_targets: a teacher to learn from too, with the share `distillation_weight`.
     Raises Diverged when the loss is not finite at the gentlest rate either.
     """
-    if soft_targets is not None and soft_targets.max_shift != settings.max_shift:
+    if soft_targets is not None and soft_targets.max_shift != settings.choose_augmentation(data).max_shift:
         raise ValueError("soft targets were computed for pictures that are shifted otherwise")
     state = FitState(model, resume_file)
     terms = _set_terms(model, data, settings, state, is_distilled=soft_targets is not None)
@@ -218,13 +208,17 @@ def fit(
 def _set_terms(
     model: nn.Module, data: Dataset, settings: TrainingSettings, state: FitState, *, is_distilled: bool
 ) -> Terms:
-    labels = data.validation.labels
+    is_balanced = _weigh_classes(data, settings) is not None
     if state.start_accuracy is None:
-        state.start_accuracy = evaluate(model, data, data.validation, settings.precision).accuracy
+        logits, split = compute_logits(model, data, data.validation, settings.precision), data.validation
+        state.start_accuracy = (
+            _balance_accuracy(logits, split) if is_balanced else evaluate_logits(logits, split).accuracy
+        )
     guess = GUESSES[settings.loss]
+    num_examples, chance = describe_guessing(data.validation.labels.bincount().tolist(), is_balanced=is_balanced)
     return Terms(
-        num_examples=len(labels),
-        chance=int(labels.bincount().max()) / len(labels),
+        num_examples=num_examples,
+        chance=chance,
         start=state.start_accuracy,
         guess_loss=None if is_distilled else guess(len(data.class_names), settings.label_smoothing),
         keeps_best=settings.keep_best,
@@ -241,6 +235,9 @@ class _Attempt:
         self.model, self.data, self.settings, self.state, self.terms = model, data, settings, state, terms
         self.device = device_of(model)
         self.train = data.train.to(self.device)
+        self.augmentation = settings.choose_augmentation(data)
+        weights = _weigh_classes(data, settings)
+        self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
         self.total_steps = settings.epochs * count_batches(len(self.train), settings.batch_size)
         state.prepare(_build_optimizer(model, settings), torch.Generator().manual_seed(settings.seed))
         self.started, self.step_at_start = time.perf_counter(), state.step
@@ -307,14 +304,14 @@ class _Attempt:
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1.0)
             images, views = augment_batch(
-                batch.images, state.generator, flip=settings.flip and data.is_mirrorable, max_shift=settings.max_shift
+                batch.images, state.generator, flip=self.augmentation.flip, max_shift=self.augmentation.max_shift
             )
             x = data.normalize(images)
             with autocast(settings.precision, self.device):
                 logits = model(x).float()
-            loss = LOSSES[settings.loss](logits, batch.labels, settings.label_smoothing)
+            loss = compute_loss(settings.loss, logits, batch.labels, settings.label_smoothing, self.class_weights)
             if soft_targets is not None:
-                loss = _distill(loss, logits, soft_targets.logits[views, rows], settings)
+                loss = _distill(loss, logits, soft_targets.find(x, views, rows), settings)
             state.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             if self.is_clipped:
@@ -323,7 +320,8 @@ class _Attempt:
             loss_sum += loss.detach() * len(batch)
             num_correct += (logits.detach().argmax(1) == batch.labels).sum()
             after_batch(epoch)
-        validation = evaluate(model, data, data.validation, settings.precision)
+        logits = compute_logits(model, data, data.validation, settings.precision)
+        validation = evaluate_logits(logits, data.validation)
         return EpochRecord(
             epoch=epoch,
             train_loss=loss_sum.item() / len(train),
@@ -332,6 +330,9 @@ class _Attempt:
             validation_accuracy=validation.accuracy,
             learning_rate=rate,
             seconds=time.perf_counter() - started,
+            balanced_validation_accuracy=(
+                None if self.class_weights is None else _balance_accuracy(logits, data.validation)
+            ),
         )
 
     def describe_progress(self, epoch: int) -> BatchProgress:
@@ -357,6 +358,10 @@ def split_batches(rows: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
 def count_batches(num_rows: int, batch_size: int) -> int:
     """As many as `split_batches` cuts."""
     return max(1, math.ceil((num_rows - (batch_size > 1)) / batch_size))
+
+
+def _weigh_classes(data: Dataset, settings: TrainingSettings) -> list[float] | None:
+    return CLASS_WEIGHTINGS[settings.class_weighting](count_classes(data)["train"])
 
 
 def compute_learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:

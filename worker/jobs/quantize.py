@@ -115,7 +115,7 @@ def _measure_widths(
         train_quantized,
     )
     from worker.core.resume import FolderCheckpoints
-    from worker.core.training import compute_soft_targets
+    from worker.core.soft_targets import compute_soft_targets
     from worker.model_files import register
 
     data, checkpoints = baseline.data, FolderCheckpoints(context.scratch)

@@ -19,7 +19,7 @@ from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step,
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
-from worker.jobs.train import WIDTH_RULES, TrainSpec, Widths, check_widths
+from worker.jobs.train import TrainSpec
 from worker.memory_estimate import (
     RETRAINING_BATCH,
     MemoryEstimate,
@@ -31,6 +31,7 @@ from worker.memory_estimate import (
     outline_named,
 )
 from worker.network_names import NetworkName, is_batch_normalised, is_built_in
+from worker.network_widths import WIDTH_RULES, Widths, check_widths
 from worker.progress import Progress
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult

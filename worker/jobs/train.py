@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from storage.errors import InvalidModel, InvalidSpec
-from worker.catalog import Architecture, ArtifactKind, DatasetFacts, DatasetName, Loss, Optimizer, Precision
+from worker.catalog import (
+    Architecture,
+    ArtifactKind,
+    ClassWeighting,
+    DatasetFacts,
+    DatasetName,
+    Loss,
+    Optimizer,
+    Precision,
+)
+from worker.class_balance import warn_of_unbalanced_classes
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
@@ -26,9 +36,9 @@ from worker.memory_estimate import (
     outline_layers,
     outline_named,
 )
-from worker.network.architectures import NUM_WIDTHS
 from worker.network.layers import normalises_single_values
-from worker.network_names import TORCHVISION_NAMES, NetworkName, describe_named, is_batch_normalised, is_built_in
+from worker.network_names import NetworkName, describe_named, is_batch_normalised
+from worker.network_widths import WIDTH_RULES, Widths, check_widths
 from worker.progress import Progress
 from worker.results.train import TrainResult
 
@@ -36,53 +46,26 @@ if TYPE_CHECKING:
     from torch import nn
 
     from worker.core.datasets import Dataset
+    from worker.core.training import TrainingSettings
     from worker.learning import History
-
-
-def _as_many(count: int) -> dict[str, Any]:
-    return {"anyOf": [{"type": "array", "minItems": count, "maxItems": count}, {"type": "null"}]}
-
-
-def check_widths(widths: tuple[int, ...] | None, name: str | None) -> tuple[int, ...] | None:
-    """The widths, where the network has so many to choose. name: None where it was wrong already."""
-    if widths is None or name is None:
-        return widths
-    if not is_built_in(name):
-        raise ValueError("networks of torchvision have no widths to choose")
-    wanted = NUM_WIDTHS[Architecture(name)]
-    if wanted is not None and len(widths) != wanted:
-        raise ValueError(f"the architecture has {wanted} hidden widths, {len(widths)} were given")
-    return widths
-
-
-Widths = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None,
-    Field(
-        min_length=1,
-        max_length=16,
-        description="Channels or neurons of each hidden layer; by default the architecture's own.",
-    ),
-]
-_NULL = {"type": "null"}
-WIDTH_RULES: list[JsonValue] = [
-    *(
-        rule
-        for name in Architecture
-        if (count := NUM_WIDTHS[name]) is not None
-        for rule in describe_rules("architecture", [name], Architecture.FASHION_CNN, widths=_as_many(count))
-    ),
-    *describe_rules("architecture", TORCHVISION_NAMES, Architecture.FASHION_CNN, widths=_NULL),
-]
-"""JSON Schema of `check_widths`."""
 
 
 def _leave_out(field: str) -> dict[str, Any]:
     """JSON Schema: the field is null beside `initial_model_id`."""
-    both = {"initial_model_id": {"type": "string"}, field: {"not": _NULL}}
+    both = {"initial_model_id": {"type": "string"}, field: {"not": {"type": "null"}}}
     return {"not": {"properties": both, "required": [*both]}}
 
 
-_SHAPE_RULES: list[JsonValue] = [_leave_out("architecture"), _leave_out("widths")]
+_SHAPE_RULES: list[JsonValue] = [
+    *describe_rules(
+        "dataset",
+        [name for name in DatasetName if not name.facts.is_mirrorable],
+        DatasetName.FASHION_MNIST,
+        flip={"enum": [False, None]},
+    ),
+    _leave_out("architecture"),
+    _leave_out("widths"),
+]
 """JSON Schema of what else goes together."""
 DEFAULT_RATE = 0.1
 GENTLE_RATE = 0.02
@@ -99,7 +82,7 @@ class TrainSpec(JobSpec):
         }
     )
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     kind: Literal["train"] = "train"
     initial_model_id: ModelId | None = Field(
         None,
@@ -133,10 +116,23 @@ class TrainSpec(JobSpec):
     )
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    flip: bool = Field(
-        True, description="Mirror each training picture left to right, half of the time, where the data set allows it."
+    class_weighting: ClassWeighting = Field(
+        ClassWeighting.NONE,
+        description="`balanced`: each class counts the same in the loss, however many pictures it has, and the best "
+        "epoch is that of the mean over the classes.",
     )
-    max_shift: int = Field(0, ge=0, le=8, description="Shift each training picture by up to so many pixels.")
+    flip: bool | None = Field(
+        None,
+        description="Mirror each training picture left to right, half of the time. By default where the data set "
+        "allows it; where it does not, as digits, it cannot be asked for.",
+    )
+    max_shift: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Shift each training picture at random by up to so many pixels: a random crop from it with a black "
+        "border so wide. By default an eighth of the shorter side for pictures in colour, else 0.",
+    )
     patience: int = Field(10, ge=1, description="Epochs without a better validation accuracy before it stops.")
     precision: Precision = Precision.AUTO
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
@@ -196,6 +192,14 @@ class TrainSpec(JobSpec):
             return find_facts(describe(self.initial_model_id), describe)
         return get_facts(self.dataset or DatasetName.FASHION_MNIST, describe)
 
+    def check_facts(self, describe: Describe) -> None:
+        """Refuses to mirror what is another picture then."""
+        if self.flip and not self._find_facts(describe).is_mirrorable:
+            raise InvalidSpec(
+                "flip: a picture of this data set that is mirrored is none of its class any more; leave it out",
+                field="/flip",
+            )
+
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
         field = find_shape_field(estimate, has_widths=self.widths is not None)
@@ -223,6 +227,7 @@ class TrainSpec(JobSpec):
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
+    from worker.core.datasets import count_classes
     from worker.core.device import find_device, resolve_precision
     from worker.core.measured_model import store_float_model
     from worker.core.training_log import TrainingLog
@@ -238,7 +243,10 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
             f"the classes of {data.name} are not those of {spec.initial_model_id}: the last layer, "
             f"{start.replaced_layer}, begins with fresh weights"
         )
-    history = _train(spec, context, start.model, data, is_fresh=start.is_fresh)
+    if spec.class_weighting is ClassWeighting.NONE:
+        warn_of_unbalanced_classes(context, count_classes(data)["train"])
+    settings = _choose_settings(spec, start)
+    history = _train(context, start.model, data, settings)
     trainings = TrainingLog(context)
     trainings.add("training", history.describe_outcome())
     context.report(Progress(phase="measuring", percent=97))
@@ -247,6 +255,7 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     measured = store_float_model(path, start.model, start.architecture, data)
     model_id = publish(context, measured, spec.name, spec.initial_model_id)
     _plot_training(context, name, data.name, history)
+    augmentation = settings.choose_augmentation(data)
     result = measured.fields | {
         "model_id": model_id,
         "initial_model_id": spec.initial_model_id,
@@ -259,7 +268,9 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
         "asked_train_examples": spec.max_train_examples,
         "asked_epochs": spec.epochs,
         "stopped_early": len(history.to_json()) < spec.epochs,
-        "is_mirrored": spec.flip and data.is_mirrorable,
+        "is_mirrored": augmentation.flip,
+        "max_shift": augmentation.max_shift,
+        "class_weighting": spec.class_weighting,
     }
     return JobOutcome(TrainResult.model_validate(result).to_json(), model_id)
 
@@ -305,20 +316,18 @@ def _begin(spec: TrainSpec, context: JobContext) -> _Start:
     return _Start(found.model.to(find_device()), info.architecture, found.data, replaced, is_fresh=replaced is not None)
 
 
-def _train(spec: TrainSpec, context: JobContext, model: nn.Module, data: Dataset, *, is_fresh: bool) -> History:
-    from worker.core.fit_progress import FitProgress
+def _choose_settings(spec: TrainSpec, start: _Start) -> TrainingSettings:
     from worker.core.models.build import get_record
-    from worker.core.training import TrainingSettings, fit
+    from worker.core.training import TrainingSettings
 
-    record = get_record(model)
+    record = get_record(start.model)
     if spec.batch_size == 1 and normalises_single_values(record):
         raise InvalidSpec(
             "with pictures of this size a batch norm of the network has one value a channel, and of a single picture "
             "no deviation: take batches of 2 or more",
             field="batch_size",
         )
-    stage = FitProgress(context, "training", 1, 97)
-    settings = TrainingSettings(
+    return TrainingSettings(
         epochs=spec.epochs,
         learning_rate=spec.learning_rate or suit_rate(FINE_TUNING_RATE, record),
         batch_size=spec.batch_size,
@@ -326,13 +335,21 @@ def _train(spec: TrainSpec, context: JobContext, model: nn.Module, data: Dataset
         loss=spec.loss,
         weight_decay=spec.weight_decay,
         label_smoothing=spec.label_smoothing,
+        class_weighting=spec.class_weighting,
         max_shift=spec.max_shift,
         flip=spec.flip,
         patience=spec.patience,
         precision=spec.precision,
         seed=spec.seed,
-        is_fresh=is_fresh,
+        is_fresh=start.is_fresh,
     )
+
+
+def _train(context: JobContext, model: nn.Module, data: Dataset, settings: TrainingSettings) -> History:
+    from worker.core.fit_progress import FitProgress
+    from worker.core.training import fit
+
+    stage = FitProgress(context, "training", 1, 97)
     return fit(
         model,
         data,

@@ -29,6 +29,9 @@ class Epoch(Recorded):
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    balanced_validation_accuracy: float | None = Field(
+        None, description="Mean over the classes, where the training weighs them: then it decides which epoch is best."
+    )
 
 
 class TrainingAttempt(Recorded):
@@ -36,7 +39,9 @@ class TrainingAttempt(Recorded):
 
     learning_rate: float
     epochs: int = Field(description="That were finished.")
-    best_validation_accuracy: float | None = Field(description="Null without a finished epoch.")
+    best_validation_accuracy: float | None = Field(
+        description="Null without a finished epoch. The mean over the classes where the training weighs them."
+    )
     reason: str | None = Field(
         description="What was wrong with it: `loss_not_finite`, `forgot_what_it_knew`, `worse_than_start`, "
         "`at_chance`, `loss_above_guessing`; null where nothing was."

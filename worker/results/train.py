@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from worker.catalog import ClassWeighting
 from worker.results.model_result import Epoch, ModelResult
 
 
@@ -23,3 +24,5 @@ class TrainResult(ModelResult):
     asked_epochs: int | None = None
     stopped_early: bool | None = None
     is_mirrored: bool | None = Field(None, description="Pictures were mirrored at random.")
+    max_shift: int | None = Field(None, description="Pixels that pictures were shifted by at most, at random.")
+    class_weighting: ClassWeighting | None = None

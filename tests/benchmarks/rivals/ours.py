@@ -85,7 +85,7 @@ class FolderContext:
             with self.epochs_file.open("a", encoding="utf-8") as stream:
                 stream.write(progress.message.partition(",")[0] + "\n")
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self.warnings.append(message)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,13 @@ from torch import nn
 
 from storage.errors import Diverged
 from tests.variants import SEED
-from worker.catalog import Optimizer, Precision
-from worker.core.augmentation import count_views, show_view
+from worker.catalog import ClassWeighting, Optimizer, Precision
 from worker.core.datasets import Dataset, Split
 from worker.core.models import build_model
 from worker.core.training import (
     BatchProgress,
-    SoftTargets,
     TrainingSettings,
     compute_learning_rate,
-    compute_soft_targets,
     count_batches,
     evaluate,
     fit,
@@ -135,69 +133,52 @@ def test_a_rate_far_too_high_is_told_as_divergence(digits: Dataset) -> None:
         train(digits, learning_rate=1e30, warmup=0.0)
 
 
-def test_soft_targets_are_the_teachers_logits_as_stored_and_mirrored(digits: Dataset) -> None:
-    data, teacher = replace(digits.limit_train(5), is_mirrorable=True), build_network().eval()
-    targets = compute_soft_targets(teacher, data).logits  # Not shifted: two views.
-    with torch.no_grad():
-        expected = [teacher(data.normalize(images)) for images in (data.train.images, data.train.images.flip(3))]
-    # The fast precision may be bfloat16.
-    torch.testing.assert_close(targets, torch.stack(expected), atol=0.05, rtol=0.05)
+def leave_few(data: Dataset, kept: int) -> Dataset:
+    """Black pictures of two classes, of whose second so many are left of a hundred in training."""
+
+    def select(count: int) -> Split:
+        labels = (torch.arange(100 + count) >= 100).long()
+        return Split(torch.zeros(len(labels), 1, 28, 28, dtype=torch.uint8), labels)
+
+    return replace(data, train=select(kept), validation=select(kept), test=select(kept), class_names=("many", "few"))
 
 
-def test_the_teacher_is_not_asked_about_mirrored_digits(digits: Dataset) -> None:
-    asked: list[tuple[int, int]] = []
-    teacher = build_network().eval()
-    targets = compute_soft_targets(
-        teacher, digits.limit_train(5), 1, on_view=lambda number, count: asked.append((number, count))
-    )
-    assert asked == [(number, 18) for number in range(1, 18, 2)]
-    assert not targets.logits[1::2].any()
-    assert targets.logits[::2].flatten(1).any(1).all()
+def test_balanced_weighting_says_of_what_cannot_be_told_apart_that_both_are_as_likely(digits: Dataset) -> None:
+    def learn(weighting: ClassWeighting) -> float:
+        model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 2))
+        settings = TrainingSettings(
+            epochs=20, learning_rate=0.01, batch_size=10, seed=SEED, class_weighting=weighting, weight_decay=0.0,
+            precision=Precision.FLOAT32, keep_best=False,
+        )  # fmt: skip
+        fit(model, data, settings)
+        with torch.no_grad():
+            return float(model(data.normalize(data.test.images[:1])).softmax(1)[0, 1])
+
+    data = leave_few(digits, 10)
+    # 10 of 110 pictures are of the second class.
+    assert learn(ClassWeighting.NONE) == pytest.approx(1 / 11, abs=0.08)
+    assert learn(ClassWeighting.BALANCED) == pytest.approx(1 / 2, abs=0.2)
 
 
-def test_a_student_follows_its_teacher_alone_when_asked(digits: Dataset) -> None:
-    # Every picture is a "3" to this teacher: with no share left for the labels, the student says so too.
-    logits = torch.full((2, len(digits.train), 10), -5.0)
-    logits[:, :, 3] = 5.0
-    model = build_linear()
-    settings = TrainingSettings(epochs=2, learning_rate=0.03, batch_size=64, distillation_weight=1.0)
-    fit(model, digits, settings, soft_targets=SoftTargets(logits))
-    with torch.no_grad():
-        said = model(digits.normalize(digits.test.images)).argmax(1)
-    # One in ten where it listened to the labels.
-    assert (said == 3).float().mean() > 0.75
-
-
-def test_a_student_of_shifted_pictures_learns_what_was_said_of_each_shift(digits: Dataset) -> None:
-    # This teacher calls every picture a "3" where it is moved down and else a "5": a student that was told what is said
-    # of some other view of its picture would find both as likely everywhere.
-    rows = torch.arange(count_views(2)) // 2 // 5
-    logits = torch.full((count_views(2), len(digits.train), 10), -5.0)
-    logits[rows < 2, :, 3] = 5.0
-    logits[rows >= 2, :, 5] = 5.0
-    model = build_linear()
-    settings = TrainingSettings(epochs=6, learning_rate=0.03, batch_size=32, distillation_weight=1.0, max_shift=2)
-    fit(model, digits, settings, soft_targets=SoftTargets(logits, 2))
-    with torch.no_grad():
-        for row, wanted in ((0, 3), (4, 5)):
-            shown = show_view(digits.test.images, 2 * (5 * row + 2), 2)
-            said = model(digits.normalize(shown)).argmax(1)
-            # Half of them where it was told of another view.
-            assert (said == wanted).float().mean() > 0.75
-
-
-def test_what_a_teacher_says_of_plain_pictures_is_among_what_it_says_of_all_views(digits: Dataset) -> None:
-    teacher = build_network()
-    for data in (digits, replace(digits, is_mirrorable=True)):
-        plain = compute_soft_targets(teacher, data, 2).select_plain()
-        assert plain.max_shift == 0
-        assert torch.equal(plain.logits, compute_soft_targets(teacher, data).logits)
-
-
-def test_soft_targets_refuse_pictures_that_are_shifted_otherwise(digits: Dataset) -> None:
-    settings = TrainingSettings(epochs=1, learning_rate=0.1, max_shift=1)
-    with pytest.raises(ValueError, match="shifted"):
-        fit(build_network(), digits, settings, soft_targets=SoftTargets(torch.zeros(2, len(digits.train), 10)))
+def test_what_is_weighed_is_judged_by_the_mean_over_the_classes(digits: Dataset) -> None:
+    data = leave_few(digits, 10)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 2))
+    histories = {
+        weighting: fit(
+            copy.deepcopy(model), data, TrainingSettings(1, 0.001, batch_size=110, class_weighting=weighting)
+        )
+        for weighting in ClassWeighting
+    }
+    records = {weighting: history.epochs[0] for weighting, history in histories.items()}
+    # Whatever is answered, all get the same answer.
+    assert records[ClassWeighting.BALANCED].balanced_validation_accuracy == 0.5
+    assert records[ClassWeighting.NONE].balanced_validation_accuracy is None
+    outcomes = {weighting: history.outcome for weighting, history in histories.items()}
+    balanced, plain = outcomes[ClassWeighting.BALANCED], outcomes[ClassWeighting.NONE]
+    assert balanced is not None
+    assert plain is not None
+    assert (balanced.chance_accuracy, balanced.start_accuracy) == (0.5, 0.5)
+    assert plain.chance_accuracy == 100 / 110
 
 
 @given(st.integers(1, 300), st.integers(1, 130))
@@ -216,3 +197,12 @@ def test_a_batch_norm_over_single_values_is_trained_whatever_is_left_of_the_pict
     few = replace(digits, train=Split(digits.train.images[:33], digits.train.labels[:33]))
     history = fit(model, few, TrainingSettings(epochs=1, learning_rate=0.01, batch_size=16, flip=False))
     assert len(history.epochs) == 1
+
+
+def test_pictures_are_changed_as_suits_the_data_set_unless_asked_otherwise(digits: Dataset) -> None:
+    clothes = replace(digits.limit_train(100), is_mirrorable=True)
+    asked: dict[str, Any] = {"epochs": 1, "learning_rate": 0.05}
+    assert same(train(clothes, **asked), train(clothes, flip=True, max_shift=0, **asked))
+    assert same(train(digits.limit_train(100), **asked), train(digits.limit_train(100), flip=False, **asked))
+    assert not same(train(clothes, **asked), train(clothes, flip=False, **asked))
+    assert not same(train(clothes, **asked), train(clothes, max_shift=2, **asked))

@@ -42,6 +42,8 @@ class FakeContext:
         self.warnings: list[str] = []
         self.machine_warnings: list[str] = []
         """Those about the machine: whether there are any hangs on what else it does."""
+        self.typed_warnings: list[Mapping[str, Any]] = []
+        """What was told to programs."""
         self.artifacts: dict[str, ArtifactKind] = {}
         self.room_asked_for: list[int] = []
         self.on_report: Callable[[Progress], None] | None = None
@@ -86,7 +88,9 @@ class FakeContext:
         if self.on_report is not None:
             self.on_report(progress)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        if data is not None:
+            self.typed_warnings.append(data)
         (self.machine_warnings if message.startswith(BUSY_MACHINE) else self.warnings).append(message)
 
     @property

@@ -23,7 +23,8 @@ from worker.core.models import build_model
 from worker.core.models.build import NetworkModule, build_module
 from worker.dataset_location import DatasetLocation
 from worker.fine_tuning import start_fine_tuning
-from worker.jobs.train import DEFAULT_RATE, FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, GENTLE_RATE, TrainSpec
+from worker.jobs.train import DEFAULT_RATE, GENTLE_RATE, TrainSpec
+from worker.learning_rates import FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE
 from worker.network.torchvision_records import describe_torchvision
 from worker.picture_policy import ResizePolicy
 

@@ -189,3 +189,32 @@ def test_a_network_learns_them_is_pruned_and_its_file_says_where_it_comes_from(s
     assert (info.dataset, info.input_shape, len(info.mean)) == (dataset_id, (3, 16, 16), 3)
     pruned, _ = shop.run("prune", kind="prune", model_id=model_id, sparsity=0.5)
     assert pruned.result["sparsity"]["total"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.slow
+def test_pictures_in_colour_are_cropped_and_mirrored_unless_asked_otherwise(shop: Shop) -> None:
+    spec = {"kind": "train", "dataset": bring(shop, PER_CLASS), "architecture": "mlp", "widths": [8], "epochs": 1}
+    trained, context = shop.run("train", **spec)
+    assert (trained.result["is_mirrored"], trained.result["max_shift"]) == (True, 2)
+    assert context.typed_warnings == []
+    plain, _ = shop.run("plain", flip=False, max_shift=0, **spec)
+    assert (plain.result["is_mirrored"], plain.result["max_shift"]) == (False, 0)
+    # Retraining crops too: in more ways than a teacher is asked about beforehand.
+    quantized, _ = shop.run("quantize", kind="quantize", model_id=trained.output_model_id, bit_widths=[4], epochs=1)
+    assert quantized.result["distillation"]
+    assert len(quantized.result["widths"][0]["history"]) == 1
+
+
+@pytest.mark.slow
+def test_unbalanced_classes_are_warned_of_until_they_are_weighed(shop: Shop) -> None:
+    dataset = bring(shop, PER_CLASS, rare=frozenset({"blue"}))
+    spec = {"kind": "train", "dataset": dataset, "architecture": "mlp", "widths": [8], "epochs": 1}
+    plain, context = shop.run("train", **spec)
+    (warning,) = context.typed_warnings
+    # Of 40, 40 and 1 a tenth validates, but never the only picture of a class.
+    assert warning == {"code": "unbalanced_classes", "field": "class_weighting", "ratio": 36}
+    assert plain.result["history"][0]["balanced_validation_accuracy"] is None
+    weighed, context = shop.run("weighed", class_weighting="balanced", **spec)
+    assert context.typed_warnings == []
+    assert weighed.result["class_weighting"] == "balanced"
+    assert 0 <= weighed.result["history"][0]["balanced_validation_accuracy"] <= 1

@@ -14,7 +14,8 @@ from worker.core.compression.task import CompressionTask
 from worker.core.compression.timetable import TimedTracker
 from worker.core.quantization import Calibration
 from worker.core.quantization_aware import QatSettings, calibrate_network, quantize_network, train_quantized
-from worker.core.training import SoftTargets, compute_soft_targets
+from worker.core.soft_targets import compute_soft_targets
+from worker.core.training import SoftTargets
 
 BIT_WIDTHS = (2, 4, 6, 8)
 """Those that `quantize` measures by default, narrowest first."""

@@ -16,7 +16,8 @@ from worker.core.compression.timetable import TimedTracker
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
 from worker.core.pruning.difference import Difference, find_difference
 from worker.core.resume import Step
-from worker.core.training import SoftTargets, compute_soft_targets, evaluate
+from worker.core.soft_targets import compute_soft_targets
+from worker.core.training import SoftTargets, evaluate
 from worker.timetable import VIEW_WEIGHT, VIEWS
 
 CHANNELS_MULTIPLE = 8

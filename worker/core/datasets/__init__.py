@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
+from worker.augmentation import Augmentation, choose_augmentation
 from worker.catalog import DatasetName, SplitName
 from worker.core.pixels import normalize_pixels
 from worker.dataset_files.cache import CachedSplit, open_cache
@@ -89,6 +90,11 @@ class Dataset:
         """(channels, height, width)."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How its training pictures are changed where nobody asks for something else."""
+        return choose_augmentation(self.input_shape, is_mirrorable=self.is_mirrorable)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """images: uint8 (B, C, H, W). Returns float32 of the same shape, channels last."""

@@ -30,5 +30,5 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
         mean=(round(round(255 * float(scaled.mean())) / 255, 5),),  # a whole pixel value: see fashion_mnist.py
         std=(round(float(scaled.std()), 4),),
         validation_size=150,
-        is_mirrorable=False,
+        is_mirrorable=DatasetName.DIGITS.facts.is_mirrorable,
     )

@@ -41,7 +41,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:
         mean=(0.28627,),
         std=(0.3530,),
         validation_size=5000,
-        is_mirrorable=True,
+        is_mirrorable=DatasetName.FASHION_MNIST.facts.is_mirrorable,
     )
 
 

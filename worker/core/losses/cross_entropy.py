@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 
-def compute(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+def compute(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float, reduction: str) -> torch.Tensor:
     """Label smoothing as of Szegedy et al. 2016, arXiv:1512.00567."""
-    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction=reduction)
 
 
 def compute_guess(num_classes: int, label_smoothing: float) -> float:  # noqa: ARG001 - as every loss

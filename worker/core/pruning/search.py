@@ -22,7 +22,8 @@ from worker.core.pruning.difference import Difference, describe_difference, find
 from worker.core.pruning.methods import NEEDS_GRADIENTS, compute_weight_gradients
 from worker.core.pruning.schedules import compute_sparsities
 from worker.core.resume import Checkpoints, NoCheckpoints
-from worker.core.training import SoftTargets, TrainingSettings, compute_soft_targets, evaluate, fit
+from worker.core.soft_targets import compute_soft_targets
+from worker.core.training import SoftTargets, TrainingSettings, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
 from worker.learning_rates import FINE_TUNING_RATE
 from worker.progress import Progress, QuietReporter, Reporter

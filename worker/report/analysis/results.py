@@ -243,6 +243,12 @@ class Model:
         return self.data.get("precision")
 
     @property
+    def augmentation(self) -> tuple[bool | None, int | None]:
+        """Whether training pictures were mirrored, and by how many pixels shifted: as it says, else as asked for."""
+        said, asked = self.data, self.step.spec
+        return said.get("is_mirrored", asked.get("flip")), said.get("max_shift", asked.get("max_shift"))
+
+    @property
     def num_train_examples(self) -> int | None:
         return self.data.get("num_train_examples")
 

@@ -113,7 +113,9 @@ def _list_settings(desk: Builder) -> Table:
     spec = baseline.step.spec
     optimizer = spec.get("optimizer")
     dataset = desk.evidence.facts.dataset
-    may_mirror = dataset is None or dataset.is_mirrorable
+    is_mirrored, max_shift = baseline.augmentation
+    if is_mirrored and dataset is not None:  # the spec alone, of a training that did not tell
+        is_mirrored = dataset.is_mirrorable
     shown: list[tuple[str, Value | str | None]] = [
         (
             "optimizer",
@@ -125,8 +127,8 @@ def _list_settings(desk: Builder) -> Table:
         ("best_epoch", _number(baseline.best_epoch)),
         ("weight_decay", _number(spec.get("weight_decay"))),
         ("label_smoothing", _number(spec.get("label_smoothing"))),
-        ("flip", None if spec.get("flip") is None else desk.term("yes" if spec["flip"] and may_mirror else "no")),
-        ("max_shift", _number(spec.get("max_shift"))),
+        ("flip", None if is_mirrored is None else desk.term("yes" if is_mirrored else "no")),
+        ("max_shift", _number(max_shift)),
         ("patience", _number(spec.get("patience"))),
         ("precision", None if baseline.precision is None else code(baseline.precision)),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Listening(Stopping):
         super().__init__(phase)
         self.warnings: list[str] = []
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, data: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self.warnings.append(message)
 
 
