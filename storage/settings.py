@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body that is read.")
     max_upload_bytes: int = Field(
-        67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 8 MiB of it."
+        67_108_864, ge=1024, description="Largest model file that is taken; pictures may have 32 MiB of it."
     )
     max_dataset_bytes: int = Field(
         1_073_741_824, ge=1024, description="Largest file of pictures that is taken as a data set."
