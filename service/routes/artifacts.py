@@ -16,7 +16,9 @@ from storage.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
 
-_BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+# The second for generators of clients, which read no answer of any type as bytes; Swagger asks for the first.
+_TYPES = ("*/*", "application/octet-stream")
+_BYTES = {"content": {key: {"schema": {"type": "string", "format": "binary"}} for key in _TYPES}}
 _HEADERS = {name: {"schema": {"type": "string"}} for name in ("ETag", "Accept-Ranges", "Content-Disposition")}
 DOWNLOAD_PARAMETERS = {"parameters": [IF_NONE_MATCH]}
 DOWNLOAD_RESPONSES: dict[int | str, dict[str, Any]] = {

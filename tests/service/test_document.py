@@ -48,6 +48,18 @@ def test_no_schema_is_a_bare_true_or_false(document: dict[str, Any]) -> None:
     assert [place for place, schema in schemas.items() if not isinstance(schema, dict)] == []
 
 
+def test_every_answer_has_a_type_that_generators_read(document: dict[str, Any]) -> None:
+    unread = [
+        (operation["operationId"], status)
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if (types := answer.get("content", {}).keys())
+        and not any(name.startswith("text/") or name.endswith(("json", "/octet-stream")) for name in types)
+    ]
+    assert unread == []
+
+
 @pytest.mark.parametrize(
     ("given", "is_valid"),
     [((), False), (("layer_sizes",), True), (("layers",), True), (("layer_sizes", "layers"), False)],

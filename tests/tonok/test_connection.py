@@ -114,3 +114,16 @@ class TestWithKeys:
         monkeypatch.setenv("TONOK_URL", address)
         monkeypatch.setenv("TONOK_KEY", secret)
         assert list(connect().jobs()) == []
+
+
+class TestWithSmallUploads:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"max_upload_bytes": 1024**2})
+
+    def test_a_file_that_is_too_large_is_a_problem_and_no_broken_line(self, port: int, tmp_path: Path) -> None:
+        file = tmp_path / "large.safetensors"
+        file.write_bytes(bytes(24 * 1024**2))
+        with pytest.raises(Problem) as refused:
+            Client(Connection(f"http://127.0.0.1:{port}")).upload_model(file)
+        assert refused.value.status == 413
