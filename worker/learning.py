@@ -211,7 +211,7 @@ def describe_guessing(counts: Sequence[int], *, is_balanced: bool) -> tuple[int,
 
 def judge_epoch(record: EpochRecord, terms: Terms) -> Trouble | None:
     """What ends an attempt at once, whatever the epochs left might bring."""
-    if not math.isfinite(record.train_loss):
+    if not (math.isfinite(record.train_loss) and math.isfinite(record.validation_loss)):
         return Trouble.NOT_FINITE
     return Trouble.FORGOT if terms.is_given_up(record.judged_accuracy) else None
 

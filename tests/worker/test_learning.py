@@ -88,6 +88,11 @@ def judge(epochs: list[EpochRecord], terms: Terms) -> Trouble | None:
     return judge_attempt(epochs, max(accuracies) if terms.keeps_best else accuracies[-1], terms)
 
 
+def test_an_epoch_that_ends_with_weights_that_are_no_numbers_is_no_result() -> None:
+    (record,) = make((0.3, 0.0))
+    assert judge_epoch(replace(record, validation_loss=math.nan), FROM_SCRATCH) is Trouble.NOT_FINITE
+
+
 @pytest.mark.parametrize(
     ("terms", "epochs", "trouble"),
     [

@@ -21,6 +21,7 @@ from worker.core.augmentation import augment_batch
 from worker.core.datasets import Dataset, Split, count_classes
 from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
+from worker.core.gradients import bound_gradients_
 from worker.core.losses import GUESSES, compute_loss
 from worker.core.optimizers import OPTIMIZERS
 from worker.learning import (
@@ -314,6 +315,7 @@ class _Attempt:
                 loss = _distill(loss, logits, soft_targets.find(x, views, rows), settings)
             state.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            bound_gradients_(model)
             if self.is_clipped:
                 nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
             state.optimizer.step()

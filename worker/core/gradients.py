@@ -1,0 +1,22 @@
+"""Gradients that are too large to follow."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+LARGEST_NORM = 1000.0
+"""Of all gradients together. The built-in networks stay below 30; but behind a channel that is the same for every
+picture, batch norm multiplies a gradient by hundreds, and dozens of such layers by more than a float holds."""
+
+
+def bound_gradients_(model: nn.Module) -> None:
+    """Shortens the gradients of a model to LARGEST_NORM. Where there is no number for their norm, they become zero: the
+    step is left out, as its direction is not known.
+    """
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if not bool(norm.isfinite()):
+        torch._foreach_zero_(gradients)
+    elif bool(norm > LARGEST_NORM):
+        torch._foreach_mul_(gradients, LARGEST_NORM / norm)
