@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,7 +110,7 @@ def test_fine_tuning_that_only_harms_leaves_what_it_began_with(digits: Dataset) 
     ids=["trained on", "from scratch", "a new last layer"],
 )
 def test_no_batch_moves_good_weights_without_batch_norm_by_more_than_its_rate(
-    digits: Dataset, changes: dict[str, bool], *, is_limited: bool
+    digits: Dataset, changes: dict[str, Any], *, is_limited: bool
 ) -> None:
     """The first step from weights that are so large that the gradient is far longer than the limit."""
     model = build_network()
