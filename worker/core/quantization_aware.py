@@ -14,14 +14,12 @@ from worker.core.baseline import Baseline
 from worker.core.datasets import Dataset
 from worker.core.device import device_of
 from worker.core.fit_progress import FitProgress
-from worker.core.models.build import get_record
 from worker.core.pruning import apply_masks_, get_masks
 from worker.core.quantization import Calibration, calibrate, quantize_model
 from worker.core.quantization.integer_model import extract_integers
 from worker.core.resume import Checkpoints, Step
 from worker.core.training import SoftTargets, TrainingSettings, fit
 from worker.integer_network import IntegerNetwork
-from worker.learning_rates import FINE_TUNING_RATE, suit_rate
 from worker.memory_estimate import CALIBRATION_EXAMPLES
 
 DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
@@ -30,12 +28,10 @@ DEFAULT_EPOCHS = {8: 1, 7: 1, 6: 1, 5: 1, 4: 1, 3: 3, 2: 5}
 
 @dataclass(frozen=True)
 class QatSettings:
-    """How a network is trained on quantized values. epochs: by default by bit width. learning_rate: by default as the
-    network's layers allow.
-    """
+    """How a network is trained on quantized values. epochs: by default by bit width."""
 
     epochs: int | None = None
-    learning_rate: float | None = None
+    learning_rate: float = 0.02
     distillation: bool = True
     seed: int = 0
 
@@ -92,7 +88,7 @@ def train_quantized(
             baseline.data,
             TrainingSettings(
                 epochs=settings.epochs or DEFAULT_EPOCHS[bit_width],
-                learning_rate=settings.learning_rate or suit_rate(FINE_TUNING_RATE, get_record(baseline.model)),
+                learning_rate=settings.learning_rate,
                 warmup=0.1,
                 distillation_weight=0.7 if settings.distillation else 0.0,
                 seed=settings.seed,

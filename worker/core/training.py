@@ -84,7 +84,9 @@ class TrainingSettings:
     keep_best: bool = True
     """Keep the epoch with the best validation accuracy, else the last one."""
     is_fresh: bool = False
-    """The weights were drawn by lot: what they know by luck is nothing to forget."""
+    """Weights that decide the answers were drawn by lot: what they know by luck is nothing to forget."""
+    is_from_scratch: bool | None = None
+    """All weights were drawn by lot. None: where `is_fresh`."""
 
     def choose_augmentation(self, data: Dataset) -> Augmentation:
         """What is asked for of the pictures, and what suits them else."""
@@ -245,7 +247,8 @@ class _Attempt:
         self.ended = False
         """Whether `run` came to its end instead of giving up."""
         has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-        self.is_clipped = not settings.is_fresh and not has_batch_norm
+        is_from_scratch = settings.is_fresh if settings.is_from_scratch is None else settings.is_from_scratch
+        self.is_clipped = not is_from_scratch and not has_batch_norm
 
     @property
     def share(self) -> float:

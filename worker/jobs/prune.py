@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from worker.catalog import ArtifactKind, PruningMethod, PruningPattern, PruningSchedule, PruningScope
 from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
-from worker.learning_rates import DESCRIPTION, FINE_TUNING_RATE, suit_rate
 from worker.memory_estimate import MemoryEstimate, estimate_prune, find_facts, read_layers
 from worker.progress import Progress
 from worker.results.prune import PruneResult
@@ -70,7 +69,7 @@ class PruneSpec(JobSpec):
         None, ge=0, le=100, validate_default=True, description="Retraining after each step; by default 1 epoch."
     )
     fine_tune_epochs: int = Field(0, ge=0, le=500, description="Retraining after the last step.")
-    learning_rate: float | None = Field(None, gt=0, le=10, description=DESCRIPTION)
+    learning_rate: float = Field(0.02, gt=0, le=10)
     distillation: bool = Field(True, description="Retrain towards the outputs of the dense model too.")
 
     @field_validator("steps", "epochs_per_step")
@@ -124,7 +123,7 @@ def run(spec: PruneSpec, context: JobContext) -> JobOutcome:
         steps=spec.steps or 1,
         epochs_per_step=spec.epochs_per_step or 0,
         fine_tune_epochs=spec.fine_tune_epochs,
-        learning_rate=spec.learning_rate or suit_rate(FINE_TUNING_RATE, get_record(baseline.model)),
+        learning_rate=spec.learning_rate,
         distillation=spec.distillation,
         seed=spec.seed,
     )

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, ConfigDict, Field
 from worker.catalog import ArtifactKind, QuantizationMode
 from worker.dataset_refs import Describe
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId
-from worker.learning_rates import DESCRIPTION
 from worker.memory_estimate import (
     CALIBRATION_EXAMPLES,
     MemoryEstimate,
@@ -54,7 +53,7 @@ class QuantizeSpec(JobSpec):
     epochs: int | None = Field(
         None, ge=1, le=500, description="Epochs of quantization-aware training; by default by bit width."
     )
-    learning_rate: float | None = Field(None, gt=0, le=10, description=DESCRIPTION)
+    learning_rate: float = Field(0.02, gt=0, le=10)
     distillation: bool = Field(True, description="Train towards the outputs of the float model too.")
     max_accuracy_drop: float = Field(
         1.0, ge=0, le=100, description="The output model is the narrowest width within this validation drop."

@@ -22,7 +22,6 @@ from worker.class_balance import warn_of_unbalanced_classes
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
-from worker.learning_rates import FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE, suit_rate
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     LayerShape,
@@ -70,6 +69,8 @@ _SHAPE_RULES: list[JsonValue] = [
 DEFAULT_RATE = 0.1
 GENTLE_RATE = 0.02
 """Without batch norm nothing scales the values of a layer back: at 0.1 most such networks diverge, or die at chance."""
+FINE_TUNING_RATE = 0.02
+"""Fine-tuning moves weights that are good already: a fifth. Without batch norm their gradients are clipped instead."""
 
 
 class TrainSpec(JobSpec):
@@ -112,7 +113,7 @@ class TrainSpec(JobSpec):
         le=10,
         validate_default=True,
         description=f"By default {DEFAULT_RATE}, and {GENTLE_RATE} without batch norm; with `initial_model_id` "
-        f"{FINE_TUNING_RATE} and {GENTLE_FINE_TUNING_RATE}.",
+        f"{FINE_TUNING_RATE}.",
     )
     weight_decay: float = Field(5e-4, ge=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -329,7 +330,7 @@ def _choose_settings(spec: TrainSpec, start: _Start) -> TrainingSettings:
         )
     return TrainingSettings(
         epochs=spec.epochs,
-        learning_rate=spec.learning_rate or suit_rate(FINE_TUNING_RATE, record),
+        learning_rate=spec.learning_rate or FINE_TUNING_RATE,
         batch_size=spec.batch_size,
         optimizer=spec.optimizer,
         loss=spec.loss,
@@ -342,6 +343,7 @@ def _choose_settings(spec: TrainSpec, start: _Start) -> TrainingSettings:
         precision=spec.precision,
         seed=spec.seed,
         is_fresh=start.is_fresh,
+        is_from_scratch=spec.initial_model_id is None,
     )
 
 

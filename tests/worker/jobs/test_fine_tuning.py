@@ -23,8 +23,7 @@ from worker.core.models import build_model
 from worker.core.models.build import NetworkModule, build_module
 from worker.dataset_location import DatasetLocation
 from worker.fine_tuning import start_fine_tuning
-from worker.jobs.train import DEFAULT_RATE, GENTLE_RATE, TrainSpec
-from worker.learning_rates import FINE_TUNING_RATE, GENTLE_FINE_TUNING_RATE
+from worker.jobs.train import DEFAULT_RATE, FINE_TUNING_RATE, GENTLE_RATE, TrainSpec
 from worker.network.torchvision_records import describe_torchvision
 from worker.picture_policy import ResizePolicy
 
@@ -146,9 +145,9 @@ def test_without_batch_norm_the_rate_is_gentler(architecture: str | None, rate: 
     assert TrainSpec(**spec.model_dump()) == spec  # what is stored is read back the same
 
 
-@pytest.mark.parametrize(("kind", "rate"), [(Residual, FINE_TUNING_RATE), (Joined, GENTLE_FINE_TUNING_RATE)])
+@pytest.mark.parametrize("kind", [Residual, Joined])
 @pytest.mark.slow
-def test_an_imported_network_is_trained_on(kind: type[torch.nn.Module], rate: float, tmp_path: Path) -> None:
+def test_an_imported_network_is_trained_on(kind: type[torch.nn.Module], tmp_path: Path) -> None:
     torch.manual_seed(SEED)
     file = tmp_path / "theirs.onnx"
     export(kind(), file)
@@ -161,7 +160,7 @@ def test_an_imported_network_is_trained_on(kind: type[torch.nn.Module], rate: fl
     assert (result["initial_model_id"], result["replaced_layer"]) == (imported.output_model_id, None)
     assert (result["architecture"], result["size"]["entries"][0]["ratio"]) == ("onnx", 1.0)
     (training,) = result["trainings"]
-    assert training["attempts"][0]["learning_rate"] == rate
+    assert training["attempts"][0]["learning_rate"] == FINE_TUNING_RATE
     _, info = load_checkpoint(shop.models[str(outcome.output_model_id)][0])
     _, before = load_checkpoint(shop.models[str(imported.output_model_id)][0])
     assert info.network == before.network

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from worker.checkpoint_facts import describe_facts
 from worker.compression_plan import CompressionPlan
 from worker.core.baseline import Baseline
 from worker.core.fit_progress import FitProgress
@@ -18,7 +17,6 @@ from worker.core.pruning.difference import Difference
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.training import SoftTargets, TrainingSettings, fit
 from worker.learning import Attempt
-from worker.learning_rates import suit_rate
 
 BATCH_SIZE = 128
 
@@ -77,9 +75,8 @@ def train_network(
 ) -> dict[str, Any]:
     """Trains in place towards the labels and, where there are any, the soft targets.
 
-    learning_rate: as a plan has it, for networks with batch norm. is_plain: on pictures as stored. is_fresh: weights
-    that were drawn by lot. Without a pruner the best epoch is kept; with one the last, as only that is as sparse as it
-    should be. Returns how it went, as a result holds it.
+    is_plain: on pictures as stored. is_fresh: the weights were drawn by lot. Without a pruner the best epoch is kept;
+    with one the last, as only that one is as sparse as it should be. Returns how it went, as a result holds it.
     """
     if is_plain and soft_targets is not None:
         soft_targets = soft_targets.select_plain()
@@ -94,7 +91,7 @@ def train_network(
         task.baseline.data,
         TrainingSettings(
             epochs=epochs,
-            learning_rate=suit_rate(learning_rate, describe_facts(task.baseline.info)),
+            learning_rate=learning_rate,
             batch_size=BATCH_SIZE,
             warmup=0.15,
             distillation_weight=0.7,

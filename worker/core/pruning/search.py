@@ -25,7 +25,6 @@ from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.soft_targets import compute_soft_targets
 from worker.core.training import SoftTargets, TrainingSettings, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
-from worker.learning_rates import FINE_TUNING_RATE
 from worker.progress import Progress, QuietReporter, Reporter
 from worker.search import bisect, refine
 
@@ -126,7 +125,7 @@ class PruningPlan:
     steps: int = 1
     epochs_per_step: int = 0
     fine_tune_epochs: int = 0
-    learning_rate: float = FINE_TUNING_RATE
+    learning_rate: float = 0.02
     distillation: bool = True
     seed: int = 0
 
