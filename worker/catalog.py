@@ -33,7 +33,7 @@ _CLOTHES = (
 class DatasetName(StrEnum):
     """A data set, already split and normalised."""
 
-    # Each value is the name of its module in worker/core/datasets.
+    # Each value is the name of its module in worker/datasets.
 
     facts: DatasetFacts
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import CheckpointInfo, describe_facts
-from worker.core.datasets import Dataset
 from worker.core.lineage import load_lineage_data, load_other_data
 from worker.core.models.build import build_module
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset
 from worker.network.operations.base import InvalidNetwork
 from worker.network.retarget import find_last_layer, replace_classes, replace_input
 

@@ -109,7 +109,7 @@ def get_datasets(session: ReadSession, page_size: PageSize = 50, page_token: Pag
     """The names that a train job may use, and the data sets that were brought."""
     page = list_datasets(session, page_size=min(page_size, LARGEST_PAGE), page_token=page_token)
     return DatasetList(
-        datasets=list_choices(catalog.DatasetName, "core/datasets"),
+        datasets=list_choices(catalog.DatasetName, "datasets"),
         own=[build_dataset(row) for row in page.items],
         next_page_token=page.next_page_token,
     )

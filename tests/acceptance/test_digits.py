@@ -10,9 +10,9 @@ import torch
 from tests.acceptance.conftest import Service
 from tests.variants import SEED
 from worker.coding import decode_network
-from worker.core.datasets import load_dataset
 from worker.core.quantization.integer_model import build_integer_model
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from tests.acceptance.conftest import Service
 from tests.needs import NO_CIFAR10, find_cifar10
 from tests.variants import SEED
 from tests.worker.jobs.photographs import NUM_TEST, SIDE, cut_photographs
+from worker.catalog import SplitName
 from worker.coding import decode_network
-from worker.core.pixels import normalize_pixels
 from worker.core.quantization.integer_model import build_integer_model
 from worker.dataset_files.cache import open_cache
+from worker.pixels import normalize_pixels
 
 ARCHITECTURE = "torchvision:squeezenet1_1"
 ANY_DROP = 100.0
@@ -82,7 +83,7 @@ def test_a_network_of_torchvision_from_somebodys_photographs_to_a_downloaded_fil
     network = decode_network(content)
     pictures = tmp_path / "pictures.safetensors"
     pictures.write_bytes(service.download(brought["id"], "pictures.safetensors"))
-    test = open_cache(pictures).splits["test"]
+    test = open_cache(pictures).splits[SplitName.TEST]
     with torch.no_grad():
         images = torch.from_numpy(test.images.copy())
         predicted = build_integer_model(network)(normalize_pixels(images, network.mean, network.std)).argmax(1)

@@ -26,11 +26,11 @@ from torchvision.datasets import FashionMNIST
 from storage.settings import Settings
 from tests.benchmarks.record import write_result
 from worker.catalog import Precision
-from worker.core.datasets import Dataset, load_dataset
 from worker.core.device import describe_device, find_device, resolve_precision
 from worker.core.models import build_model
 from worker.core.training import BatchProgress, TrainingSettings, evaluate, fit
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset, load_dataset
 from worker.engine.local import build_environment
 
 SEED = 0

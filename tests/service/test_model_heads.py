@@ -20,9 +20,9 @@ from tests.service.model_files import FACTS, build_checkpoint, frame, pack
 from worker.catalog import Architecture, DatasetName
 from worker.checkpoint_facts import CheckpointInfo, parse_facts
 from worker.core.checkpoint import load_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.models import build_model, get_widths
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 
 BINARY = {"Content-Type": "application/octet-stream"}
 FASHION = DatasetName.FASHION_MNIST.facts.class_names

@@ -201,7 +201,7 @@ _PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
-from worker.core.datasets import load_dataset
+from worker.datasets import load_dataset
 from worker.dataset_location import DatasetLocation
 from worker.core.models import build_model
 from worker.core.training import TrainingSettings, fit

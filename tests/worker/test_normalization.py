@@ -10,10 +10,10 @@ import torch
 from storage.errors import InvalidModel
 from tests.service.model_files import FACTS
 from worker.checkpoint_facts import parse_facts, write_facts
-from worker.core.pixels import normalize_pixels
 from worker.core.quantization import describe_pixels
 from worker.core.quantization.linear import compute_integer_range
 from worker.normalization import merge_channels, take_whole_pixels
+from worker.pixels import normalize_pixels
 
 COLOUR = {"input_shape": [3, 28, 28], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
 

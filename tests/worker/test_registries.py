@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from worker.class_weightings import CLASS_WEIGHTINGS
-from worker.core.datasets import DATASETS
 from worker.core.losses import GUESSES, LOSSES
 from worker.core.optimizers import OPTIMIZERS
 from worker.core.pruning.methods import IMPORTANCES, NEEDS_GRADIENTS, SCORES
 from worker.core.pruning.schedules import SCHEDULES
 from worker.core.pruning.scopes import RANKS_TOGETHER, SCOPES
 from worker.dataset_files.formats import READERS, RECOGNIZERS
+from worker.datasets import DATASETS
 from worker.exports.targets import EXPORTERS
 from worker.network.architectures import DEFAULT_WIDTHS, NUM_WIDTHS, RECORDS, WIDTH_READERS
 from worker.registry import Registry, name_module
@@ -156,10 +156,10 @@ def compute_weights(counts):
         '    DUMMY = "dummy"',
     ),
     Addition(
-        "core/datasets",
+        "datasets",
         '''"""Black pictures and white ones."""
 import torch
-from worker.core.datasets import RawDataset, Split
+from worker.datasets import RawDataset, Split
 def load(root, mirror):
     labels = torch.arange(80) % 2
     split = Split((labels * 255).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous(), labels)
@@ -217,7 +217,7 @@ from service.routes.catalog import get_methods, list_choices
 from worker.catalog import DatasetName
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, save_checkpoint
-from worker.core.datasets import load_dataset
+from worker.datasets import load_dataset
 from worker.dataset_location import DatasetLocation
 from worker.core.measure import measure_baseline
 from worker.core.models import build_model, get_widths
@@ -254,7 +254,7 @@ Path("narrow.tonok").write_bytes(file)
 integers, network = load_compressed(Path("narrow.tonok"))
 asked_file = ExportSpec(model_id="latest", target="dummy")
 EXPORTERS[asked_file.target].write(network, asked_file.weight_type, "network", Path("exported.txt"))
-choices = get_methods().choices | {"dataset": list_choices(DatasetName, "core/datasets")}
+choices = get_methods().choices | {"dataset": list_choices(DatasetName, "datasets")}
 print(json.dumps({
     "epochs": len(history.to_json()),
     "pictures": [pictures.format, pictures.class_names, pictures.counts["train"]],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core.datasets import Dataset
 from worker.core.training import Evaluation
+from worker.datasets import Dataset
 from worker.paired import compute_drop, is_within
 
 

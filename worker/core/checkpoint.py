@@ -14,10 +14,10 @@ from torch import nn
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import CheckpointInfo, check_facts, write_facts
 from worker.coding import decode_network
-from worker.core.datasets import Dataset
 from worker.core.device import device_of
 from worker.core.models import describe_shape, rebuild_model
 from worker.core.quantization.integer_model import build_integer_model
+from worker.datasets import Dataset
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import COUNTER, CheckpointHeader, is_tonok, read_checkpoint_header
 from worker.network.architectures import shrink_widths

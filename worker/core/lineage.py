@@ -13,10 +13,10 @@ import torch
 from storage.errors import InvalidModel
 from worker.catalog import DatasetFacts, DatasetName
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core.datasets import Dataset, Split, load_dataset
 from worker.dataset_facts import NameMatch, check_dataset, is_same_class
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
+from worker.datasets import Dataset, Split, load_dataset
 
 
 def load_lineage_data(info: CheckpointInfo, location: DatasetLocation) -> Dataset:

@@ -21,12 +21,12 @@ from worker.catalog import HealthProblem
 from worker.class_scores import compute_balanced_accuracy
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import count_checkpoint_bytes, describe_checkpoint
-from worker.core.datasets import Dataset, Split, lay_channels_last
 from worker.core.device import describe_device, device_of
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
 from worker.core.models import get_architecture
 from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
+from worker.datasets import Dataset, Split, lay_channels_last
 from worker.environment import find_processor
 from worker.intervals import compute_wilson_interval
 from worker.machine_load import measure_load, read_moment

@@ -16,7 +16,6 @@ from worker.catalog import HealthProblem
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, load_compressed, save_checkpoint
-from worker.core.datasets import Dataset
 from worker.core.device import find_device
 from worker.core.health import describe_problems, is_chance
 from worker.core.lineage import load_lineage_data
@@ -25,6 +24,7 @@ from worker.core.models.build import get_record
 from worker.core.stored_model import StoredModel, describe_float, describe_integers
 from worker.core.training import Evaluation
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset
 from worker.intervals import compute_wilson_interval
 from worker.model_description import StoredFacts, summarise
 from worker.model_summary import AccuracyDrop, DropIntervals, ModelSummary, Origin

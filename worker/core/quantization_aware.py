@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from worker.core.baseline import Baseline
-from worker.core.datasets import Dataset
 from worker.core.device import device_of
 from worker.core.fit_progress import FitProgress
 from worker.core.pruning import apply_masks_, get_masks
@@ -19,6 +18,7 @@ from worker.core.quantization import Calibration, calibrate, quantize_model
 from worker.core.quantization.integer_model import extract_integers
 from worker.core.resume import Checkpoints, Step
 from worker.core.training import SoftTargets, TrainingSettings, fit
+from worker.datasets import Dataset
 from worker.integer_network import IntegerNetwork
 from worker.memory_estimate import CALIBRATION_EXAMPLES
 

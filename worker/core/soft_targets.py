@@ -10,9 +10,9 @@ from torch import nn
 
 from worker.catalog import Precision
 from worker.core.augmentation import count_views, get_plain_view, show_view
-from worker.core.datasets import Dataset, Split
 from worker.core.device import autocast, device_of
 from worker.core.training import SoftTargets, compute_logits
+from worker.datasets import Dataset, Split
 
 MAX_VIEWS = count_views(1)
 """Asking about a view of every picture costs a third of an epoch, and asking in each batch a third of each epoch. More

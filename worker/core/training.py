@@ -18,12 +18,12 @@ from worker.catalog import ClassWeighting, Loss, Optimizer, Precision
 from worker.class_scores import compute_balanced_accuracy
 from worker.class_weightings import CLASS_WEIGHTINGS
 from worker.core.augmentation import augment_batch
-from worker.core.datasets import Dataset, Split, count_classes
 from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
 from worker.core.gradients import bound_gradients_
 from worker.core.losses import GUESSES, compute_loss
 from worker.core.optimizers import OPTIMIZERS
+from worker.datasets import Dataset, Split, count_classes
 from worker.learning import (
     Attempt,
     EpochRecord,

@@ -11,10 +11,10 @@ from torch import nn
 
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import is_compressed, load_checkpoint, load_compressed
-from worker.core.datasets import Dataset
 from worker.core.lineage import load_lineage_data
 from worker.core.models.build import get_record
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset
 from worker.exports.exporter import AnyNetwork
 from worker.exports.float_network import FloatNetwork
 

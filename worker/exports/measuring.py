@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from worker.core.datasets import Dataset, Split
 from worker.core.measure import describe_times
 from worker.core.training import compute_logits
+from worker.datasets import Dataset, Split
 from worker.environment import find_processor
 from worker.exports.exporter import Program
 from worker.machine_load import measure_load, read_moment

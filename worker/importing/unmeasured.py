@@ -12,10 +12,10 @@ from worker.catalog import NotMeasuredReason
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import load_checkpoint, load_compressed, save_checkpoint
 from worker.core.device import device_of, find_device
-from worker.core.pixels import normalize_pixels
 from worker.core.stored_model import StoredModel, describe_float, describe_integers
 from worker.model_description import StoredFacts, summarise
 from worker.model_summary import ModelSummary
+from worker.pixels import normalize_pixels
 
 
 def store_unmeasured_float(path: Path, model: nn.Module, info: CheckpointInfo) -> StoredModel:

@@ -30,9 +30,9 @@ _UNKNOWN_PICTURES = (
 )
 
 if TYPE_CHECKING:
-    from worker.core.datasets import Dataset
     from worker.core.measured_model import MeasuredModel
     from worker.core.stored_model import StoredModel
+    from worker.datasets import Dataset
 
 
 class ImportSpec(UploadSpec):

@@ -57,9 +57,9 @@ def _predict(
     import torch
 
     from worker.core.checkpoint import load_network
-    from worker.core.pixels import normalize_pixels
     from worker.picture_warnings import Notice
     from worker.pictures import load_picture
+    from worker.pixels import normalize_pixels
 
     network = load_network(context.model_file(model_id))
     resize = network.resize or _find_older_policy(context, model_id)

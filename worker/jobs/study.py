@@ -363,7 +363,7 @@ def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, Fini
 
 
 def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
-    from worker.core.datasets import count_classes, load_dataset, take_samples
+    from worker.datasets import count_classes, load_dataset, take_samples
 
     whole = load_dataset(spec.dataset, context.datasets, spec.seed)
     brought = context.dataset_summary(spec.dataset) if is_stored(spec.dataset) else {}

@@ -44,8 +44,8 @@ from worker.results.train import TrainResult
 if TYPE_CHECKING:
     from torch import nn
 
-    from worker.core.datasets import Dataset
     from worker.core.training import TrainingSettings
+    from worker.datasets import Dataset
     from worker.learning import History
 
 
@@ -228,10 +228,10 @@ class TrainSpec(JobSpec):
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
     """Trains, keeps the best epoch, measures it on test and draws its curves."""
-    from worker.core.datasets import count_classes
     from worker.core.device import find_device, resolve_precision
     from worker.core.measured_model import store_float_model
     from worker.core.training_log import TrainingLog
+    from worker.datasets import count_classes
     from worker.model_files import publish
 
     context.report(Progress(phase="loading", percent=0))
@@ -292,9 +292,9 @@ def _begin(spec: TrainSpec, context: JobContext) -> _Start:
     import torch
 
     from worker.core.checkpoint import is_compressed, load_checkpoint
-    from worker.core.datasets import load_dataset
     from worker.core.device import find_device
     from worker.core.models.build import build_module
+    from worker.datasets import load_dataset
     from worker.fine_tuning import start_fine_tuning
 
     if spec.initial_model_id is None:

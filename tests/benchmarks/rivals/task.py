@@ -14,9 +14,9 @@ import numpy as np
 
 from storage.settings import Settings
 from worker.core.checkpoint import load_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.quantization_aware import DEFAULT_EPOCHS
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.jobs.prune import DEFAULT_STEPS
 
 BIT_WIDTHS = (8, 6, 4, 2)

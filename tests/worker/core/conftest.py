@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.core.datasets import Dataset, load_dataset
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset, load_dataset
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,13 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.core.checkpoint import copy_model, describe_checkpoint, load_checkpoint, save_checkpoint
-from worker.core.datasets import Dataset
 from worker.core.graph import list_layers
 from worker.core.measure import measure_baseline
 from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
 from worker.core.models.build import build_module, get_record
 from worker.core.pruning.channels import prune_channels
+from worker.datasets import Dataset
 from worker.memory_estimate import read_layers
 from worker.network.torchvision_records import describe_torchvision
 

@@ -9,8 +9,8 @@ from torchvision.datasets import FashionMNIST
 
 from storage.errors import DatasetUnavailable
 from tests.needs import NO_FASHION_MNIST, find_fashion_mnist
-from worker.core.datasets import Dataset, count_classes, load_dataset, take_samples
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset, count_classes, load_dataset, take_samples
 
 ARCHIVES = [name for name, _ in FashionMNIST.resources]
 

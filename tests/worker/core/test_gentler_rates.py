@@ -13,8 +13,8 @@ from torch import nn
 
 from tests.worker.core.test_training import Interrupted, build_network, same
 from worker.catalog import Precision
-from worker.core.datasets import Dataset
 from worker.core.training import MAX_GRADIENT_NORM, BatchProgress, TrainingSettings, evaluate, fit
+from worker.datasets import Dataset
 from worker.learning import Attempt, EpochRecord, History, Trouble
 
 SETTINGS = TrainingSettings(epochs=3, learning_rate=0.2, batch_size=64, flip=False, precision=Precision.FLOAT32)

@@ -12,11 +12,11 @@ from scipy.stats import binom
 from torch import nn
 
 from worker.catalog import HealthProblem
-from worker.core.datasets import Dataset
 from worker.core.health import CERTAINTY, describe_problems, find_dead_layers, is_chance, judge_health
 from worker.core.measure import measure_metrics
 from worker.core.models import build_model
 from worker.core.training import Evaluation, evaluate_logits, find_right
+from worker.datasets import Dataset
 
 EVEN = (36,) * 10
 ONE_CLASS, CHANCE, DEAD_LAYER, NOT_FINITE = HealthProblem

@@ -13,7 +13,6 @@ from torch import nn
 from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.class_scores import compute_balanced_accuracy
-from worker.core.datasets import Dataset
 from worker.core.measure import (
     LEAST_PASSES,
     choose_batch,
@@ -23,6 +22,7 @@ from worker.core.measure import (
 )
 from worker.core.models import build_model
 from worker.core.training import Evaluation
+from worker.datasets import Dataset
 from worker.intervals import compute_wilson_interval
 from worker.model_description import build_ledger
 from worker.network.architectures import describe_network

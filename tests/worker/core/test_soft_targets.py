@@ -10,10 +10,10 @@ from torch import nn
 
 from tests.variants import SEED
 from worker.core.augmentation import augment_batch, count_views, show_view
-from worker.core.datasets import Dataset, Split
 from worker.core.models import build_model
 from worker.core.soft_targets import MAX_TARGET_BYTES, AskedTargets, StoredTargets, compute_soft_targets
 from worker.core.training import SoftTargets, TrainingSettings, fit
+from worker.datasets import Dataset, Split
 
 
 def build_network() -> nn.Module:

@@ -16,7 +16,6 @@ from torch import nn
 from storage.errors import Diverged
 from tests.variants import SEED
 from worker.catalog import ClassWeighting, Optimizer, Precision
-from worker.core.datasets import Dataset, Split
 from worker.core.models import build_model
 from worker.core.training import (
     BatchProgress,
@@ -27,6 +26,7 @@ from worker.core.training import (
     fit,
     split_batches,
 )
+from worker.datasets import Dataset, Split
 from worker.learning import EpochRecord, History
 
 

@@ -21,9 +21,9 @@ from storage.settings import Settings
 from storage.tables import Job
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import save_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.engine.local import LIGHT_SLOTS
 from worker.jobs import LIGHT_KINDS, SPECS
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.core.pixels import normalize_pixels
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines
 from worker.network.record import Network
+from worker.pixels import normalize_pixels
 
 
 def draw_integers(record: Network, seed: int) -> IntegerNetwork:

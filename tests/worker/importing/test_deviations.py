@@ -7,12 +7,12 @@ import torch
 
 from storage.errors import InvalidModel
 from worker.core.models.build import NetworkModule, build_module
-from worker.core.pixels import normalize_pixels
 from worker.importing.deviations import unify_deviations
 from worker.network.operations.elementwise import Add, Concatenate, Flatten, Relu
 from worker.network.operations.layers import BatchNorm, Linear, build_square_convolution
 from worker.network.operations.pooling import Mean, build_square_max_pool
 from worker.network.record import PICTURE, NetworkBuilder
+from worker.pixels import normalize_pixels
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.2, 0.1, 0.4)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.variants import SEED
-from worker.core.datasets import Dataset
+from worker.datasets import Dataset
 from worker.network.importers.file_kind import EXPORT_LINE
 
 

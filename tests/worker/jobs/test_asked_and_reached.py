@@ -11,12 +11,12 @@ import torch
 from tests.worker.jobs.conftest import FakeContext, Shop
 from worker.catalog import ArtifactKind
 from worker.core.checkpoint import load_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.measured_model import store_float_model
 from worker.core.models import build_model
 from worker.core.pruning import apply_pruning
 from worker.core.pruning.difference import Difference, describe_difference
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.job_spec import JobOutcome
 from worker.model_files import open_baseline, register
 

@@ -21,11 +21,11 @@ from tests.worker.jobs.brought_networks import NETWORKS, export, train
 from tests.worker.jobs.conftest import Shop, check_result
 from worker.controls import CONTROLS
 from worker.core.checkpoint import load_checkpoint
-from worker.core.datasets import Dataset, load_dataset
 from worker.core.models import build_model
 from worker.core.models.build import get_record
 from worker.core.training import compute_logits
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset, load_dataset
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.memory_estimate import read_layers

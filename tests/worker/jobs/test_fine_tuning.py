@@ -18,10 +18,10 @@ from tests.worker.jobs.test_brought_networks import run_import
 from worker.catalog import DatasetName, ResizeMode
 from worker.checkpoint_facts import CheckpointInfo
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.models import build_model
 from worker.core.models.build import NetworkModule, build_module
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.fine_tuning import start_fine_tuning
 from worker.jobs.train import DEFAULT_RATE, FINE_TUNING_RATE, GENTLE_RATE, TrainSpec
 from worker.network.torchvision_records import describe_torchvision

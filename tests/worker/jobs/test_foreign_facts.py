@@ -19,9 +19,9 @@ from worker.catalog import Background, DatasetName, ResizeMode
 from worker.checkpoint_facts import CheckpointInfo, write_facts
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed, load_network
-from worker.core.datasets import Dataset, load_dataset
 from worker.dataset_facts import is_same_class
 from worker.dataset_location import DatasetLocation
+from worker.datasets import Dataset, load_dataset
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.picture_policy import ResizePolicy

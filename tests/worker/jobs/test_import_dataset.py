@@ -15,8 +15,8 @@ from PIL import Image
 from storage.errors import InvalidDataset
 from tests.worker.jobs.conftest import Shop
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.models.build import build_module
+from worker.datasets import load_dataset
 from worker.jobs import parse_spec, run_spec
 from worker.network_names import describe_named
 

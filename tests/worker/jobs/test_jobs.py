@@ -16,8 +16,8 @@ from worker.catalog import Effort
 from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.controls import ControlKind
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.datasets import load_dataset
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.progress import JobCancelled, Progress

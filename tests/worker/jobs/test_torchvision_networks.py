@@ -26,11 +26,11 @@ from tests.worker.jobs.photographs import CLASSES, SIDE, bring_photographs, cut_
 from worker.catalog import ArtifactKind
 from worker.coding.reader import read_file
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.datasets import Dataset
 from worker.core.device import find_device
 from worker.core.lineage import load_lineage_data
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.training import compute_logits, evaluate_logits
+from worker.datasets import Dataset
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.report.facts import CHANNELS, COMPRESS, ONE_SHOT, QUANTIZE, STEP_BY_STEP, TRAIN

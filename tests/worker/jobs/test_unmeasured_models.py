@@ -19,10 +19,10 @@ from tests.variants import SEED
 from tests.worker.jobs.brought_networks import Residual, export
 from tests.worker.jobs.conftest import FakeContext, Shop, check_result
 from worker.core.checkpoint import describe_checkpoint, load_checkpoint, load_compressed, save_checkpoint
-from worker.core.datasets import load_dataset
 from worker.core.measured_model import load_baseline
 from worker.core.models import build_model
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.fine_tuning import start_fine_tuning
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec

@@ -24,8 +24,8 @@ from tests.variants import SEED
 from tests.worker.jobs.conftest import Shop
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed
-from worker.core.datasets import load_dataset
 from worker.dataset_location import DatasetLocation
+from worker.datasets import load_dataset
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec, run_spec
 from worker.pictures import Preparation, load_picture

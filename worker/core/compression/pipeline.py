@@ -33,11 +33,11 @@ from worker.core.compression.task import CompressionTask, StageSparsity
 from worker.core.compression.teacher import narrow, train_teacher
 from worker.core.compression.techniques import list_techniques
 from worker.core.compression.timetable import TimedTracker
-from worker.core.datasets import Dataset
 from worker.core.measure import measure_baseline
 from worker.core.pruning.difference import describe_difference
 from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.training_log import StageOutcome
+from worker.datasets import Dataset
 from worker.progress import QuietReporter, Reporter
 from worker.techniques import AppliedTechnique
 

@@ -12,10 +12,10 @@ from torch import nn
 from worker.compression_plan.parts import NUM_LAMBDAS, ROUNDING
 from worker.core.baseline import Baseline
 from worker.core.compression.candidates import MANTISSA_BITS, Candidate, CandidateStore, is_good
-from worker.core.datasets import Split
 from worker.core.device import device_of
 from worker.core.quantization.rate_distortion import compute_fisher_diagonal, refit_channels_, round_for_rate
 from worker.core.quantization_aware import extract_network
+from worker.datasets import Split
 from worker.integer_network import IntegerNetwork, round_floats
 from worker.memory_estimate import REFIT_EXAMPLES
 

@@ -13,7 +13,6 @@ from torch import nn
 
 from worker.catalog import PruningMethod, PruningPattern, PruningSchedule, PruningScope
 from worker.core.baseline import Baseline
-from worker.core.datasets import Split
 from worker.core.fit_progress import FitProgress
 from worker.core.graph import list_layers
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity
@@ -25,6 +24,7 @@ from worker.core.resume import Checkpoints, NoCheckpoints
 from worker.core.soft_targets import compute_soft_targets
 from worker.core.training import SoftTargets, TrainingSettings, evaluate, fit
 from worker.core.training_log import StageOutcome, Tracker
+from worker.datasets import Split
 from worker.progress import Progress, QuietReporter, Reporter
 from worker.search import bisect, refine
 

@@ -23,12 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worker.core.datasets import Dataset, Split
 from worker.core.device import device_of
 from worker.core.graph import get_batch_norm
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.layers import QuantizedConv2d, QuantizedLayer
 from worker.core.quantization.linear import SMALLEST_SCALE, linear_quantize
+from worker.datasets import Dataset, Split
 from worker.memory_estimate import FISHER_BATCH
 
 REFRESHES = 3

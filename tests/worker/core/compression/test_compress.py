@@ -16,12 +16,12 @@ from worker.catalog import Precision
 from worker.coding import decode_network
 from worker.compression_plan import CompressionPlan, QatStage
 from worker.core.compression.pipeline import FOREIGN_CHECKPOINTS, compress
-from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization_aware import DEFAULT_EPOCHS, QatSettings, quantize_network
 from worker.core.resume import FolderCheckpoints
 from worker.core.training import TrainingSettings, evaluate, fit
+from worker.datasets import Dataset
 from worker.jobs.quantize import QuantizeSpec
 from worker.progress import JobCancelled, Progress, QuietReporter
 from worker.techniques import Technique

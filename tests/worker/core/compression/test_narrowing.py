@@ -15,13 +15,13 @@ from worker.core.baseline import Baseline
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.teacher import Teacher, choose_channel_sparsity, find_affordable_share, narrow
 from worker.core.compression.timetable import TimedTracker
-from worker.core.datasets import Dataset, Split
 from worker.core.models import build_model
 from worker.core.pruning.channels import count_channels
 from worker.core.pruning.difference import Difference
 from worker.core.resume import NoCheckpoints
 from worker.core.soft_targets import compute_soft_targets
 from worker.core.training import Evaluation
+from worker.datasets import Dataset, Split
 from worker.progress import QuietReporter
 
 SIDE, NUM_CLASSES = 4, 10

@@ -22,9 +22,9 @@ from worker.core.compression.rounding import Rounder
 from worker.core.compression.task import CompressionTask
 from worker.core.compression.teacher import Teacher
 from worker.core.compression.techniques import list_techniques
-from worker.core.datasets import Dataset
 from worker.core.models import build_model
 from worker.core.training import Evaluation, SoftTargets
+from worker.datasets import Dataset
 from worker.techniques import AppliedTechnique, Technique, describe_techniques
 
 PLAN = CompressionPlan(2, (QatStage(0.8, 2, 0.04), QatStage(0.9, 3, 0.03)), teacher_epochs=7, max_shift=1)

@@ -6,7 +6,6 @@ from torch import nn
 
 from tests.variants import SEED
 from worker.catalog import Architecture, PruningMethod, PruningScope
-from worker.core.datasets import Dataset
 from worker.core.models import build_model, get_widths
 from worker.core.models.build import get_record
 from worker.core.pruning import apply_masks_, apply_pruning, check_sparsity, get_masks
@@ -14,6 +13,7 @@ from worker.core.pruning.channels import count_channels, prune_channels
 from worker.core.pruning.gradual import GradualPruner
 from worker.core.pruning.methods import compute_scores
 from worker.core.training import TrainingSettings, fit
+from worker.datasets import Dataset
 from worker.network.architectures import describe_network
 
 SHAPE = (1, 28, 28)

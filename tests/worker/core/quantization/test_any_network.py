@@ -19,13 +19,13 @@ from worker.coding import encode_network
 from worker.coding.reader import read_file
 from worker.core.checkpoint import load_compressed
 from worker.core.models.build import NetworkModule, build_module
-from worker.core.pixels import normalize_pixels
 from worker.core.quantization import calibrate, quantize_model
 from worker.core.quantization.integer_model import build_integer_model, extract_integers
 from worker.importing.deviations import unify_deviations
 from worker.importing.onnx_weights import load_onnx
 from worker.integer_network import IntegerNetwork
 from worker.network.torchvision_records import PREFIX, describe_torchvision
+from worker.pixels import normalize_pixels
 
 RESNET20 = Path(__file__).parents[5] / "shared" / "models" / "resnet20-cifar10.onnx"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -15,7 +15,6 @@ from storage.errors import InvalidModel
 from tests.variants import SEED
 from worker.catalog import Architecture
 from worker.coding import decode_network, encode_network
-from worker.core.datasets import Dataset
 from worker.core.graph import get_batch_norm
 from worker.core.models import build_model
 from worker.core.models.build import Mean as PictureMean
@@ -24,6 +23,7 @@ from worker.core.quantization import Calibration, calibrate, describe_inputs, li
 from worker.core.quantization.integer_model import ExactAverage, IntegerConv2d, build_integer_model, extract_integers
 from worker.core.quantization.layers import _LearnedStep
 from worker.core.quantization.linear import compute_squared_error, search_scale
+from worker.datasets import Dataset
 from worker.integer_network import IntegerLayer, IntegerNetwork, round_floats
 from worker.network.operations.elementwise import Add, Relu
 from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution

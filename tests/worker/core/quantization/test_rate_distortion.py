@@ -12,7 +12,6 @@ from torch import nn
 from tests.worker.coding.networks import build_layer, build_network, build_weight
 from tests.worker.core.quantization.test_integer_model import build_settled, extract, quantize
 from worker.coding import encode_network
-from worker.core.datasets import Dataset, Split
 from worker.core.quantization import list_quantized_layers
 from worker.core.quantization.integer_model import build_integer_model
 from worker.core.quantization.rate_distortion import (
@@ -21,6 +20,7 @@ from worker.core.quantization.rate_distortion import (
     refit_channels_,
     round_for_rate,
 )
+from worker.datasets import Dataset, Split
 
 
 def count_weight_bits(weight: NDArray[np.int8], bit_width: int) -> int:

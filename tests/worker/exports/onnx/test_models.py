@@ -20,7 +20,6 @@ from tests.worker.network.records import CHANNELS, draw_record, records
 from tests.worker.network.reference import compute
 from worker.catalog import WeightType
 from worker.checkpoint_facts import describe_model
-from worker.core.pixels import normalize_pixels
 from worker.exports.float_network import FloatNetwork, Floats
 from worker.exports.onnx.model import write_model
 from worker.exports.onnx.operations import WRITERS
@@ -30,6 +29,7 @@ from worker.integer_network import IntegerLayer, IntegerNetwork
 from worker.network.operations import OPERATIONS
 from worker.network.operations.layers import ChannelAffine
 from worker.network.record import Network
+from worker.pixels import normalize_pixels
 
 NUM_PICTURES = 3
 NUM_NETWORKS = 40

@@ -10,9 +10,9 @@ from torch import nn
 from torch_pruning.pruner.importance import Importance
 
 from worker.catalog import PruningMethod
-from worker.core.datasets import Dataset, Split
 from worker.core.graph import list_layers
 from worker.core.pruning.scoring import ScoreFn, ScoreInputs
+from worker.datasets import Dataset, Split
 from worker.registry import Registry
 
 SCORES = Registry[ScoreFn](PruningMethod, __name__, "compute_scores")

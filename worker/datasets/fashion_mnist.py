@@ -14,7 +14,7 @@ from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
 
 from storage.errors import DatasetUnavailable
 from worker.catalog import DatasetName
-from worker.core.datasets import RawDataset, Split
+from worker.datasets import RawDataset, Split
 
 FOLDER = "FashionMNIST"
 

@@ -14,12 +14,12 @@ from sklearn.model_selection import train_test_split
 
 from worker.augmentation import Augmentation, choose_augmentation
 from worker.catalog import DatasetName, SplitName
-from worker.core.pixels import normalize_pixels
 from worker.dataset_files.cache import CachedSplit, open_cache
 from worker.dataset_files.splitting import choose_validation_size, find_spare
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
 from worker.picture_policy import ResizePolicy
+from worker.pixels import normalize_pixels
 from worker.registry import Registry
 
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from worker.catalog import DatasetName
-from worker.core.datasets import RawDataset, Split
+from worker.datasets import RawDataset, Split
 
 
 def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every data set is loaded alike
