@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import matplotlib.pyplot
 import numpy as np
 import pytest
 
+from worker.report.facts import DatasetFact
 from worker.report.figures.ablation import AblationStep, draw_ablation
 from worker.report.figures.canvas import Canvas
 from worker.report.figures.compression import Mark, draw_bit_widths, draw_front, draw_layers, draw_ledger, draw_sparsity
-from worker.report.figures.training import draw_confusion, draw_quantization, draw_training
+from worker.report.figures.training import draw_confusion, draw_quantization, draw_samples, draw_training
 from worker.report.language.wording import get_wording
 
 EPOCHS = [
@@ -34,6 +36,17 @@ ENGLISH, PERSIAN = Canvas(get_wording("en"), "What is to be seen"), Canvas(get_w
 CHOSEN = {"one-shot": 0.5, "step-by-step": 0.975}
 FLOAT = {"loss": 0.3, "accuracy": 0.931}
 
+
+def describe_samples(samples: list[list[np.ndarray[Any, Any]]], channels: int) -> DatasetFact:
+    counts = {"train": [len(pictures) for pictures in samples]}
+    names = LONG_NAMES[: len(samples)]
+    return DatasetFact("dst_1", names, (channels, 8, 8), counts, mean=[0.5], std=[0.5], samples=samples)
+
+
+RED = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+PHOTOGRAPHS = describe_samples([[RED, RED], [], [RED]], 3)
+DIGITS = describe_samples([[np.full((8, 8), 255, np.uint8)]], 1)
+
 PLOTS: dict[str, Callable[[Canvas, Path], None]] = {
     "training curves": lambda canvas, path: draw_training(canvas, path, EPOCHS, best_epoch=8),
     "training of a single epoch": lambda canvas, path: draw_training(canvas, path, EPOCHS[:1], best_epoch=1),
@@ -46,6 +59,8 @@ PLOTS: dict[str, Callable[[Canvas, Path], None]] = {
     "confusion matrix of many classes": lambda canvas, path: draw_confusion(
         canvas, path, np.eye(26, dtype=int).tolist(), [f"a long name {number}" for number in range(26)]
     ),
+    "photographs, of one class none": lambda canvas, path: draw_samples(canvas, path, PHOTOGRAPHS),
+    "grey pictures": lambda canvas, path: draw_samples(canvas, path, DIGITS),
     "ablation": lambda canvas, path: draw_ablation(
         canvas,
         path,
@@ -110,6 +125,12 @@ def test_nothing_is_cut_off_the_margin_stays_white(
     pixels = matplotlib.image.imread(tmp_path / "plot.png")[:, :, :3]
     assert min(pixels[:2].min(), pixels[-2:].min(), pixels[:, :2].min(), pixels[:, -2:].min()) == 1.0
     assert pixels.min() < 0.5, "an empty picture has no cut text either"
+
+
+def test_photographs_keep_their_colours(tmp_path: Path) -> None:
+    draw_samples(ENGLISH, tmp_path / "photographs.png", PHOTOGRAPHS)
+    pixels = matplotlib.image.imread(tmp_path / "photographs.png")[:, :, :3]
+    assert (pixels == (1.0, 0.0, 0.0)).all(axis=2).sum() > 1000
 
 
 def test_the_same_numbers_give_the_same_bytes_whatever_style_the_caller_has_set(tmp_path: Path) -> None:

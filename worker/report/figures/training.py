@@ -17,18 +17,18 @@ History = Sequence[Mapping[str, float]]
 
 
 def draw_samples(canvas: Canvas, path: Path, dataset: DatasetFact) -> None:
-    """One row of pictures per class, the class beside it."""
-    rows, columns = len(dataset.class_names), max(len(pictures) for pictures in dataset.samples)
+    """One row of pictures per class, the class beside it: grey ones dark on white, coloured ones as they are."""
+    rows, columns = len(dataset.class_names), max(1, *(len(pictures) for pictures in dataset.samples))
     with canvas.figure(path, 0.43 * rows + 0.1, WIDTH) as figure:
         axes = figure.subplots()
-        height, width = dataset.samples[0][0].shape[:2]
+        channels, height, width = dataset.input_shape
         gap = max(1, height // 10)
-        sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), 255, dtype=np.uint8)
+        sides = rows * (height + gap) - gap, columns * (width + gap) - gap
+        sheet = np.full(sides if channels == 1 else (*sides, channels), 255, dtype=np.uint8)
         for row, pictures in enumerate(dataset.samples):
             for column, picture in enumerate(pictures):
                 top, left = row * (height + gap), column * (width + gap)
-                grey = picture if picture.ndim == 2 else picture.mean(axis=-1).astype(np.uint8)
-                sheet[top : top + height, left : left + width] = 255 - grey
+                sheet[top : top + height, left : left + width] = 255 - picture if channels == 1 else picture
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         names = [canvas.show(class_name(name)) for name in dataset.class_names]
         axes.set_yticks([row * (height + gap) + height / 2 for row in range(rows)], names)

@@ -52,7 +52,12 @@ def build_data(desk: Builder) -> Section:
                 std=slashed(dataset.std),
             ),
             *([desk.paragraph("data.used", train=count(totals[0]), used=count(used))] if is_limited else []),
-            desk.figure("samples", partial(draw_samples, desk.canvas, dataset=dataset), source=source, width=0.9),
+            desk.figure(
+                "samples" if dataset.input_shape[0] == 1 else "photographs",
+                partial(draw_samples, desk.canvas, dataset=dataset),
+                source=source,
+                width=0.9,
+            ),
             desk.table("split", columns, rows, source=source, emphasis=[len(rows) - 1]),
         ]
     return desk.section(

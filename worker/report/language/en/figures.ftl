@@ -48,6 +48,7 @@ table-environment = Surroundings and the study's settings.
 table-artifacts = Artifacts by step.
 table-model_layers = Zeros by layer: { $model }.
 table-glossary = Words of this report in both languages.
+picture-photographs = The first training pictures of each class.
 picture-samples = The first training pictures of each class, shown dark on white.
 picture-quantizer = $x$ after `linear_quantize` and `linear_dequantize`, with the range from −1 to 1, at 2, 4 and 8 bits. Dashed: $\hat x=x$.
 picture-training = Training of the baseline over { PLURAL($epochs) ->
@@ -105,6 +106,7 @@ after_round_trip = $\hat x$
 
 ## Alternative texts
 
+alt-photographs = A sheet of small coloured pictures, one row per class.
 alt-samples = A sheet of small grey pictures, one row per class.
 alt-quantizer = Three staircases beside the diagonal.
 alt-training = Two line charts: loss and accuracy by epoch.

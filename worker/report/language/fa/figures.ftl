@@ -48,6 +48,7 @@ table-environment = محیط اجرا و تنظیم‌های مطالعه.
 table-artifacts = فایل‌ها به ترتیب گام.
 table-model_layers = صفرهای هر لایه: { $model }.
 table-glossary = واژه‌های این گزارش به هر دو زبان.
+picture-photographs = نخستین تصویرهای آموزشی هر رده.
 picture-samples = نخستین تصویرهای آموزشی هر رده که تیره روی سفید نمایش داده شده‌اند.
 picture-quantizer = مقدار $x$ پس از گذر از `linear_quantize` و `linear_dequantize`، با بازهٔ {"\u2066"}−۱{"\u2069"} تا ۱ و با ۲، ۴ و ۸ بیت. خط‌چین: $\hat x=x$.
 picture-training = آموزش مدل پایه در { $epochs } دور. منحنی‌های آموزش میانگین‌های جاری در طول دورند.
@@ -102,6 +103,7 @@ after_round_trip = $\hat x$
 
 ## Alternative texts
 
+alt-photographs = برگه‌ای از تصویرهای کوچک رنگی، برای هر رده یک سطر.
 alt-samples = برگه‌ای از تصویرهای خاکستری کوچک، هر رده در یک سطر.
 alt-quantizer = سه پله‌نما در کنار خط نیمساز.
 alt-training = دو نمودار خطی: زیان و دقت در هر دور.
