@@ -21,8 +21,10 @@ OLD_PRUNE: dict[str, Any] = {
 }  # fmt: skip
 """As 35393ab stored every one-shot job."""
 
-REQUIRED = {"prune": {"model_id": "mdl_1"}, "quantize": {"model_id": "mdl_1"}, "compress": {"model_id": "mdl_1"},
-            "predict": {"model_id": "mdl_1"}}  # fmt: skip
+REQUIRED = {
+    **dict.fromkeys(("prune", "quantize", "compress", "predict"), {"model_id": "mdl_1"}),
+    "export": {"model_id": "mdl_1", "target": "c"},
+}
 
 
 def store(kind: str) -> dict[str, Any]:
