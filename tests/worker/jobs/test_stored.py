@@ -22,7 +22,7 @@ OLD_PRUNE: dict[str, Any] = {
 """As 35393ab stored every one-shot job."""
 
 REQUIRED = {
-    **dict.fromkeys(("prune", "quantize", "compress", "predict"), {"model_id": "mdl_1"}),
+    **{kind: {"model_id": "mdl_1"} for kind in ("prune", "quantize", "compress", "predict")},
     "export": {"model_id": "mdl_1", "target": "c"},
 }
 
