@@ -90,5 +90,6 @@ def test_a_network_of_torchvision_from_somebodys_photographs_to_a_downloaded_fil
     said = service.get(f"/v1/models/{compressed}")["evaluation"]["test"]
     assert said["num_correct"] == int((predicted.numpy() == test.labels).sum())
     assert said["num_examples"] == NUM_TEST * 3
-    (again,) = finish(service, submit(service, "/v1/models", params={"dataset": dataset}, content=content))
+    upload = {"content": content, "headers": {"Content-Type": "application/octet-stream"}}
+    (again,) = finish(service, submit(service, "/v1/models", params={"dataset": dataset}, **upload))
     assert again["result"]["evaluation"]["test"] == said
