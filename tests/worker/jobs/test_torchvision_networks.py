@@ -37,7 +37,7 @@ from worker.report.facts import CHANNELS, COMPRESS, ONE_SHOT, QUANTIZE, STEP_BY_
 from worker.results.study import StudyResult
 
 NAMES = ("resnet18", "mobilenet_v3_small", "squeezenet1_1", "efficientnet_b0", "densenet121", "googlenet")
-NUM_TRAINED = 10
+NUM_TRAINED = 16
 """Pictures that are trained on."""
 ANY_DROP = 100.0
 STEPS = {TRAIN, ONE_SHOT, STEP_BY_STEP, QUANTIZE, CHANNELS, COMPRESS}
