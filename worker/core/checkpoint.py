@@ -47,6 +47,22 @@ def describe_checkpoint(model: nn.Module, architecture: str, data: Dataset) -> C
     )
 
 
+def describe_compressed(network: IntegerNetwork, dataset: str | None, split_seed: int) -> CheckpointInfo:
+    """The facts about the network of a `.tonok` file, which does not say itself what it was trained on."""
+    return CheckpointInfo(
+        architecture=network.architecture,
+        widths=network.widths,
+        input_shape=network.input_shape,
+        class_names=network.class_names,
+        mean=network.mean,
+        std=network.std,
+        dataset=dataset,
+        split_seed=split_seed,
+        network=network.network,
+        resize=network.resize,
+    )
+
+
 def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> int:
     """Writes the float32 weights; returns the file's bytes. Zeros of pruning are in the weights themselves."""
     save_file(_read_state(model), path, metadata=_write_metadata(info))

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core.checkpoint import is_compressed, load_checkpoint, load_compressed
+from worker.core.checkpoint import describe_compressed, is_compressed, load_checkpoint, load_compressed
 from worker.core.lineage import load_lineage_data
 from worker.core.models.build import get_record
 from worker.dataset_location import DatasetLocation
@@ -42,15 +42,9 @@ def load_stored_network(path: Path, summary: Mapping[str, Any]) -> StoredNetwork
         return StoredNetwork(FloatNetwork(record, info.class_names, info.mean, info.std, arrays), model, info)
     model, network = load_compressed(path)
     dataset, split_seed = summary.get("dataset"), summary.get("split_seed")
-    info = CheckpointInfo(
-        architecture=network.architecture,
-        widths=network.widths,
-        input_shape=network.input_shape,
-        class_names=network.class_names,
-        mean=network.mean,
-        std=network.std,
-        dataset=dataset if isinstance(dataset, str) else None,
-        split_seed=split_seed if isinstance(split_seed, int) else 0,
-        network=network.network,
+    info = describe_compressed(
+        network,
+        dataset if isinstance(dataset, str) else None,
+        split_seed if isinstance(split_seed, int) else 0,
     )
     return StoredNetwork(network, model, info)

@@ -9,7 +9,7 @@ from torch import nn
 
 from worker.brought_files import BroughtFile, ModelFormat
 from worker.checkpoint_facts import CheckpointInfo
-from worker.core.checkpoint import load_checkpoint, load_compressed, read_header
+from worker.core.checkpoint import describe_compressed, load_checkpoint, load_compressed, read_header
 from worker.core.models import rebuild_model
 from worker.importing.deviations import unify_deviations
 from worker.importing.loading import load_arrays, place_arrays_
@@ -43,18 +43,7 @@ def read_checkpoint(path: Path, reporter: Reporter) -> tuple[nn.Module, Checkpoi
 def read_compressed(path: Path) -> tuple[IntegerNetwork, CheckpointInfo, dict[str, Any]]:
     """A `.tonok` file, likewise; it does not say what its network was trained on. Raises InvalidModel."""
     _, network = load_compressed(path)
-    info = CheckpointInfo(
-        architecture=network.architecture,
-        widths=network.widths,
-        input_shape=network.input_shape,
-        class_names=network.class_names,
-        mean=network.mean,
-        std=network.std,
-        dataset=None,
-        split_seed=0,
-        network=network.network,
-        resize=network.resize,
-    )
+    info = describe_compressed(network, dataset=None, split_seed=0)
     return network, info, {"format": ModelFormat.COMPRESSED, "weight_types": [], **_NOTHING_SAID}
 
 
