@@ -10,13 +10,13 @@ LARGEST_NORM = 1000.0
 picture, batch norm multiplies a gradient by hundreds, and dozens of such layers by more than a float holds."""
 
 
-def bound_gradients_(model: nn.Module) -> None:
-    """Shortens the gradients of a model to LARGEST_NORM. Where there is no number for their norm, they become zero: the
+def bound_gradients_(model: nn.Module, longest: float = LARGEST_NORM) -> None:
+    """Shortens the gradients of a model to that norm. Where there is no number for their norm, they become zero: the
     step is left out, as its direction is not known.
     """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     if not bool(norm.isfinite()):
         torch._foreach_zero_(gradients)
-    elif bool(norm > LARGEST_NORM):
-        torch._foreach_mul_(gradients, LARGEST_NORM / norm)
+    elif bool(norm > longest):
+        torch._foreach_mul_(gradients, longest / norm)

@@ -20,7 +20,7 @@ from worker.class_weightings import CLASS_WEIGHTINGS
 from worker.core.augmentation import augment_batch
 from worker.core.device import autocast, device_of
 from worker.core.fit_state import FitState
-from worker.core.gradients import bound_gradients_
+from worker.core.gradients import LARGEST_NORM, bound_gradients_
 from worker.core.losses import GUESSES, compute_loss
 from worker.core.optimizers import OPTIMIZERS
 from worker.datasets import Dataset, Split, count_classes
@@ -248,7 +248,7 @@ class _Attempt:
         """Whether `run` came to its end instead of giving up."""
         has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
         is_from_scratch = settings.is_fresh if settings.is_from_scratch is None else settings.is_from_scratch
-        self.is_clipped = not is_from_scratch and not has_batch_norm
+        self.longest_gradient = LARGEST_NORM if is_from_scratch or has_batch_norm else MAX_GRADIENT_NORM
 
     @property
     def share(self) -> float:
@@ -318,9 +318,7 @@ class _Attempt:
                 loss = _distill(loss, logits, soft_targets.find(x, views, rows), settings)
             state.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            bound_gradients_(model)
-            if self.is_clipped:
-                nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+            bound_gradients_(model, self.longest_gradient)
             state.optimizer.step()
             loss_sum += loss.detach() * len(batch)
             num_correct += (logits.detach().argmax(1) == batch.labels).sum()
