@@ -65,8 +65,7 @@ def _resolve_model(session: Session, spec: JobSpec, field: str, model_id: str) -
         raise NotFound(f"{field}: {error.detail.removeprefix(f'{field}: ')}", field=f"/{field}") from None
     if (reason := spec.refuse_start(named.summary)) is not None:
         raise Conflict(f"{field}: {reason}", field=f"/{field}")
-    is_refused = named.summary.get("not_measured") is not None and spec.compares_accuracy
-    if is_refused and field != "initial_model_id":
+    if spec.compares_accuracy and named.summary.get("not_measured") is not None:
         raise NotMeasured(
             f"{field}: this model was measured on no data set, so that no drop can be told: fine-tune it first "
             "(a train job with initial_model_id and dataset)",

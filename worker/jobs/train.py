@@ -84,6 +84,8 @@ class TrainSpec(JobSpec):
     )
 
     version: ClassVar[int] = 5
+    compares_accuracy: ClassVar[bool] = False
+
     kind: Literal["train"] = "train"
     initial_model_id: ModelId | None = Field(
         None,
