@@ -29,7 +29,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Load:
-    """Cores that this process and the others kept busy, on average; average_1m: the system's own of the last minute."""
+    """Cores that this process with its children and the others kept busy, on average.
+
+    average_1m: the system's own of the last minute.
+    """
 
     own_cores: float
     other_cores: float | None
@@ -55,8 +58,10 @@ class Load:
 
 
 def read_moment() -> Moment:
-    """The clocks now."""
-    return Moment(time.perf_counter(), time.process_time(), _read_all_s())
+    """The clocks now. What a child that was waited for has used counts as this process's own."""
+    used = os.times()
+    own_s = time.process_time() + used.children_user + used.children_system
+    return Moment(time.perf_counter(), own_s, _read_all_s())
 
 
 def _read_all_s() -> float | None:

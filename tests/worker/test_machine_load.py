@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from worker.core.measure import describe_times
@@ -42,6 +45,13 @@ def test_the_real_clocks_can_be_read() -> None:
     load = measure_load(before)
     assert load.own_cores >= 0
     assert load.num_cores >= 1
+
+
+def test_a_child_that_was_waited_for_counts_as_ours() -> None:
+    before = read_moment()
+    code = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert read_moment().own_s - before.own_s >= 0.25  # of processor time, whatever else the machine does
 
 
 def test_the_interval_of_a_median_is_that_of_order_statistics() -> None:

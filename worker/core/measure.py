@@ -29,7 +29,7 @@ from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_
 from worker.datasets import Dataset, Split, lay_channels_last
 from worker.environment import find_processor
 from worker.intervals import compute_wilson_interval
-from worker.machine_load import measure_load, read_moment
+from worker.machine_load import Moment, measure_load, read_moment
 from worker.model_description import FLOAT_BITS
 from worker.paired import Correctness
 
@@ -97,16 +97,21 @@ def measure_latencies(
             if device.type == "cuda":
                 torch.cuda.synchronize()
             taken.append((time.perf_counter() - started) * 1000)
-    common = {
+    run = describe_run(before, batch_size=batch_size, threads=torch.get_num_threads(), device=describe_device(device))
+    return [describe_times(taken[WARM_UP:]) | run for taken in times]
+
+
+def describe_run(before: Moment, *, batch_size: int, threads: int, device: str) -> dict[str, Any]:
+    """What all times that were taken together share, `load` since `before` included."""
+    return {
         "batch_size": batch_size,
-        "threads": torch.get_num_threads(),
-        "device": describe_device(device),
+        "threads": threads,
+        "device": device,
         "processor": find_processor(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "run_id": uuid.uuid4().hex[:12],
         "load": measure_load(before).to_json(),
     }
-    return [describe_times(taken[WARM_UP:]) | common for taken in times]
 
 
 def _is_timed(num_passes: int, seconds: float, repeats: int) -> bool:

@@ -17,9 +17,10 @@ AnyNetwork = IntegerNetwork | FloatNetwork
 
 
 class Program(Protocol):
-    """An exported network that runs. runtime: its name and version."""
+    """An exported network that runs. runtime: its name and version. threads: that it computes in."""
 
     runtime: str
+    threads: int
 
     def answer(self, pictures: NDArray[np.uint8]) -> Floats:
         """The logits (B, classes) of pictures (B, C, H, W)."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 import torch
 from torch import nn
 
-from worker.core.measure import describe_times
+from worker.core.measure import describe_run, describe_times
 from worker.core.training import compute_logits
 from worker.datasets import Dataset, Split
-from worker.environment import find_processor
 from worker.exports.exporter import Program
-from worker.machine_load import measure_load, read_moment
+from worker.machine_load import read_moment
 from worker.results.export import ExportLatency, ExportRun
 
 BUDGET_S = 120.0
@@ -31,12 +28,11 @@ def measure_program(
     program: Program,
     model: nn.Module,
     data: Dataset,
-    threads: int,
     on_batch: Callable[[int, int], None],
     budget_s: float = BUDGET_S,
 ) -> ExportRun:
     """on_batch: called with the pictures that are done and those that there are."""
-    latency = _measure_latency(program, data.test, threads)
+    latency = _measure_latency(program, data.test)
     started, num_examples, num_correct, num_agreeing, num_identical = time.monotonic(), 0, 0, 0, 0
     batches = (torch.split(part, _BATCH) for part in (data.test.images, data.test.labels))
     for images, labels in zip(*batches, strict=True):
@@ -62,7 +58,7 @@ def measure_program(
     )
 
 
-def _measure_latency(program: Program, split: Split, threads: int) -> ExportLatency:
+def _measure_latency(program: Program, split: Split) -> ExportLatency:
     """Of single pictures, one after the other, warm."""
     pictures = split.images[:_FEWEST_PASSES].numpy()
     program.time(pictures[:_WARM_UP])
@@ -71,12 +67,6 @@ def _measure_latency(program: Program, split: Split, threads: int) -> ExportLate
         times += program.time(pictures)
     return ExportLatency(
         **describe_times(times),
+        **describe_run(before, batch_size=1, threads=program.threads, device="cpu"),
         p99_ms=round(float(np.percentile(times, 99)), 3),
-        batch_size=1,
-        threads=threads,
-        device="cpu",
-        processor=find_processor(),
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        run_id=uuid.uuid4().hex[:12],
-        load=measure_load(before).to_json(),
     )

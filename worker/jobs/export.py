@@ -108,7 +108,6 @@ def _measure(context: JobContext, stored: StoredNetwork, exporter: Exporter, pat
         program,
         stored.model,
         stored.load_data(context.datasets),
-        context.threads,
         lambda done, total: context.report(Progress(percent=20 + 80 * done / total)),
     )
     if measured.num_examples < measured.num_test_examples:

@@ -51,6 +51,7 @@ def test_c_answers_the_bits_that_are_computed_here_on_the_whole_test_split(
     assert run["num_identical"] == run["num_agreeing"] == run["num_examples"] == measured["num_examples"]
     assert run["num_correct"] == measured["num_correct"]
     assert run["latency"]["median_ms"] <= run["latency"]["p99_ms"]
+    assert run["latency"]["threads"] == 1  # of the program, whatever the job has
     assert context.artifacts == {"c.zip": ArtifactKind.EXPORT}
     path = context.artifact_path("c.zip", ArtifactKind.EXPORT)
     assert result["num_bytes"] == path.stat().st_size

@@ -20,6 +20,8 @@ _BUILD_S = 600
 class CProgram:
     """The program `classify`. runtime: the compiler that built it."""
 
+    threads = 1
+
     def __init__(self, path: Path, runtime: str) -> None:
         self._path, self.runtime = path, runtime
 

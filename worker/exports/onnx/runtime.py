@@ -23,6 +23,7 @@ class OnnxProgram:
         options.log_severity_level = _ERRORS
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.threads = threads
         self.runtime = f"ONNX Runtime {onnxruntime.__version__}"
 
     def answer(self, pictures: NDArray[np.uint8]) -> Floats:
