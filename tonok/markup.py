@@ -34,18 +34,19 @@ def build_chart(title: str, series: Mapping[str, Points]) -> str:
     values = [value for points in shown.values() for _, value in points]
     left, right, low, high = min(steps), max(steps), min(values), max(values)
 
-    def place(step: float, value: float) -> str:
+    def place(step: float, value: float) -> tuple[float, float]:
         x = _MARGIN + (_WIDTH - 2 * _MARGIN) * ((step - left) / (right - left) if right > left else 0.5)
         y = _HEIGHT - _MARGIN - (_HEIGHT - 2 * _MARGIN) * ((value - low) / (high - low) if high > low else 0.5)
-        return f"{x:.1f},{y:.1f}"
+        return x, y
 
     lines = []
     for number, (name, points) in enumerate(shown.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        line = " ".join(place(*point) for point in points)
+        places = [place(*point) for point in points]
+        line, (x, y) = " ".join(f"{x:.1f},{y:.1f}" for x, y in places), places[-1]
         lines.append(
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-            f'<circle cx="{place(*points[-1]).replace(",", chr(34) + " cy=" + chr(34))}" r="2.5" fill="{colour}"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
             f'<text x="{_WIDTH - _MARGIN}" y="{_MARGIN + 12 * number}" text-anchor="end" fill="{colour}">'
             f"{escape(name)} {points[-1][1]:.4g}</text>"
         )

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from service.demo.steps import BIT_WIDTHS, DIGITS, FASHION_MNIST, FROM_BASELINE,
 from storage.settings import load_settings
 from tonok.client import Client
 from tonok.display import LiveLine, format_seconds, show_event
-from tonok.errors import TonokError
+from tonok.errors import Problem, TonokError
 from tonok.resources import Job
 from worker.results.quantize import QuantizeResult
 
@@ -57,8 +58,11 @@ class Demo:
         # Of a demo that was killed: a new run begins with an empty queue.
         for status in ("queued", "running"):
             for job in self.client.jobs(status=status):
-                with contextlib.suppress(TonokError):  # it has ended meanwhile
+                try:
                     job.cancel()
+                except Problem as problem:
+                    if problem.status != HTTPStatus.CONFLICT:  # else it has ended meanwhile
+                        raise
 
     def _run_step(self, step: Step, model_id: str | None = None) -> Mapping[str, Any]:
         self._number += 1

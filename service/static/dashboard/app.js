@@ -34,7 +34,8 @@ function decodeSafely(text) {
 function findView({ section, id }) {
   if (section === "jobs") return id === null ? jobs : job;
   if (section === "models") return id === null ? models : model;
-  return { new: submit, bring }[section] ?? null;
+  if (section === "bring") return bring;
+  return section === "new" ? submit : null;
 }
 
 function go(path, query = {}) {
