@@ -41,6 +41,12 @@ class IntegerLayer:
     input_bit_width: int
     input_signed: bool
 
+    @property
+    def input_range(self) -> tuple[int, int]:
+        """The lowest and the highest integer that it computes on, its zero point taken off."""
+        lowest = (-(1 << self.input_bit_width - 1) if self.input_signed else 0) - self.input_zero_point
+        return lowest, lowest + (1 << self.input_bit_width) - 1
+
 
 @dataclass(frozen=True)
 class IntegerAffine:

@@ -54,15 +54,8 @@ def _write_window(*pairs: Sequence[int]) -> str:
     return f"&(struct tonok_window){{{', '.join(str(side) for pair in pairs for side in pair)}}}"
 
 
-def get_range(layer: IntegerLayer) -> tuple[int, int]:
-    """The lowest and the highest integer that a layer computes on, its zero point taken off."""
-    steps = (1 << layer.input_bit_width) - 1
-    lowest = (-(1 << layer.input_bit_width - 1) if layer.input_signed else 0) - layer.input_zero_point
-    return lowest, lowest + steps
-
-
 def _write_quantizing(place: LayerPlace) -> str:
-    low, high = get_range(place.layer)
+    low, high = place.layer.input_range
     quantizer = f"(struct tonok_quantizer){{{write_float(place.layer.input_scale)}, {low}, {high}}}"
     if place.reads_picture:
         return f"tonok_quantize_picture(picture, picture_size, &normalization, {quantizer}, memory->bytes);"
@@ -72,14 +65,14 @@ def _write_quantizing(place: LayerPlace) -> str:
 def _write_convolution(place: LayerPlace) -> list[str]:
     said: layers.Convolution = place.operation
     window = _write_window(said.kernel, said.stride, said.padding, said.dilation)
-    low, _ = get_range(place.layer)
+    low, _ = place.layer.input_range
     read = f"memory->bytes, {_write_size(place.inputs[0])}, {low}, &layer_{place.number}"
     written = f"memory->filter, memory->sums, {_write_size(place.shape)}, {place.y}"
     return [_write_quantizing(place), f"tonok_convolve({read}, {window}, {said.groups}, {written});"]
 
 
 def _write_linear(place: LayerPlace) -> list[str]:
-    low, _ = get_range(place.layer)
+    low, _ = place.layer.input_range
     sizes = f"{place.inputs[0][0]}, {low}, &layer_{place.number}, {place.shape[0]}"
     return [_write_quantizing(place), f"tonok_multiply_matrix(memory->bytes, {sizes}, {place.y});"]
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.network.layers import find_batch_norms
+from worker.network.layers import find_batch_norms, is_layer
 from worker.network.operations import elementwise, layers
-from worker.network.record import PICTURE, Network, Node
+from worker.network.record import PICTURE, Network
 
 _IN_PLACE = (
     elementwise.Relu,
@@ -80,11 +80,6 @@ def plan_memory(network: Network) -> Memory:
     )
 
 
-def is_layer(node: Node) -> bool:
-    """Whether it makes integers of what it reads."""
-    return isinstance(node.operation, layers.Convolution | layers.Linear)
-
-
 def _find_sources(network: Network) -> dict[int, int]:
     """Flattening changes no value, nor does a batch norm that is part of the layer before it."""
     folded = set(find_batch_norms(network).values())
@@ -100,7 +95,7 @@ def _find_last_reads(network: Network, sources: Mapping[int, int]) -> dict[int, 
     for number, node in enumerate(network.nodes):
         if sources[number] == number:
             for index in node.inputs:
-                # A layer reads the picture's pixels as they are.
+                # A layer makes integers of what it reads, and reads the picture's pixels as they are.
                 if not (is_layer(node) and sources[index] == PICTURE):
                     last_reads[sources[index]] = 2 * number + (not is_layer(node))
     last_reads[sources[network.output]] = 2 * len(network.nodes) + 1

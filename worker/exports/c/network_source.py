@@ -9,11 +9,11 @@ import numpy as np
 
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import describe_facts
-from worker.exports.c.calls import WRITERS, LayerPlace, Place, get_range
+from worker.exports.c.calls import WRITERS, LayerPlace, Place
 from worker.exports.c.constants import pack_weights, write_bytes, write_floats, write_text
-from worker.exports.c.memory import Memory, is_layer, plan_memory
+from worker.exports.c.memory import Memory, plan_memory
 from worker.integer_network import IntegerLayer, IntegerNetwork
-from worker.network.layers import count_outputs
+from worker.network.layers import count_outputs, is_layer
 from worker.network.operations import NAMES
 from worker.network.operations.layers import Convolution
 from worker.network.record import PICTURE, Network
@@ -69,7 +69,7 @@ def write_network(network: IntegerNetwork) -> NetworkSource:
 
 def _check_sums(layer: IntegerLayer) -> None:
     largest = int(np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1).max())
-    if largest * max(map(abs, get_range(layer))) > LARGEST_SUM:
+    if largest * max(map(abs, layer.input_range)) > LARGEST_SUM:
         raise InvalidModel(f"layer {layer.name} adds up more than 32 bits hold: C cannot compute it")
 
 

@@ -90,33 +90,31 @@ def _write_affine(place: Place) -> None:
     place.add("Add", scaled, place.add_constant("shift", shift))
 
 
-def _place_windows(place: Place) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+def _place_windows(place: Place) -> dict[str, Any]:
     """A pool's attributes without `ceil_mode`, over which runtimes differ: the padding at the end is what its windows
-    need. And that padding's beginning and end, for height and width.
+    need.
     """
     said: pooling.Pool = place.operation
     ends = [
-        (begin, max(0, (count - 1) * stride + kernel - side - begin))
+        max(0, (count - 1) * stride + kernel - side - begin)
         for side, count, kernel, stride, begin in zip(
             place.inputs[0][1:], place.shape[1:], said.kernel, said.stride, said.padding, strict=True
         )
     ]
-    pads = [begin for begin, _ in ends] + [end for _, end in ends]
-    return {"kernel_shape": said.kernel, "strides": said.stride, "pads": pads}, ends
+    return {"kernel_shape": said.kernel, "strides": said.stride, "pads": [*said.padding, *ends]}
 
 
 def _write_max_pool(place: Place) -> None:
-    windows, _ = _place_windows(place)
-    place.add("MaxPool", place.x[0], **windows)
+    place.add("MaxPool", place.x[0], **_place_windows(place))
 
 
 def _write_average_pool(place: Place) -> None:
     """All windows are averaged over their whole area, and what counts less is multiplied up."""
     said: pooling.AveragePool = place.operation
-    windows, ends = _place_windows(place)
+    windows = _place_windows(place)
     counts = []
-    for side, count, kernel, stride, (begin, _) in zip(
-        place.inputs[0][1:], place.shape[1:], said.kernel, said.stride, ends, strict=True
+    for side, count, kernel, stride, begin in zip(
+        place.inputs[0][1:], place.shape[1:], said.kernel, said.stride, said.padding, strict=True
     ):
         first = np.arange(count) * stride - begin
         low, high = (-begin, side + begin) if said.count_include_pad else (0, side)

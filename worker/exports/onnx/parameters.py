@@ -114,8 +114,7 @@ def fold_signs(layer: IntegerLayer) -> tuple[np.ndarray[tuple[int, ...], np.dtyp
 
 def _choose_integer(layer: IntegerLayer) -> tuple[type[np.int8 | np.uint8], int, tuple[int, int]]:
     """The type of a layer's input, its zero point, and the lowest and highest integer without it."""
-    lowest = (-(1 << layer.input_bit_width - 1) if layer.input_signed else 0) - layer.input_zero_point
-    highest = lowest + (1 << layer.input_bit_width) - 1
+    lowest, highest = layer.input_range
     if not lowest <= 0 <= highest:
         raise InvalidModel(f"layer {layer.name} has a zero point that none of its inputs is: ONNX cannot hold it")
     if layer.input_signed and layer.input_zero_point == 0:

