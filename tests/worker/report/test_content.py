@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.worker.report.small_study import ENGLISH, build_facts, build_results, evaluate
@@ -150,7 +151,10 @@ def test_pictures_that_somebody_brought_are_called_as_their_owner_calls_them(
     assert facts.dataset is not None
     train = facts.steps["train"]
     steps = {**facts.steps, "train": dataclasses.replace(train, spec={**train.spec, "dataset": "dst_1"})}
-    brought = dataclasses.replace(facts.dataset, name="dst_1", title="my animals", input_shape=(3, 8, 8))
+    samples = tuple([np.stack([picture] * 3, axis=-1) for picture in one] for one in facts.dataset.samples)
+    brought = dataclasses.replace(
+        facts.dataset, name="dst_1", title="my animals", input_shape=(3, 8, 8), samples=samples
+    )
     desk = Builder(read_evidence(dataclasses.replace(facts, steps=steps, dataset=brought)), wording, tmp_path)
     assert desk.name_dataset() == "my animals"
     blocks = iterate_blocks(Report("", "", "", [], [build_data(desk)]))
