@@ -18,14 +18,13 @@ from sklearn.metrics import classification_report, confusion_matrix
 from torch import nn
 
 from worker.catalog import HealthProblem
-from worker.class_scores import compute_balanced_accuracy
 from worker.core.baseline import Baseline
 from worker.core.checkpoint import count_checkpoint_bytes, describe_checkpoint
 from worker.core.device import describe_device, device_of
 from worker.core.graph import list_layers
 from worker.core.health import Health, find_dead_layers, judge_health
 from worker.core.models import get_architecture
-from worker.core.training import Evaluation, compute_logits, evaluate, evaluate_logits, find_right
+from worker.core.training import Evaluation, balance_accuracy, compute_logits, evaluate, evaluate_logits, find_right
 from worker.datasets import Dataset, Split, lay_channels_last
 from worker.environment import find_processor
 from worker.intervals import compute_wilson_interval
@@ -182,15 +181,14 @@ def measure_metrics(model: nn.Module, data: Dataset) -> Metrics:
     """Evaluates in float32 (or, for an integer network, in its integers) on validation and test."""
     splits = {"validation": data.validation, "test": data.test}
     logits = {name: compute_logits(model, data, split) for name, split in splits.items()}
-    answers = {name: of_split.argmax(1).cpu().numpy() for name, of_split in logits.items()}
-    predicted, labels = answers["test"], data.test.labels.numpy()
+    predicted, labels = logits["test"].argmax(1).cpu().numpy(), data.test.labels.numpy()
     classes = list(range(len(data.class_names)))
     report = classification_report(
         labels, predicted, labels=classes, target_names=list(data.class_names), output_dict=True, zero_division=0.0
     )
     validation, test = (evaluate_logits(logits[name], split) for name, split in splits.items())
     correctness = {name: record_correctness(logits[name], split) for name, split in splits.items()}
-    balanced = {name: compute_balanced_accuracy(answers[name], split.labels.numpy()) for name, split in splits.items()}
+    balanced = {name: balance_accuracy(logits[name], split) for name, split in splits.items()}
     health = look_at_health(model, data, data.validation, logits["validation"])
     not_finite = count_not_finite(logits["test"])
     if not_finite:

@@ -161,8 +161,9 @@ def find_right(logits: torch.Tensor, split: Split) -> torch.Tensor:
     return (logits.argmax(1) == split.labels.to(logits.device)) & logits.isfinite().all(1)
 
 
-def _balance_accuracy(logits: torch.Tensor, split: Split) -> float:
-    return compute_balanced_accuracy(logits.argmax(1).cpu().numpy(), split.labels.numpy())
+def balance_accuracy(logits: torch.Tensor, split: Split) -> float:
+    """Mean over the classes of what is answered rightly. logits: (N, num_classes) of `split`, in its order."""
+    return compute_balanced_accuracy(find_right(logits, split).cpu().numpy(), split.labels.numpy())
 
 
 def fit(
@@ -215,7 +216,7 @@ def _set_terms(
     if state.start_accuracy is None:
         logits, split = compute_logits(model, data, data.validation, settings.precision), data.validation
         state.start_accuracy = (
-            _balance_accuracy(logits, split) if is_balanced else evaluate_logits(logits, split).accuracy
+            balance_accuracy(logits, split) if is_balanced else evaluate_logits(logits, split).accuracy
         )
     guess = GUESSES[settings.loss]
     num_examples, chance = describe_guessing(data.validation.labels.bincount().tolist(), is_balanced=is_balanced)
@@ -334,7 +335,7 @@ class _Attempt:
             learning_rate=rate,
             seconds=time.perf_counter() - started,
             balanced_validation_accuracy=(
-                None if self.class_weights is None else _balance_accuracy(logits, data.validation)
+                None if self.class_weights is None else balance_accuracy(logits, data.validation)
             ),
         )
 

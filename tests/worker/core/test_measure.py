@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from fractions import Fraction
 
@@ -21,7 +22,7 @@ from worker.core.measure import (
     measure_metrics,
 )
 from worker.core.models import build_model
-from worker.core.training import Evaluation
+from worker.core.training import Evaluation, balance_accuracy, evaluate_logits
 from worker.datasets import Dataset
 from worker.intervals import compute_wilson_interval
 from worker.model_description import build_ledger
@@ -117,7 +118,12 @@ def test_in_the_balanced_accuracy_classes_with_pictures_count_the_same_and_other
     labels, answered = np.array([0, 0, 0, 0, 1, 1, 3]), np.array([0, 0, 0, 2, 1, 0, 2])
     # 3 of 4, 1 of 2, 0 of 1; of the class 2 there is no picture, and it is answered all the same.
     expected = (3 / 4 + 1 / 2 + 0) / 3
-    assert compute_balanced_accuracy(answered, labels) == pytest.approx(expected)
+    assert compute_balanced_accuracy(answered == labels, labels) == pytest.approx(expected)
+
+
+def test_who_answers_no_number_is_right_about_no_class(digits: Dataset) -> None:
+    logits = torch.full((len(digits.test), 10), math.nan)
+    assert (balance_accuracy(logits, digits.test), evaluate_logits(logits, digits.test).accuracy) == (0.0, 0.0)
 
 
 class Waiting(nn.Module):
