@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -15,8 +17,8 @@ def bound_gradients_(model: nn.Module, longest: float = LARGEST_NORM) -> None:
     step is left out, as its direction is not known.
     """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if not bool(norm.isfinite()):
+    norm = nn.utils.get_total_norm(gradients).item()  # read once: a device is waited for
+    if not math.isfinite(norm):
         torch._foreach_zero_(gradients)
-    elif bool(norm > longest):
+    elif norm > longest:
         torch._foreach_mul_(gradients, longest / norm)

@@ -6,7 +6,7 @@ What `quantize` does for each of its widths, and what `compress` holds its own f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -109,12 +109,12 @@ def train_quantized(
 def extract_network(baseline: Baseline, model: nn.Module) -> IntegerNetwork:
     """Extracts the integers of a quantized descendant of the baseline."""
     info = baseline.info
-    network = extract_integers(
+    return extract_integers(
         model,
         info.architecture,
         input_shape=info.input_shape,
         class_names=info.class_names,
         mean=info.mean,
         std=info.std,
+        resize=baseline.data.resize,
     )
-    return replace(network, resize=baseline.data.resize)

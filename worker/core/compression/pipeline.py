@@ -83,10 +83,10 @@ def compress(
 ) -> CompressionResult:
     """Finds the smallest file of a float network whose accuracy drop on validation is at most `max_drop` points.
 
-    model: of one of the built-in architectures, trained on `data`; it is left as it is. report: is told
-    of progress and warnings. checkpoints: what is finished is kept there, and not done again by the next call with the
-    same arguments; what was kept of others is discarded. baseline: how good the model is, where that was measured
-    before. Raises JobCancelled where `report` does, InvalidModel for another kind of network.
+    model: trained on `data`; it is left as it is. Of a built-in architecture, or any network where `baseline` is given.
+    report: is told of progress and warnings. checkpoints: what is finished is kept there, and not done again by the
+    next call with the same arguments; what was kept of others is discarded. baseline: how good the model is, where that
+    was measured before. Raises JobCancelled where `report` does, InvalidModel for another network without one.
     """
     task = CompressionTask(baseline or measure_baseline(model, data), plan, max_drop, seed)
     tracker = _open_tracker(task, report, checkpoints, with_controls=with_controls)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -92,18 +92,23 @@ def narrow(task: CompressionTask, teacher: Teacher, tracker: TimedTracker) -> Na
     taken, once; where these do too, none.
     """
     planned = choose_channel_sparsity(task.plan.channel_sparsity, teacher.model)
-    model, taken = _narrow_by(planned, "narrow", task, teacher, tracker)
+    num_before = count_channels(teacher.model)
+
+    def describe(reached: float, difference: Difference | None = Difference.BEYOND_DROP) -> StageSparsity:
+        return StageSparsity("narrowing", "channels", planned, reached, difference)
+
+    model = _retrain(_take_channels(planned, task, teacher), "narrow", task, teacher, tracker)
     accuracy = _read_accuracy(model, task)
     if task.baseline.allows(accuracy, task.max_drop):
-        return Narrowed(model, taken)
-    fewer = find_affordable_share(planned, task.baseline.drop(accuracy), task.max_drop)
-    pruned = _take_channels(fewer, task, teacher)
-    if count_channels(pruned) < count_channels(teacher.model):
-        model, taken = _narrow_by(fewer, "narrow-less", task, teacher, tracker, begin=1.0)
+        step = CHANNELS_MULTIPLE * count_largest_group(teacher.model, task.baseline.info.input_shape) / num_before
+        reached = 1 - count_channels(model) / num_before
+        return Narrowed(model, describe(reached, find_difference(planned, reached, granularity=step, before=0.0)))
+    pruned = _take_channels(find_affordable_share(planned, task.baseline.drop(accuracy), task.max_drop), task, teacher)
+    if count_channels(pruned) < num_before:
+        model = _retrain(pruned, "narrow-less", task, teacher, tracker, begin=1.0)
         if task.baseline.allows(_read_accuracy(model, task), task.max_drop):
-            return Narrowed(model, replace(taken, asked_sparsity=planned, difference=Difference.BEYOND_DROP))
-    untouched = replace(taken, asked_sparsity=planned, reached_sparsity=0.0, difference=Difference.BEYOND_DROP)
-    return Narrowed(copy_model(teacher.model, task.baseline.info), untouched)
+            return Narrowed(model, describe(1 - count_channels(model) / num_before))
+    return Narrowed(copy_model(teacher.model, task.baseline.info), describe(0.0))
 
 
 def find_affordable_share(share: float, drop: float, max_drop: float) -> float:
@@ -122,15 +127,10 @@ def _take_channels(share: float, task: CompressionTask, teacher: Teacher) -> nn.
     return prune_channels(teacher.model, share, task.baseline.info.input_shape, multiple_of=CHANNELS_MULTIPLE)
 
 
-def _narrow_by(
-    asked: float, key: str, task: CompressionTask, teacher: Teacher, tracker: TimedTracker, begin: float = 0.0
-) -> tuple[nn.Module, StageSparsity]:
-    """Narrows by a share of the channels. key: what it is kept by. begin: where in its part of the timetable."""
-    pruned = _take_channels(asked, task, teacher)
-    num_before = count_channels(teacher.model)
-    reached = 1 - count_channels(pruned) / num_before
-    step = CHANNELS_MULTIPLE * count_largest_group(teacher.model, task.baseline.info.input_shape) / num_before
-    difference = find_difference(asked, reached, granularity=step, before=0.0)
+def _retrain(
+    pruned: nn.Module, key: str, task: CompressionTask, teacher: Teacher, tracker: TimedTracker, begin: float = 0.0
+) -> nn.Module:
+    """Trains what was left of the channels. key: what it is kept by. begin: where in its part of the timetable."""
     progress = tracker.follow("narrowing", NARROWING, f"{key.replace('-', '_')}_", begin)
 
     def train() -> Step:
@@ -146,7 +146,7 @@ def _narrow_by(
         return {"training": outcome}
 
     narrowed, _ = tracker.train(key, progress.phase, task.baseline, pruned, train)
-    return narrowed, StageSparsity("narrowing", "channels", asked, reached, difference)
+    return narrowed
 
 
 def choose_channel_sparsity(planned: float, model: nn.Module) -> float:

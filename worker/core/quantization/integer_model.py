@@ -26,6 +26,7 @@ from worker.elementary_functions import FUNCTIONS, ElementaryFunction
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines, find_batch_norms
 from worker.network.record import Network
+from worker.picture_policy import ResizePolicy
 
 EXACT_IN_FLOAT32 = 2**24
 AVERAGE_STEPS = 2.0**24
@@ -41,6 +42,7 @@ def extract_integers(
     class_names: tuple[str, ...],
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    resize: ResizePolicy | None = None,
 ) -> IntegerNetwork:
     """The integers, scales and biases of a network made by `quantize_model`, batch norm folded.
 
@@ -81,6 +83,7 @@ def extract_integers(
         layers=tuple(layers),
         network=network,
         affines=tuple(_extract_affine(model, name) for name in find_affines(get_record(model))),
+        resize=resize,
     )
 
 
