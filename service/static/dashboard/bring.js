@@ -1,8 +1,9 @@
 // A form for a model of one's own: its file, and what the file does not say.
 
-import { Problem, getJson, makeIdempotencyKey, request } from "./api.js";
+import { Problem, getJson, request } from "./api.js";
 import { h, notify } from "./dom.js";
-import { Unreadable, buildField } from "./fields.js";
+import { buildField } from "./fields.js";
+import { Sending, readFields, showTrouble } from "./form.js";
 
 export const title = () => "Bring a model";
 
@@ -83,44 +84,30 @@ function buildForm(choices, networks, go) {
     ),
     h("div", { class: "actions" }, button),
   );
-  let sent = { what: null, key: null };
-  const readQuery = () => {
-    const query = new URLSearchParams();
-    let isReadable = true;
-    for (const field of fields) {
-      field.setError("");
-      try {
-        const value = field.read();
-        if (value !== undefined) query.set(field.name, value);
-      } catch (error) {
-        if (!(error instanceof Unreadable)) throw error;
-        field.setError(error.message);
-        isReadable = false;
-      }
-    }
-    return isReadable ? query : null;
-  };
+  const sending = new Sending();
   const send = async () => {
     trouble.replaceChildren();
     const [chosen] = file.files;
-    const query = readQuery();
-    if (query === null) return;
-    if (chosen === undefined) {
-      showTrouble(trouble, "Choose a file first.");
+    const { values, unreadable } = readFields(fields);
+    if (unreadable.length > 0) {
+      showTrouble(trouble, fields, "Nothing was sent.", unreadable);
       return;
     }
-    // One key for one file with one set of parameters: sent twice, it is still one job.
-    const what = `${query} ${chosen.name} ${chosen.size} ${chosen.lastModified}`;
-    if (what !== sent.what) sent = { what, key: makeIdempotencyKey() };
+    if (chosen === undefined) {
+      showTrouble(trouble, fields, "Choose a file first.");
+      return;
+    }
+    const query = new URLSearchParams(values);
+    const key = sending.keyFor(`${query} ${chosen.name} ${chosen.size} ${chosen.lastModified}`);
     button.disabled = true;
     try {
-      const headers = { "Content-Type": "application/octet-stream", "Idempotency-Key": sent.key };
+      const headers = { "Content-Type": "application/octet-stream", "Idempotency-Key": key };
       const answer = await request(`/v1/models?${query}`, { method: "POST", headers, body: chosen });
       notify("The model is being read.");
       go(`jobs/${(await answer.json()).id}`);
     } catch (error) {
-      if (error instanceof Problem) showProblem(error, fields, trouble);
-      else showTrouble(trouble, "The service did not answer. To send it again starts no second job.");
+      if (error instanceof Problem) showTrouble(trouble, fields, error.message, error.errors);
+      else showTrouble(trouble, fields, "The service did not answer. To send it again starts no second job.");
     }
     button.disabled = false;
   };
@@ -129,19 +116,4 @@ function buildForm(choices, networks, go) {
     send();
   });
   return form;
-}
-
-function showTrouble(trouble, detail) {
-  trouble.replaceChildren(h("div", { class: "problem" }, h("p", {}, detail)));
-  trouble.focus();
-}
-
-/** Beside its field; above, where it is about the file itself. */
-function showProblem(problem, fields, trouble) {
-  showTrouble(trouble, problem.message);
-  for (const { pointer, detail } of problem.errors) {
-    const field = fields.find(({ name }) => name === pointer);
-    field?.setError(detail);
-    field?.focus();
-  }
 }

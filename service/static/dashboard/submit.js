@@ -1,9 +1,10 @@
 // A form for each kind of job, drawn from its JSON Schema: what the service learns to take, the form learns too.
 
-import { Problem, getJson, getKey, makeIdempotencyKey, post } from "./api.js";
+import { Problem, getJson, getKey, post } from "./api.js";
 import { facts, h, notify } from "./dom.js";
 import { formatName, formatPercent, formatValue, shortenId } from "./format.js";
-import { Unreadable, buildField, readProperty } from "./fields.js";
+import { buildField, readProperty } from "./fields.js";
+import { Sending, readFields, showTrouble } from "./form.js";
 
 /** Fields that every kind has, and that nobody has to fill in. */
 const COMMON = ["labels", "seed", "max_attempts", "max_runtime_s"];
@@ -101,36 +102,24 @@ function buildForm(kind, choices, models, query, go) {
     h("details", {}, h("summary", {}, "The same from a shell"), command),
   );
   const sending = new Sending();
+  const reveal = (wrong) => {
+    if (wrong.some(({ name }) => COMMON.includes(name))) more.open = true;
+  };
 
   const fillIn = () => {
     for (const field of fields) if (field.name in kind.example) field.write(kind.example[field.name]);
     showCommand();
   };
-  const readBody = () => {
-    const body = {};
-    const unreadable = [];
-    for (const field of fields) {
-      field.setError("");
-      try {
-        const value = field.read();
-        if (value !== undefined) body[field.name] = value;
-      } catch (error) {
-        if (!(error instanceof Unreadable)) throw error;
-        unreadable.push({ pointer: `/${field.name}`, detail: error.message });
-      }
-    }
-    return { body, unreadable };
-  };
   const showCommand = () => {
-    const { body, unreadable } = readBody();
+    const { values: body, unreadable } = readFields(fields);
     command.textContent = unreadable.length > 0 ? "Some fields cannot be read yet." : buildCommand(kind.name, body);
   };
   const send = async (button, onlyCheck) => {
-    const { body, unreadable } = readBody();
+    const { values: body, unreadable } = readFields(fields);
     trouble.replaceChildren();
     checked.replaceChildren();
     if (unreadable.length > 0) {
-      showTrouble(trouble, fields, more, "Nothing was sent.", unreadable);
+      showTrouble(trouble, fields, "Nothing was sent.", unreadable, reveal);
       return;
     }
     button.disabled = true;
@@ -140,14 +129,14 @@ function buildForm(kind, choices, models, query, go) {
         const answer = await post(`${path}?validate_only=true`, body);
         checked.replaceChildren(buildChecked(answer.resolved_spec));
       } else {
-        const job = await post(path, body, { headers: { "Idempotency-Key": sending.keyFor(body) } });
+        const job = await post(path, body, { headers: { "Idempotency-Key": sending.keyFor(JSON.stringify(body)) } });
         sending.forget();
         notify(`The ${kind.name} job is queued.`);
         go(`jobs/${job.id}`);
       }
     } catch (error) {
-      if (error instanceof Problem) showTrouble(trouble, fields, more, error.message, error.errors);
-      else showTrouble(trouble, fields, more, "The service did not answer. To submit again starts no second job.", []);
+      if (error instanceof Problem) showTrouble(trouble, fields, error.message, error.errors, reveal);
+      else showTrouble(trouble, fields, "The service did not answer. To submit again starts no second job.");
     }
     button.disabled = false;
   };
@@ -161,41 +150,6 @@ function buildForm(kind, choices, models, query, go) {
   if (query.get("example")) fillIn();
   showCommand();
   return form;
-}
-
-/** One Idempotency-Key for one body: what is sent twice, by two clicks or after a broken connection, starts one job. */
-class Sending {
-  #body = null;
-  #key = null;
-
-  keyFor(body) {
-    const text = JSON.stringify(body);
-    if (text !== this.#body) [this.#body, this.#key] = [text, makeIdempotencyKey()];
-    return this.#key;
-  }
-
-  forget() {
-    this.#body = null;
-  }
-}
-
-/** Each error beside its field; what belongs to no field of the form, above. */
-function showTrouble(trouble, fields, more, detail, errors) {
-  const strangers = [];
-  const wrong = [];
-  for (const { pointer, detail: text } of errors) {
-    const field = fields.find(({ name }) => pointer.split("/")[1] === name);
-    if (field === undefined) strangers.push(h("li", {}, `${pointer}: ${text}`));
-    else {
-      field.setError(text);
-      wrong.push(field);
-    }
-  }
-  if (wrong.some(({ name }) => COMMON.includes(name))) more.open = true;
-  trouble.replaceChildren(
-    h("div", { class: "problem" }, h("p", {}, detail), strangers.length > 0 && h("ul", {}, strangers)),
-  );
-  (fields.find((field) => wrong.includes(field)) ?? trouble).focus();
 }
 
 function buildChecked(spec) {
