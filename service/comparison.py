@@ -219,8 +219,10 @@ def describe_difference(one: Compared, reference: Compared) -> str:
     """One sentence about a model against the first of a comparison, from the numbers that may be compared."""
     match _find_dataset_gap(one, reference):
         case Gap.NOT_MEASURED:
-            unmeasured = " and ".join(model.name for model in (one, reference) if model.dataset is None)
-            return f"{one.name}: not compared, as {unmeasured} was measured on no data set: fine-tune it on one first."
+            names = [model.name for model in (one, reference) if model.dataset is None]
+            was, it = ("was", "it") if len(names) == 1 else ("were", "them")
+            unmeasured = f"{' and '.join(names)} {was} measured on no data set"
+            return f"{one.name}: not compared, as {unmeasured}: fine-tune {it} on one first."
         case Gap.OTHER_DATASET:
             return f"{one.name}: not compared, as it is for {one.dataset} and the first model for {reference.dataset}."
     parts = []

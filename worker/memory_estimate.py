@@ -26,8 +26,6 @@ from worker.network_names import describe_named
 FLOAT_BYTES = 4
 BASE_BYTES = 950 << 20
 """A process with its libraries, its figures and its log, whatever the network."""
-PICTURE_SHAPE = (1, 28, 28)
-NUM_CLASSES = 10
 
 EVALUATION_BATCH = 500
 CALIBRATION_EXAMPLES = 1024
@@ -90,17 +88,6 @@ class LayerShape:
     patch: int
     places: int
     pixels: int
-
-
-def list_layer_shapes(
-    architecture: Architecture,
-    widths: Sequence[int] | None = None,
-    input_shape: tuple[int, int, int] = PICTURE_SHAPE,
-    num_classes: int = NUM_CLASSES,
-) -> list[LayerShape]:
-    """The layers of a built-in network, in their order. Raises ValueError where there can be none of these widths."""
-    chosen = None if widths is None else tuple(widths)
-    return outline_layers(describe_network(architecture, chosen, input_shape=input_shape, num_classes=num_classes))
 
 
 def outline_named(name: str, widths: tuple[int, ...] | None, facts: DatasetFacts) -> list[LayerShape]:
@@ -225,10 +212,10 @@ def read_layers(summary: Mapping[str, Any]) -> list[LayerShape] | None:
     return None if network is None else outline_layers(network)
 
 
-def _sum_up(layers: list[LayerShape], facts: DatasetFacts, copies: float, values: int) -> MemoryEstimate:
+def _sum_up(layers: list[LayerShape], facts: DatasetFacts | None, copies: float, values: int) -> MemoryEstimate:
     return MemoryEstimate(
         {
-            Part.PICTURES: estimate_pictures(facts),
+            **({} if facts is None else {Part.PICTURES: estimate_pictures(facts)}),
             Part.WEIGHTS: round(copies * count_weights(layers) * FLOAT_BYTES),
             Part.BATCHES: values,
         }
@@ -239,16 +226,7 @@ def estimate_import(network: Network, facts: DatasetFacts | None) -> MemoryEstim
     """What an import holds. facts: of the data set that it is measured on; None where it is on none."""
     layers = outline_layers(network)
     # As they lie in the file, as arrays, in the network, in one for a single deviation, written and read back.
-    weights = round(6 * count_weights(layers) * FLOAT_BYTES)
-    if facts is None:
-        return MemoryEstimate({Part.WEIGHTS: weights, Part.BATCHES: estimate_passes(layers, 1)})
-    return MemoryEstimate(
-        {
-            Part.PICTURES: estimate_pictures(facts),
-            Part.WEIGHTS: weights,
-            Part.BATCHES: estimate_passes(layers, EVALUATION_BATCH),
-        }
-    )
+    return _sum_up(layers, facts, 6, estimate_passes(layers, 1 if facts is None else EVALUATION_BATCH))
 
 
 def estimate_train(

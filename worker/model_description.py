@@ -10,7 +10,7 @@ from typing import Any
 from worker.checkpoint_facts import CheckpointInfo
 from worker.model_summary import LayerSparsity, ModelLayer, Sparsity
 
-KB = 1024
+_KB = 1024
 FLOAT_BITS = 32
 
 
@@ -80,7 +80,7 @@ def _describe_layer(layer: LayerFacts, *, is_last: bool) -> ModelLayer:
 def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, Any]:
     """The size ledger as JSON. reference_bytes: the plain float32 checkpoint that ratios are taken against.
 
-    1 KB = 1024 bytes; ratio = reference_bytes / bytes.
+    1 _KB = 1024 bytes; ratio = reference_bytes / bytes.
     """
     return {
         "reference_bytes": reference_bytes,
@@ -88,7 +88,7 @@ def build_ledger(entries: Mapping[str, int], reference_bytes: int) -> dict[str, 
             {
                 "measure": measure,
                 "bytes": num_bytes,
-                "kb": round(num_bytes / KB, 3),
+                "kb": round(num_bytes / _KB, 3),
                 "ratio": round(reference_bytes / num_bytes, 2) if num_bytes else None,
             }
             for measure, num_bytes in entries.items()

@@ -239,7 +239,9 @@ class ModelSummary(Recorded):
     class_names: tuple[str, ...] | None = None
     input_shape: tuple[int, ...] | None = Field(None, description="Channels, height, width.")
     resize: ResizePolicy | None = Field(
-        None, description="How its file says that pictures of another size become its input; null: stretched."
+        None,
+        description="How its file says that pictures of another size become its input. Where null, as its data set's "
+        "do: those of a built-in one are stretched; and without a data set, the centre of the shorter side's square.",
     )
     evaluation: Evaluations | None = None
     correctness: AnswerRecords | None = None

@@ -59,10 +59,13 @@ def _resolve_model(session: Session, spec: JobSpec, field: str, model_id: str) -
     """The id of the stored model that a spec names. Raises NotFound, Conflict for one that it cannot start from, and
     NotMeasured for one that only a training can start from.
     """
-    try:
-        named = get_latest_model(session, field) if model_id == LATEST_MODEL else get_model(session, model_id)
-    except NotFound as error:
-        raise NotFound(f"{field}: {error.detail.removeprefix(f'{field}: ')}", field=f"/{field}") from None
+    if model_id == LATEST_MODEL:
+        named = get_latest_model(session, f"/{field}")
+    else:
+        try:
+            named = get_model(session, model_id)
+        except NotFound as error:
+            raise NotFound(f"{field}: {error.detail}", field=f"/{field}") from None
     if (reason := spec.refuse_start(named.summary)) is not None:
         raise Conflict(f"{field}: {reason}", field=f"/{field}")
     if spec.compares_accuracy and named.summary.get("not_measured") is not None:
@@ -75,14 +78,14 @@ def _resolve_model(session: Session, spec: JobSpec, field: str, model_id: str) -
 
 
 def _plan(spec: JobSpec, key: str | None, request_id: str, settings: Settings) -> Write:
-    """What puts the job into the queue. Raises TooMuchMemory when it is called."""
+    """What puts the job into the queue. Raises TooMuchMemory, NotMeasured, RequestRefused when called."""
     sent = spec.model_dump(mode="json", exclude_unset=True)
     dumped = spec.model_dump(mode="json")
 
     def write(session: Session) -> tuple[Job, bool]:
         resolved = _resolve(session, spec, dumped)
         check_references(session, resolved)
-        _check_memory(session, spec, resolved, settings)
+        _check_facts(session, spec, resolved, settings)
         step_hash = compute_step_hash(session, resolved, spec.version)
         return submit_spec(session, spec, sent, resolved, settings, request_id, (key, sent), step_hash)
 
@@ -132,7 +135,7 @@ def _find_start(resolved: Mapping[str, Any]) -> str | None:
     return next((resolved[field] for field in START_FIELDS if resolved.get(field) is not None), None)
 
 
-def _check_memory(
+def _check_facts(
     session: Session, spec: JobSpec, resolved: Mapping[str, Any], settings: Settings
 ) -> MemoryEstimate | None:
     """What the job will hold, as far as can be told. Raises TooMuchMemory, and RequestRefused where the network that is
@@ -158,7 +161,7 @@ def _validate_only(request: Request, spec: JobSpec) -> Response:
     with request.app.state.database.read(caller.owner) as session:
         resolved = _resolve(session, spec, spec.model_dump(mode="json"))
         check_references(session, resolved)
-        estimate = _check_memory(session, spec, resolved, request.app.state.settings)
+        estimate = _check_facts(session, spec, resolved, request.app.state.settings)
     answer = ResolvedSpec(
         kind=spec.kind,
         resolved_spec=resolved,

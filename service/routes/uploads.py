@@ -27,7 +27,7 @@ from service.dependencies import (
     check_room,
     get_latest_model,
 )
-from service.errors import RequestRefused
+from service.errors import RequestRefused, get_status
 from service.openapi import problems
 from service.routes.submissions import ACCEPTED_HEADERS, accept_job
 from service.routes.upload_jobs import submit_upload
@@ -187,7 +187,7 @@ def _check_model(
         estimate = estimate_import(outline.network, outline.pictures)
         if (excess := describe_excess(estimate, max_job_bytes)) is not None:
             pointer = "dataset" if estimate.dominant is Part.PICTURES else ""
-            raise RequestRefused(422, TooMuchMemory.code, excess, pointer=pointer)
+            raise RequestRefused(get_status(TooMuchMemory), TooMuchMemory.code, excess, pointer=pointer)
     return named
 
 

@@ -33,7 +33,7 @@ from worker.memory_estimate import (
     count_kept,
     count_weights,
     estimate_training,
-    list_layer_shapes,
+    outline_layers,
 )
 from worker.network.architectures import DEFAULT_WIDTHS, describe_network
 
@@ -80,7 +80,7 @@ def test_the_shapes_are_those_of_the_real_network(architecture: Architecture, ar
         for name, layer in list_layers(model).items():
             layer.register_forward_hook(lambda _m, _x, y, name=name: outputs.__setitem__(name, y[0].numel()))
         model.eval()(torch.empty(1, 1, 28, 28))
-    shapes = list_layer_shapes(architecture, widths)
+    shapes = outline_layers(describe_network(architecture, widths, input_shape=(1, 28, 28), num_classes=10))
     real = {(layer.weight.numel(), outputs[name]) for name, layer in list_layers(model).items()}
     assert {(shape.weights, shape.outputs) for shape in shapes} == real
     assert count_weights(shapes) == sum(layer.weight.numel() for layer in list_layers(model).values())
@@ -228,6 +228,7 @@ print(read("VmHWM") - before)
 def test_a_real_training_takes_about_what_was_estimated(architecture: str, widths: list[int], batch_size: int) -> None:
     program = [sys.executable, "-c", _PROGRAM, json.dumps([architecture, widths, batch_size])]
     done = subprocess.run(program, env=build_environment(Settings()), capture_output=True, text=True, check=True)
-    layers = list_layer_shapes(Architecture(architecture), widths)
+    network = describe_network(architecture, tuple(widths), input_shape=(1, 28, 28), num_classes=10)
+    layers = outline_layers(network)
     expected = 4.5 * 4 * count_weights(layers) + estimate_training(layers, batch_size)
     assert expected / FACTOR < int(done.stdout) < expected * FACTOR

@@ -80,7 +80,7 @@ def import_dataset(
             _check_items(source, log, limits)
             resize, contents = _find_policy(source, options)
             spool = PictureSpool(file, resize.height, resize.width)
-            decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _find_room)
+            decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _check_nothing)
         assigned = assign_pictures(
             [source.items[row] for row in decoded.rows], source.class_names, options, log, limits
         )
@@ -123,7 +123,7 @@ def import_dataset(
     return summary
 
 
-def _find_room(num_bytes: int) -> None:
+def _check_nothing(num_bytes: int) -> None:
     """Nobody keeps account of it."""
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from worker.catalog import DatasetWarning, SplitName
-from worker.dataset_files.source import RefusalLog
+from worker.dataset_files.source import MOST_NAMED, RefusalLog
 from worker.dataset_files.splitting import LEAST_TO_VALIDATE
 from worker.dataset_files.summary import DatasetNotice
 
-_MOST_NAMED = 20
 _MOST_SHOWN = 5
 
 
@@ -61,5 +60,5 @@ def _build_class_notice(code: DatasetWarning, split: SplitName, names: Sequence[
         detail=f"{len(names)} classes {told}: {shown}",
         split=split,
         count=len(names),
-        class_names=tuple(names[:_MOST_NAMED]),
+        class_names=tuple(names[:MOST_NAMED]),
     )

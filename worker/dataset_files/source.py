@@ -13,7 +13,7 @@ from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files.summary import DatasetNotice, RefusedEntries
 from worker.names import is_name
 
-_MOST_NAMED = 20
+MOST_NAMED = 20
 _LONGEST_NAME = 200
 
 
@@ -56,7 +56,7 @@ class RefusalLog:
         """One more."""
         self._counts[reason] += 1
         names = self._names.setdefault(reason, [])
-        if len(names) < _MOST_NAMED:
+        if len(names) < MOST_NAMED:
             names.append(show_name(name))
 
     def list_refused(self) -> tuple[RefusedEntries, ...]:

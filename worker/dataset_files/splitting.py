@@ -98,7 +98,8 @@ def find_spare(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def choose_validation_size(labels: NDArray[np.int64]) -> int:
-    """How many of the training pictures validate: one of each class that can spare it at least. labels: (N,).
+    """How many of the training pictures validate, at least as many as classes can spare one; drawn by share, so that a
+    rare class may get none. labels: (N,).
 
     Raises InvalidDataset where there is no such class.
     """

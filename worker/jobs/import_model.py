@@ -122,9 +122,8 @@ def _import_checkpoint(spec: ImportSpec, context: JobContext, path: Path) -> tup
 
 def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tuple[MeasuredModel, dict[str, Any]]:
     from worker.coding import encode_network
-    from worker.core.checkpoint import save_checkpoint
+    from worker.core.checkpoint import count_checkpoint_bytes
     from worker.core.measured_model import Source, store_compressed_file
-    from worker.core.models import rebuild_model
     from worker.importing.reading import read_compressed
 
     network, said, origin = read_compressed(path)
@@ -132,8 +131,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     info, data, match = _place(spec, context, replace(said, dataset=dataset))
     context.warn(_UNKNOWN_PICTURES)
     # What ratios are against: the same network as a plain checkpoint.
-    twin = rebuild_model(info)
-    reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
+    reference_bytes = count_checkpoint_bytes(info, info.widths)
     context.report(Progress(phase="measuring", percent=30))
     stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
     file = encode_network(replace(network, resize=data.resize))
@@ -173,16 +171,14 @@ def _import_unmeasured(
 ) -> tuple[StoredModel, dict[str, Any]]:
     """The same without a data set, so that nothing of it is placed."""
     from worker.coding import encode_network
-    from worker.core.checkpoint import save_checkpoint
-    from worker.core.models import rebuild_model
+    from worker.core.checkpoint import count_checkpoint_bytes
     from worker.importing.reading import read_checkpoint, read_compressed, read_weights
     from worker.importing.unmeasured import store_unmeasured_compressed, store_unmeasured_float
 
     nowhere = {"class_match": None}
     if found.format is ModelFormat.COMPRESSED:
         network, info, origin = read_compressed(path)
-        twin = rebuild_model(info)
-        reference_bytes = save_checkpoint(context.scratch / "reference.safetensors", twin, info)
+        reference_bytes = count_checkpoint_bytes(info, info.widths)
         stored = context.artifact_path("imported.tonok", ArtifactKind.COMPRESSED)
         return store_unmeasured_compressed(stored, encode_network(network), info, reference_bytes), origin | nowhere
     if found.format is ModelFormat.CHECKPOINT:

@@ -97,7 +97,7 @@ def _predict(
 def _find_older_policy(context: JobContext, model_id: str) -> ResizePolicy | None:
     """How the data set of a model was made to fit, whose file says nothing of it; None where that one is built in.
 
-    So are the files of earlier versions, and all whose data set is built in. Of a network that was brought without a
+    No file of an earlier version says it, and none whose data set is built in. Of a network that was brought without a
     data set nobody said it: as those of a data set that is brought are by default.
     """
     summary = context.model_summary(model_id)

@@ -55,7 +55,7 @@ def _leave_out(field: str) -> dict[str, Any]:
     return {"not": {"properties": both, "required": [*both]}}
 
 
-_SHAPE_RULES: list[JsonValue] = [
+_RULES: list[JsonValue] = [
     *describe_rules(
         "dataset",
         [name for name in DatasetName if not name.facts.is_mirrorable],
@@ -79,7 +79,7 @@ class TrainSpec(JobSpec):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
-            "allOf": [*WIDTH_RULES, *_SHAPE_RULES],
+            "allOf": [*WIDTH_RULES, *_RULES],
         }
     )
 
