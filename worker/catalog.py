@@ -229,6 +229,10 @@ class TrainingWarning(StrEnum):
 
     UNBALANCED_CLASSES = "unbalanced_classes"
     """One class has many times the pictures of another, and each picture weighs the same."""
+    CLASS_NOT_TRAINED = "class_not_trained"
+    """A class has no picture to train on: the network never learns to answer it."""
+    CLASS_NOT_VALIDATED = "class_not_validated"
+    """A class has no picture on validation: neither the best epoch nor any later decision goes by it."""
 
 
 class Precision(StrEnum):

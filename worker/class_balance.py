@@ -1,4 +1,4 @@
-"""Whether the classes of a data set have about as many pictures each. Torch-free."""
+"""Whether each class of a data set has pictures, and about as many as the others. Torch-free."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ from worker.progress import Reporter
 UNBALANCED_RATIO = 9
 """Training pictures of the largest class for one of the smallest, beyond which classes count as highly unbalanced:
 where the KEEL repository draws the line (Alcalá-Fdez et al. 2011)."""
+
+_MOST_NAMED = 5
+
+
+def warn_of_missing_classes(
+    reporter: Reporter, class_names: Sequence[str], trained: Sequence[int], validated: Sequence[int]
+) -> None:
+    """Warns of classes without a picture to train on, or on validation. trained, validated: pictures of each class."""
+    for code, counts, told in (
+        (TrainingWarning.CLASS_NOT_TRAINED, trained, "to train on: the network does not learn to answer them"),
+        (TrainingWarning.CLASS_NOT_VALIDATED, validated, "on validation: no decision goes by them"),
+    ):
+        missing = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+        if missing:
+            shown = ", ".join(missing[:_MOST_NAMED]) + (" …" if len(missing) > _MOST_NAMED else "")
+            reporter.warn(
+                f"{len(missing)} of {len(class_names)} classes have no picture {told} ({shown})",
+                {"code": code, "field": "dataset", "count": len(missing)},
+            )
 
 
 def warn_of_unbalanced_classes(reporter: Reporter, counts: Sequence[int]) -> None:

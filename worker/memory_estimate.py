@@ -90,12 +90,12 @@ class LayerShape:
     pixels: int
 
 
-def outline_named(name: str, widths: tuple[int, ...] | None, facts: DatasetFacts) -> list[LayerShape]:
-    """The layers of the network of that name for the pictures of a data set. Raises InvalidSpec where they are too
-    small for it, which of the catalogue's is told before.
+def describe_for_pictures(name: str, widths: tuple[int, ...] | None, facts: DatasetFacts) -> Network:
+    """The network of that name for the pictures of a data set. Raises InvalidSpec where they are too small for it,
+    which of the catalogue's is told before.
     """
     try:
-        return outline_layers(describe_named(name, widths, facts.input_shape, len(facts.class_names)))
+        return describe_named(name, widths, facts.input_shape, len(facts.class_names))
     except InvalidNetwork as error:
         raise InvalidSpec(f"architecture: for these pictures {error}", field="/architecture") from None
 

@@ -99,6 +99,19 @@ def test_a_study_of_pictures_that_are_too_small_for_its_network_is_refused(
     check_problem(client.post(f"/v1/jobs/study{question}", json=asked), 422, "validation_error", "/architecture")
 
 
+def test_single_pictures_are_refused_where_a_batch_norm_has_no_deviation_of_one(
+    client: TestClient, workshop: Workshop
+) -> None:
+    for size, status in ((32, 422), (64, 202)):
+        dataset_id = workshop.bring_dataset(input_shape=[3, size, size])
+        asked = {"dataset": dataset_id, "architecture": "torchvision:resnet18", "batch_size": 1}
+        answer = client.post("/v1/jobs/train", json=asked)
+        assert answer.status_code == status
+        if status == 422:
+            check_problem(answer, 422, "validation_error", "/batch_size")
+        assert client.post("/v1/jobs/train", json=asked | {"batch_size": 2}).status_code == 202
+
+
 def test_pictures_that_may_not_be_mirrored_are_not_asked_to_be(client: TestClient, workshop: Workshop) -> None:
     for dataset in ("digits", workshop.bring_dataset(is_mirrorable=False)):
         asked = {"dataset": dataset, "flip": True}

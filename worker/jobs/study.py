@@ -23,12 +23,13 @@ from worker.jobs.train import TrainSpec
 from worker.memory_estimate import (
     RETRAINING_BATCH,
     MemoryEstimate,
+    describe_for_pictures,
     estimate_compress,
     estimate_prune,
     estimate_quantize,
     estimate_train,
     find_shape_field,
-    outline_named,
+    outline_layers,
 )
 from worker.network_names import NetworkName, is_batch_normalised, is_built_in
 from worker.network_widths import WIDTH_RULES, Widths, check_widths
@@ -94,7 +95,7 @@ class StudySpec(JobSpec):
     def estimate_memory(self, describe: Describe) -> MemoryEstimate:
         """Estimates its largest step. Raises InvalidSpec where the pictures are too small for the network."""
         facts = get_facts(self.dataset, describe)
-        layers = outline_named(self.architecture, self.widths, facts)
+        layers = outline_layers(describe_for_pictures(self.architecture, self.widths, facts))
         steps = [
             estimate_train(layers, facts, RETRAINING_BATCH, Optimizer.ADAMW),
             estimate_prune(layers, facts),

@@ -18,22 +18,21 @@ from worker.catalog import (
     Optimizer,
     Precision,
 )
-from worker.class_balance import warn_of_unbalanced_classes
+from worker.class_balance import warn_of_missing_classes, warn_of_unbalanced_classes
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
-    LayerShape,
     MemoryEstimate,
     Part,
+    describe_for_pictures,
     estimate_passes,
     estimate_train,
     estimate_training,
     find_facts,
     find_shape_field,
     outline_layers,
-    outline_named,
 )
 from worker.network.layers import normalises_single_values
 from worker.network_names import NetworkName, describe_named, is_batch_normalised
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from worker.core.training import TrainingSettings
     from worker.datasets import Dataset
     from worker.learning import History
+    from worker.network.record import Network
 
 
 def _leave_out(field: str) -> dict[str, Any]:
@@ -180,15 +180,12 @@ class TrainSpec(JobSpec):
         """Estimates it from the widths and the pictures of a batch. Raises InvalidSpec where the stored network cannot
         be fine-tuned to the data set.
         """
-        if self.initial_model_id is None:
-            facts = self._find_facts(describe)
-            layers = self._outline_layers(facts)
-        else:
-            network = describe_fine_tuned(describe(self.initial_model_id), self.dataset, describe)
-            if network is None:
-                return None
-            facts, layers = self._find_facts(describe), outline_layers(network)
-        return estimate_train(layers, facts, self._count_at_a_time(facts.num_pictures), self.optimizer)
+        network = self._describe_network(describe)
+        if network is None:
+            return None
+        facts = self._find_facts(describe)
+        at_a_time = self._count_at_a_time(facts.num_pictures)
+        return estimate_train(outline_layers(network), facts, at_a_time, self.optimizer)
 
     def _find_facts(self, describe: Describe) -> DatasetFacts:
         if self.dataset is None and self.initial_model_id is not None:
@@ -196,12 +193,22 @@ class TrainSpec(JobSpec):
         return get_facts(self.dataset or DatasetName.FASHION_MNIST, describe)
 
     def check_facts(self, describe: Describe) -> None:
-        """Refuses to mirror what is another picture then."""
+        """Refuses to mirror what is another picture then, and single pictures where a batch norm has no deviation."""
         if self.flip and not self._find_facts(describe).is_mirrorable:
             raise InvalidSpec(
                 "flip: a picture of this data set that is mirrored is none of its class any more; leave it out",
                 field="/flip",
             )
+        if self.batch_size == 1 and (network := self._describe_network(describe)) is not None:
+            _refuse_single_pictures(network)
+
+    def _describe_network(self, describe: Describe) -> Network | None:
+        """What is trained; None where the stored model does not say what network it is."""
+        if self.initial_model_id is not None:
+            return describe_fine_tuned(describe(self.initial_model_id), self.dataset, describe)
+        if self.architecture is None:
+            return None
+        return describe_for_pictures(self.architecture, self.widths, self._find_facts(describe))
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
@@ -212,20 +219,24 @@ class TrainSpec(JobSpec):
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
         # With few pictures at a time the evaluation takes more, and no smaller batch would help.
-        facts = self._find_facts(describe)
-        layers, at_a_time = self._outline_layers(facts), self._count_at_a_time(facts.num_pictures)
+        network = self._describe_network(describe)
+        layers = [] if network is None else outline_layers(network)
+        at_a_time = self._count_at_a_time(self._find_facts(describe).num_pictures)
         is_batch = estimate_training(layers, at_a_time) > estimate_passes(layers, EVALUATION_BATCH)
         return "batch_size" if is_batch and self.batch_size > 1 else field
-
-    def _outline_layers(self, facts: DatasetFacts) -> list[LayerShape]:
-        """The layers of the network that is named."""
-        if self.architecture is None:
-            raise ValueError("the network is that of a stored model")
-        return outline_named(self.architecture, self.widths, facts)
 
     def _count_at_a_time(self, num_pictures: int) -> int:
         """Pictures of a batch: no more than there are."""
         return min(self.batch_size, num_pictures, self.max_train_examples or self.batch_size)
+
+
+def _refuse_single_pictures(network: Network) -> None:
+    if normalises_single_values(network):
+        raise InvalidSpec(
+            "batch_size: with pictures of this size a batch norm of the network has one value a channel, and of a "
+            "single picture no deviation: take batches of 2 or more",
+            field="/batch_size",
+        )
 
 
 def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
@@ -246,8 +257,10 @@ def run(spec: TrainSpec, context: JobContext) -> JobOutcome:
             f"the classes of {data.name} are not those of {spec.initial_model_id}: the last layer, "
             f"{start.replaced_layer}, begins with fresh weights"
         )
+    counts = count_classes(data)
+    warn_of_missing_classes(context, data.class_names, counts["train"], counts["validation"])
     if spec.class_weighting is ClassWeighting.NONE:
-        warn_of_unbalanced_classes(context, count_classes(data)["train"])
+        warn_of_unbalanced_classes(context, counts["train"])
     settings = _choose_settings(spec, start)
     history = _train(context, start.model, data, settings)
     trainings = TrainingLog(context)
@@ -323,13 +336,8 @@ def _choose_settings(spec: TrainSpec, start: _Start) -> TrainingSettings:
     from worker.core.models.build import get_record
     from worker.core.training import TrainingSettings
 
-    record = get_record(start.model)
-    if spec.batch_size == 1 and normalises_single_values(record):
-        raise InvalidSpec(
-            "with pictures of this size a batch norm of the network has one value a channel, and of a single picture "
-            "no deviation: take batches of 2 or more",
-            field="batch_size",
-        )
+    if spec.batch_size == 1:
+        _refuse_single_pictures(get_record(start.model))
     return TrainingSettings(
         epochs=spec.epochs,
         learning_rate=spec.learning_rate or FINE_TUNING_RATE,

@@ -210,11 +210,12 @@ def test_unbalanced_classes_are_warned_of_until_they_are_weighed(shop: Shop) -> 
     dataset = bring(shop, PER_CLASS, rare=frozenset({"blue"}))
     spec = {"kind": "train", "dataset": dataset, "architecture": "mlp", "widths": [8], "epochs": 1}
     plain, context = shop.run("train", **spec)
-    (warning,) = context.typed_warnings
     # Of 40, 40 and 1 a tenth validates, but never the only picture of a class.
-    assert warning == {"code": "unbalanced_classes", "field": "class_weighting", "ratio": 36}
+    not_validated = {"code": "class_not_validated", "field": "dataset", "count": 1}
+    unbalanced = {"code": "unbalanced_classes", "field": "class_weighting", "ratio": 36}
+    assert context.typed_warnings == [not_validated, unbalanced]
     assert plain.result["history"][0]["balanced_validation_accuracy"] is None
     weighed, context = shop.run("weighed", class_weighting="balanced", **spec)
-    assert context.typed_warnings == []
+    assert context.typed_warnings == [not_validated]
     assert weighed.result["class_weighting"] == "balanced"
     assert 0 <= weighed.result["history"][0]["balanced_validation_accuracy"] <= 1
