@@ -80,6 +80,7 @@ class Evaluation(Record):
     num_examples: int
     accuracy: float
     loss: float | None
+    balanced_accuracy: float | None
     interval: tuple[float, float] | None
 
 

@@ -85,6 +85,10 @@ class Network(_Stored):
         """Submits a training that begins with its weights."""
         return self._submit("train", initial_model_id=self.model.id, **options)
 
+    def study(self, **options: Any) -> Job[records.StudyResult]:
+        """Submits a study that begins with its weights: all of it on one network, with a report in a `language`."""
+        return self._submit("study", initial_model_id=self.model.id, **options)
+
     def predict(self, picture: Picture, *, compare_to: Network | str | None = None, **options: Any) -> Prediction:
         """Asks what it says of a picture; `top_k` classes, light and dark swapped where `invert` is true."""
         query = options | {"compare_to": None if compare_to is None else get_model_id(compare_to)}

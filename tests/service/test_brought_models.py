@@ -120,9 +120,10 @@ def test_a_pickle_is_refused_with_the_line_that_works_instead(protocol: int, cli
     assert "torch.onnx.export(" in check_problem(answer, 422, "invalid_model", "")["detail"]
 
 
-def test_fine_tuning_names_the_model_that_it_begins_with(client: TestClient, workshop: Workshop) -> None:
+@pytest.mark.parametrize("kind", ["train", "study"])
+def test_fine_tuning_names_the_model_that_it_begins_with(kind: str, client: TestClient, workshop: Workshop) -> None:
     model_id = workshop.train(network=describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28)).to_json())
-    job = client.post("/v1/jobs/train", json={"initial_model_id": "latest", "epochs": 2}).json()
+    job = client.post(f"/v1/jobs/{kind}", json={"initial_model_id": "latest", "epochs": 2}).json()
     resolved = client.get(job["links"]["self"]).json()["resolved_spec"]
     assert (resolved["initial_model_id"], resolved["dataset"], resolved["architecture"]) == (model_id, None, None)
     assert [found["id"] for found in client.get("/v1/jobs", params={"model_id": model_id}).json()["jobs"]] == [
@@ -132,22 +133,26 @@ def test_fine_tuning_names_the_model_that_it_begins_with(client: TestClient, wor
     assert client.delete(f"/v1/jobs/{client.get(f'/v1/models/{model_id}').json()['job_id']}").status_code == 409
 
 
-def test_the_memory_of_fine_tuning_is_that_of_the_networks_record(client: TestClient, workshop: Workshop) -> None:
+@pytest.mark.parametrize("kind", ["train", "study"])
+def test_the_memory_of_fine_tuning_is_that_of_the_networks_record(
+    kind: str, client: TestClient, workshop: Workshop
+) -> None:
     estimates = []
     for name in ("squeezenet1_1", "resnet50"):
         workshop.train(network=describe_torchvision(name, input_shape=(1, 28, 28)).to_json())
-        answer = client.post("/v1/jobs/train?validate_only=true", json={"initial_model_id": "latest"})
+        answer = client.post(f"/v1/jobs/{kind}?validate_only=true", json={"initial_model_id": "latest"})
         estimates.append(answer.json()["estimated_memory_bytes"])
     assert 0 < estimates[0] < estimates[1]
 
 
-def test_what_fine_tuning_cannot_begin_with_is_refused(client: TestClient, workshop: Workshop) -> None:
-    answer = client.post("/v1/jobs/train", json={"initial_model_id": "latest"})
+@pytest.mark.parametrize("kind", ["train", "study"])
+def test_what_fine_tuning_cannot_begin_with_is_refused(kind: str, client: TestClient, workshop: Workshop) -> None:
+    answer = client.post(f"/v1/jobs/{kind}", json={"initial_model_id": "latest"})
     check_problem(answer, 404, "not_found", "/initial_model_id")
-    answer = client.post("/v1/jobs/train", json={"initial_model_id": "mdl_0123456789ABCDEFGHJKMNPQRS"})
+    answer = client.post(f"/v1/jobs/{kind}", json={"initial_model_id": "mdl_0123456789ABCDEFGHJKMNPQRS"})
     check_problem(answer, 404, "not_found", "/initial_model_id")
     quantized = workshop.train(bit_width=4)
-    answer = client.post("/v1/jobs/train", json={"initial_model_id": quantized})
+    answer = client.post(f"/v1/jobs/{kind}", json={"initial_model_id": quantized})
     check_problem(answer, 409, "conflict", "/initial_model_id")
 
 

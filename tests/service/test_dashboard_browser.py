@@ -110,8 +110,17 @@ def test_a_training_is_submitted_by_the_form_followed_live_and_found_again(brows
         assert plot.evaluate("picture => picture.naturalWidth") > 0
         expect(page.get_by_label("Log of events")).to_contain_text("epoch 3 of 3")
 
-        # It is in the lists, by a name that is text and nothing else, on a page that fits.
         model = job.model
+        # The digits of test are not all as many: each class counted the same is another number.
+        assert model.evaluation is not None
+        assert model.evaluation.test is not None
+        accuracy, balanced = (
+            f"{100 * (share or 0):.2f} %" for share in (model.accuracy, model.evaluation.test.balanced_accuracy)
+        )
+        figure = page.locator(".figures .figure", has_text="Balanced accuracy, test")
+        expect(figure.locator("b")).to_have_text([] if balanced == accuracy else [balanced])
+
+        # It is in the lists, by a name that is text and nothing else, on a page that fits.
         check_width(page)
         for address, shown in (
             ("jobs", HOSTILE),

@@ -172,25 +172,29 @@ def test_nothing_is_compressed_whose_accuracy_is_not_known(
 
 
 @pytest.mark.parametrize("query", ["", "?validate_only=true"])
+@pytest.mark.parametrize("kind", ["train", "study"])
 def test_fine_tuning_an_unmeasured_model_needs_a_data_set_that_it_can_read(
-    query: str, client: TestClient, workshop: Workshop
+    kind: str, query: str, client: TestClient, workshop: Workshop
 ) -> None:
     spec = {"initial_model_id": store_unmeasured(workshop)}
     photographs = workshop.bring_dataset(input_shape=[3, 64, 64])
     tiny = workshop.bring_dataset(input_shape=[3, 4, 4])
-    path = f"/v1/jobs/train{query}"
+    path = f"/v1/jobs/{kind}{query}"
     check_problem(client.post(path, json=spec), 422, "validation_error", "/dataset")
     for dataset in ("digits", tiny):  # gray pictures, and such as are too small
         check_problem(client.post(path, json=spec | {"dataset": dataset}), 422, "validation_error", "/dataset")
     assert client.post(path, json=spec | {"dataset": photographs}).status_code in (200, 202)
 
 
-def test_what_a_measured_model_cannot_read_is_told_at_once_too(client: TestClient, workshop: Workshop) -> None:
+@pytest.mark.parametrize("kind", ["train", "study"])
+def test_what_a_measured_model_cannot_read_is_told_at_once_too(
+    kind: str, client: TestClient, workshop: Workshop
+) -> None:
     network = describe_torchvision("squeezenet1_1", input_shape=(1, 28, 28), num_classes=10).to_json()
     spec = {"initial_model_id": workshop.train(network=network, class_names=list("abcdefghij"))}
-    answer = client.post("/v1/jobs/train", json=spec | {"dataset": workshop.bring_dataset()})
+    answer = client.post(f"/v1/jobs/{kind}", json=spec | {"dataset": workshop.bring_dataset()})
     check_problem(answer, 422, "validation_error", "/dataset")
-    assert client.post("/v1/jobs/train", json=spec | {"dataset": "digits"}).status_code == 202
+    assert client.post(f"/v1/jobs/{kind}", json=spec | {"dataset": "digits"}).status_code == 202
 
 
 def test_a_network_whose_classes_come_from_no_single_layer_is_refused(client: TestClient, workshop: Workshop) -> None:

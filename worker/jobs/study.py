@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field
 
 from worker.catalog import Architecture, ArtifactKind, DatasetName, Effort, Optimizer, PruningSchedule
 from worker.compression_plan import PLANS as COMPRESSION_PLANS
 from worker.compression_plan.parts import CONTROLS_FACTOR, compute_controls_factor
 from worker.controls import CONTROLS, ControlKind
-from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
-from worker.job_spec import FinishedStep, JobContext, JobOutcome, JobSpec, Step, StepArtifact
+from worker.dataset_refs import Describe
+from worker.job_spec import FinishedStep, JobContext, JobOutcome, Step
 from worker.jobs.compress import CompressSpec
 from worker.jobs.prune import PruneSpec
 from worker.jobs.quantize import QuantizeSpec
@@ -23,7 +22,6 @@ from worker.jobs.train import TrainSpec
 from worker.memory_estimate import (
     RETRAINING_BATCH,
     MemoryEstimate,
-    describe_for_pictures,
     estimate_compress,
     estimate_prune,
     estimate_quantize,
@@ -31,34 +29,29 @@ from worker.memory_estimate import (
     find_shape_field,
     outline_layers,
 )
-from worker.network_names import NetworkName, is_batch_normalised, is_built_in
-from worker.network_widths import WIDTH_RULES, Widths, check_widths
+from worker.network_names import is_batch_normalised, is_built_in
 from worker.progress import Progress
-from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.compress import CompressResult
 from worker.results.model_result import ModelResult
 from worker.results.prune import PruneResult
 from worker.results.study import StudyResult, StudyStep
-from worker.results.train import TrainResult
+from worker.study_report import find_artifact, write_study_report
+from worker.training_start import START_RULES, TrainingStart
 
 BIT_WIDTHS = (8, 6, 4, 2)
-SAMPLES_PER_CLASS = 12
-"""Pictures of each class that the report shows."""
 
 
-class StudySpec(JobSpec):
-    """Trains a network, prunes it at once and step by step, quantizes it to 8, 6, 4 and 2 bits, narrows it, compresses
-    it, runs the controls, and writes a report. Each step is a job of its own; one that was done before is not repeated.
+class StudySpec(TrainingStart):
+    """Trains or fine-tunes a network, prunes it at once and step by step, quantizes it to 8, 6, 4 and 2 bits, narrows
+    it, compresses it, runs the controls, and writes a report. Each step is a job of its own; one that was done before
+    is not repeated.
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5"}], "allOf": WIDTH_RULES}
+        json_schema_extra={"examples": [{"dataset": "digits", "architecture": "lenet5"}], "allOf": START_RULES}
     )
 
     kind: Literal["study"] = "study"
-    dataset: DatasetRef = DatasetName.FASHION_MNIST
-    architecture: NetworkName = str(Architecture.FASHION_CNN)
-    widths: Widths = None
     effort: Literal["quick", "standard"] = Field(
         "quick",
         description="`quick`: under 15 minutes for FashionMNIST on two cores; `standard`: several times as long.",
@@ -87,15 +80,12 @@ class StudySpec(JobSpec):
         description="Seconds after which a step is stopped, or the study's own part; waiting does not count.",
     )
 
-    @field_validator("widths")
-    @classmethod
-    def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
-        return check_widths(widths, info.data.get("architecture"))
-
-    def estimate_memory(self, describe: Describe) -> MemoryEstimate:
-        """Estimates its largest step. Raises InvalidSpec where the pictures are too small for the network."""
-        facts = get_facts(self.dataset, describe)
-        layers = outline_layers(describe_for_pictures(self.architecture, self.widths, facts))
+    def estimate_memory(self, describe: Describe) -> MemoryEstimate | None:
+        """Estimates its largest step. Raises InvalidSpec where the network does not fit the pictures."""
+        network = self.describe_network(describe)
+        if network is None:
+            return None
+        facts, layers = self.find_facts(describe), outline_layers(network)
         steps = [
             estimate_train(layers, facts, RETRAINING_BATCH, Optimizer.ADAMW),
             estimate_prune(layers, facts),
@@ -106,7 +96,8 @@ class StudySpec(JobSpec):
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the data set or the shape."""
-        return find_shape_field(estimate, has_widths=self.widths is not None)
+        field = find_shape_field(estimate, has_widths=self.widths is not None)
+        return "initial_model_id" if field == "architecture" and self.initial_model_id is not None else field
 
 
 @dataclass(frozen=True)
@@ -114,6 +105,7 @@ class Plan:
     """What an effort spends, in epochs. quantization_epochs: None leaves them to each bit width."""
 
     train_epochs: int
+    fine_tuning_epochs: int
     pruning_steps: int
     epochs_per_step: int
     quantization_epochs: int | None
@@ -123,8 +115,8 @@ class Plan:
 
 
 PLANS = {
-    Effort.QUICK: Plan(10, 3, 1, 4, 2, compress_s=200),
-    Effort.STANDARD: Plan(16, 6, 2, 5, 4, compress_s=1300),
+    Effort.QUICK: Plan(10, 4, 3, 1, 4, 2, compress_s=200),
+    Effort.STANDARD: Plan(16, 8, 6, 2, 5, 4, compress_s=1300),
 }
 SMALL_DATASETS: Mapping[str, float] = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
@@ -147,13 +139,23 @@ class Recipe:
         self.spec = spec
         self.effort = Effort(spec.effort)
         self.plan = PLANS[self.effort]
-        self.epochs = spec.epochs or round(self.plan.train_epochs * SMALL_DATASETS.get(spec.dataset, 1.0))
+        planned = self.plan.train_epochs if spec.initial_model_id is None else self.plan.fine_tuning_epochs
+        self.epochs = spec.epochs or round(planned * SMALL_DATASETS.get(spec.dataset or "", 1.0))
         self.main_s = sum(step.expected_s for step in self.build_main("mdl_0").values())
         self.controls_s = 2 * self._retraining_s(self.plan.pruning_steps) + self.epochs * _SMALL_EPOCH_S
 
     def build_training(self) -> Step:
         """The baseline."""
-        return Step(self._train("train", self.spec.widths), self.epochs * _EPOCH_S)
+        if self.spec.initial_model_id is None:
+            return Step(self._train("train", self.spec.widths), self.epochs * _EPOCH_S)
+        spec = TrainSpec(
+            **self._common("train"),
+            initial_model_id=self.spec.initial_model_id,
+            dataset=self.spec.dataset,
+            epochs=self.epochs,
+            max_train_examples=self.spec.max_train_examples,
+        )
+        return Step(spec, self.epochs * _EPOCH_S)
 
     def build_main(self, model_id: str) -> dict[str, Step]:
         """What starts from the baseline and from nothing else."""
@@ -234,9 +236,10 @@ class Recipe:
         return steps * self.plan.epochs_per_step * _RETRAINING_EPOCH_S
 
     def _train(self, name: str, widths: tuple[int, ...] | None) -> TrainSpec:
+        """From scratch."""
         spec = self.spec
         # Without batch norm SGD at the usual rate is too much.
-        gentle = not is_batch_normalised(spec.architecture)
+        gentle = not is_batch_normalised(spec.architecture or Architecture.FASHION_CNN)
         return TrainSpec(
             **self._common(name),
             dataset=spec.dataset,
@@ -269,23 +272,24 @@ def run(spec: StudySpec, context: JobContext) -> JobOutcome:
     final, smallest = steps["compress"], CompressResult.read(steps["compress"].result)
     if spec.controls:
         small_widths = None
-        if is_built_in(spec.architecture):
+        if spec.architecture is not None and is_built_in(spec.architecture):
             small_widths = find_small_widths(steps["train"], smallest.file_bytes)
         else:
             name = CONTROLS[ControlKind.SMALL_DENSE].name
-            context.warn(f"control {name}: left out, since {spec.architecture} has no widths to choose")
+            network = spec.architecture or f"the network of {spec.initial_model_id}"
+            context.warn(f"control {name}: left out, since {network} has no widths to choose")
         pruned = PruneResult.read(steps["step_by_step"].result)
         retrained, sparsity = pruned.chosen.retrained_epochs, pruned.sparsity.total
         controls = recipe.build_controls(model_id, retrained, sparsity, small_widths)
         steps |= context.run_steps(controls, later_s=_REPORT_S)
     context.report(Progress(phase="writing the report", message="every step has ended; the report is being written"))
-    findings = _write_report(spec, context, steps)
+    findings = write_study_report(spec, spec.language, context, steps, spec.max_train_examples)
     results = {name: ModelResult.read(step.result) for name, step in steps.items()}
     for name, one in results.items():
         if one.health is not None and one.health.problems:
             problems = ", ".join(one.health.problems)
             context.warn(f"{name}: its model is not sound ({problems}): its numbers say nothing good of it")
-    compressed = _find_artifact(final, ArtifactKind.COMPRESSED)
+    compressed = find_artifact(final, ArtifactKind.COMPRESSED)
     shutil.copyfile(compressed.path, context.artifact_path(compressed.name, ArtifactKind.COMPRESSED))
     result = StudyResult(
         model_id=final.output_model_id,
@@ -310,7 +314,7 @@ def find_small_widths(trained: FinishedStep, file_bytes: int) -> tuple[int, ...]
     """
     from worker.core.checkpoint import count_checkpoint_bytes, load_checkpoint, match_widths
 
-    _, info = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
+    _, info = load_checkpoint(find_artifact(trained, ArtifactKind.CHECKPOINT).path)
     return match_widths(
         info,
         file_bytes,
@@ -318,81 +322,6 @@ def find_small_widths(trained: FinishedStep, file_bytes: int) -> tuple[int, ...]
         lambda widths: count_checkpoint_bytes(info, widths),
         lambda parameters, counted: parameters + (file_bytes - counted) // 4,
     )
-
-
-def _find_artifact(step: FinishedStep, kind: ArtifactKind) -> StepArtifact:
-    """The only one of its kind."""
-    (found,) = [artifact for artifact in step.artifacts if artifact.kind == kind]
-    return found
-
-
-def _write_report(spec: StudySpec, context: JobContext, steps: Mapping[str, FinishedStep]) -> list[Any]:
-    """Writes the documents; returns what the report finds, each finding with its numbers, as JSON."""
-    from worker.environment import describe_environment
-    from worker.report import write_report
-
-    facts = StudyFacts(
-        job_id=context.job_id,
-        spec=spec.model_dump(mode="json"),
-        steps={
-            name: StepFact(
-                name=name,
-                job_id=step.job_id,
-                kind=step.kind,
-                spec=step.spec,
-                result=step.result,
-                artifacts=[ArtifactFact(one.name, one.kind, one.sha256, one.num_bytes) for one in step.artifacts],
-                seconds=step.seconds,
-                reused=step.is_reused,
-            )
-            for name, step in steps.items()
-        },
-        environment={
-            **describe_environment(context.threads),
-            "precision": str(TrainResult.read(steps["train"].result).precision),
-        },
-        dataset=_describe_dataset(spec, context),
-        modules=_list_modules(steps["train"]),
-    )
-    paths = {
-        suffix: context.artifact_path(f"report-{spec.language}.{suffix}", ArtifactKind.REPORT)
-        for suffix in ("pdf", "docx", "html", "json")
-    }
-    write_report(facts, spec.language, paths)
-    findings: list[Any] = json.loads(paths["json"].read_text(encoding="utf-8"))["findings"]
-    return findings
-
-
-def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
-    from worker.datasets import count_classes, load_dataset, take_samples
-
-    whole = load_dataset(spec.dataset, context.datasets, spec.seed)
-    brought = context.dataset_summary(spec.dataset) if is_stored(spec.dataset) else {}
-    data = whole.limit_train(spec.max_train_examples)
-    return DatasetFact(
-        name=data.name,
-        class_names=data.class_names,
-        input_shape=data.input_shape,
-        counts=count_classes(data),
-        mean=data.mean,
-        std=data.std,
-        samples=take_samples(data, SAMPLES_PER_CLASS),
-        is_mirrorable=data.is_mirrorable,
-        title=brought.get("name"),
-        is_test_drawn=brought.get("is_test_drawn", spec.dataset == DatasetName.DIGITS),
-    )
-
-
-def _list_modules(trained: FinishedStep) -> list[ModuleFact]:
-    from worker.core.checkpoint import load_checkpoint
-    from worker.core.graph import outline_modules
-    from worker.core.models.build import get_record
-
-    model, _ = load_checkpoint(_find_artifact(trained, ArtifactKind.CHECKPOINT).path)
-    macs = get_record(model).macs
-    return [
-        ModuleFact(one.name, one.kind, one.shape, one.parameters, macs.get(one.name)) for one in outline_modules(model)
-    ]
 
 
 def _describe_step(step: FinishedStep, result: ModelResult) -> StudyStep:

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from storage.errors import InvalidModel, InvalidSpec
 from worker.catalog import (
-    Architecture,
     ArtifactKind,
     ClassWeighting,
-    DatasetFacts,
     DatasetName,
     Loss,
     Optimizer,
     Precision,
 )
 from worker.class_balance import warn_of_missing_classes, warn_of_unbalanced_classes
-from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
-from worker.fine_tuning_facts import describe_fine_tuned
-from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
+from worker.dataset_refs import Describe
+from worker.job_spec import JobContext, JobOutcome, describe_rules
 from worker.memory_estimate import (
     EVALUATION_BATCH,
     MemoryEstimate,
     Part,
-    describe_for_pictures,
     estimate_passes,
     estimate_train,
     estimate_training,
-    find_facts,
     find_shape_field,
     outline_layers,
 )
 from worker.network.layers import normalises_single_values
-from worker.network_names import NetworkName, describe_named, is_batch_normalised
-from worker.network_widths import WIDTH_RULES, Widths, check_widths
+from worker.network_names import describe_named, is_batch_normalised
 from worker.progress import Progress
 from worker.results.train import TrainResult
+from worker.training_start import START_RULES, TrainingStart
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,12 +44,6 @@ if TYPE_CHECKING:
     from worker.network.record import Network
 
 
-def _leave_out(field: str) -> dict[str, Any]:
-    """JSON Schema: the field is null beside `initial_model_id`."""
-    both = {"initial_model_id": {"type": "string"}, field: {"not": {"type": "null"}}}
-    return {"not": {"properties": both, "required": [*both]}}
-
-
 _RULES: list[JsonValue] = [
     *describe_rules(
         "dataset",
@@ -62,8 +51,6 @@ _RULES: list[JsonValue] = [
         DatasetName.FASHION_MNIST,
         flip={"enum": [False, None]},
     ),
-    _leave_out("architecture"),
-    _leave_out("widths"),
 ]
 """JSON Schema of what else goes together."""
 DEFAULT_RATE = 0.1
@@ -73,38 +60,19 @@ FINE_TUNING_RATE = 0.02
 """Fine-tuning moves weights that are good already: a fifth. Without batch norm their gradients are clipped instead."""
 
 
-class TrainSpec(JobSpec):
+class TrainSpec(TrainingStart):
     """Trains a network on a data set, from scratch or from a stored model, and keeps the epoch best on validation."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"dataset": "digits", "architecture": "lenet5", "epochs": 20, "learning_rate": 0.02}],
-            "allOf": [*WIDTH_RULES, *_RULES],
+            "allOf": [*START_RULES, *_RULES],
         }
     )
 
     version: ClassVar[int] = 5
-    compares_accuracy: ClassVar[bool] = False
 
     kind: Literal["train"] = "train"
-    initial_model_id: ModelId | None = Field(
-        None,
-        description="Fine-tuning: the training begins with the weights of this float model instead of fresh ones. "
-        "Where the data set has classes of other names, the last layer is replaced by a fresh one. "
-        "The split is drawn by the seed that drew the model's.",
-    )
-    dataset: DatasetRef | None = Field(
-        None,
-        validate_default=True,
-        description="By default `fashion_mnist`; with `initial_model_id` that model's own, and its split. Needed where "
-        "that model was measured on none.",
-    )
-    architecture: NetworkName | None = Field(
-        None,
-        validate_default=True,
-        description="By default `fashion_cnn`; with `initial_model_id` that model's own, and none may be named.",
-    )
-    widths: Widths = None
     epochs: int = Field(12, ge=1, le=500)
     batch_size: int = Field(128, ge=1, le=8192)
     optimizer: Optimizer = Optimizer.SGD
@@ -140,34 +108,6 @@ class TrainSpec(JobSpec):
     precision: Precision = Precision.AUTO
     max_train_examples: int | None = Field(None, ge=10, description="Train on this many examples only.")
 
-    @field_validator("dataset")
-    @classmethod
-    def _choose_dataset(cls, dataset: str | None, info: ValidationInfo) -> str | None:
-        is_fresh = info.data.get("initial_model_id") is None
-        return DatasetName.FASHION_MNIST if dataset is None and is_fresh else dataset
-
-    @field_validator("architecture")
-    @classmethod
-    def _choose_architecture(cls, architecture: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("initial_model_id") is not None:
-            if architecture is not None:
-                raise ValueError("the network is that of initial_model_id: leave it out")
-            return None
-        name = str(Architecture.FASHION_CNN) if architecture is None else architecture
-        if (dataset := info.data.get("dataset")) is not None and not is_stored(dataset):
-            # Raises InvalidNetwork, a ValueError, where the pictures are too small; of a data set that somebody
-            # brought that is found out where its facts are at hand, by `estimate_memory`.
-            facts = DatasetName(dataset).facts
-            describe_named(name, None, facts.input_shape, len(facts.class_names))
-        return name
-
-    @field_validator("widths")
-    @classmethod
-    def _check_widths(cls, widths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
-        if widths is not None and info.data.get("initial_model_id") is not None:
-            raise ValueError("the network is that of initial_model_id: leave them out")
-        return check_widths(widths, info.data.get("architecture"))
-
     @field_validator("learning_rate")
     @classmethod
     def _choose_rate(cls, rate: float | None, info: ValidationInfo) -> float | None:
@@ -180,35 +120,22 @@ class TrainSpec(JobSpec):
         """Estimates it from the widths and the pictures of a batch. Raises InvalidSpec where the stored network cannot
         be fine-tuned to the data set.
         """
-        network = self._describe_network(describe)
+        network = self.describe_network(describe)
         if network is None:
             return None
-        facts = self._find_facts(describe)
+        facts = self.find_facts(describe)
         at_a_time = self._count_at_a_time(facts.num_pictures)
         return estimate_train(outline_layers(network), facts, at_a_time, self.optimizer)
 
-    def _find_facts(self, describe: Describe) -> DatasetFacts:
-        if self.dataset is None and self.initial_model_id is not None:
-            return find_facts(describe(self.initial_model_id), describe)
-        return get_facts(self.dataset or DatasetName.FASHION_MNIST, describe)
-
     def check_facts(self, describe: Describe) -> None:
         """Refuses to mirror what is another picture then, and single pictures where a batch norm has no deviation."""
-        if self.flip and not self._find_facts(describe).is_mirrorable:
+        if self.flip and not self.find_facts(describe).is_mirrorable:
             raise InvalidSpec(
                 "flip: a picture of this data set that is mirrored is none of its class any more; leave it out",
                 field="/flip",
             )
-        if self.batch_size == 1 and (network := self._describe_network(describe)) is not None:
+        if self.batch_size == 1 and (network := self.describe_network(describe)) is not None:
             _refuse_single_pictures(network)
-
-    def _describe_network(self, describe: Describe) -> Network | None:
-        """What is trained; None where the stored model does not say what network it is."""
-        if self.initial_model_id is not None:
-            return describe_fine_tuned(describe(self.initial_model_id), self.dataset, describe)
-        if self.architecture is None:
-            return None
-        return describe_for_pictures(self.architecture, self.widths, self._find_facts(describe))
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
@@ -219,9 +146,9 @@ class TrainSpec(JobSpec):
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
         # With few pictures at a time the evaluation takes more, and no smaller batch would help.
-        network = self._describe_network(describe)
+        network = self.describe_network(describe)
         layers = [] if network is None else outline_layers(network)
-        at_a_time = self._count_at_a_time(self._find_facts(describe).num_pictures)
+        at_a_time = self._count_at_a_time(self.find_facts(describe).num_pictures)
         is_batch = estimate_training(layers, at_a_time) > estimate_passes(layers, EVALUATION_BATCH)
         return "batch_size" if is_batch and self.batch_size > 1 else field
 

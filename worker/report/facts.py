@@ -109,4 +109,5 @@ class StudyFacts:
     @property
     def architecture(self) -> str:
         """Name of the network that was trained."""
-        return str(self.steps[TRAIN].spec.get("architecture") or self.spec.get("architecture"))
+        asked = self.steps[TRAIN].spec.get("architecture") or self.spec.get("architecture")
+        return str(asked or self.steps[TRAIN].result.get("architecture"))

@@ -73,6 +73,13 @@ function describeLatency({ batch_size: batch, device, load }) {
   return `batch of ${batch}, ${device}${load?.is_busy ? "; the machine was busy: it may be less" : ""}`;
 }
 
+/** On a balanced test part it is the accuracy again, and is left out. */
+function buildBalanced(model) {
+  const balanced = model.evaluation?.test?.balanced_accuracy;
+  if (typeof balanced !== "number" || formatPercent(balanced) === formatAccuracy(model, "test")) return null;
+  return buildFigure(formatPercent(balanced), "Balanced accuracy, test", "mean of the classes: each counts the same");
+}
+
 function buildFigure(value, label, note) {
   return h(
     "div",
@@ -90,6 +97,7 @@ export function buildFigures(model) {
     "dl",
     { class: "figures" },
     buildFigure(formatAccuracy(model, "test"), "Test accuracy", describeAccuracy(model, "test")),
+    buildBalanced(model),
     buildFigure(formatAccuracy(model, "validation"), "Validation accuracy", describeAccuracy(model, "validation")),
     model.accuracy_drop &&
       buildFigure(formatDrop(model, "test"), "Accuracy drop, test", describeDrop(model)),

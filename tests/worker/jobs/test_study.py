@@ -61,6 +61,19 @@ def test_a_network_without_batch_norm_is_trained_gently(architecture: str, optim
     assert dump(training) == dump(training) | {"architecture": architecture, "widths": None, "optimizer": optimizer}
 
 
+def test_a_study_of_a_stored_model_begins_with_its_weights() -> None:
+    recipe = Recipe(StudySpec(initial_model_id="mdl_9", max_train_examples=100))
+    training = dump(recipe.build_training().spec)
+    # Its own pictures, network and rate; fewer epochs than from fresh weights.
+    start = {"initial_model_id": "mdl_9", "dataset": None, "architecture": None, "widths": None, "learning_rate": None}
+    assert training == training | start | {"max_train_examples": 100}
+    assert training["epochs"] < Recipe(StudySpec()).epochs
+    assert Recipe(StudySpec(initial_model_id="mdl_9", epochs=40)).epochs == 40
+    asked = dump(Recipe(StudySpec(initial_model_id="mdl_9", dataset="dst_1")).build_training().spec)
+    assert asked["dataset"] == "dst_1"
+    assert list(recipe.build_controls("mdl_1", EPOCHS, SPARSITY, None)) == ["control_unpruned", "control_random"]
+
+
 def test_the_file_is_held_against_controls_where_that_is_asked_for() -> None:
     plain, asked = (Recipe(StudySpec(file_controls=wanted)).build_main("mdl_1") for wanted in (False, True))
     assert dump(asked["compress"].spec) == dump(plain["compress"].spec) | {"controls": True}
@@ -108,6 +121,8 @@ def test_a_study_seeds_and_limits_its_steps_as_it_was_told() -> None:
         {"model_id": "latest"},
         {"architecture": "torchvision:resnet152"},
         {"architecture": "torchvision:resnet18", "widths": [8]},
+        {"initial_model_id": "mdl_1", "architecture": "mlp"},
+        {"initial_model_id": "mdl_1", "widths": [4]},
     ],
 )
 def test_a_study_that_cannot_be_done_is_refused(change: dict[str, Any]) -> None:

@@ -46,6 +46,40 @@ def test_the_network_is_shown_module_by_module_with_its_totals(language: Wording
     assert total[3:] == [numerals.localize("2,144"), numerals.localize("2,048")]
 
 
+@pytest.mark.parametrize("replaced", [None, "fc"])
+@pytest.mark.parametrize("language", [ENGLISH, PERSIAN])
+def test_a_study_of_a_stored_model_says_what_its_training_began_with(
+    language: Wording, replaced: str | None, tmp_path: Path
+) -> None:
+    fresh = build_facts(build_results())
+    train = fresh.steps["train"]
+    spec = {**train.spec, "initial_model_id": "mdl_9", "dataset": None, "architecture": None}
+    result = {**train.result, "replaced_layer": replaced, "architecture": "onnx"}
+    tuned = dataclasses.replace(
+        fresh,
+        spec={**fresh.spec, "initial_model_id": "mdl_9", "dataset": None, "architecture": None},
+        steps={**fresh.steps, "train": dataclasses.replace(train, spec=spec, result=result)},
+    )
+    sections = {
+        name: build_data(Builder(read_evidence(facts), language, tmp_path))
+        for name, facts in (("fresh", fresh), ("tuned", tuned))
+    }
+    said = {
+        name: [
+            strip_isolates(block.text)
+            for block in iterate_blocks(Report(language.language, "", "", [], [section]))
+            if isinstance(block, Paragraph)
+        ]
+        for name, section in sections.items()
+    }
+    assert not any("mdl_9" in line for line in said["fresh"])
+    (line,) = [line for line in said["tuned"] if "mdl_9" in line]
+    assert ("`fc`" in line) is (replaced is not None)
+    evidence = read_evidence(tuned)
+    assert evidence.architecture == "onnx"
+    assert evidence.dataset == (fresh.dataset.name if fresh.dataset else "None")
+
+
 def list_environment(results: Mapping[str, Mapping[str, Any]], language: Wording, folder: Path) -> dict[str, list[str]]:
     """What → every value that the appendix gives for it."""
     desk = Builder(read_evidence(build_facts(results)), language, folder)

@@ -71,7 +71,9 @@ class Evidence:
     @property
     def dataset(self) -> str:
         """Name of the data set."""
-        return str(self.baseline.step.spec.get("dataset") or self.facts.spec.get("dataset"))
+        # Fine-tuning on a model's own pictures names none.
+        asked = self.baseline.step.spec.get("dataset") or self.facts.spec.get("dataset")
+        return str(asked or (self.facts.dataset and self.facts.dataset.name))
 
     @property
     def dataset_title(self) -> str | None:
@@ -82,6 +84,16 @@ class Evidence:
     def architecture(self) -> str:
         """Name of the network."""
         return self.facts.architecture
+
+    @property
+    def initial_model_id(self) -> str | None:
+        """The stored model that the training began with; None where it began with fresh weights."""
+        return self.baseline.step.spec.get("initial_model_id")
+
+    @property
+    def replaced_layer(self) -> str | None:
+        """The layer that began with fresh weights beside that model's, since its classes are others."""
+        return self.baseline.data.get("replaced_layer")
 
     @property
     def seed(self) -> int:

@@ -33,7 +33,11 @@ ENDS = ("found", "none", "beyond", "test")
 def build_abstract(desk: Builder) -> Section:
     """The run in one paragraph."""
     evidence = desk.evidence
-    opening = desk.say("abstract.opening", architecture=code(evidence.architecture), dataset=text(desk.name_dataset()))
+    opening = desk.say(
+        "abstract.opening" if evidence.initial_model_id is None else "abstract.opening_fine_tuned",
+        architecture=code(evidence.architecture),
+        dataset=text(desk.name_dataset()),
+    )
     closing = desk.say("abstract.closing")
     said = " ".join([opening, *desk.claim(*conclude(evidence), *analyse_health(evidence)), closing])
     blocks: list[Block] = [Paragraph(said), draw_all_models(desk)]

@@ -65,8 +65,18 @@ def build_data(desk: Builder) -> Section:
         [],
         desk.section("dataset", blocks),
         desk.section("network", _describe_network(desk)),
-        desk.section("training", [desk.paragraph("training.method"), _list_settings(desk)]),
+        desk.section("training", [*_describe_start(desk), desk.paragraph("training.method"), _list_settings(desk)]),
     )
+
+
+def _describe_start(desk: Builder) -> list[Block]:
+    """What the training began with, where that were no fresh weights."""
+    model_id, replaced = desk.evidence.initial_model_id, desk.evidence.replaced_layer
+    if model_id is None:
+        return []
+    if replaced is None:
+        return [desk.paragraph("training.fine_tuned", model=code(model_id))]
+    return [desk.paragraph("training.fine_tuned_to_other_classes", model=code(model_id), layer=code(replaced))]
 
 
 def _describe_network(desk: Builder) -> list[Block]:

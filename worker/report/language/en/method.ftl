@@ -13,6 +13,8 @@ network-fashion_cnn = The network has two blocks of a 3×3 convolution, batch no
 network-lenet5 = The network follows LeNet-5 (LeCun et al., 1998): two convolutions with pooling and three linear layers.
 network-size = Together these are { $parameters } parameters; as a plain float32 checkpoint they take { $kilobytes } KB on disk. One picture costs { $macs } multiply-accumulates (MACs).
 training-method = The learning rate rises linearly over the first fifth of all steps and then falls linearly to zero. After every epoch the network is evaluated on validation, and the weights of the best epoch are the ones that are kept. The same seed, machine and number of threads give the same network, bit for bit.
+training-fine_tuned = The training began with the weights of the stored model { $model } and not with fresh ones: what is called the baseline here is the fine-tuned network, and every drop is counted from it.
+training-fine_tuned_to_other_classes = The training began with the weights of the stored model { $model }, whose classes are others: its last layer, { $layer }, began with fresh weights. What is called the baseline here is the fine-tuned network, and every drop is counted from it.
 
 ## Method
 

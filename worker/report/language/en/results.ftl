@@ -4,6 +4,7 @@
 
 title = Compressing { $network } for { $dataset }
 abstract-opening = This report documents one complete study: the network { $architecture } was trained on { $dataset }, pruned in one shot and step by step, quantized at several bit widths, narrowed, and finally compressed into one file. Every decision was made on a validation split; each model was then measured on a test set that decided nothing.
+abstract-opening_fine_tuned = This report documents one complete study: the network { $architecture }, which was trained before, was fine-tuned on { $dataset }, pruned in one shot and step by step, quantized at several bit widths, narrowed, and finally compressed into one file. Every decision was made on a validation split; each model was then measured on a test set that decided nothing.
 abstract-closing = All statements of this report are derived from the stored results; each table and figure names the job and the part of its result that it was made from.
 fact-accuracy = { $accuracy } % on test
 fact-final = { $kilobytes } KB, { $ratio }, { $accuracy } % on test
