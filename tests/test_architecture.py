@@ -86,7 +86,7 @@ def test_the_data_of_a_model_come_by_way_of_what_its_file_says() -> None:
         for file in SOURCES
         if re.search(r"\bload_dataset\(", file.read_text("utf-8")) and "tests" not in file.relative_to(CHECKOUT).parts
     }
-    from_scratch = {"worker/jobs/train.py", "worker/jobs/study.py"}
+    from_scratch = {"worker/jobs/train.py", "worker/study_report.py"}
     assert loading == {"worker/datasets/__init__.py", "worker/core/lineage.py"} | from_scratch
 
 

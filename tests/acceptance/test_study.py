@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import PATIENCE_S, Service
 from tests.variants import SEED
+from worker.core.checkpoint import load_checkpoint
 
 STUDY = {
     "dataset": "digits", "architecture": "fashion_cnn", "widths": [4, 8, 16], "epochs": 4,
@@ -87,3 +89,21 @@ def test_a_study_goes_on_after_a_kill_writes_its_report_and_the_same_in_persian_
     # Real bytes against real bytes: the header of a checkpoint this small is a good part of it.
     (small_bytes,) = [one["bytes"] for one in small["size"]["entries"] if one["measure"] == "file"]
     assert small["widths"] == [1, 1, 1] or small_bytes == pytest.approx(len(compressed), rel=0.2)
+
+
+@pytest.mark.slow
+def test_a_study_of_a_stored_model_fine_tunes_it_on_its_own_pictures_and_split(
+    service: Service, tmp_path: Path
+) -> None:
+    # The split of the model, and not one of the study's own seed.
+    fields = ("dataset", "architecture", "widths", "epochs")
+    trained = service.run("train", **{name: STUDY[name] for name in fields}, seed=SEED + 5)
+    job = service.run("study", initial_model_id=trained["output_model_id"], epochs=1, max_accuracy_drop=50.0, seed=SEED)
+    assert set(job["result"]["steps"]) == STEPS - {"control_small_dense"}
+    assert any("control_small_dense" in warning or "small dense" in warning for warning in job["warnings"])
+    start = service.get(f"/v1/jobs/{job['result']['steps']['train']['job_id']}")
+    assert start["resolved_spec"]["initial_model_id"] == trained["output_model_id"]
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(service.download(start["id"], ".safetensors"))
+    _, tuned = load_checkpoint(path)
+    assert (tuned.dataset, tuned.split_seed) == ("digits", SEED + 5)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from storage.errors import InvalidModel
+from worker.core.models.convolution import Conv2d
 from worker.network.operations import elementwise, layers, pooling
 from worker.network.operations.base import Operation, Shape
 from worker.network.record import Network
@@ -60,7 +61,7 @@ class Concatenate(nn.Module):
 
 
 def _build_convolution(operation: layers.Convolution, shape: Shape) -> nn.Module:
-    return nn.Conv2d(
+    return Conv2d(
         shape[0],
         operation.out_channels,
         operation.kernel,

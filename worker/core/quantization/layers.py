@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from worker.core.models.convolution import Conv2d
 from worker.core.quantization.linear import SMALLEST_SCALE, compute_integer_range
 
 FEW_BITS = 4
@@ -102,7 +103,7 @@ class _QuantizedMixin(nn.Module):
         return result
 
 
-class QuantizedConv2d(_QuantizedMixin, nn.Conv2d):
+class QuantizedConv2d(_QuantizedMixin, Conv2d):
     """A convolution over quantized inputs and weights."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the parent names it so
