@@ -127,6 +127,7 @@ PLANS = {
 }
 SMALL_DATASETS: Mapping[str, float] = {DatasetName.DIGITS: 2.0}
 """Data sets with few pictures are trained on for so many times the epochs."""
+_DRAWN_TESTS = frozenset(name for name in DatasetName if name.facts.is_test_drawn)
 LEAST_SPARSITY = 0.001
 """Below it a network counts as not pruned."""
 
@@ -378,7 +379,7 @@ def _describe_dataset(spec: StudySpec, context: JobContext) -> DatasetFact:
         samples=take_samples(data, SAMPLES_PER_CLASS),
         is_mirrorable=data.is_mirrorable,
         title=brought.get("name"),
-        is_test_drawn=brought.get("is_test_drawn", spec.dataset == DatasetName.DIGITS),
+        is_test_drawn=brought.get("is_test_drawn", spec.dataset in _DRAWN_TESTS),
     )
 
 
