@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -133,6 +137,42 @@ def test_a_mirror_may_have_a_folder_for_each_data_set_and_sums_tell_files_of_one
     assert sorted(path.name for path in (tmp_path / "root" / "MNIST" / "raw").iterdir()) == sorted(
         path.name for path in (mirror / "MNIST").iterdir()
     )
+
+
+@pytest.mark.parametrize("folder", ["", "USPS"])
+def test_an_address_as_mirror_serves_archives_directly_or_in_their_folder(
+    folder: str, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = mirror / folder
+    place.mkdir(exist_ok=True)
+    load = prepare("usps", place, monkeypatch)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=mirror)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            raw = load(tmp_path / "root", f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert raw.test.labels.tolist() == draw(10, "test", 256)[1].tolist()
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["USPS"]
+
+
+def test_a_data_set_of_the_catalogue_is_split_like_any_other(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("mnist", mirror, monkeypatch)
+    data = load_dataset("mnist", DatasetLocation(tmp_path / "root", str(mirror)), split_seed=0)
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [30, 10, 10]
+    assert torch.bincount(data.validation.labels).tolist() == [1] * 10
+
+
+def test_the_manual_lists_the_catalogue() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "using.md").read_text(encoding="utf-8")
+    for name in DatasetName:
+        shape = "×".join(map(str, name.facts.input_shape))
+        row = rf"\| `{name}` \| [^|]+ \| {shape} \| {len(name.facts.class_names)} \| {name.facts.num_pictures:,} \|"
+        assert re.search(row, manual), name
 
 
 def test_files_that_torchvision_unpacked_serve_without_their_archives(

@@ -62,9 +62,11 @@ class Download:
         try:
             yield
         except _NOT_READ as error:
+            # Of the system's errors the reason alone: the rest is a path of this machine.
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise DatasetUnavailable(
                 f"The archives of {self.title} are not what is expected of them, or their folder cannot be used: "
-                f"{error}"
+                f"{reason}"
             ) from error
 
 
