@@ -8,26 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from worker import dataset_classes as classes
+
 
 @dataclass(frozen=True)
 class DatasetFacts:
     """input_shape: (channels, height, width) of a picture. class_names: in the order of the labels.
 
     num_pictures: of training and test together. is_mirrorable: whether a picture mirrored left to right is one of the
-    same class.
+    same class. is_test_drawn: whether it came without a test part, which was drawn from its pictures.
     """
 
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     num_pictures: int
     is_mirrorable: bool
+    is_test_drawn: bool = False
 
 
 _NO_FACTS = DatasetFacts((0, 0, 0), (), 0, is_mirrorable=False)
 """Of a name that is looked up by its value."""
-_CLOTHES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
-)  # fmt: skip
 
 
 class DatasetName(StrEnum):
@@ -44,8 +44,19 @@ class DatasetName(StrEnum):
         member.facts = facts
         return member
 
-    FASHION_MNIST = "fashion_mnist", DatasetFacts((1, 28, 28), _CLOTHES, 70_000, is_mirrorable=True)
-    DIGITS = "digits", DatasetFacts((1, 28, 28), tuple("0123456789"), 1_797, is_mirrorable=False)
+    FASHION_MNIST = "fashion_mnist", DatasetFacts((1, 28, 28), classes.CLOTHES, 70_000, is_mirrorable=True)
+    DIGITS = "digits", DatasetFacts((1, 28, 28), classes.DIGITS, 1_797, is_mirrorable=False, is_test_drawn=True)
+    MNIST = "mnist", DatasetFacts((1, 28, 28), classes.DIGITS, 70_000, is_mirrorable=False)
+    KMNIST = "kmnist", DatasetFacts((1, 28, 28), classes.KUZUSHIJI, 70_000, is_mirrorable=False)
+    EMNIST = "emnist", DatasetFacts((1, 28, 28), classes.BALANCED_LETTERS, 131_600, is_mirrorable=False)
+    QMNIST = "qmnist", DatasetFacts((1, 28, 28), classes.DIGITS, 120_000, is_mirrorable=False)
+    USPS = "usps", DatasetFacts((1, 16, 16), classes.DIGITS, 9_298, is_mirrorable=False)
+    CIFAR10 = "cifar10", DatasetFacts((3, 32, 32), classes.CIFAR10, 60_000, is_mirrorable=True)
+    CIFAR100 = "cifar100", DatasetFacts((3, 32, 32), classes.CIFAR100, 60_000, is_mirrorable=True)
+    STL10 = "stl10", DatasetFacts((3, 96, 96), classes.STL10, 13_000, is_mirrorable=True)
+    GTSRB = "gtsrb", DatasetFacts((3, 32, 32), classes.TRAFFIC_SIGNS, 39_270, is_mirrorable=False)
+    EUROSAT = "eurosat", DatasetFacts((3, 64, 64), classes.LAND_USES, 27_000, is_mirrorable=True, is_test_drawn=True)
+    IMAGENETTE = "imagenette", DatasetFacts((3, 128, 128), classes.IMAGENETTE, 13_394, is_mirrorable=True)
 
 
 class DatasetFormat(StrEnum):

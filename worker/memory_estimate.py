@@ -181,12 +181,16 @@ def estimate_pictures(facts: DatasetFacts) -> int:
 
 
 def find_facts(summary: Mapping[str, Any], describe: Describe) -> DatasetFacts:
-    """The facts of the data set that a stored model is of; of the largest in the catalogue where it does not say."""
+    """The facts of the data set that a stored model is of; of the largest in the catalogue where it does not say, and
+    of those whose pictures it reads where there are such.
+    """
     named = summary.get("dataset")
     if isinstance(named, str):
         with suppress(ValueError):
             return get_facts(named, describe)
-    return max((name.facts for name in DatasetName), key=estimate_pictures)
+    known = [name.facts for name in DatasetName]
+    fitting = [facts for facts in known if [*facts.input_shape] == [*summary.get("input_shape", ())]]
+    return max(fitting or known, key=estimate_pictures)
 
 
 def read_network(summary: Mapping[str, Any]) -> Network | None:

@@ -15,6 +15,7 @@ from worker.results.train import TrainResult
 
 SAMPLES_PER_CLASS = 12
 """Pictures of each class that the report shows."""
+_DRAWN_TESTS = frozenset(name for name in DatasetName if name.facts.is_test_drawn)
 
 
 def find_artifact(step: FinishedStep, kind: ArtifactKind) -> StepArtifact:
@@ -90,7 +91,7 @@ def _describe_dataset(max_train_examples: int | None, context: JobContext, train
         samples=take_samples(data, SAMPLES_PER_CLASS),
         is_mirrorable=data.is_mirrorable,
         title=brought.get("name"),
-        is_test_drawn=brought.get("is_test_drawn", info.dataset == DatasetName.DIGITS),
+        is_test_drawn=brought.get("is_test_drawn", info.dataset in _DRAWN_TESTS),
     )
 
 

@@ -78,7 +78,10 @@ def test_the_version_is_that_of_the_project(client: TestClient) -> None:
 
 def test_data_sets_are_listed_with_a_line_about_each(client: TestClient) -> None:
     datasets = client.get("/v1/datasets").json()["datasets"]
-    assert [dataset["name"] for dataset in datasets] == ["fashion_mnist", "digits"]
+    assert [dataset["name"] for dataset in datasets] == [
+        "fashion_mnist", "digits", "mnist", "kmnist", "emnist", "qmnist", "usps", "cifar10", "cifar100", "stl10",
+        "gtsrb", "eurosat", "imagenette",
+    ]  # fmt: skip
     assert all(dataset["description"] for dataset in datasets)
 
 

@@ -12,9 +12,17 @@ from worker.jobs.train import TrainSpec
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("fashion_mnist", Augmentation(True, 0)), ("digits", Augmentation(False, 0))]
+    ("name", "expected"),
+    [
+        ("fashion_mnist", Augmentation(True, 0)),
+        ("digits", Augmentation(False, 0)),
+        ("usps", Augmentation(False, 0)),
+        ("cifar10", Augmentation(True, 4)),
+        ("gtsrb", Augmentation(False, 4)),
+        ("imagenette", Augmentation(True, 16)),
+    ],
 )
-def test_the_built_in_data_sets_are_changed_as_they_always_were(name: DatasetName, expected: Augmentation) -> None:
+def test_the_built_in_data_sets_are_changed_as_suits_them(name: DatasetName, expected: Augmentation) -> None:
     facts = DatasetName(name).facts
     assert choose_augmentation(facts.input_shape, is_mirrorable=facts.is_mirrorable) == expected
 

@@ -33,6 +33,7 @@ from worker.memory_estimate import (
     count_kept,
     count_weights,
     estimate_training,
+    find_facts,
     outline_layers,
 )
 from worker.network.architectures import DEFAULT_WIDTHS, describe_network
@@ -99,6 +100,12 @@ def test_every_kind_that_is_posted_is_estimated_and_those_with_a_file_are_not() 
         assert parse_spec(spec).estimate_memory(lambda _id: {}) is None
     # A model of which too little is known, such as one that an older version has stored.
     assert parse_spec({"kind": "prune", "model_id": "mdl_0"}).estimate_memory(lambda _id: {}) is None
+
+
+def test_without_a_data_set_the_largest_that_fits_counts() -> None:
+    assert find_facts({"input_shape": [3, 32, 32]}, lambda _: {}) == DatasetName.CIFAR10.facts
+    assert find_facts({"input_shape": [1, 16, 16]}, lambda _: {}) == DatasetName.USPS.facts
+    assert find_facts({}, lambda _: {}) == DatasetName.IMAGENETTE.facts  # 13,394 pictures of 128x128 in colour
 
 
 def test_what_is_kept_for_the_way_back_is_what_gradients_read() -> None:

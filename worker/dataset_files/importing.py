@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from storage.errors import InvalidDataset
 from worker.catalog import Conversion, RefusalReason, ResizeMode, SplitName
 from worker.dataset_files.archive import open_archive
-from worker.dataset_files.cache import CacheFacts, write_cache
+from worker.dataset_files.cache import CacheFacts, WrittenCache, write_cache
 from worker.dataset_files.decoding import convert_content, decode_contents, judge_unusable
 from worker.dataset_files.formats import READERS, find_format
 from worker.dataset_files.limits import LIMITS, DatasetLimits
@@ -53,6 +53,23 @@ class _Decoded:
         return sum(self.digests[place] in known for place in np.flatnonzero(others).tolist())
 
 
+@dataclass(frozen=True)
+class WrittenSource:
+    """What was found of the pictures of a source while they were written into a cache.
+
+    picture_shape: (channels, height, width). counts: pictures of each class, by split. num_shared: test pictures that
+    have the very pixels of a training picture.
+    """
+
+    facts: CacheFacts
+    picture_shape: tuple[int, int, int]
+    counts: dict[SplitName, tuple[int, ...]]
+    is_test_drawn: bool
+    num_shared: int
+    conversions: Counter[Conversion]
+    file: WrittenCache
+
+
 def import_dataset(
     path: Path,
     target: Path,
@@ -67,20 +84,63 @@ def import_dataset(
     Raises InvalidDataset, which names the option or `file`, `classes` or `pictures`, and what `check_room` raises; then
     nothing is at `target`.
     """
-    options, reporter = options or DatasetOptions(), reporter or QuietReporter()
+    options = options or DatasetOptions()
     log = RefusalLog()
     with (
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at,
-        Path(at, "pictures").open("w+b") as file,
         open_archive(path, Path(at), limits) as archive,
     ):
         format_name = options.format or find_format(archive)
         source = READERS[format_name](archive, log)
-        with closing(source.contents):
-            _check_items(source, log, limits)
-            resize, contents = _find_policy(source, options)
-            spool = PictureSpool(file, resize.height, resize.width)
-            decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _check_nothing)
+        written = write_source(source, target, options, log, reporter, limits, check_room)
+    facts, counts = written.facts, written.counts
+    notices = list_notices(facts.class_names, counts, written.num_shared, log)
+    return DatasetSummary(
+        format=format_name,
+        class_names=facts.class_names,
+        input_shape=written.picture_shape,
+        resize=facts.resize,
+        counts=counts,
+        is_test_drawn=written.is_test_drawn,
+        num_shared=written.num_shared,
+        seed=options.seed,
+        mean=facts.mean,
+        std=facts.std,
+        is_mirrorable=facts.is_mirrorable,
+        refused=log.list_refused(),
+        num_ignored=archive.num_ignored,
+        conversions=dict(sorted(written.conversions.items())),
+        notices=notices,
+        warnings=tuple(notice.detail for notice in notices),
+        sha256=written.file.sha256,
+        num_bytes=written.file.num_bytes,
+    )
+
+
+def write_source(
+    source: PictureSource,
+    target: Path,
+    options: DatasetOptions,
+    log: RefusalLog,
+    reporter: Reporter | None = None,
+    limits: DatasetLimits = LIMITS,
+    check_room: Callable[[int], None] | None = None,
+) -> WrittenSource:
+    """Decodes the pictures of a source into a cache at `target`, as `import_dataset` does. Closes the source.
+
+    log: told of the pictures that are refused. Raises as `import_dataset`; then nothing is at `target`.
+    """
+    reporter = reporter or QuietReporter()
+    with (
+        closing(source.contents),
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at,
+        Path(at, "pictures").open("w+b") as file,
+    ):
+        _check_items(source, log, limits)
+        resize, contents = _find_policy(source, options)
+        spool = PictureSpool(file, resize.height, resize.width)
+        decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _check_nothing)
+        source.contents.close()  # what it holds of the file is not needed any more
         assigned = assign_pictures(
             [source.items[row] for row in decoded.rows], source.class_names, options, log, limits
         )
@@ -98,29 +158,10 @@ def import_dataset(
             for split, of_split in labels.items()
         }
         num_shared = decoded.count_shared(assigned.choose(SplitName.TRAIN), assigned.choose(SplitName.TEST))
-        notices = list_notices(assigned.class_names, counts, num_shared, log)
-        summary = DatasetSummary(
-            format=format_name,
-            class_names=assigned.class_names,
-            input_shape=spool.picture_shape,
-            resize=resize,
-            counts=counts,
-            is_test_drawn=assigned.is_test_drawn,
-            num_shared=num_shared,
-            seed=options.seed,
-            mean=mean,
-            std=std,
-            is_mirrorable=is_mirrorable,
-            refused=log.list_refused(),
-            num_ignored=archive.num_ignored,
-            conversions=dict(sorted(decoded.conversions.items())),
-            notices=notices,
-            warnings=tuple(notice.detail for notice in notices),
-            sha256=written.sha256,
-            num_bytes=written.num_bytes,
-        )
         Path(at, "cache").replace(target)
-    return summary
+    return WrittenSource(
+        facts, spool.picture_shape, counts, assigned.is_test_drawn, num_shared, decoded.conversions, written
+    )
 
 
 def _check_nothing(num_bytes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -176,22 +176,18 @@ def _take(split: Split, rows: torch.Tensor) -> Split:
 
 
 def load_stored(path: Path) -> RawDataset:
-    """The pictures as they lie in the file: they are read when they are used.
-
-    The mean of each channel is a whole pixel value, so that an integer network meets it exactly; the deviation is one
-    for all channels, since a quantized layer has one scale. Raises CorruptFile, InvalidDataset.
-    """
+    """The pictures as they lie in the file: they are read when they are used. Raises CorruptFile, InvalidDataset."""
     cached = open_cache(path)
     facts, splits = cached.facts, {name: _read(split) for name, split in cached.splits.items()}
     train = splits[SplitName.TRAIN]
     validation = splits.get(SplitName.VALIDATION)
-    mean_variance = sum(std**2 for std in facts.std) / len(facts.std)
+    mean, std = _choose_normalization(facts.mean, facts.std)
     return RawDataset(
         train,
         splits[SplitName.TEST],
         facts.class_names,
-        mean=tuple(round(255 * mean) / 255 for mean in facts.mean),
-        std=(round(math.sqrt(mean_variance), 4),),
+        mean=mean,
+        std=std,
         validation_size=0 if validation is not None else choose_validation_size(train.labels.numpy()),
         is_mirrorable=facts.is_mirrorable,
         validation=validation,
@@ -201,3 +197,51 @@ def load_stored(path: Path) -> RawDataset:
 
 def _read(split: CachedSplit) -> Split:
     return Split(torch.from_numpy(split.images), torch.from_numpy(split.labels))
+
+
+def build_raw(name: DatasetName, train: Split, test: Split) -> RawDataset:
+    """A data set of the catalogue from its official parts, normalised by what its training part measures.
+
+    Raises ValueError where the pictures or labels are not those of its facts.
+    """
+    facts = name.facts
+    for split in (train, test):
+        if split.images.shape[1:] != facts.input_shape:
+            raise ValueError(f"its pictures are {tuple(split.images.shape[1:])}")
+        if not 0 <= int(split.labels.min()) <= int(split.labels.max()) < len(facts.class_names):
+            raise ValueError(f"its labels are {int(split.labels.min())} to {int(split.labels.max())}")
+    mean, std = _choose_normalization(*_measure(train.images))
+    return RawDataset(
+        train,
+        test,
+        facts.class_names,
+        mean=mean,
+        std=std,
+        validation_size=choose_validation_size(train.labels.numpy()),
+        is_mirrorable=facts.is_mirrorable,
+    )
+
+
+def _measure(images: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, a pixel being 0 to 1; from whole sums. images: uint8 (N, C, H, W)."""
+    values = torch.arange(256)
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.bincount(images[:, channel].flatten(), minlength=len(values))
+        total, squares = int((counts * values).sum()), int((counts * values**2).sum())
+        num_samples = int(counts.sum())
+        means.append(total / num_samples / 255)
+        deviations.append(math.sqrt(num_samples * squares - total * total) / num_samples / 255)
+    return means, deviations
+
+
+def _choose_normalization(
+    means: Sequence[float], deviations: Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) that pictures are normalised by, from those of each channel.
+
+    The mean of each channel is a whole pixel value, so that an integer network meets it exactly; the deviation is one
+    for all channels, since a quantized layer has one scale.
+    """
+    mean_variance = sum(deviation**2 for deviation in deviations) / len(deviations)
+    return tuple(round(255 * mean) / 255 for mean in means), (round(math.sqrt(mean_variance), 4),)

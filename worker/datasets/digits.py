@@ -27,7 +27,7 @@ def load(root: Path, mirror: str | None) -> RawDataset:  # noqa: ARG001 - every 
         Split(images[train], labels[train]),
         Split(images[test], labels[test]),
         DatasetName.DIGITS.facts.class_names,
-        mean=(round(round(255 * float(scaled.mean())) / 255, 5),),  # a whole pixel value: see fashion_mnist.py
+        mean=(round(round(255 * float(scaled.mean())) / 255, 5),),  # a whole pixel value, as of all
         std=(round(float(scaled.std()), 4),),
         validation_size=150,
         is_mirrorable=DatasetName.DIGITS.facts.is_mirrorable,

@@ -11,7 +11,7 @@ import pytest
 
 import worker.report
 from tests.worker.report.small_study import ENGLISH, PERSIAN
-from worker.catalog import HealthProblem, Optimizer
+from worker.catalog import DatasetName, HealthProblem, Optimizer
 from worker.controls import ControlKind
 from worker.paired import Basis
 from worker.report.language.values import LEFT_TO_RIGHT, POP, count, percent, text
@@ -89,7 +89,9 @@ def test_every_message_that_the_code_asks_for_exists() -> None:
 @pytest.mark.slow
 def test_every_message_is_asked_for_somewhere() -> None:
     words = {node.value for node in walk_code() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    words |= {str(one) for names in (HealthProblem, Optimizer, Basis, Technique, ControlKind) for one in names}
+    words |= {
+        str(one) for names in (HealthProblem, Optimizer, Basis, Technique, ControlKind, DatasetName) for one in names
+    }
     words |= {kind.step for kind in ControlKind}
     place = f"(?:{'|'.join(re.escape(word) for word in words if re.fullmatch(r'[A-Za-z0-9_.-]+', word))})"
     asked = {found for node in walk_code() if (found := read_strings(node, place)) is not None}

@@ -4,6 +4,17 @@
 
 data-fashion_mnist = FashionMNIST (Xiao, Rasul and Vollgraf, 2017) holds 70,000 grey pictures of 28×28 pixels in ten classes of clothing, the same number in each. It is a drop-in replacement for MNIST that is noticeably harder: several classes (shirt, T-shirt, pullover, coat) differ in details of a few pixels.
 data-digits = The data set is scikit-learn's bundled collection of 1,797 handwritten digits, resized to the input of the network. It is small: intervals are wide, and the results serve to try the method rather than to judge it.
+data-mnist = MNIST (LeCun, Cortes and Burges, 1998) holds 70,000 grey pictures of handwritten digits, 28×28 pixels each. Good networks are right about nearly all of them, so that little is left to tell networks apart by.
+data-kmnist = Kuzushiji-MNIST (Clanuwat and others, 2018) holds 70,000 grey pictures of 28×28 pixels: ten characters of cursive Japanese from old books, the same number of each.
+data-emnist = The balanced part of EMNIST (Cohen and others, 2017) holds 131,600 grey pictures of 28×28 pixels: handwritten digits and letters of 47 classes, the same number in each. Letters that are written like their capitals are of one class with them.
+data-qmnist = QMNIST (Yadav and Bottou, 2019) makes MNIST anew from its sources: 120,000 grey pictures of handwritten digits, 28×28 pixels each, of which half are for testing.
+data-usps = USPS (Hull, 1994) holds 9,298 grey pictures of 16×16 pixels: handwritten digits from the envelopes of letters.
+data-cifar10 = CIFAR-10 (Krizhevsky, 2009) holds 60,000 colour photographs of 32×32 pixels in ten classes of animals and vehicles, the same number in each.
+data-cifar100 = CIFAR-100 (Krizhevsky, 2009) holds 60,000 colour photographs of 32×32 pixels in a hundred classes, 600 in each: few for a class to be learned from.
+data-stl10 = STL-10 (Coates, Lee and Ng, 2011) holds 13,000 labelled colour photographs of 96×96 pixels in ten classes, of which more are tested on than trained on; its pictures without labels are not used.
+data-gtsrb = The German Traffic Sign Recognition Benchmark (Stallkamp and others, 2012) holds 39,270 colour photographs of 43 signs, resized here to 32×32 pixels. Those to train on come in series of one and the same sign; whole series are set aside to decide on.
+data-eurosat = EuroSAT (Helber and others, 2019) holds 27,000 satellite pictures of 64×64 pixels in colour, of ten uses of land.
+data-imagenette = Imagenette (Howard, 2019) holds 13,394 colour photographs of ten classes of ImageNet that are easily told apart, resized here to 128×128 pixels.
 data-own_gray = The pictures were brought by whoever ran this study: { $classes } classes of gray pictures of { $height } by { $width } pixels.
 data-own_colour = The pictures were brought by whoever ran this study: { $classes } classes of colour pictures of { $height } by { $width } pixels.
 data-split = The official training part is split once, stratified by class and seeded, into { $train } pictures to train on and { $validation } to decide on; the { $test } test pictures are the official ones. A pixel $p$ enters the network as $(p/255-\mu)/\sigma$ with $\mu$ = { $mean } and $\sigma$ = { $std }.
