@@ -53,8 +53,13 @@ def test_a_study_of_a_stored_model_says_what_its_training_began_with(
 ) -> None:
     fresh = build_facts(build_results())
     train = fresh.steps["train"]
-    spec = {**train.spec, "initial_model_id": "mdl_9", "dataset": None, "architecture": None}
-    result = {**train.result, "replaced_layer": replaced, "architecture": "onnx"}
+    spec = {**train.spec, "initial_model_id": "mdl_9", "dataset": None, "architecture": None, "learning_rate": None}
+    # The rate that the network chose is that of its first attempt.
+    training = {
+        "stage": "training", "kept": 0, "learned": True, "start_accuracy": 0.1, "chance_accuracy": 0.1,
+        "attempts": [{"learning_rate": 0.015625, "reason": None, "best_validation_accuracy": 0.9}],
+    }  # fmt: skip
+    result = {**train.result, "replaced_layer": replaced, "architecture": "onnx", "trainings": [training]}
     tuned = dataclasses.replace(
         fresh,
         spec={**fresh.spec, "initial_model_id": "mdl_9", "dataset": None, "architecture": None},
@@ -75,6 +80,13 @@ def test_a_study_of_a_stored_model_says_what_its_training_began_with(
     assert not any("mdl_9" in line for line in said["fresh"])
     (line,) = [line for line in said["tuned"] if "mdl_9" in line]
     assert ("`fc`" in line) is (replaced is not None)
+    (settings,) = [
+        block
+        for block in iterate_blocks(Report(language.language, "", "", [], [sections["tuned"]]))
+        if isinstance(block, Table) and block.key == "training"
+    ]
+    shown = [strip_isolates(str(value)) for _, value in settings.rows]
+    assert any(language.numerals.localize("15625") in value for value in shown)
     evidence = read_evidence(tuned)
     assert evidence.architecture == "onnx"
     assert evidence.dataset == (fresh.dataset.name if fresh.dataset else "None")

@@ -9,8 +9,9 @@ import numpy as np
 from worker.report.analysis import examples
 from worker.report.analysis.claims import cite
 from worker.report.analysis.reserve import describe_protocol
-from worker.report.analysis.results import is_distilled
+from worker.report.analysis.results import is_distilled, read_trainings
 from worker.report.content import Block, Column, Formula, Listing, Section, Table
+from worker.report.facts import StepFact
 from worker.report.figures.compression import draw_quantizer
 from worker.report.figures.training import draw_samples
 from worker.report.language.values import Value, class_name, code, count, decimals, limit, percent, plain, slashed
@@ -136,7 +137,7 @@ def _list_settings(desk: Builder) -> Table:
             "optimizer",
             None if optimizer is None else desk.wording.name("optimizer", optimizer),
         ),
-        ("learning_rate", _number(spec.get("learning_rate"))),
+        ("learning_rate", _number(_find_rate(baseline.step))),
         ("batch_size", _number(spec.get("batch_size"))),
         ("epochs", _number(spec.get("epochs"))),
         ("best_epoch", _number(baseline.best_epoch)),
@@ -160,6 +161,15 @@ def _list_settings(desk: Builder) -> Table:
         rows,
         source=f"`{baseline.step.job_id}` · `spec`; {cite(baseline)}",
     )
+
+
+def _find_rate(step: StepFact) -> float | None:
+    """As asked for; where the network chose it, that of the first attempt."""
+    asked: float | None = step.spec.get("learning_rate")
+    if asked is not None:
+        return asked
+    attempts = [attempt for training in read_trainings(step) for attempt in training.attempts]
+    return attempts[0].learning_rate if attempts else None
 
 
 def _number(value: float | None) -> Value | None:
