@@ -77,7 +77,7 @@ def test_a_counter_of_batches_is_no_weight(client: TestClient) -> None:
         ("std", 0.0),
         ("std", -0.3),
         ("std", "0.3"),
-        ("dataset", "cifar10"),
+        ("dataset", "svhn"),
         ("split_seed", -1),
         ("split_seed", 2**31),
         ("num_train_examples", 3),
@@ -187,10 +187,10 @@ def test_the_data_set_to_measure_on_must_fit_what_the_file_says(client: TestClie
     turned = list(reversed(FASHION))
     check_refused(client, build_checkpoint({**FACTS, "class_names": [FASHION[1], *"123456789"]}), "class_names",
                   dataset="fashion_mnist")  # fmt: skip
-    check_refused(client, build_checkpoint({**FACTS, "dataset": "mnist"}), "dataset")
+    check_refused(client, build_checkpoint({**FACTS, "dataset": "svhn"}), "dataset")
     for query in ({"dataset": "fashion_mnist"}, {"dataset": "digits"}, {}):
         assert send(client, build_checkpoint({**FACTS, "class_names": turned}), **query).status_code == 202
-    assert send(client, build_checkpoint({**FACTS, "dataset": "mnist"}), dataset="digits").status_code == 202
+    assert send(client, build_checkpoint({**FACTS, "dataset": "svhn"}), dataset="digits").status_code == 202
 
 
 def test_both_sides_read_the_same_facts() -> None:

@@ -139,7 +139,7 @@ def test_a_quantized_model_is_refused_before_a_job_is_made_of_it(client: TestCli
         ("train", {"seed": 2**63}, "/seed", "less_than"),
         ("train", {"learning_rate": "0.1"}, "/learning_rate", "float_type"),
         ("prune", {"model_id": "latest", "distillation": 1}, "/distillation", "bool_type"),
-        ("train", {"dataset": "cifar10"}, "/dataset", "string_pattern_mismatch"),
+        ("train", {"dataset": "svhn"}, "/dataset", "string_pattern_mismatch"),
         ("train", {"kind": "prune"}, "/kind", "literal_error"),
         ("train", {"epocs": 3}, "/epocs", "extra_forbidden"),
         ("train", {"labels": {"team": ""}}, "/labels/team", "string_pattern_mismatch"),

@@ -237,7 +237,7 @@ def test_an_import_with_a_key_happens_once(client: TestClient) -> None:
 
 
 def test_a_wrong_parameter_of_an_upload_is_named(client: TestClient) -> None:
-    answer = client.post("/v1/models?dataset=cifar10", content=b"m", headers=BINARY)
+    answer = client.post("/v1/models?dataset=svhn", content=b"m", headers=BINARY)
     check_problem(answer, 422, "validation_error", "dataset")
     check_problem(client.post("/v1/models", content=b"m", headers=PNG), 415, "unsupported_media_type", "Content-Type")
 

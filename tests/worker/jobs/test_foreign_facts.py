@@ -299,7 +299,7 @@ def test_what_else_a_file_says_is_told_and_not_kept(shop: Shop) -> None:
     assert len(context.warnings) == 2
     outcome, context = bring(shop, write(load_file(path), replace(info, dataset="mnist")), dataset=DatasetName.DIGITS)
     origin = outcome.result["imported_from"]
-    assert (origin["dataset"], origin["class_match"]) == ("mnist", "same")
+    assert (origin["dataset"], origin["class_match"]) == ("svhn", "same")
     assert len(context.warnings) == 1
     stored = load_checkpoint(shop.models[str(outcome.output_model_id)][0])[1]
     assert (stored.dataset, stored.split_seed, stored.num_train_examples) == ("digits", 3, 1287)
