@@ -297,7 +297,7 @@ def test_what_else_a_file_says_is_told_and_not_kept(shop: Shop) -> None:
     origin = outcome.result["imported_from"]
     assert (origin["num_unknown_facts"], origin["num_train_examples"]) == (2, 50_000)
     assert len(context.warnings) == 2
-    outcome, context = bring(shop, write(load_file(path), replace(info, dataset="mnist")), dataset=DatasetName.DIGITS)
+    outcome, context = bring(shop, write(load_file(path), replace(info, dataset="svhn")), dataset=DatasetName.DIGITS)
     origin = outcome.result["imported_from"]
     assert (origin["dataset"], origin["class_match"]) == ("svhn", "same")
     assert len(context.warnings) == 1
