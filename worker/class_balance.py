@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from worker.catalog import ClassWeighting, TrainingWarning
 from worker.progress import Reporter
+from worker.wording import name_first
 
 UNBALANCED_RATIO = 9
 """Training pictures of the largest class for one of the smallest, beyond which classes count as highly unbalanced:
@@ -24,7 +25,7 @@ def warn_of_missing_classes(
     ):
         missing = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
         if missing:
-            shown = ", ".join(missing[:_MOST_NAMED]) + (" …" if len(missing) > _MOST_NAMED else "")
+            shown = name_first(missing, _MOST_NAMED)
             reporter.warn(
                 f"{len(missing)} of {len(class_names)} classes have no picture {told} ({shown})",
                 {"code": code, "field": "dataset", "count": len(missing)},

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.errors import InvalidModel
 from worker.catalog import ArtifactKind, DatasetName
+from worker.checkpoint_facts import CheckpointInfo
 from worker.dataset_refs import is_stored
 from worker.job_spec import FinishedStep, JobContext, JobSpec, StepArtifact
 from worker.report.facts import ArtifactFact, DatasetFact, ModuleFact, StepFact, StudyFacts
 from worker.results.train import TrainResult
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SAMPLES_PER_CLASS = 12
 """Pictures of each class that the report shows."""
@@ -35,9 +39,11 @@ def write_study_report(
 
     steps: by name; the baseline's is `train`. language: `en` or `fa`. max_train_examples: that it was trained on.
     """
+    from worker.core.checkpoint import load_checkpoint
     from worker.environment import describe_environment
     from worker.report import write_report
 
+    model, info = load_checkpoint(find_artifact(steps["train"], ArtifactKind.CHECKPOINT).path)
     facts = StudyFacts(
         job_id=context.job_id,
         spec=spec.model_dump(mode="json"),
@@ -58,8 +64,8 @@ def write_study_report(
             **describe_environment(context.threads),
             "precision": str(TrainResult.read(steps["train"].result).precision),
         },
-        dataset=_describe_dataset(max_train_examples, context, steps["train"]),
-        modules=_list_modules(steps["train"]),
+        dataset=_describe_dataset(info, context, max_train_examples),
+        modules=_list_modules(model),
     )
     paths = {
         suffix: context.artifact_path(f"report-{language}.{suffix}", ArtifactKind.REPORT)
@@ -70,12 +76,10 @@ def write_study_report(
     return findings
 
 
-def _describe_dataset(max_train_examples: int | None, context: JobContext, trained: FinishedStep) -> DatasetFact:
+def _describe_dataset(info: CheckpointInfo, context: JobContext, max_train_examples: int | None) -> DatasetFact:
     """As the baseline was trained on it: a stored model brings its own split."""
-    from worker.core.checkpoint import load_checkpoint
     from worker.datasets import count_classes, load_dataset, take_samples
 
-    _, info = load_checkpoint(find_artifact(trained, ArtifactKind.CHECKPOINT).path)
     if info.dataset is None:
         raise InvalidModel("the trained network does not say which pictures it was trained on", field="dataset")
     whole = load_dataset(info.dataset, context.datasets, info.split_seed)
@@ -95,12 +99,10 @@ def _describe_dataset(max_train_examples: int | None, context: JobContext, train
     )
 
 
-def _list_modules(trained: FinishedStep) -> list[ModuleFact]:
-    from worker.core.checkpoint import load_checkpoint
+def _list_modules(model: nn.Module) -> list[ModuleFact]:
     from worker.core.graph import outline_modules
     from worker.core.models.build import get_record
 
-    model, _ = load_checkpoint(find_artifact(trained, ArtifactKind.CHECKPOINT).path)
     macs = get_record(model).macs
     return [
         ModuleFact(one.name, one.kind, one.shape, one.parameters, macs.get(one.name)) for one in outline_modules(model)

@@ -10,7 +10,7 @@ from worker.catalog import Architecture, DatasetFacts, DatasetName
 from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
 from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobSpec, ModelId
-from worker.memory_estimate import describe_for_pictures, find_facts
+from worker.memory_estimate import MemoryEstimate, describe_for_pictures, find_facts, find_shape_field
 from worker.network.record import Network
 from worker.network_names import NetworkName, describe_named
 from worker.network_widths import WIDTH_RULES, Widths, check_widths
@@ -94,3 +94,8 @@ class TrainingStart(JobSpec):
         if self.architecture is None:
             return None
         return describe_for_pictures(self.architecture, self.widths, self.find_facts(describe))
+
+    def find_start_field(self, estimate: MemoryEstimate) -> str:
+        """Names the data set, or what says of which shape the network is."""
+        field = find_shape_field(estimate, has_widths=self.widths is not None)
+        return "initial_model_id" if field == "architecture" and self.initial_model_id is not None else field

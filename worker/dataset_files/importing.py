@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +29,7 @@ from worker.dataset_files.spool import PictureSpool
 from worker.dataset_files.summary import DatasetSummary
 from worker.picture_conversion import UnusablePicture, read_size
 from worker.picture_policy import LARGEST_SIDE, ResizePolicy
+from worker.pixel_moments import compute_moments
 from worker.progress import Progress, QuietReporter, Reporter
 
 _COPIES = 2
@@ -285,12 +285,13 @@ def _too_many_bytes(num_pictures: int, channels: int, spool: PictureSpool, limit
 def _measure(decoded: _Decoded, chosen: NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, a pixel being 0 to 1. Sums are whole numbers: every machine agrees."""
     num_samples = int(chosen.sum()) * decoded.spool.height * decoded.spool.width
-    means, deviations = [], []
-    for channel in range(decoded.spool.channels):
-        total = int(decoded.sums[chosen, channel].sum())
-        squares = int(decoded.squares[chosen, channel].sum())
-        means.append(total / num_samples / 255)
-        deviations.append(math.sqrt(num_samples * squares - total * total) / num_samples / 255)
+    moments = [
+        compute_moments(
+            int(decoded.sums[chosen, channel].sum()), int(decoded.squares[chosen, channel].sum()), num_samples
+        )
+        for channel in range(decoded.spool.channels)
+    ]
+    means, deviations = zip(*moments, strict=True)
     if not all(deviations):
         raise InvalidDataset("all pixels of a channel are the same: there is nothing to tell apart", field="pictures")
-    return tuple(means), tuple(deviations)
+    return means, deviations

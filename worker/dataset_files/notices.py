@@ -8,6 +8,7 @@ from worker.catalog import DatasetWarning, SplitName
 from worker.dataset_files.source import MOST_NAMED, RefusalLog
 from worker.dataset_files.splitting import LEAST_TO_VALIDATE
 from worker.dataset_files.summary import DatasetNotice
+from worker.wording import name_first
 
 _MOST_SHOWN = 5
 
@@ -54,7 +55,7 @@ def list_notices(
 
 
 def _build_class_notice(code: DatasetWarning, split: SplitName, names: Sequence[str], told: str) -> DatasetNotice:
-    shown = ", ".join(names[:_MOST_SHOWN]) + (" …" if len(names) > _MOST_SHOWN else "")
+    shown = name_first(names, _MOST_SHOWN)
     return DatasetNotice(
         code=code,
         detail=f"{len(names)} classes {told}: {shown}",

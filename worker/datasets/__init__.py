@@ -19,6 +19,7 @@ from worker.dataset_files.splitting import choose_validation_size, find_spare
 from worker.dataset_location import DatasetLocation
 from worker.dataset_refs import is_stored
 from worker.picture_policy import ResizePolicy
+from worker.pixel_moments import compute_moments
 from worker.pixels import normalize_pixels
 from worker.registry import Registry
 
@@ -222,16 +223,15 @@ def build_raw(name: DatasetName, train: Split, test: Split) -> RawDataset:
     )
 
 
-def _measure(images: torch.Tensor) -> tuple[list[float], list[float]]:
+def _measure(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, a pixel being 0 to 1; from whole sums. images: uint8 (N, C, H, W)."""
     values = torch.arange(256)
-    means, deviations = [], []
+    moments = []
     for channel in range(images.shape[1]):
         counts = torch.bincount(images[:, channel].flatten(), minlength=len(values))
         total, squares = int((counts * values).sum()), int((counts * values**2).sum())
-        num_samples = int(counts.sum())
-        means.append(total / num_samples / 255)
-        deviations.append(math.sqrt(num_samples * squares - total * total) / num_samples / 255)
+        moments.append(compute_moments(total, squares, int(counts.sum())))
+    means, deviations = zip(*moments, strict=True)
     return means, deviations
 
 

@@ -26,7 +26,6 @@ from worker.memory_estimate import (
     estimate_prune,
     estimate_quantize,
     estimate_train,
-    find_shape_field,
     outline_layers,
 )
 from worker.network_names import is_batch_normalised, is_built_in
@@ -96,8 +95,7 @@ class StudySpec(TrainingStart):
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:  # noqa: ARG002
         """Names the data set or the shape."""
-        field = find_shape_field(estimate, has_widths=self.widths is not None)
-        return "initial_model_id" if field == "architecture" and self.initial_model_id is not None else field
+        return self.find_start_field(estimate)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from worker.memory_estimate import (
     estimate_passes,
     estimate_train,
     estimate_training,
-    find_shape_field,
     outline_layers,
 )
 from worker.network.layers import normalises_single_values
@@ -139,9 +138,8 @@ class TrainSpec(TrainingStart):
 
     def find_memory_field(self, estimate: MemoryEstimate, describe: Describe) -> str:
         """Names the data set, the batch or the shape."""
-        field = find_shape_field(estimate, has_widths=self.widths is not None)
+        field = self.find_start_field(estimate)
         if self.initial_model_id is not None:
-            field = "initial_model_id" if field == "architecture" else field
             return "batch_size" if estimate.dominant is Part.BATCHES and self.batch_size > 1 else field
         if field == "dataset" or estimate.dominant is Part.WEIGHTS:
             return field
