@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from storage.errors import InvalidModel
-from worker.catalog import Architecture, DatasetFacts
+from worker.catalog import Architecture, DatasetFacts, DatasetName
 from worker.checkpoint_facts import (
     MAX_CLASSES,
     CheckpointInfo,
@@ -20,8 +20,8 @@ from worker.checkpoint_facts import (
     describe_facts,
     describe_model,
 )
-from worker.dataset_facts import ClassMatch, check_dataset, choose_dataset
-from worker.dataset_refs import Describe, get_facts
+from worker.dataset_facts import ClassMatch, check_dataset, find_datasets
+from worker.dataset_refs import Describe, get_facts, is_stored
 from worker.model_heads import (
     CheckpointHeader,
     SafetensorsHead,
@@ -134,7 +134,7 @@ def check_model_file(stream: BinaryIO, given: GivenFacts, describe: Describe) ->
     info = header.declaration.info
     facts = None
     if given.measure:
-        name = choose_measured(given.dataset, info.dataset, info.class_names)
+        name = choose_measured(given.dataset, info.dataset, info.class_names, info.input_shape)
         facts = get_facts(name, describe)
         check_measured(facts, name, info.input_shape, info.class_names)
     check_tensors(header)
@@ -146,12 +146,25 @@ def _check_measuring(given: GivenFacts) -> None:
         raise InvalidModel("with measure=false it is measured on no data set: leave it out", field="dataset")
 
 
-def choose_measured(asked: str | None, declared: str | None, class_names: Sequence[str]) -> str:
-    """Finds the data set to measure on by `choose_dataset`. Raises InvalidModel, which says what else can be done."""
-    try:
-        return choose_dataset(asked, declared, class_names)
-    except InvalidModel as error:
-        raise _say_way_out(error) from None
+def choose_measured(
+    asked: str | None, declared: str | None, class_names: Sequence[str], input_shape: tuple[int, int, int] | None
+) -> str:
+    """What to measure a network on: what was asked for, else what its file names, else the one data set that has its
+    classes, and pictures of its shape where that is known.
+
+    Raises InvalidModel, which says what else can be done.
+    """
+    if asked is None and declared is None:
+        found = find_datasets(class_names, input_shape)
+        if len(found) == 1:
+            return found[0]
+        problem = f"{', '.join(found)} have its classes" if found else "no data set here has its classes"
+    else:
+        name = asked or declared
+        if name is not None and (is_stored(name) or name in list(DatasetName)):
+            return name
+        problem = "the data set that it was trained on is not here"
+    raise _say_way_out(InvalidModel(f"{problem}; name the one to measure on", field="dataset"))
 
 
 def check_measured(
@@ -177,22 +190,15 @@ def describe_brought_file(
     InvalidModel, which names the field.
     """
     _check_measuring(given)
-    facts = dataset = None
-    if given.measure:
-        dataset = choose_measured(given.dataset, None, given.class_names or ())
-        facts = get_facts(dataset, describe)
+    if found.head is None:
+        shape = _describe_onnx(stream, given)
+        dataset, facts = _choose_pictures(given, shape.input_shape, describe)
     else:
-        _check_normalisation(given)
-    try:
-        if found.head is None:
-            for field in ("architecture", "input_size"):
-                if getattr(given, field) is not None:
-                    raise InvalidModel("an ONNX file says itself which network it holds: leave it out", field=field)
-            shape = _BroughtShape.read(read_onnx_stream(stream).network, ONNX_ORIGIN)
-        else:
+        dataset, facts = _choose_pictures(given, None, describe)
+        try:
             shape = _describe_state(found.head, given, facts)
-    except InvalidNetwork as error:
-        raise _explain(error, found) from None
+        except InvalidNetwork as error:
+            raise InvalidModel(str(error), field="tensors") from None
     class_names = given.class_names or _name_classes(shape.num_classes, facts, dataset)
     info = CheckpointInfo(
         architecture=shape.architecture,
@@ -213,6 +219,17 @@ def describe_brought_file(
         kept = {name: outlines[place] for name, place in map_state(outlines).items()}
         check_tensors(CheckpointHeader(Declaration(info, ()), kept))
     return info
+
+
+def _choose_pictures(
+    given: GivenFacts, input_shape: tuple[int, int, int] | None, describe: Describe
+) -> tuple[str | None, DatasetFacts | None]:
+    """The data set that it is measured on and its facts; None where it is measured on none."""
+    if not given.measure:
+        _check_normalisation(given)
+        return None, None
+    dataset = choose_measured(given.dataset, None, given.class_names or (), input_shape)
+    return dataset, get_facts(dataset, describe)
 
 
 def _check_normalisation(given: GivenFacts) -> None:
@@ -240,12 +257,6 @@ def _name_classes(num_classes: int, facts: DatasetFacts | None, dataset: str | N
     return facts.class_names
 
 
-def _explain(error: InvalidNetwork, found: BroughtFile) -> InvalidModel:
-    if found.head is None:
-        return InvalidModel(f"read as an ONNX file: {error}")
-    return InvalidModel(str(error), field="tensors")
-
-
 @dataclass(frozen=True)
 class _BroughtShape:
     """A network without its weights. network: the record where it is none of ours, whose widths say what it is."""
@@ -260,6 +271,17 @@ class _BroughtShape:
     def read(cls, network: Network, architecture: str) -> _BroughtShape:
         """Reads it off a record."""
         return cls(architecture, network.input_shape, network.num_classes, network)
+
+
+def _describe_onnx(stream: BinaryIO, given: GivenFacts) -> _BroughtShape:
+    """The network of an ONNX file."""
+    for field in ("architecture", "input_size"):
+        if getattr(given, field) is not None:
+            raise InvalidModel("an ONNX file says itself which network it holds: leave it out", field=field)
+    try:
+        return _BroughtShape.read(read_onnx_stream(stream).network, ONNX_ORIGIN)
+    except InvalidNetwork as error:
+        raise InvalidModel(f"read as an ONNX file: {error}") from None
 
 
 def _describe_state(head: SafetensorsHead, given: GivenFacts, facts: DatasetFacts | None) -> _BroughtShape:

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from storage.errors import InvalidModel
 from worker.catalog import DatasetFacts, DatasetName
-from worker.dataset_refs import is_stored
 
 
 class NameMatch(StrEnum):
@@ -63,26 +62,17 @@ def is_same_class(names: Sequence[str], index: int, others: Sequence[str], other
     return folded[index] == rest[other] if sorted(folded) == sorted(rest) else None
 
 
-def find_dataset(class_names: Sequence[str]) -> DatasetName | None:
-    """The data set that has just these classes, in whatever order, or None."""
-    wanted = sorted(map(fold_name, class_names))
-    return next((name for name in DatasetName if sorted(map(fold_name, name.facts.class_names)) == wanted), None)
+def find_datasets(class_names: Sequence[str], input_shape: tuple[int, int, int] | None = None) -> list[DatasetName]:
+    """The data sets of the catalogue that have just these classes, in whatever order, and pictures of that shape.
 
-
-def choose_dataset(asked: str | None, declared: str | None, class_names: Sequence[str]) -> str:
-    """What to measure a network on: what was asked for, else what its file names, else what has its classes.
-
-    Raises InvalidModel.
+    input_shape: channels, height and width; None where it is not known.
     """
-    name = asked or declared or find_dataset(class_names)
-    if name is None or not (is_stored(name) or name in list(DatasetName)):
-        raise InvalidModel(
-            "no data set here has its classes; name the one to measure on"
-            if declared is None
-            else "the data set that it was trained on is not here; name the one to measure on",
-            field="dataset",
-        )
-    return name
+    wanted = sorted(map(fold_name, class_names))
+    return [
+        name
+        for name in DatasetName
+        if input_shape in (None, name.facts.input_shape) and sorted(map(fold_name, name.facts.class_names)) == wanted
+    ]
 
 
 def check_dataset(

@@ -91,7 +91,9 @@ class _ModelUpload:
 def _read_given(
     dataset: Annotated[
         DatasetRef | None,
-        Query(description="What to measure it on; by default what it was trained on, or what has its classes."),
+        Query(
+            description="What to measure it on; by default what it was trained on, or what has its classes and shape."
+        ),
     ] = None,
     architecture: Annotated[
         str | None,

@@ -19,6 +19,8 @@ from tests.service.test_model_heads import check_refused, send
 from tests.worker.importing.onnx_files import Draft, draw, end
 from worker.brought_files import GivenFacts, check_model_file
 from worker.catalog import DatasetName
+from worker.dataset_classes import CLOTHES, DIGITS
+from worker.dataset_facts import find_datasets
 from worker.network.torchvision_records import describe_torchvision
 
 NAME = "torchvision:squeezenet1_1"
@@ -52,7 +54,7 @@ def test_an_onnx_file_and_what_was_told_beside_it_become_a_job(client: TestClien
     assert resolved.items() >= told.items()
 
 
-@pytest.mark.parametrize("query", [{"dataset": "digits"}, {"class_names": ",".join("9876543210")}])
+@pytest.mark.parametrize("query", [{"dataset": "digits"}, {"class_names": ",".join(reversed(CLOTHES))}])
 def test_a_state_dict_of_torchvision_becomes_a_job(query: dict[str, str], client: TestClient) -> None:
     assert send(client, STATE, architecture=NAME, **query).status_code == 202
 
@@ -62,6 +64,8 @@ def test_a_state_dict_of_torchvision_becomes_a_job(query: dict[str, str], client
     [
         (ONNX, {"architecture": NAME}, "architecture"),
         (ONNX, {"dataset": None}, "dataset"),
+        (ONNX, {"dataset": None, "class_names": ",".join(DIGITS)}, "dataset"),
+        (STATE, {"dataset": None, "class_names": ",".join(DIGITS), "architecture": NAME}, "dataset"),
         (ONNX, {"class_names": "a,b"}, "class_names"),
         (ONNX, {"class_names": "a,a,c,d,e,f,g,h,i,j"}, "class_names"),
         (ONNX, {"class_names": "1,zero,2,3,4,5,6,7,8,9"}, "class_names"),
@@ -85,6 +89,19 @@ def test_what_does_not_fit_is_named(
 ) -> None:
     asked = {"dataset": "digits", **query}
     check_refused(client, content, field, **{key: value for key, value in asked.items() if value is not None})
+
+
+@pytest.mark.parametrize("side", [16, 28])
+def test_classes_of_several_data_sets_are_looked_for_among_pictures_of_the_shape(side: int, client: TestClient) -> None:
+    shape = (1, side, side)
+    fitting = [name for name in DatasetName if (name.facts.class_names, name.facts.input_shape) == (DIGITS, shape)]
+    assert find_datasets(DIGITS, shape) == fitting
+    answer = send(client, build_onnx(side=side), class_names=",".join(DIGITS))
+    if len(fitting) == 1:
+        assert answer.status_code == 202
+    else:
+        detail = check_problem(answer, 422, "invalid_model", "dataset")["detail"]
+        assert all(name in detail for name in fitting)
 
 
 @pytest.mark.parametrize("field", ["mean", "std"])

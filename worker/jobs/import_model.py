@@ -19,7 +19,7 @@ from worker.brought_files import (
 )
 from worker.catalog import ArtifactKind
 from worker.checkpoint_facts import CheckpointInfo
-from worker.dataset_facts import NameMatch
+from worker.dataset_facts import NameMatch, find_datasets
 from worker.dataset_refs import DatasetRef, get_facts
 from worker.job_spec import JobContext, JobOutcome, UploadSpec
 from worker.progress import Progress
@@ -46,7 +46,7 @@ class ImportSpec(UploadSpec):
     kind: Literal["import"] = "import"
     dataset: DatasetRef | None = Field(
         None,
-        description="What to measure it on; by default what it was trained on, or what has its classes.",
+        description="What to measure it on; by default what it was trained on, or what has its classes and shape.",
     )
     architecture: str | None = Field(None, description="Of a plain state dict, which does not say it.")
     class_names: tuple[str, ...] | None = Field(
@@ -127,7 +127,7 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     from worker.importing.reading import read_compressed
 
     network, said, origin = read_compressed(path)
-    dataset = choose_measured(spec.dataset, None, network.class_names)
+    dataset = _choose_for_compressed(spec, context, said)
     info, data, match = _place(spec, context, replace(said, dataset=dataset))
     context.warn(_UNKNOWN_PICTURES)
     # What ratios are against: the same network as a plain checkpoint.
@@ -137,6 +137,17 @@ def _import_compressed(spec: ImportSpec, context: JobContext, path: Path) -> tup
     file = encode_network(replace(network, resize=data.resize))
     measured = store_compressed_file(stored, file, Source(info, data, reference_bytes))
     return measured, origin | match
+
+
+def _choose_for_compressed(spec: ImportSpec, context: JobContext, said: CheckpointInfo) -> str:
+    """The data set to measure on. Where several have its classes the first one, with a warning: the API cannot ask.
+
+    What a compressed file says of itself is coded, so that nobody could be told at once to name one.
+    """
+    if spec.dataset is None and len(found := find_datasets(said.class_names, said.input_shape)) > 1:
+        context.warn(f"{', '.join(found)} have its classes: it is measured on {found[0]}; name another as `dataset`")
+        return found[0]
+    return choose_measured(spec.dataset, None, said.class_names, said.input_shape)
 
 
 def _import_brought(
@@ -204,7 +215,7 @@ def _place(
     """
     from worker.core.lineage import load_lineage_data
 
-    name = choose_measured(spec.dataset, info.dataset, info.class_names)
+    name = choose_measured(spec.dataset, info.dataset, info.class_names, info.input_shape)
     facts = get_facts(name, context.dataset_summary)
     match = check_measured(facts, name, info.input_shape, info.class_names)
     if name != info.dataset:

@@ -24,6 +24,8 @@ from tests.variants import SEED
 from tests.worker.jobs.conftest import Shop
 from worker.coding import encode_network
 from worker.core.checkpoint import load_checkpoint, load_compressed
+from worker.dataset_classes import DIGITS
+from worker.dataset_facts import find_datasets
 from worker.dataset_location import DatasetLocation
 from worker.datasets import load_dataset
 from worker.job_spec import JobOutcome
@@ -164,12 +166,16 @@ def test_a_checkpoint_brought_along_is_measured_like_the_one_it_was(shop: Shop) 
 @pytest.mark.slow
 def test_a_compressed_file_brought_along_is_the_same_bytes_afterwards(shop: Shop, quantized: str) -> None:
     path, summary = shop.models[quantized]
-    outcome, warnings = run_import(shop, path.read_bytes())
+    outcome, warnings = run_import(shop, path.read_bytes(), dataset="digits")
     imported, measured = shop.models[str(outcome.output_model_id)]
     assert imported.read_bytes() == path.read_bytes()
     assert measured["evaluation"]["test"] == summary["evaluation"]["test"]
     assert measured["size"]["reference_bytes"] == pytest.approx(summary["size"]["reference_bytes"], rel=0.01)
     assert ["does not say" in warning for warning in warnings] == [True]
+    # Without a data set it is measured on the first of those that fit, and the warning names all of them.
+    _, more = run_import(shop, path.read_bytes())
+    (choice,) = set(more) - set(warnings)
+    assert all(name in choice for name in find_datasets(DIGITS, (1, 28, 28)))
 
 
 @pytest.mark.slow
