@@ -23,7 +23,7 @@ help: ## this list
 
 setup: $(STAMP) ## the environment in .venv, from requirements.lock; the coder's inner loop, where a C compiler is
 
-$(STAMP): $(PACKAGES) worker/coding/kernel.c worker/coding/kernel.py
+$(STAMP): $(PACKAGES) $(wildcard worker/coding/kernel*.[ch]) worker/coding/kernel.py
 	@$(PY) -m worker.coding
 	@if ls worker/coding/kernel-*.so >/dev/null 2>&1; then touch $@; fi
 

@@ -16,8 +16,9 @@ from worker.catalog import ResizeMode
 from worker.coding.container import _code_network, encode_network
 from worker.coding.facts import needs_version_2
 from worker.coding.fields import Fields
+from worker.coding.kernel import open_writer
 from worker.coding.limits import ARCHITECTURES
-from worker.coding.ranges import RangeWriter
+from worker.coding.ranges import BitCoder, RangeWriter
 from worker.coding.scan import choose_scans, compute_natural_scan
 from worker.coding.weights import Scan
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
@@ -221,7 +222,7 @@ def write_lies(rng: random.Random, network: IntegerNetwork, num_decisions: int) 
 class OtherRecord(Fields):
     """Writes another record of the network than its own: what is behind it is as if nothing had happened."""
 
-    def __init__(self, writer: RangeWriter, change: Callable[[str], str]) -> None:
+    def __init__(self, writer: BitCoder, change: Callable[[str], str]) -> None:
         super().__init__(writer)
         self._change = change
 
@@ -242,7 +243,7 @@ def change_text(rng: random.Random, text: str) -> str:
 
 def write_other_record(rng: random.Random, network: IntegerNetwork) -> bytes:
     """The body of a file whose record was changed before it was deflated."""
-    writer = RangeWriter()
+    writer = open_writer()
     # The writer reads the record that it has written, and ends where that is none.
     with contextlib.suppress(InvalidModel, ValueError, OverflowError):
         fields = OtherRecord(writer, lambda text: change_text(rng, text))

@@ -17,10 +17,10 @@ from storage.errors import InvalidModel
 from worker.coding.facts import code_facts, get_or, needs_version_2
 from worker.coding.fields import Fields, fits_float32
 from worker.coding.float_blocks import code_float_blocks
-from worker.coding.kernel import open_reader
+from worker.coding.kernel import open_reader, open_writer
 from worker.coding.limits import FREE_WEIGHTS, MAX_FLOATS, MAX_LAYERS, MAX_WEIGHTS, WEIGHTS_PER_BYTE
 from worker.coding.outlines import code_outlines
-from worker.coding.ranges import MAX_DECISIONS, RangeWriter
+from worker.coding.ranges import MAX_DECISIONS
 from worker.coding.record import list_known
 from worker.coding.scan import choose_scans, compute_natural_scan
 from worker.coding.weights import Scan, WeightModels, code_weights
@@ -35,7 +35,7 @@ _BLANK = IntegerNetwork(
 def encode_network(network: IntegerNetwork) -> bytes:
     """The bytes of a `.tonok` file. Raises InvalidModel for a network outside the format's limits."""
     _check_network(network)
-    writer = RangeWriter()
+    writer = open_writer()
     num_weights = sum(layer.weight.size for layer in network.layers)
     if num_weights > MAX_WEIGHTS:
         raise InvalidModel(f"A compressed file holds at most {MAX_WEIGHTS} weights.", field="layers")

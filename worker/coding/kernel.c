@@ -3,56 +3,13 @@
  * Does exactly what `_code_mixed` of weights.py does, of which it is a translation: the same decisions with the same
  * probabilities, in whole numbers, so that both write and read the same bytes (tests/worker/coding/test_kernel.py).
  * docs/format.md describes the format; weights.py and mixing.py say why it is as it is.
- *
- * Right shifts of negative numbers round down here as in Python: C leaves that to the compiler, and those that build
- * this file (GCC, Clang) define it so.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { INVALID_STREAM = -1, TOO_MANY_DECISIONS = -2, OUT_OF_MEMORY = -3 };
-
-/* ---- The range decoder: 64-bit state, 32-bit words, probabilities of 24 bits. Past the end come zeros. ---- */
-
-typedef struct {
-    const uint8_t *data;
-    uint64_t size, next, lower, range, point;
-    int64_t decisions_left;
-} Reader;
-
-static uint64_t read_word(Reader *reader) {
-    uint64_t word = 0;
-    for (int i = 0; i < 4; i++) {
-        word = word << 8 | (reader->next < reader->size ? reader->data[reader->next] : 0);
-        reader->next++;
-    }
-    return word;
-}
+#include "kernel_stream.h"
 
 void tonok_open(Reader *reader, const uint8_t *data, uint64_t size, int64_t max_decisions) {
     *reader = (Reader){.data = data, .size = size, .range = UINT64_MAX, .decisions_left = max_decisions};
     reader->point = read_word(reader) << 32;
     reader->point |= read_word(reader);
-}
-
-/* A bit that is 1 with probability / 65536, or INVALID_STREAM. A 0 owns the lower part of the interval. */
-static int read_bit(Reader *reader, uint32_t probability) {
-    const uint64_t whole = 1 << 24;
-    uint64_t split = ((65536 - (uint64_t)probability) * (whole - 2) >> 16) + 1;
-    uint64_t scale = reader->range >> 24;
-    uint64_t quantile = (reader->point - reader->lower) / scale;
-    if (quantile >= whole) return INVALID_STREAM;
-    int bit = quantile >= split;
-    if (bit) reader->lower += scale * split;
-    reader->range = scale * (bit ? whole - split : split);
-    if (reader->range >> 32 == 0) {
-        reader->lower <<= 32;
-        reader->range <<= 32;
-        reader->point = reader->point << 32 | read_word(reader);
-    }
-    return bit;
 }
 
 int tonok_read(Reader *reader, uint32_t probability) {
@@ -63,6 +20,23 @@ int tonok_read(Reader *reader, uint32_t probability) {
 int tonok_read_block(Reader *reader, uint32_t probability, int32_t *bits, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if ((bits[i] = read_bit(reader, probability)) < 0) return bits[i];
+    return 0;
+}
+
+void tonok_open_writer(Writer *writer, int64_t max_decisions) {
+    *writer = (Writer){.range = UINT64_MAX, .decisions_left = max_decisions};
+}
+
+void tonok_close_writer(Writer *writer) { free(writer->words); }
+
+int tonok_write(Writer *writer, uint32_t probability, int bit) {
+    if (--writer->decisions_left < 0) return TOO_MANY_DECISIONS;
+    return write_bit(writer, probability, bit);
+}
+
+int tonok_write_block(Writer *writer, uint32_t probability, const int32_t *bits, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (write_bit(writer, probability, bits[i] != 0) < 0) return OUT_OF_MEMORY;
     return 0;
 }
 
@@ -124,16 +98,6 @@ typedef struct {
     int64_t *counts;  /* (sets) */
 } Mixer;
 
-/* Where decisions go: to a reader, to a sum of costs, or to a list for who writes them. */
-typedef struct {
-    Reader *reader;
-    const double *costs; /* (65537), bits by 65536 times the probability */
-    double bits;
-    uint16_t *probabilities;
-    uint8_t *decisions;
-    int64_t num_decisions;
-} Sink;
-
 typedef struct {
     Sink sink;
     const int32_t *logits;        /* (65536) */
@@ -142,12 +106,8 @@ typedef struct {
 
 static int take(Sink *sink, uint32_t probability, int bit) {
     if (sink->reader) return tonok_read(sink->reader, probability);
-    if (sink->costs) {
-        sink->bits += sink->costs[bit ? probability : 65536 - probability];
-    } else {
-        sink->probabilities[sink->num_decisions] = (uint16_t)probability;
-        sink->decisions[sink->num_decisions++] = (uint8_t)bit;
-    }
+    if (sink->writer) return tonok_write(sink->writer, probability, bit);
+    sink->bits += sink->costs[bit ? probability : 65536 - probability];
     return bit;
 }
 
@@ -209,7 +169,6 @@ typedef struct {
 } Tables;
 
 static int sign(int value) { return (value > 0) - (value < 0) + 1; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* 1..2^(bit_width - 1): the number of further bits in unary, then those bits, highest first. */
 static int code_magnitude(Coder *coder, const Layer *layer, Tables *tables, int magnitude, uint32_t row,
@@ -333,6 +292,11 @@ int tonok_read_layer(const Layer *layer, Reader *reader, const int32_t *logits, 
     return code_layer(layer, &sink, logits, probabilities);
 }
 
+int tonok_write_layer(const Layer *layer, Writer *writer, const int32_t *logits, const int32_t *probabilities) {
+    Sink sink = {.writer = writer};
+    return code_layer(layer, &sink, logits, probabilities);
+}
+
 /* Adds what the layer costs to `bits`, in the order of its decisions. */
 int tonok_measure_layer(const Layer *layer, const double *costs, double *bits, const int32_t *logits,
                         const int32_t *probabilities) {
@@ -340,12 +304,4 @@ int tonok_measure_layer(const Layer *layer, const double *costs, double *bits, c
     int status = code_layer(layer, &sink, logits, probabilities);
     *bits = sink.bits;
     return status;
-}
-
-/* Lists the layer's decisions, of which the caller knows a bound. Their number, or why it ended early. */
-int64_t tonok_list_layer(const Layer *layer, uint16_t *decided, uint8_t *bits, const int32_t *logits,
-                         const int32_t *probabilities) {
-    Sink sink = {.probabilities = decided, .decisions = bits};
-    int status = code_layer(layer, &sink, logits, probabilities);
-    return status < 0 ? status : sink.num_decisions;
 }

@@ -1,7 +1,7 @@
-"""The coder's inner loop in C, where a compiler has built it: `python -m worker.coding` (`make setup` does).
+"""The coder's inner loops in C, where a compiler has built them: `python -m worker.coding` (`make setup` does).
 
-kernel.c is a translation of `weights._code_mixed` and of the range decoder. Without it the Python beside it does the
-same, some twenty times slower.
+kernel.c is a translation of `weights._code_mixed` and of the range decoder, kernel_blocks.c of `weights._PlainBlocks`.
+Without them the Python beside them does the same, some twenty times slower.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,29 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.mixing import MixedBit
-from worker.coding.ranges import COST_BITS, MAX_DECISIONS, BitCoder, CostMeter, RangeReader, RangeWriter
+from worker.coding.ranges import (
+    COST_BITS,
+    MAX_DECISIONS,
+    BitCoder,
+    CostMeter,
+    RangeReader,
+    RangeWriter,
+    choose_shortest,
+)
 from worker.coding.tables import LOGIT, PROBABILITY
 
 SOURCE = Path(__file__).with_name("kernel.c")
 _THIS_SOURCE = Path(__file__).read_bytes()
 """As it was imported: the structures below must be those that the library was built for."""
-_FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
+MAX_BLOCK = 4096
+"""Integers of one block at most."""
+_NUM_NODES = 512
+_FUNCTIONS = (
+    *("open", "open_writer", "close_writer", "read", "write", "read_block", "write_block"),
+    *(f"{does}_{what}" for does in ("read", "write", "measure") for what in ("layer", "integers")),
+)
+# What files cost is added up as Python adds: without fused multiply-adds.
+_FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
 _LOGIT = np.array(LOGIT, np.int32)
 _PROBABILITY = np.array(PROBABILITY, np.int32)
 _COSTS = np.array(COST_BITS, np.float64)
@@ -56,9 +73,22 @@ class _Reader(ctypes.Structure):
     )
 
 
+class _Writer(ctypes.Structure):
+    _fields_ = (
+        ("words", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("size", "capacity", "lower", "range")),
+        ("decisions_left", ctypes.c_int64),
+    )
+
+
+def _list_sources() -> list[Path]:
+    return sorted(SOURCE.parent.glob("kernel*.[ch]"))
+
+
 def find_library() -> Path:
-    """Where the compiled kernel lies: its name changes with both sources, so that a stale one is never loaded."""
-    digest = hashlib.sha256(SOURCE.read_bytes() + _THIS_SOURCE).hexdigest()[:16]
+    """Where the compiled kernel lies: its name changes with each source, so that a stale one is never loaded."""
+    content = b"".join(file.read_bytes() for file in _list_sources())
+    digest = hashlib.sha256(content + _THIS_SOURCE).hexdigest()[:16]
     return SOURCE.with_name(f"kernel-{platform.machine()}-{digest}.so")
 
 
@@ -67,9 +97,8 @@ def load_kernel() -> ctypes.CDLL | None:
     """The compiled kernel, or None where there is none that can be loaded."""
     try:
         library = ctypes.CDLL(str(find_library()))
-        for name in ("open", "read", "read_block", "read_layer", "measure_layer"):
+        for name in _FUNCTIONS:
             library[f"tonok_{name}"].restype = ctypes.c_int
-        library.tonok_list_layer.restype = ctypes.c_int64
     except (OSError, AttributeError):
         return None
     return library
@@ -84,7 +113,8 @@ def compile_kernel(compiler: str | None = None) -> Path:
     target = find_library()
     draft = target.with_suffix(f".{os.getpid()}")
     try:
-        subprocess.run([*command, *_FLAGS, "-o", str(draft), str(SOURCE)], check=True)  # noqa: S603 - the user's compiler
+        sources = [str(file) for file in _list_sources() if file.suffix == ".c"]
+        subprocess.run([*command, *_FLAGS, "-o", str(draft), *sources], check=True)  # noqa: S603 - the user's compiler
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -110,6 +140,38 @@ class KernelReader:
         address, count = ctypes.c_void_p(read.ctypes.data), ctypes.c_int64(len(read))
         check_status(self._library.tonok_read_block(self.pointer, probability, address, count))
         return read
+
+
+class KernelWriter:
+    """Writes as `RangeWriter` does, in C."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        self._state = _Writer()
+        self.pointer = ctypes.byref(self._state)
+        library.tonok_open_writer(self.pointer, ctypes.c_int64(MAX_DECISIONS))
+        weakref.finalize(self, library.tonok_close_writer, self.pointer)
+
+    def transcode(self, probability: int, bit: int) -> int:
+        return check_status(self._library.tonok_write(self.pointer, probability, bit))
+
+    def code_block(self, probability: int, bits: NDArray[np.int32]) -> NDArray[np.int32]:
+        lent = np.ascontiguousarray(bits, np.int32)
+        address, count = ctypes.c_void_p(lent.ctypes.data), ctypes.c_int64(len(lent))
+        check_status(self._library.tonok_write_block(self.pointer, probability, address, count))
+        return bits
+
+    def finish(self) -> bytes:
+        state = self._state
+        words = ctypes.string_at(state.words, 4 * state.size) if state.size else b""
+        prefix = int.from_bytes(np.frombuffer(words, np.uint32).astype(">u4").tobytes(), "big")
+        return choose_shortest((prefix << 64) + state.lower, state.range, len(words) + 8)
+
+
+def open_writer() -> KernelWriter | RangeWriter:
+    """The fastest writer for a range coder that there is."""
+    library = load_kernel()
+    return RangeWriter() if library is None else KernelWriter(library)
 
 
 def open_reader(data: bytes) -> BitCoder:
@@ -145,7 +207,7 @@ def code_layer(
     """
     library, (positions, stride, by_column) = load_kernel(), walk
     # By exact type: whoever overrides how a decision is written wants to see each of them.
-    if library is None or type(coder) not in (RangeWriter, CostMeter, KernelReader):
+    if library is None or type(coder) not in (KernelWriter, CostMeter, KernelReader):
         return None
     if (
         weight.dtype != np.int8
@@ -176,13 +238,37 @@ def code_layer(
         bits, costs = ctypes.c_double(coder.bits), ctypes.c_void_p(lend(_COSTS))
         check_status(library.tonok_measure_layer(ctypes.byref(layer), costs, ctypes.byref(bits), *tables))
         coder.bits = bits.value
-    elif isinstance(coder, RangeWriter):
-        # Zero or not; a sign; at most bit_width - 1 decisions about the size and as many bits.
-        bound = weight.size + 2 * bit_width * int(np.count_nonzero(weight))
-        probabilities, decisions = np.empty(bound, np.uint16), np.empty(bound, np.uint8)
-        lists = ctypes.c_void_p(lend(probabilities)), ctypes.c_void_p(lend(decisions))
-        count = check_status(library.tonok_list_layer(ctypes.byref(layer), *lists, *tables))
-        coder.write_decisions(probabilities[:count], decisions[:count])
+    elif isinstance(coder, KernelWriter):
+        check_status(library.tonok_write_layer(ctypes.byref(layer), coder.pointer, *tables))
     for mixer, (weights, counts) in zip(mixers, learnt, strict=True):
         mixer.set_learnt(weights, counts)
     return read
+
+
+def open_blocks(coder: BitCoder, bit_width: int) -> Callable[[NDArray[np.int8]], NDArray[np.int16]] | None:
+    """Codes one block of integers after the other as `weights._PlainBlocks` does; None where the kernel cannot."""
+    library = load_kernel()
+    if library is None or type(coder) not in (KernelWriter, CostMeter, KernelReader):
+        return None
+    counts = np.ones((_NUM_NODES, 2), np.int64)
+    costs = ctypes.c_void_p(_COSTS.ctypes.data)
+
+    def code_block(values: NDArray[np.int8]) -> NDArray[np.int16]:
+        lent = np.ascontiguousarray(values, np.int8)
+        read = np.empty(len(lent), np.int16)
+        block = (
+            *(ctypes.c_void_p(array.ctypes.data) for array in (counts, lent, read)),
+            ctypes.c_int64(len(lent)),
+            bit_width,
+        )
+        if isinstance(coder, KernelReader):
+            check_status(library.tonok_read_integers(coder.pointer, *block))
+        elif isinstance(coder, CostMeter):
+            bits = ctypes.c_double(coder.bits)
+            check_status(library.tonok_measure_integers(*block, costs, ctypes.byref(bits)))
+            coder.bits = bits.value
+        elif isinstance(coder, KernelWriter):
+            check_status(library.tonok_write_integers(coder.pointer, *block))
+        return read
+
+    return code_block

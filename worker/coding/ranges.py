@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from storage.errors import InvalidModel
 
 _Bernoulli = constriction.stream.model.Bernoulli
-_ANY_BERNOULLI = _Bernoulli(perfect=False)
 _MODELS = [_Bernoulli(probability / 65536, perfect=False) for probability in range(65536)]
 COST_BITS = [-math.log2(max(probability, 0.5) / 65536) for probability in range(65537)]
 """By 65536 times the probability of what was decided."""
@@ -53,13 +52,6 @@ class RangeWriter:
         self._encoder.encode(bits, _MODELS[probability])
         return bits
 
-    def write_decisions(self, probabilities: NDArray[np.uint16], bits: NDArray[np.uint8]) -> None:
-        """Writes many single decisions, (n,) and (n,), as `transcode` would one after the other."""
-        self._decisions_left -= len(bits)
-        if self._decisions_left < 0:
-            raise InvalidModel("The network takes more decisions than the compressed format allows.")
-        self._encoder.encode(bits.astype(np.int32), _ANY_BERNOULLI, probabilities / 65536)
-
     def finish(self) -> bytes:
         """The shortest string of bytes that lies in the final interval, trailing zeros left out.
 
@@ -78,13 +70,20 @@ class RangeWriter:
         # The sealed point is lower + 2^32 - 1 with its last 32 bits cut off; put `lower` back in full.
         prefix = (sealed >> 32 << 32) - ((lower + 0xFFFFFFFF) >> 32 << 32) % (1 << 64)
         start = prefix + (lower if lower + 0xFFFFFFFF < 1 << 64 else lower - (1 << 64))
-        # Wider than 256^8 the interval never is, so no more than eight bytes can be chosen freely.
-        for dropped in range(8, -1, -1):
-            step = 256**dropped
-            value = -(-start // step) * step
-            if value < start + width:
-                return bytes(value.to_bytes(num_bytes, "big").rstrip(b"\0"))
-        raise AssertionError("the interval of a range coder is never empty")
+        return choose_shortest(start, width, num_bytes)
+
+
+def choose_shortest(start: int, width: int, num_bytes: int) -> bytes:
+    """Of the numbers within [start, start + width), of `num_bytes` bytes, that with the most zero bytes at its end,
+    which are left out.
+    """
+    # Wider than 256^8 the interval never is, so no more than eight bytes can be chosen freely.
+    for dropped in range(8, -1, -1):
+        step = 256**dropped
+        value = -(-start // step) * step
+        if value < start + width:
+            return bytes(value.to_bytes(num_bytes, "big").rstrip(b"\0"))
+    raise AssertionError("the interval of a range coder is never empty")
 
 
 class RangeReader:

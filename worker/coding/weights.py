@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.fields import Fields
-from worker.coding.kernel import code_layer
+from worker.coding.kernel import MAX_BLOCK, code_layer, open_blocks
 from worker.coding.mixing import MixedBit
 from worker.coding.ranges import BitCoder
 
@@ -188,36 +188,49 @@ def code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> ND
 
     What is read may need a bit more than the layer's width, in a file that is not valid.
     """
-    counts: dict[int, list[int]] = {}
-
-    def decide(node: int, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        zeros, ones = counts.setdefault(node, [1, 1])
-        probability = min(65535, max(1, (ones << 16) // (zeros + ones)))
-        read = coder.code_block(probability, bits.astype(np.int32))
-        num_ones = int(read.sum())
-        counts[node] = [zeros + 2 * (len(bits) - num_ones), ones + 2 * num_ones]
-        return read.astype(bool)
-
+    code_block = open_blocks(coder, bit_width) or _PlainBlocks(coder, bit_width).code
     read = np.zeros(len(values), np.int16)
     start, length = 0, 64
     while start < len(values):
-        block = values[start : start + length].astype(np.int32)
-        nonzero = np.flatnonzero(decide(0, block != 0))
+        read[start : start + length] = code_block(values[start : start + length])
+        start, length = start + length, min(2 * length, MAX_BLOCK)
+    return read
+
+
+class _PlainBlocks:
+    """Integers in blocks, in Python."""
+
+    def __init__(self, coder: BitCoder, bit_width: int) -> None:
+        self._coder, self._bit_width = coder, bit_width
+        self._counts: dict[int, list[int]] = {}
+
+    def code(self, values: NDArray[np.int8]) -> NDArray[np.int16]:
+        """values: (n,), of one block. Returns what is in the file."""
+        read = np.zeros(len(values), np.int16)
+        block = values.astype(np.int32)
+        nonzero = np.flatnonzero(self._decide(0, block != 0))
         block = block[nonzero]
-        negative = decide(1, block < 0)
+        negative = self._decide(1, block < 0)
         magnitude = np.ones(len(block), np.int32)
         active = np.arange(len(block))
-        for size in range(bit_width):
+        for size in range(self._bit_width):
             longer = np.zeros(len(active), bool)
-            if size < bit_width - 1:
-                longer = decide(2 + size, np.abs(block[active]) >= 2 << size)
+            if size < self._bit_width - 1:
+                longer = self._decide(2 + size, np.abs(block[active]) >= 2 << size)
             ending = active[~longer]
             for shift in range(size - 1, -1, -1):
                 for prefix in np.unique(magnitude[ending]).tolist():
                     chosen = ending[magnitude[ending] == prefix]
-                    bits = decide(16 + (1 << size) + prefix, np.abs(block[chosen]) >> shift & 1 == 1)
+                    bits = self._decide(16 + (1 << size) + prefix, np.abs(block[chosen]) >> shift & 1 == 1)
                     magnitude[chosen] = 2 * prefix + bits
             active = active[longer]
-        read[start + nonzero] = np.where(negative, -magnitude, magnitude)
-        start, length = start + length, min(2 * length, 4096)
-    return read
+        read[nonzero] = np.where(negative, -magnitude, magnitude)
+        return read
+
+    def _decide(self, node: int, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        zeros, ones = self._counts.setdefault(node, [1, 1])
+        probability = min(65535, max(1, (ones << 16) // (zeros + ones)))
+        read = self._coder.code_block(probability, bits.astype(np.int32))
+        num_ones = int(read.sum())
+        self._counts[node] = [zeros + 2 * (len(bits) - num_ones), ones + 2 * num_ones]
+        return read.astype(bool)

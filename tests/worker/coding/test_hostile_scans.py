@@ -14,7 +14,8 @@ from storage.errors import InvalidModel
 from tests.worker.coding.networks import build_layer, build_network
 from worker.coding import container, decode_network, limits
 from worker.coding.fields import Fields
-from worker.coding.ranges import MAX_DECISIONS, RangeWriter
+from worker.coding.kernel import open_writer
+from worker.coding.ranges import MAX_DECISIONS
 from worker.coding.weights import Scan
 from worker.model_heads import TONOK_MAGIC
 
@@ -46,7 +47,7 @@ def forge(num_columns: int, scan: Scan, side: int | None = None) -> bytes:
     """
     shape = (1, num_columns) if side is None else (1, 1, side, num_columns // side)
     network = build_network(build_layer("fc1", np.zeros(shape, np.int8)))
-    writer = RangeWriter()
+    writer = open_writer()
     fields = Fields(writer)
     container._code_network(fields, network, (scan,), num_columns, version=1)
     body = writer.finish()
