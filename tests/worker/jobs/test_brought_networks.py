@@ -134,7 +134,8 @@ def test_a_compressed_network_of_others_has_all_controls_a_narrower_twin_among_t
     assert sizes["file"] == path.stat().st_size < sizes["float32"]
     controls = {control["kind"]: control for control in outcome.result["controls"]}
     assert list(controls) == list(CONTROLS)
-    assert controls["small_dense"]["num_bytes"] < controls["unpruned"]["num_bytes"]
+    # Of about the same bytes as the file; the network is so small that what is not weights is much of it.
+    assert 0.5 < controls["small_dense"]["num_bytes"] / sizes["file"] < 2
 
 
 @pytest.mark.slow
