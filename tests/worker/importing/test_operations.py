@@ -15,6 +15,7 @@ from tests.worker.network.reference import compute
 from worker.importing.onnx_weights import load_onnx
 from worker.network.importers.onnx_file import OnnxNetwork
 from worker.network.operations import NAMES
+from worker.network.operations.base import InvalidNetwork
 
 
 def import_and_compare(draft: Draft, path: Path) -> OnnxNetwork:
@@ -282,6 +283,45 @@ def test_a_batch_norm_behind_a_linear_layer_is_folded_into_it(layer: str, tmp_pa
     assert len(found.notes) == 1
 
 
+ALIASES: dict[str, list[str]] = {"Identity": [], "Dropout": [], "Flatten": [], "Reshape": ["same"]}
+CHANGES: dict[str, tuple[Any, ...]] = {
+    "a bias": ("Add", ["m2", "b"], "l"),
+    "a bias in front": ("Add", ["b", "m2"], "l"),
+    "a batch norm": ("BatchNormalization", ["m2", "g", "s", "mean", "var"], "l"),
+}
+
+
+@pytest.mark.parametrize("is_read_again", [False, True])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("alias", ALIASES)
+def test_a_layer_that_is_read_again_by_another_name_is_left_as_it_is(
+    alias: str, change: tuple[Any, ...], is_read_again: bool, tmp_path: Path
+) -> None:
+    nodes = [
+        ("Flatten", ["x"], "f"),
+        ("MatMul", ["f", "turned"], "m"),
+        (alias, ["m", *ALIASES[alias]], "m1"),
+        ("Identity", ["m1"], "m2"),
+        change,
+        ("Add", ["l", "m" if is_read_again else "l"], "y"),
+    ]
+    draft = Draft(nodes, FLAT | SIZES | NORM_OF_ROWS)
+    if is_read_again:
+        with pytest.raises(InvalidNetwork):
+            import_and_compare(draft, tmp_path / "model.onnx")
+    else:
+        import_and_compare(draft, tmp_path / "model.onnx")
+
+
+def test_a_convolution_that_is_read_again_by_another_name_is_left_as_it_is(tmp_path: Path) -> None:
+    nodes = [("Conv", ["c", "again"], "a1"), ("Identity", ["a1"], "a2"), ("Add", ["a2", "shift"], "a3")]
+    tensors = {"again": draw(4, 4, 1, 1), "shift": draw(4, 1, 1)}
+    import_and_compare(finish(nodes, "a3", **tensors), tmp_path / "model.onnx")
+    again = [*nodes, ("Add", ["a3", "a1"], "a")]
+    with pytest.raises(InvalidNetwork):
+        import_and_compare(finish(again, "a", **tensors), tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("keepdims", [0, 1])
 def test_the_mean_over_a_picture_ends_flat_or_as_one_pixel(keepdims: int, tmp_path: Path) -> None:
     nodes = [("ReduceMean", ["x"], "p", {"axes": [-1, -2], "keepdims": keepdims}), ("Flatten", ["p"], "f")]
@@ -311,6 +351,8 @@ def test_a_tensor_that_two_layers_share_becomes_one_of_each(tmp_path: Path) -> N
     nodes = [("Conv", ["c", "again"], "b"), ("Conv", ["b", "again"], "a")]
     found = import_and_compare(finish(nodes, "a", again=draw(4, 4, 3, 3)), tmp_path / "model.onnx")
     assert sum(shape == (4, 4, 3, 3) for shape in found.network.tensors.values()) == 2
+    (note,) = found.notes
+    assert str(4 * 4 * 3 * 3) in note
 
 
 @pytest.mark.parametrize(

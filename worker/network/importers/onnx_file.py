@@ -119,6 +119,7 @@ def parse_onnx(data: bytes | mmap.mmap) -> OnnxNetwork:
     network, weights = graph.build(output)
     _check_size(network)
     _note_types(graph, weights)
+    _note_shared(graph, weights)
     return OnnxNetwork(network, weights, tuple(graph.notes))
 
 
@@ -155,7 +156,7 @@ def _start_graph(model: OnnxModel, reader: WireReader, given: OnnxInput) -> Grap
     # What a record may not be as large as is said where it is made.
     graph = GraphWriter(model, reader, (channels, height, width))
     graph.batch = batch
-    graph.values[given.name] = Activation(PICTURE)
+    graph.bind(given.name, Activation(PICTURE))
     return graph
 
 
@@ -172,7 +173,7 @@ def _translate(node: OnnxNode, graph: GraphWriter) -> None:
         raise InvalidNetwork(f"{node.label}: {error}") from None
     if node.outputs[0] in graph.values:
         raise InvalidNetwork(f"{node.label}: its output {node.outputs[0]!r:.80} has another's name")
-    graph.values[node.outputs[0]] = value
+    graph.bind(node.outputs[0], value)
 
 
 def _compute_value(said: Arguments, graph: GraphWriter) -> Value:
@@ -201,6 +202,19 @@ def _note_types(graph: GraphWriter, weights: dict[str, Weight]) -> None:
     )
     if others:
         graph.note(f"weights of the file are {' and '.join(others)}: they are stored as 32-bit floats")
+
+
+def _note_shared(graph: GraphWriter, weights: dict[str, Weight]) -> None:
+    # Of a folded norm both the weights and the bias are made: what it is folded into tells whether a layer is shared.
+    layers = [weight.stored if isinstance(weight, FoldedWeight) else weight for weight in weights.values()]
+    stored = [layer.tensor for layer in layers if isinstance(layer, StoredWeight)]
+    sizes = {tensor.name: tensor.num_values for tensor in stored}
+    num_copied = sum(tensor.num_values for tensor in stored) - sum(sizes.values())
+    if num_copied:
+        graph.note(
+            "layers of the file share weights, and a network here has none that are shared: each layer has its own, "
+            f"{num_copied} weights more than the file, which sizes and ratios count and training may tell apart"
+        )
 
 
 def _list_stored(weight: Weight) -> list[StoredWeight]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from worker.network.importers.onnx_messages import OnnxModel, OnnxNode, Tensor
-from worker.network.importers.onnx_values import BATCH, Activation, Axis, StoredWeight, Value, Weight
+from worker.network.importers.onnx_values import BATCH, Activation, Axis, Partial, StoredWeight, Value, Weight
 from worker.network.importers.wire import WireReader
 from worker.network.names import check_names
 from worker.network.operations import NAMES
@@ -28,6 +28,7 @@ class GraphWriter:
         self._uses: dict[str, int] = {}
         for name in [name for node in model.nodes for name in node.inputs] + model.outputs:
             self._uses[name] = self._uses.get(name, 0) + 1
+        self._names: dict[int, list[str]] = {}
         self._nodes: list[Node] = []
         self._shapes: list[Shape] = []
         self._weights: list[dict[str, Weight]] = []
@@ -49,9 +50,15 @@ class GraphWriter:
         """Those of the node that gives it."""
         return {} if value.index == PICTURE else self._weights[value.index]
 
-    def is_used_once(self, name: str) -> bool:
-        """Whether one alone reads a tensor of the file."""
-        return self._uses.get(name, 0) == 1
+    def bind(self, name: str, value: Value) -> None:
+        """Remembers what a tensor of the file is."""
+        self.values[name] = value
+        if isinstance(value, Activation | Partial):
+            self._names.setdefault(value.index, []).append(name)
+
+    def is_read_once(self, value: Activation) -> bool:
+        """Whether one alone reads what a node gives, by whatever names: Identity, Dropout and the like give another."""
+        return all(self._uses.get(name, 0) == 1 for name in self._names.get(value.index, ()))
 
     def add(self, operation: Operation, *inputs: Activation, hint: str = "", **weights: Weight) -> Activation:
         """Writes a node. hint: what its module may be called; weights: those that its operation has, by name."""

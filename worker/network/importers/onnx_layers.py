@@ -97,14 +97,14 @@ def translate_batch_norm(said: Arguments, graph: GraphWriter) -> Value:
     norm = [StoredWeight(said.get_weight(place, rank=1)) for place in range(1, 5)]
     value = said.get_activation()
     if len(graph.get_shape(value)) == 1:
-        return _fold_norm(said, graph, value, norm, eps)
+        return _fold_norm(graph, value, norm, eps)
     # ONNX says how much of the old mean stays, PyTorch how much of the new one comes.
     operation = BatchNorm(eps=float(f"{eps:.7g}"), momentum=round(1 - kept, 7))
     hint = choose_hint(said.get_weight(1), said.node)
     return graph.add(operation, value, hint=hint, **dict(zip(names, norm, strict=True)))
 
 
-def _fold_norm(said: Arguments, graph: GraphWriter, value: Activation, norm: list[StoredWeight], eps: float) -> Value:
+def _fold_norm(graph: GraphWriter, value: Activation, norm: list[StoredWeight], eps: float) -> Value:
     """The linear layer before it, the batch norm folded in: a record has none of what is flat."""
     node, weights = graph.get_node(value), graph.get_weights(value)
     weight, bias = weights.get("weight"), weights.get("bias")
@@ -113,7 +113,7 @@ def _fold_norm(said: Arguments, graph: GraphWriter, value: Activation, norm: lis
         or not isinstance(node.operation, Linear)
         or not isinstance(weight, StoredWeight)
         or not isinstance(bias, StoredWeight | None)
-        or not graph.is_used_once(said.node.inputs[0])
+        or not graph.is_read_once(value)
     ):
         raise InvalidNetwork("of what is flat, a batch norm is read right behind a linear layer alone")
     for tensor in norm:
@@ -243,7 +243,7 @@ def translate_add(said: Arguments, graph: GraphWriter) -> Value:
 def _add_bias(said: Arguments, graph: GraphWriter, first: int, second: int) -> Value:
     value, bias = said.get_activation(first), said.get_constant(second)
     node, size = graph.get_node(value), graph.get_shape(value)[0]
-    if node is not None and graph.is_used_once(said.node.inputs[first]):
+    if node is not None and graph.is_read_once(value):
         operation = node.operation
         shapes = [(size,), (1, size)] if isinstance(operation, Linear) else [(size, 1, 1), (1, size, 1, 1)]
         if isinstance(operation, Linear | Convolution) and not operation.bias and bias.dims in shapes:
