@@ -96,6 +96,7 @@ def test_there_is_a_directory_to_open() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.minutes
 def test_everything_in_an_older_states_directory_is_read_and_goes_on(upgraded: Upgraded) -> None:
     jobs = dict(upgraded.jobs)
     models = upgraded.get("/v1/models?page_size=100")["models"]

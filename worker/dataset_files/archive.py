@@ -32,8 +32,9 @@ _UTF8 = 0x800
 _UNPACKED_IN_PARTS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python unpacks the others a whole block at a time, however large it gets."""
 _LITTER_FOLDERS = frozenset({"__MACOSX"})
-_LITTER_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-_APPLE_DOUBLE = "._"
+_LITTER_FILES = frozenset({"Thumbs.db", "desktop.ini"})
+_HIDDEN = "."
+"""Begins the names of what programs keep beside one's files: `.DS_Store`, `._1.jpg`, `.ipynb_checkpoints`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +186,5 @@ def _read_name(info: zipfile.ZipInfo) -> str:
 
 
 def _is_litter(parts: tuple[str, ...]) -> bool:
-    is_file = parts[-1] in _LITTER_FILES or parts[-1].startswith(_APPLE_DOUBLE)
-    return is_file or not _LITTER_FOLDERS.isdisjoint(parts[:-1])
+    is_hidden = any(part.startswith(_HIDDEN) for part in parts)
+    return is_hidden or parts[-1] in _LITTER_FILES or not _LITTER_FOLDERS.isdisjoint(parts[:-1])

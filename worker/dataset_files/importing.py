@@ -137,7 +137,7 @@ def write_source(
         Path(at, "pictures").open("w+b") as file,
     ):
         _check_items(source, log, limits)
-        resize, contents = _find_policy(source, options)
+        resize, contents = _find_policy(source, options, log)
         spool = PictureSpool(file, resize.height, resize.width)
         decoded = _decode(source, contents, options, spool, log, reporter, limits, check_room or _check_nothing)
         source.contents.close()  # what it holds of the file is not needed any more
@@ -183,14 +183,19 @@ def _check_items(source: PictureSource, log: RefusalLog, limits: DatasetLimits) 
         raise InvalidDataset("the file holds no training pictures", field="pictures")
 
 
-def _find_policy(source: PictureSource, options: DatasetOptions) -> tuple[ResizePolicy, Iterator[Content]]:
+def _find_policy(
+    source: PictureSource, options: DatasetOptions, log: RefusalLog
+) -> tuple[ResizePolicy, Iterator[Content]]:
     """The size of all pictures, by default that of the first that can be read; and all contents, that one too."""
     height = width = options.size
     looked_at: list[Content] = []
     while height is None or width is None:
         content = next(source.contents, None)
         if content is None:
-            raise InvalidDataset("none of the pictures can be decoded", field="pictures")
+            for item, reason in zip(source.items, looked_at, strict=False):
+                if isinstance(reason, RefusalReason):
+                    log.add(item.name, reason)
+            raise InvalidDataset(f"none of the pictures can be used: {log.describe()}", field="pictures")
         if isinstance(content, RefusalReason):
             looked_at.append(content)
             continue

@@ -21,13 +21,34 @@ _SPLITS = {
     "val": SplitName.VALIDATION,
     "valid": SplitName.VALIDATION,
     "validation": SplitName.VALIDATION,
+    "dev": SplitName.VALIDATION,
 }
+_FILLERS = frozenset(
+    {
+        "set",
+        "split",
+        "data",
+        "dataset",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "pictures",
+        "photos",
+        "seg",
+        "label",
+        "labels",
+    }
+)
+"""Words that people write beside the name of a split, as in `training_set` and `train_labels.csv`."""
+_WORDS = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"([0-9]+)")
 
 
 def find_split(name: str) -> SplitName | None:
-    """The split that a folder, a column's value or a file's stem names."""
-    return _SPLITS.get(name.strip().casefold())
+    """The split that a folder, a column's value or a file's stem names, alone or with a word that says nothing."""
+    words = [word for word in _WORDS.findall(name.casefold()) if word not in _FILLERS]
+    return _SPLITS.get(words[0]) if len(words) == 1 else None
 
 
 def make_natural_key(name: str) -> tuple[object, ...]:

@@ -42,7 +42,7 @@ class DatasetSummary(Recorded):
     std: tuple[float, ...]
     is_mirrorable: bool = Field(description="Training may mirror its pictures left to right.")
     refused: tuple[RefusedEntries, ...]
-    num_ignored: int = Field(description="Files that operating systems add, such as `.DS_Store`.")
+    num_ignored: int = Field(description="Hidden files, and what operating systems add, such as `.DS_Store`.")
     conversions: dict[Conversion, int] = Field(description="What was done to how many of the pictures.")
     notices: tuple[DatasetNotice, ...] = Field((), description="`warnings` for programs.")
     warnings: tuple[str, ...]

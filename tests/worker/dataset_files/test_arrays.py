@@ -102,6 +102,11 @@ def test_numbers_of_all_splits_count_into_the_names_or_are_names(import_file: Im
         assert cache.splits[TEST].labels.tolist() == found
 
 
+def test_two_classes_may_be_a_sign(import_file: Import, tmp_path: Path) -> None:
+    summary, _ = import_file(save_npz(tmp_path / "p.npz", {"x": X, "y": np.array([-1, 1, -1, 1, -1, 1])}))
+    assert set(summary.class_names) == {"-1", "1"}
+
+
 def test_arrays_are_resized_like_pictures(import_file: Import, tmp_path: Path) -> None:
     blocks = np.repeat(np.repeat(make_pictures(6, 8, 8), 2, 1), 2, 2)
     path = save_npz(tmp_path / "p.npz", {"x_train": blocks, "y_train": Y, "x_test": X, "y_test": Y})
@@ -137,12 +142,13 @@ def write_npy(shape: str, descr: str = "'|u1'", order: str = "False", data: byte
         ({"x": X, "y": Y / 2}, "classes"),
         ({"x": X, "y": np.eye(6)}, "classes"),
         ({"x": X, "y": np.zeros(6, int)}, "classes"),
+        ({"x": X, "y": np.arange(6) % 3 - 1}, "classes"),
         ({"x": X, "y": Y, "classes": np.array(["a", "b"])}, "classes"),
         ({"x": X, "y": Y % 2, "classes": np.array(["a", "a"])}, "classes"),
         ({"x": np.asfortranarray(X), "y": Y}, "file"),
     ],
     ids=["no labels", "labels of another split", "no such name", "pictures twice", "float", "one picture", "flat",
-         "four channels", "none", "too few labels", "fractions", "one-hot", "one class", "unnamed class",
+         "four channels", "none", "too few labels", "fractions", "one-hot", "one class", "below 0", "unnamed class",
          "a name twice", "columns first"],
 )  # fmt: skip
 def test_arrays_that_are_no_data_set_are_one_error_that_names_the_field(

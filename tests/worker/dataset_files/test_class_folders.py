@@ -36,6 +36,54 @@ def list_refused(summary: DatasetSummary) -> dict[RefusalReason, tuple[int, tupl
     return {group.reason: (group.count, group.names) for group in summary.refused}
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set/", "test_set/"),
+        ("training_set/training_set/", "test_set/test_set/"),
+        ("train_images/", "test_images/"),
+        ("seg_train/seg_train/", "seg_test/seg_test/"),
+        ("Images-Train/", "Images-Test/"),
+    ],
+)
+def test_a_split_is_known_by_its_word_among_those_that_say_nothing(
+    train: str, test: str, import_file: Import, tmp_path: Path
+) -> None:
+    entries = build_split(train, {"dog": [30, 31], "cat": [20, 21]}) | build_split(test, {"dog": [50], "cat": [51]})
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.class_names == ("cat", "dog")
+    assert summary.counts == {TRAIN: (2, 2), TEST: (1, 1)}
+    assert not summary.is_test_drawn
+
+
+@pytest.mark.parametrize("names", [("train1", "train2"), ("steam train", "bullet train"), ("set", "images")])
+def test_what_only_holds_the_word_is_a_class(names: tuple[str, str], import_file: Import, tmp_path: Path) -> None:
+    levels = dict(zip(names, ([20, 21, 22], [30, 31, 32]), strict=True))
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", build_split("", levels)))
+    assert set(summary.class_names) == set(names)
+
+
+def test_splits_may_lie_within_the_classes(import_file: Import, tmp_path: Path) -> None:
+    entries = {
+        f"{name}/{split}/{place}.png": draw_picture(level + place)
+        for name, level in (("cat", 20), ("dog", 120))
+        for split, number in (("train", 3), ("val", 1), ("test", 2))
+        for place in range(number)
+    }
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.class_names == ("cat", "dog")
+    assert summary.counts == {TRAIN: (3, 3), VALIDATION: (1, 1), TEST: (2, 2)}
+
+
+def test_what_programs_keep_in_hidden_folders_is_no_class(import_file: Import, tmp_path: Path) -> None:
+    entries = build_split("", {"dog": [30, 31, 32], "cat": [20, 21, 22], ".ipynb_checkpoints": [9, 9]})
+    entries |= {"cat/.ipynb_checkpoints/0-checkpoint.png": draw_picture(20)}
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.class_names == ("cat", "dog")
+    assert summary.num_ignored == 3
+    assert sum(map(sum, summary.counts.values())) == 6
+
+
 @pytest.mark.parametrize("wrapper", ["", "pictures/", "a/b/"])
 def test_splits_come_as_they_are_and_each_picture_keeps_its_label(
     wrapper: str, import_file: Import, tmp_path: Path

@@ -41,6 +41,34 @@ def test_tables_may_be_called_after_their_splits(import_file: Import, tmp_path: 
     assert summary.counts == {TRAIN: (1, 1), TEST: (1, 1)}
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"train_labels.csv": "file,label\na1.png,ant\nb1.png,bee\n", "labels_test.csv": "file,label\na2,ant\nb2,bee\n"},
+        {"train/meta.csv": "file,label\na1,ant\nb1,bee\n", "test/meta.csv": "file,label\na2,ant\nb2,bee\n"},
+        {"labels.csv": "file,label\ntrain/a1.png,ant\ntrain/b1.png,bee\ntest/a2.png,ant\ntest/b2.png,bee\n"},
+    ],
+    ids=["of the table's name", "of its folder", "of the picture's folder"],
+)
+def test_a_split_is_told_by_folders_and_words_too(tables: dict[str, str], import_file: Import, tmp_path: Path) -> None:
+    entries = {
+        f"{'train' if name.endswith('1') else 'test'}/{name}.png": draw_picture(level)
+        for level, name in enumerate(("a1", "a2", "b1", "b2"), 50)
+    }
+    entries |= {name: text.encode() for name, text in tables.items()}
+    summary, cache = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert (summary.class_names, summary.counts) == (("ant", "bee"), {TRAIN: (1, 1), TEST: (1, 1)})
+    assert read_corner(cache.splits[TEST].images) == [[51], [53]]
+    assert not summary.is_test_drawn
+
+
+def test_where_no_picture_is_found_it_is_said_why(import_file: Import, tmp_path: Path) -> None:
+    table = b"file,label\nelsewhere/a1.png,ant\nelsewhere/b1.png,bee\n"
+    with pytest.raises(InvalidDataset) as caught:
+        import_file(write_zip(tmp_path / "p.zip", PICTURES | {"labels.csv": table}))
+    assert f"2 {RefusalReason.MISSING}" in str(caught.value)
+
+
 def test_what_the_table_and_the_pictures_do_not_share_is_counted(import_file: Import, tmp_path: Path) -> None:
     table = b"file,label\na1.png,ant\na2.png,ant\nb1.png,\ngone.png,bee\nb2.png,bee\nc.png,bee\nc.png,ant\n"
     entries = PICTURES | {

@@ -159,6 +159,7 @@ def check_documents(context: FakeContext) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_of_torchvision_goes_through_every_kind_of_job(name: str, photographs: Path, tmp_path: Path) -> None:
     shop = Shop(tmp_path)

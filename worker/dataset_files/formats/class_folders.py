@@ -1,4 +1,6 @@
-"""A zip file with a folder for each class, `train/cat/1.jpg`, `test/…` and `validation/…`, or `cat/1.jpg` alone."""
+"""A zip file with a folder for each class: `train/cat/1.jpg`, `test/…` and `validation/…`, `cat/train/1.jpg`, or
+`cat/1.jpg` alone.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,9 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
         if not is_picture(member):
             log.add(member.name, RefusalReason.UNKNOWN_SUFFIX)
     depth = _count_wrappers(pictures)
+    if _are_splits_below(pictures, depth):
+        items = [Item(one.name, sys.intern(one.parts[depth]), find_split(one.parts[depth + 1])) for one in pictures]
+        return PictureSource(items, (archive.read(member) for member in pictures))
     has_splits = any(find_split(member.parts[depth]) and len(member.parts) > depth + _WITH_CLASS for member in pictures)
     if has_splits:
         _tell_of_splits(pictures, depth, log)
@@ -48,13 +53,18 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
     for member in pictures:
         parts = member.parts[depth:]
         split = find_split(parts[0]) if has_splits else None
-        place = 1 if has_splits else 0
+        place = _count_repeated(parts) if has_splits else 0
         if (has_splits and split is None) or len(parts) < place + _WITH_CLASS:
             log.add(member.name, RefusalReason.NO_CLASS)
             continue
         items.append(Item(member.name, sys.intern(parts[place]), split))
         kept.append(member)
     return PictureSource(items, (archive.read(member) for member in kept))
+
+
+def _count_repeated(parts: Sequence[str]) -> int:
+    """How often the name of the first folder stands before that of a class: twice in what some programs unpack."""
+    return next((place for place, part in enumerate(parts[:-1]) if part != parts[0]), 1)
 
 
 def _count_wrappers(pictures: Sequence[Member]) -> int:
@@ -67,6 +77,16 @@ def _count_wrappers(pictures: Sequence[Member]) -> int:
             break
         depth += 1
     return depth
+
+
+def _are_splits_below(pictures: Sequence[Member], depth: int) -> bool:
+    """Whether every picture lies in the folder of a split within that of its class: no class is called like one."""
+    return bool(pictures) and all(
+        len(member.parts) > depth + _WITH_CLASS
+        and find_split(member.parts[depth]) is None
+        and find_split(member.parts[depth + 1]) is not None
+        for member in pictures
+    )
 
 
 def _check_folders(pictures: Sequence[Member], depth: int, log: RefusalLog) -> None:

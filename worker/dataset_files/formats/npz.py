@@ -29,6 +29,7 @@ _PICTURES = frozenset({"x", "images", "image", "data", "pictures"})
 _LABELS = frozenset({"y", "labels", "label", "targets", "target"})
 _NAMES = frozenset({"class_names", "classes", "label_names"})
 _EXPECTED = "x_train, y_train, x_test and y_test; train_images, train_labels, …; or images and labels"
+_MOST_SIGNS = 2
 _VERSION = (1, 0)
 """Its header has at most 64 KiB. Those of the others have up to 4 GiB, and NumPy reads them whole."""
 
@@ -121,6 +122,11 @@ def _name_labels(arrays: Mapping[str, list[int | str]], class_names: tuple[str, 
     """
     names: dict[int | str, str] = {name: name for name in class_names or ()}
     numbers = {label for labels in arrays.values() for label in labels if isinstance(label, int)}
+    # -1 and 1 may be two classes; among more it stands for a picture that nobody has labelled.
+    if len(numbers) > _MOST_SIGNS and min(numbers) < 0:
+        raise InvalidDataset(
+            f"the labels {min(numbers)} to {max(numbers)} begin below 0: leave out what has no label", field="classes"
+        )
     if numbers <= set(range(len(names))):
         names |= dict(enumerate(class_names or ()))
     else:
