@@ -19,6 +19,7 @@ def test_a_run_that_reports_is_cancelled_at_its_next_report(bench: Bench) -> Non
     job_id = bench.submit("wait")
     bench.start_worker()
     run = bench.wait_for_run(job_id)
+    bench.wait_for(lambda: bench.get(job_id).phase == "waiting")  # else the wish may be there before its first report
     assert _cancel(bench, job_id) == "cancelling"
     job = bench.wait_for_status(job_id, "cancelled")
     assert job.phase == "waiting"
