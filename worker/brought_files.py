@@ -154,15 +154,15 @@ def choose_measured(
 
     Raises InvalidModel, which says what else can be done.
     """
-    if asked is None and declared is None:
+    name = asked or declared
+    if name is None:
         found = find_datasets(class_names, input_shape)
         if len(found) == 1:
             return found[0]
         problem = f"{', '.join(found)} have its classes" if found else "no data set here has its classes"
+    elif is_stored(name) or name in list(DatasetName):
+        return name
     else:
-        name = asked or declared
-        if name is not None and (is_stored(name) or name in list(DatasetName)):
-            return name
         problem = "the data set that it was trained on is not here"
     raise _say_way_out(InvalidModel(f"{problem}; name the one to measure on", field="dataset"))
 

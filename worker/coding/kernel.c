@@ -3,6 +3,9 @@
  * Does exactly what `_code_mixed` of weights.py does, of which it is a translation: the same decisions with the same
  * probabilities, in whole numbers, so that both write and read the same bytes (tests/worker/coding/test_kernel.py).
  * docs/format.md describes the format; weights.py and mixing.py say why it is as it is.
+ *
+ * Right shifts of negative numbers round down here as in Python: C leaves that to the compiler, and those that build
+ * this file (GCC, Clang) define it so.
  */
 #include "kernel_stream.h"
 
@@ -13,7 +16,7 @@ void tonok_open(Reader *reader, const uint8_t *data, uint64_t size, int64_t max_
 }
 
 int tonok_read(Reader *reader, uint32_t probability) {
-    if (--reader->decisions_left < 0) return TOO_MANY_DECISIONS;
+    if (--reader->decisions_left < 0) return TOO_MANY_TO_READ;
     return read_bit(reader, probability);
 }
 
@@ -30,7 +33,7 @@ void tonok_open_writer(Writer *writer, int64_t max_decisions) {
 void tonok_close_writer(Writer *writer) { free(writer->words); }
 
 int tonok_write(Writer *writer, uint32_t probability, int bit) {
-    if (--writer->decisions_left < 0) return TOO_MANY_DECISIONS;
+    if (--writer->decisions_left < 0) return TOO_MANY_TO_WRITE;
     return write_bit(writer, probability, bit);
 }
 
@@ -147,7 +150,7 @@ static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int
 
 /* ---- A layer ---- */
 
-enum { SMALL_KERNEL = 16, MAX_NODES = 512, MAX_DENSITIES = 256, SIGNS = 81 };
+enum { SMALL_KERNEL = 16, MAX_DENSITIES = 256, SIGNS = 81 };
 
 typedef struct {
     int64_t rows, columns; /* of the layer; together at most 2^20 weights */
@@ -287,18 +290,18 @@ static int code_layer(const Layer *layer, Sink *sink, const int32_t *logits, con
     return status;
 }
 
-int tonok_read_layer(const Layer *layer, Reader *reader, const int32_t *logits, const int32_t *probabilities) {
+int tonok_read_layer(Reader *reader, const Layer *layer, const int32_t *logits, const int32_t *probabilities) {
     Sink sink = {.reader = reader};
     return code_layer(layer, &sink, logits, probabilities);
 }
 
-int tonok_write_layer(const Layer *layer, Writer *writer, const int32_t *logits, const int32_t *probabilities) {
+int tonok_write_layer(Writer *writer, const Layer *layer, const int32_t *logits, const int32_t *probabilities) {
     Sink sink = {.writer = writer};
     return code_layer(layer, &sink, logits, probabilities);
 }
 
 /* Adds what the layer costs to `bits`, in the order of its decisions. */
-int tonok_measure_layer(const Layer *layer, const double *costs, double *bits, const int32_t *logits,
+int tonok_measure_layer(double *bits, const double *costs, const Layer *layer, const int32_t *logits,
                         const int32_t *probabilities) {
     Sink sink = {.costs = costs, .bits = *bits};
     int status = code_layer(layer, &sink, logits, probabilities);

@@ -98,7 +98,7 @@ def load_kernel() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(str(find_library()))
         for name in _FUNCTIONS:
-            library[f"tonok_{name}"].restype = ctypes.c_int
+            getattr(library, f"tonok_{name}")  # raises AttributeError where it lacks one
     except (OSError, AttributeError):
         return None
     return library
@@ -189,7 +189,27 @@ def check_status(status: int) -> int:
             raise InvalidModel("The file holds more decisions than the format allows.")
         case -3:
             raise MemoryError
+        case -4:
+            raise InvalidModel("The network takes more decisions than the compressed format allows.")
     return status
+
+
+def _find_kernel(coder: BitCoder) -> ctypes.CDLL | None:
+    """The kernel, where it may code in place of this one: by exact type, since whoever overrides how a decision is
+    written wants to see each of them.
+    """
+    return load_kernel() if type(coder) in (KernelWriter, CostMeter, KernelReader) else None
+
+
+def _code(library: ctypes.CDLL, what: str, coder: BitCoder, *arguments: Any) -> None:
+    """Calls the function of the kernel that codes `what` as this coder does."""
+    if isinstance(coder, CostMeter):
+        bits, costs = ctypes.c_double(coder.bits), ctypes.c_void_p(_COSTS.ctypes.data)
+        check_status(getattr(library, f"tonok_measure_{what}")(ctypes.byref(bits), costs, *arguments))
+        coder.bits = bits.value
+    elif isinstance(coder, KernelReader | KernelWriter):
+        does = "read" if isinstance(coder, KernelReader) else "write"
+        check_status(getattr(library, f"tonok_{does}_{what}")(coder.pointer, *arguments))
 
 
 def code_layer(
@@ -205,12 +225,10 @@ def code_layer(
     weight: (out, columns). live: the rows and columns that are walked. walk: positions, stride, by_column. mixers:
     whether a weight is zero, its sign, its magnitude. Returns what is in the file, same shape.
     """
-    library, (positions, stride, by_column) = load_kernel(), walk
-    # By exact type: whoever overrides how a decision is written wants to see each of them.
-    if library is None or type(coder) not in (KernelWriter, CostMeter, KernelReader):
-        return None
+    library, (positions, stride, by_column) = _find_kernel(coder), walk
     if (
-        weight.dtype != np.int8
+        library is None
+        or weight.dtype != np.int8
         or not 0 < weight.size <= MAX_DECISIONS
         or weight.shape[1] % positions
         or stride > positions
@@ -232,14 +250,7 @@ def code_layer(
         *(_Mixer(weights.shape[1], lend(weights), lend(counts)) for weights, counts in learnt),
     )  # fmt: skip
     tables = ctypes.c_void_p(lend(_LOGIT)), ctypes.c_void_p(lend(_PROBABILITY))
-    if isinstance(coder, KernelReader):
-        check_status(library.tonok_read_layer(ctypes.byref(layer), coder.pointer, *tables))
-    elif isinstance(coder, CostMeter):
-        bits, costs = ctypes.c_double(coder.bits), ctypes.c_void_p(lend(_COSTS))
-        check_status(library.tonok_measure_layer(ctypes.byref(layer), costs, ctypes.byref(bits), *tables))
-        coder.bits = bits.value
-    elif isinstance(coder, KernelWriter):
-        check_status(library.tonok_write_layer(ctypes.byref(layer), coder.pointer, *tables))
+    _code(library, "layer", coder, ctypes.byref(layer), *tables)
     for mixer, (weights, counts) in zip(mixers, learnt, strict=True):
         mixer.set_learnt(weights, counts)
     return read
@@ -247,28 +258,16 @@ def code_layer(
 
 def open_blocks(coder: BitCoder, bit_width: int) -> Callable[[NDArray[np.int8]], NDArray[np.int16]] | None:
     """Codes one block of integers after the other as `weights._PlainBlocks` does; None where the kernel cannot."""
-    library = load_kernel()
-    if library is None or type(coder) not in (KernelWriter, CostMeter, KernelReader):
+    library = _find_kernel(coder)
+    if library is None:
         return None
     counts = np.ones((_NUM_NODES, 2), np.int64)
-    costs = ctypes.c_void_p(_COSTS.ctypes.data)
 
     def code_block(values: NDArray[np.int8]) -> NDArray[np.int16]:
         lent = np.ascontiguousarray(values, np.int8)
         read = np.empty(len(lent), np.int16)
-        block = (
-            *(ctypes.c_void_p(array.ctypes.data) for array in (counts, lent, read)),
-            ctypes.c_int64(len(lent)),
-            bit_width,
-        )
-        if isinstance(coder, KernelReader):
-            check_status(library.tonok_read_integers(coder.pointer, *block))
-        elif isinstance(coder, CostMeter):
-            bits = ctypes.c_double(coder.bits)
-            check_status(library.tonok_measure_integers(*block, costs, ctypes.byref(bits)))
-            coder.bits = bits.value
-        elif isinstance(coder, KernelWriter):
-            check_status(library.tonok_write_integers(coder.pointer, *block))
+        arrays = (ctypes.c_void_p(array.ctypes.data) for array in (counts, lent, read))
+        _code(library, "integers", coder, *arrays, ctypes.c_int64(len(lent)), bit_width)
         return read
 
     return code_block

@@ -4,7 +4,7 @@
  */
 #include "kernel_stream.h"
 
-enum { MAX_BLOCK = 4096, MAX_NODES = 512 };
+enum { MAX_BLOCK = 4096 };
 
 typedef struct {
     Sink *sink;
@@ -70,14 +70,13 @@ static int code_integers(Block *block, const int8_t *values, int16_t *read, int6
     int status = code_group(block, 0, count);
     for (int64_t i = 0; i < count && status == 0; i++)
         if (block->bits[i]) active[num_active++] = (int16_t)i;
-    int64_t num_nonzero = num_active;
     for (int64_t i = 0; i < num_active; i++) {
         block->bits[i] = values[active[i]] < 0;
         magnitudes[active[i]] = 1;
     }
     if (status == 0) status = code_group(block, 1, num_active);
     memset(read, 0, (size_t)count * sizeof *read);
-    for (int64_t i = 0; i < num_nonzero && status == 0; i++) {
+    for (int64_t i = 0; i < num_active && status == 0; i++) {
         negative[active[i]] = block->bits[i];
         read[active[i]] = 1; /* is other than zero */
     }
@@ -115,8 +114,8 @@ int tonok_write_integers(Writer *writer, int64_t (*counts)[2], const int8_t *val
 }
 
 /* Adds what they cost to `bits`, in the order of the decisions. */
-int tonok_measure_integers(int64_t (*counts)[2], const int8_t *values, int16_t *read, int64_t count, int bit_width,
-                           const double *costs, double *bits) {
+int tonok_measure_integers(double *bits, const double *costs, int64_t (*counts)[2], const int8_t *values,
+                           int16_t *read, int64_t count, int bit_width) {
     Sink sink = {.costs = costs, .bits = *bits};
     Block block = {.sink = &sink, .counts = counts};
     int status = code_integers(&block, values, read, count, bit_width);

@@ -1,9 +1,6 @@
 /* What both halves of the coder's kernel share: where decisions come from, and where they go.
  *
  * docs/format.md describes the format; ranges.py says why it is as it is.
- *
- * Right shifts of negative numbers round down here as in Python: C leaves that to the compiler, and those that build
- * this file (GCC, Clang) define it so.
  */
 #ifndef TONOK_KERNEL_STREAM_H
 #define TONOK_KERNEL_STREAM_H
@@ -13,11 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INVALID_STREAM = -1, TOO_MANY_DECISIONS = -2, OUT_OF_MEMORY = -3 };
+enum { INVALID_STREAM = -1, TOO_MANY_TO_READ = -2, OUT_OF_MEMORY = -3, TOO_MANY_TO_WRITE = -4 };
+enum { MAX_NODES = 512 }; /* of an integer's sign, size and bits: each is decided by what went before */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ---- The range decoder: 64-bit state, 32-bit words, probabilities of 24 bits. Past the end come zeros. ---- */
+/* ---- The range coder: 64-bit state, 32-bit words, probabilities of 24 bits. A 0 owns the lower part of the interval,
+ * `split` of `WHOLE`. ---- */
+
+static const uint64_t WHOLE = 1 << 24;
+
+static inline uint64_t find_split(uint32_t probability) {
+    return ((65536 - (uint64_t)probability) * (WHOLE - 2) >> 16) + 1;
+}
+
+/* ---- The decoder. Past the end come zeros. ---- */
 
 typedef struct {
     const uint8_t *data;
@@ -34,16 +41,15 @@ static inline uint64_t read_word(Reader *reader) {
     return word;
 }
 
-/* A bit that is 1 with probability / 65536, or INVALID_STREAM. A 0 owns the lower part of the interval. */
+/* A bit that is 1 with probability / 65536, or INVALID_STREAM. */
 static inline int read_bit(Reader *reader, uint32_t probability) {
-    const uint64_t whole = 1 << 24;
-    uint64_t split = ((65536 - (uint64_t)probability) * (whole - 2) >> 16) + 1;
+    uint64_t split = find_split(probability);
     uint64_t scale = reader->range >> 24;
     uint64_t quantile = (reader->point - reader->lower) / scale;
-    if (quantile >= whole) return INVALID_STREAM;
+    if (quantile >= WHOLE) return INVALID_STREAM;
     int bit = quantile >= split;
     if (bit) reader->lower += scale * split;
-    reader->range = scale * (bit ? whole - split : split);
+    reader->range = scale * (bit ? WHOLE - split : split);
     if (reader->range >> 32 == 0) {
         reader->lower <<= 32;
         reader->range <<= 32;
@@ -52,7 +58,7 @@ static inline int read_bit(Reader *reader, uint32_t probability) {
     return bit;
 }
 
-/* ---- The range encoder: what is written so far is `words` and then `lower`, `range` wide. ---- */
+/* ---- The encoder: what is written so far is `words` and then `lower`, `range` wide. ---- */
 
 typedef struct {
     uint32_t *words;
@@ -61,13 +67,12 @@ typedef struct {
 } Writer;
 
 static inline int write_bit(Writer *writer, uint32_t probability, int bit) {
-    const uint64_t whole = 1 << 24;
-    uint64_t split = ((65536 - (uint64_t)probability) * (whole - 2) >> 16) + 1;
+    uint64_t split = find_split(probability);
     uint64_t scale = writer->range >> 24, lower = writer->lower;
     if (bit) writer->lower += scale * split;
     if (writer->lower < lower) /* carried over: never beyond the first word, since the whole is below 1 */
         for (uint64_t i = writer->size; i > 0 && ++writer->words[i - 1] == 0; i--) continue;
-    writer->range = scale * (bit ? whole - split : split);
+    writer->range = scale * (bit ? WHOLE - split : split);
     if (writer->range >> 32 == 0) {
         if (writer->size == writer->capacity) {
             uint64_t capacity = writer->capacity ? 2 * writer->capacity : 1024;

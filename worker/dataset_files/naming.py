@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -45,10 +46,16 @@ _WORDS = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"([0-9]+)")
 
 
+@functools.lru_cache(1024)  # asked of every picture, and there are few folders
 def find_split(name: str) -> SplitName | None:
     """The split that a folder, a column's value or a file's stem names, alone or with a word that says nothing."""
     words = [word for word in _WORDS.findall(name.casefold()) if word not in _FILLERS]
     return _SPLITS.get(words[0]) if len(words) == 1 else None
+
+
+def find_first_split(names: Iterable[str]) -> SplitName | None:
+    """The split that the first of the names names which names one."""
+    return next((split for name in names if (split := find_split(name)) is not None), None)
 
 
 def make_natural_key(name: str) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from storage.errors import InvalidDataset
 from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import LabelledArray, PictureArray, build_source, check_picture_array, read_exactly
-from worker.dataset_files.naming import find_split
+from worker.dataset_files.naming import find_first_split
 from worker.dataset_files.source import PictureSource, RefusalLog, show_name
 
 _UNSIGNED_BYTES = 8
@@ -72,7 +72,7 @@ def _find_split(member: Member) -> SplitName | None:
     words = re.split("[^a-z0-9]+", member.parts[-1].casefold())
     if _MNIST_TEST in words:
         return SplitName.TEST
-    return next((split for word in words if (split := find_split(word)) is not None), None)
+    return find_first_split(words)
 
 
 def _find_pictures(archive: Archive, array: _Array) -> PictureArray:

@@ -13,7 +13,7 @@ from storage.errors import InvalidDataset
 from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.formats.class_folders import is_picture
-from worker.dataset_files.naming import find_split
+from worker.dataset_files.naming import find_first_split, find_split
 from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_name
 
 _SUFFIX = ".csv"
@@ -137,27 +137,21 @@ def _find_columns(head: str) -> _Columns | None:
     return None
 
 
-def _find_named_split(names: Sequence[str]) -> SplitName | None:
-    """The split that the first of the names names which names one."""
-    return next((split for name in names if (split := find_split(name)) is not None), None)
-
-
 def _read_rows(text: str, columns: _Columns, table: Member) -> Iterator[tuple[str, str, SplitName | None]]:
     """(file, label, split) of each row but the titles. Raises InvalidDataset at the first that is none."""
-    of_table = _find_named_split([PurePosixPath(table.parts[-1]).stem, *table.parts[-2::-1]])
+    of_table = find_first_split([PurePosixPath(table.parts[-1]).stem, *table.parts[-2::-1]])
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter, strict=True)
     try:
         next(rows)
         for row in rows:
             if not row:
                 continue
-            split = of_table if columns.split is None else find_split(row[columns.split])
-            if columns.split is not None and split is None:
-                raise ValueError("a split that is none")
             name = row[columns.file].strip()
-            # Of the folders that the row itself names, the first one goes before the table's.
-            of_row = None if columns.split is not None else _find_named_split(name.replace("\\", "/").split("/")[:-1])
-            yield name, row[columns.label].strip(), of_row or split
+            if columns.split is None:
+                split = find_first_split(name.replace("\\", "/").split("/")[:-1]) or of_table
+            elif (split := find_split(row[columns.split])) is None:
+                raise ValueError("a split that is none")
+            yield name, row[columns.label].strip(), split
     except (csv.Error, IndexError, ValueError, StopIteration) as error:
         raise InvalidDataset(
             f"line {rows.line_num} of {show_name(table.name)} is no row of the table", field="file"

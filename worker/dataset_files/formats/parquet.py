@@ -21,7 +21,7 @@ from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files import parquet_rows
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import read_exactly
-from worker.dataset_files.naming import find_split
+from worker.dataset_files.naming import find_first_split
 from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_name
 
 _MAGIC = b"PAR1"
@@ -85,7 +85,7 @@ def _is_parquet(member: Member) -> bool:
 def _find_split(member: Member) -> SplitName | None:
     """Of `train-00000-of-00001.parquet`, or `default/train/0000.parquet`."""
     words = [word for part in reversed(member.parts) for word in re.split("[^a-zA-Z]+", part)]
-    return next((split for word in words if (split := find_split(word)) is not None), None)
+    return find_first_split(words)
 
 
 def _unpack(archive: Archive, member: Member, target: Path) -> None:
