@@ -113,6 +113,10 @@ class DatasetWarning(StrEnum):
     """The folder of a split holds pictures and no folders of classes."""
     SPLIT_NAME_AS_CLASS = "split_name_as_class"
     """A folder that is called like a split was taken for a class."""
+    TABLE_NOT_USED = "table_not_used"
+    """A table names the pictures, and which of its columns holds their classes is not known."""
+    CLASS_LEFT_OUT = "class_left_out"
+    """The file names a class that no training picture is of: the classes after it have other numbers."""
 
 
 class Architecture(StrEnum):

@@ -173,9 +173,9 @@ def load(root, mirror):
         '''"""Empty files that are called after their gray."""
 import numpy as np
 from worker.dataset_files.source import Item, PictureSource
-def recognizes(archive):
+def recognizes(archive, options):
     return any(member.name.endswith(".gray") for member in archive.members)
-def read(archive, refusals):
+def read(archive, options, refusals):
     items = [Item(member.name, member.parts[0], None) for member in archive.members]
     levels = (int(member.parts[-1].removesuffix(".gray")) for member in archive.members)
     return PictureSource(items, (np.full((8, 8), level, np.uint8) for level in levels))

@@ -31,6 +31,7 @@ _ENCRYPTED = 0x1
 _UTF8 = 0x800
 _UNPACKED_IN_PARTS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python unpacks the others a whole block at a time, however large it gets."""
+_OTHER_METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard"}
 _LITTER_FOLDERS = frozenset({"__MACOSX"})
 _LITTER_FILES = frozenset({"Thumbs.db", "desktop.ini"})
 _HIDDEN = "."
@@ -73,8 +74,6 @@ class Archive:
 
     def open(self, member: Member) -> IO[bytes]:
         """A stream of its bytes. Raises what is in DAMAGED."""
-        if member.info.compress_type not in _UNPACKED_IN_PARTS:
-            raise NotImplementedError("a zip file's entries may be stored or deflated")
         assert self._file is not None  # noqa: S101 - a member came from it
         return self._file.open(member.info)
 
@@ -147,6 +146,12 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo], num_bytes: int, directory_at:
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.flag_bits & _ENCRYPTED:
             raise InvalidDataset(f"{show_name(info.filename)} is encrypted: give no password", field="file")
+        if info.compress_type not in _UNPACKED_IN_PARTS:
+            method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
+            raise InvalidDataset(
+                f"{show_name(info.filename)} is packed with {method}: pack the zip file with deflate, or store it",
+                field="file",
+            )
         if info.header_offset < end:
             raise InvalidDataset("entries of the zip file overlap", field="file")
         end = info.header_offset + _LOCAL_HEADER + info.compress_size

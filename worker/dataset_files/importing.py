@@ -90,8 +90,8 @@ def import_dataset(
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as at,
         open_archive(path, Path(at), limits) as archive,
     ):
-        format_name = options.format or find_format(archive)
-        source = READERS[format_name](archive, log)
+        format_name = find_format(archive, options)
+        source = READERS[format_name](archive, options, log)
         written = write_source(source, target, options, log, reporter, limits, check_room)
     facts, counts = written.facts, written.counts
     notices = list_notices(facts.class_names, counts, written.num_shared, log)

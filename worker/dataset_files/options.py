@@ -44,6 +44,12 @@ class DatasetOptions(BaseModel):
         description="Whether a picture mirrored left to right is still one of its class, so that training may mirror "
         "it: writing is not. By default where there are colours.",
     )
+    label_column: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="The title of the column of classes, in a table or a Parquet file, where it is none that is known.",
+    )
     test_fraction: float = Field(
         0.15, gt=0, lt=1, description="Of each class, for the test split, where the file has none."
     )

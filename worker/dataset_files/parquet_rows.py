@@ -1,11 +1,12 @@
-"""Reads the labels and pictures of a Parquet file, in a process of its own: `python parquet_rows.py FILE ROWS BYTES`.
+"""Reads the labels and pictures of a Parquet file, in a process of its own:
+`python parquet_rows.py FILE ROWS BYTES LABEL_COLUMN`, the last empty where nobody named it.
 
 A page of a few kilobytes may unpack to gigabytes, and Arrow learns of it from the page alone: nothing but the system
 can bound that. So this process may have little memory, and whatever becomes of it is an answer.
 
-To standard output comes a frame of JSON first: `labels`, one a row or null, and `class_names` or null; or `error`. Then
-a frame for each row: four bytes of length, and the picture's file. Of what is null or larger than BYTES the length is
-one of the last two numbers, and nothing follows.
+To standard output comes a frame of JSON first: `labels`, one a row or null, `class_names` and `splits` or null; or
+`error`. Then a frame for each row: four bytes of length, and the picture's file. Of what is null or larger than BYTES
+the length is one of the last two numbers, and nothing follows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 NULL, TOO_LARGE = 0xFFFFFFFF, 0xFFFFFFFE
 _PICTURES = ("image", "img", "picture")
 _LABELS = ("label", "labels", "fine_label", "class", "category", "target")
+_SPLITS = ("split", "set", "subset")
+_MOST_NAMED = 12
 _MAX_GROWTH_BYTES = 512 << 20
 _ROWS = 16
 _LABEL_ROWS = 4096
@@ -31,7 +34,7 @@ def main() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path, max_rows, max_entry_bytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    path, max_rows, max_entry_bytes, wanted = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     limit_memory()
     with pq.ParquetFile(
         path,
@@ -40,15 +43,16 @@ def main() -> None:
         thrift_string_size_limit=_THRIFT_BYTES,
         thrift_container_size_limit=_THRIFT_BYTES,
     ) as file:
-        found = find_columns(file.schema_arrow, pa)
+        found = find_columns(file.schema_arrow, wanted, pa)
         if isinstance(found, str) or file.metadata.num_rows > max_rows:
             error = found if isinstance(found, str) else f"it has {file.metadata.num_rows:,} rows"
             write_frame(json.dumps({"error": error}).encode())
             return
-        picture, label = found
+        picture, label, split = found
         labels = list(read_column(file, label, _LABEL_ROWS))
         class_names = find_class_names(file.schema_arrow, label)
-        write_frame(json.dumps({"labels": labels, "class_names": class_names}).encode())
+        splits = None if split is None else list(read_column(file, split, _LABEL_ROWS))
+        write_frame(json.dumps({"labels": labels, "class_names": class_names, "splits": splits}).encode())
         for content in read_column(file, picture, _ROWS):
             if content is None:
                 sys.stdout.buffer.write(struct.pack(">I", NULL))
@@ -72,21 +76,33 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if soft == resource.RLIM_INFINITY else min(soft, wanted), hard))
 
 
-def find_columns(schema: Any, pa: Any) -> tuple[str, str] | str:
-    """(pictures, labels), as Arrow calls the columns; or what is missing."""
-    picture = next((name for name in _PICTURES if name in schema.names), None)
-    label = next((name for name in _LABELS if name in schema.names), None)
+def find_columns(schema: Any, wanted: str, pa: Any) -> tuple[str, str, str | None] | str:
+    """(pictures, labels, splits or None), as Arrow calls the columns; or what is missing. wanted: see above."""
+
+    def is_text(kind: Any) -> bool:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    picture = find_name(schema.names, _PICTURES)
+    label = find_name(schema.names, (wanted,) if wanted else _LABELS)
     if picture is None or label is None:
-        return f"it has no column {' or '.join(_PICTURES if picture is None else _LABELS)}"
+        missing = " or ".join(_PICTURES if picture is None else (wanted,) if wanted else _LABELS)
+        return f"it has no column {missing}, but {', '.join(schema.names[:_MOST_NAMED])}"
     kind = schema.field(picture).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         picture, kind = f"{picture}.bytes", kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         return f"its column {picture} holds no files of pictures"
     label_kind = schema.field(label).type
-    if not (pa.types.is_integer(label_kind) or pa.types.is_string(label_kind) or pa.types.is_large_string(label_kind)):
+    if not (pa.types.is_integer(label_kind) or is_text(label_kind)):
         return f"its column {label} holds neither whole numbers nor text"
-    return picture, label
+    split = find_name(schema.names, _SPLITS)
+    return picture, label, split if split is not None and is_text(schema.field(split).type) else None
+
+
+def find_name(names: list[str], wanted: tuple[str, ...]) -> str | None:
+    """The column called so, in whatever case."""
+    folded = {name.strip().casefold(): name for name in reversed(names)}
+    return next((folded[name] for one in wanted if (name := one.strip().casefold()) in folded), None)
 
 
 def find_class_names(schema: Any, label: str) -> list[str] | None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.catalog import RefusalReason, SplitName
+from worker.catalog import DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files.summary import DatasetNotice, RefusedEntries
 from worker.names import is_name
+from worker.wording import name_first
 
 MOST_NAMED = 20
+_MOST_SHOWN = 5
 _LONGEST_NAME = 200
 
 
@@ -58,6 +60,24 @@ class RefusalLog:
         names = self._names.setdefault(reason, [])
         if len(names) < MOST_NAMED:
             names.append(show_name(name))
+
+    def tell_unused_table(self, detail: str) -> None:
+        """A table that names pictures and gives them no class."""
+        self.notices.append(DatasetNotice(code=DatasetWarning.TABLE_NOT_USED, detail=detail, count=1))
+
+    def tell_left_out(self, class_names: Sequence[str]) -> None:
+        """Classes that the file names, in the order of their numbers, and no training picture is of."""
+        if class_names:
+            shown = name_first([show_name(name) for name in class_names], _MOST_SHOWN)
+            self.notices.append(
+                DatasetNotice(
+                    code=DatasetWarning.CLASS_LEFT_OUT,
+                    detail=f"no training picture is of {shown}: left out, so that classes have other numbers than in "
+                    "the file",
+                    count=len(class_names),
+                    class_names=tuple(show_name(name) for name in class_names[:MOST_NAMED]),
+                )
+            )
 
     def list_refused(self) -> tuple[RefusedEntries, ...]:
         """By reason, in the order of their names."""

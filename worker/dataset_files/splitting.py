@@ -55,6 +55,7 @@ def assign_pictures(
     if class_names is not None:
         found = frozenset(known)
         known = tuple(name for name in class_names if name in found)
+        log.tell_left_out([name for name in class_names if name not in found])
     if len(known) < limits.min_classes:
         named = ", ".join(map(show_name, known)) or "none"
         raise InvalidDataset(

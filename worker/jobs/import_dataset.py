@@ -16,6 +16,7 @@ from worker.workspace import DatasetRecord
 class ImportDatasetSpec(UploadSpec):
     """Reads a file of pictures and their classes, decodes and splits them once, and counts what is in them."""
 
+    version: ClassVar[int] = 4
     is_light: ClassVar[bool] = True
 
     kind: Literal["import_dataset"] = "import_dataset"

@@ -77,7 +77,7 @@ def test_what_the_table_and_the_pictures_do_not_share_is_counted(import_file: Im
     }  # fmt: skip
     summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
     assert {group.reason: group.names for group in summary.refused} == {
-        RefusalReason.NO_CLASS: ("b1.png", "extra.png", "set/images/b1.png", "x/c.png", "y/c.png"),
+        RefusalReason.NO_CLASS: ("b1.png", "extra.png", "x/c.png", "y/c.png"),
         RefusalReason.MISSING: ("gone.png", "c.png", "c.png"),
         RefusalReason.UNKNOWN_SUFFIX: ("more.csv", "notes.txt"),
     }

@@ -7,6 +7,7 @@ import json
 import lzma
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from storage.errors import InvalidDataset
 from tests.worker.dataset_files.conftest import Import, draw_picture, read_corner, write_zip
 from tests.worker.dataset_files.test_bombs import measure
-from worker.catalog import DatasetFormat, RefusalReason, SplitName
+from worker.catalog import DatasetFormat, DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files import parquet_rows
 
 pytestmark = pytest.mark.slow  # a process for each table
@@ -29,11 +30,15 @@ def build_parquet(
     labels: list[Any],
     names: list[str] | None = None,
     column: str = "image",
+    others: Mapping[str, list[Any]] | None = None,
     **options: Any,
 ) -> bytes:
     """A struct of `bytes` and `path` for each picture, and the names of the classes as `datasets` describes them."""
     rows = [{"bytes": picture, "path": f"{place}.png"} for place, picture in enumerate(pictures)]
-    table = pa.table({column: pa.array(rows, pa.struct({"bytes": pa.binary(), "path": pa.string()})), "label": labels})
+    table = pa.table(
+        {column: pa.array(rows, pa.struct({"bytes": pa.binary(), "path": pa.string()})), "label": labels}
+        | dict(others or {})
+    )
     if names is not None:
         features = {column: {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
@@ -51,9 +56,30 @@ def test_hugging_faces_columns_and_class_names_are_read(column: str, import_file
     summary, cache = import_file(path)
     assert summary.format is DatasetFormat.PARQUET
     assert (summary.class_names, summary.is_test_drawn) == (("zebra", "ant"), True)
+    assert [(notice.code, notice.class_names) for notice in summary.notices] == [
+        (DatasetWarning.CLASS_LEFT_OUT, ("never seen",))
+    ]
     assert summary.counts == {TRAIN: (17, 17), TEST: (3, 3)}
     for split in cache.splits.values():
         assert [corner[0] % 2 for corner in read_corner(split.images)] == split.labels.tolist()
+
+
+def test_a_column_may_say_the_split_and_another_the_class(import_file: Import, tmp_path: Path) -> None:
+    pictures: list[bytes | None] = [draw_picture(level) for level in range(50, 62)]
+    others = {"Split": ["train", "train", "test"] * 4, "breed": ["hound", "terrier"] * 6}
+    path = tmp_path / "upload"
+    path.write_bytes(build_parquet(pictures, [7] * 12, others=others))
+    summary, cache = import_file(path, label_column="Breed")
+    assert (summary.class_names, summary.is_test_drawn) == (("hound", "terrier"), False)
+    assert read_corner(cache.splits[TEST].images) == [[52], [55], [58], [61]]
+    with pytest.raises(InvalidDataset) as caught:
+        import_file(path, label_column="height")
+    assert caught.value.field == "label_column"
+    assert "breed" in str(caught.value)
+    path.write_bytes(build_parquet(pictures, [0, 1] * 6, others={"split": ["train", "nowhere"] * 6}))
+    with pytest.raises(InvalidDataset) as caught:
+        import_file(path)
+    assert "nowhere" in str(caught.value)
 
 
 def test_tables_in_a_zip_file_are_called_after_their_splits(import_file: Import, tmp_path: Path) -> None:

@@ -7,31 +7,26 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from storage.errors import InvalidDataset
 from worker.catalog import DatasetWarning, RefusalReason
 from worker.dataset_files.archive import Archive, Member
 from worker.dataset_files.naming import find_split
+from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, PictureSource, RefusalLog, show_name
 from worker.dataset_files.summary import DatasetNotice
+from worker.dataset_files.tables import UnclearTable, find_tables, is_picture
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm"})
 _WITH_CLASS = 2
 """Parts of the name of a picture in the folder of its class."""
 
 
-def is_picture(member: Member) -> bool:
-    """Whether it is called like one."""
-    return PurePosixPath(member.parts[-1]).suffix.casefold() in SUFFIXES
-
-
-def recognizes(archive: Archive) -> bool:
+def recognizes(archive: Archive, _: DatasetOptions) -> bool:
     """Anything that holds pictures."""
     return any(map(is_picture, archive.members))
 
 
-def read(archive: Archive, log: RefusalLog) -> PictureSource:
+def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
     """The pictures in folders of classes, those below in folders of their own too.
 
     Raises InvalidDataset where all folders are splits without one of a class: they would be the classes.
@@ -59,6 +54,7 @@ def read(archive: Archive, log: RefusalLog) -> PictureSource:
             continue
         items.append(Item(member.name, sys.intern(parts[place]), split))
         kept.append(member)
+    _tell_of_tables(archive, items, log)
     return PictureSource(items, (archive.read(member) for member in kept))
 
 
@@ -109,6 +105,18 @@ def _check_folders(pictures: Sequence[Member], depth: int, log: RefusalLog) -> N
                 class_names=tuple(splits),
             )
         )
+
+
+def _tell_of_tables(archive: Archive, items: Sequence[Item], log: RefusalLog) -> None:
+    """Notes which tables name the pictures though none of their columns is known to hold classes. Raises InvalidDataset
+    where the folders are no classes either.
+    """
+    for table, columns in find_tables(archive, None).items():
+        if isinstance(columns, UnclearTable):
+            told = columns.describe(table.name)
+            if len({item.label for item in items}) < archive.limits.min_classes:
+                raise InvalidDataset(told, field="label_column")
+            log.tell_unused_table(f"the classes are those of the folders: {told}")
 
 
 def _tell_of_splits(pictures: Sequence[Member], depth: int, log: RefusalLog) -> None:

@@ -17,6 +17,7 @@ from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import LabelledArray, PictureArray, build_source, check_picture_array, read_exactly
 from worker.dataset_files.naming import find_first_split
+from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import PictureSource, RefusalLog, show_name
 
 _UNSIGNED_BYTES = 8
@@ -32,12 +33,12 @@ class _Array:
     shape: tuple[int, ...]
 
 
-def recognizes(archive: Archive) -> bool:
+def recognizes(archive: Archive, _: DatasetOptions) -> bool:
     """Anything that holds a file called like one."""
     return any(map(_is_called_so, archive.members))
 
 
-def read(archive: Archive, log: RefusalLog) -> PictureSource:
+def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
     """The pictures and labels of each split."""
     pictures: dict[SplitName | None, _Array] = {}
     labels: dict[SplitName | None, _Array] = {}

@@ -22,6 +22,7 @@ from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import LabelledArray, PictureArray, build_source, check_picture_array, read_exactly
 from worker.dataset_files.naming import find_split
+from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import PictureSource, RefusalLog, show_name
 
 _SUFFIX = ".npy"
@@ -34,12 +35,12 @@ _VERSION = (1, 0)
 """Its header has at most 64 KiB. Those of the others have up to 4 GiB, and NumPy reads them whole."""
 
 
-def recognizes(archive: Archive) -> bool:
+def recognizes(archive: Archive, _: DatasetOptions) -> bool:
     """Arrays and nothing else."""
     return bool(archive.members) and all(member.parts[-1].endswith(_SUFFIX) for member in archive.members)
 
 
-def read(archive: Archive, log: RefusalLog) -> PictureSource:
+def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
     """The arrays of each split."""
     found: dict[tuple[str, SplitName | None], Member] = {}
     class_names: tuple[str, ...] | None = None

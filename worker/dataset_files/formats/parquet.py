@@ -21,7 +21,8 @@ from worker.catalog import RefusalReason, SplitName
 from worker.dataset_files import parquet_rows
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import read_exactly
-from worker.dataset_files.naming import find_first_split
+from worker.dataset_files.naming import find_first_split, find_split
+from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_name
 
 _MAGIC = b"PAR1"
@@ -34,48 +35,48 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Table:
-    """labels: of each row, None where it has none."""
+    """labels, splits: of each row, None where it has none."""
 
     path: Path
     name: str
-    split: SplitName | None
     labels: Sequence[str | int | None]
+    splits: Sequence[SplitName | None]
     class_names: tuple[str, ...] | None
 
 
-def recognizes(archive: Archive) -> bool:
+def recognizes(archive: Archive, _: DatasetOptions) -> bool:
     """A Parquet file, or any in a zip file."""
     return archive.magic == _MAGIC or any(map(_is_parquet, archive.members))
 
 
-def read(archive: Archive, refusals: RefusalLog) -> PictureSource:
+def read(archive: Archive, options: DatasetOptions, refusals: RefusalLog) -> PictureSource:
     """Every row that has a label."""
     tables = []
     if archive.magic == _MAGIC:
-        tables.append(_open_table(archive, archive.path, "the file", None))
+        tables.append(_open_table(archive, archive.path, "the file", None, options))
     for member in archive.members:
         if not _is_parquet(member):
             refusals.add(member.name, RefusalReason.UNKNOWN_SUFFIX)
             continue
         unpacked = archive.scratch / f"table-{len(tables)}"
         _unpack(archive, member, unpacked)
-        tables.append(_open_table(archive, unpacked, member.name, _find_split(member)))
+        tables.append(_open_table(archive, unpacked, member.name, _find_split(member), options))
     names = {table.class_names for table in tables}
     if len(names) > 1:
         raise InvalidDataset("the Parquet files name different classes", field="classes")
     class_names = next(iter(names), None)
     items, is_kept = [], []
     for table in tables:
-        for row, label in enumerate(table.labels):
+        for row, (label, split) in enumerate(zip(table.labels, table.splits, strict=True)):
             name = f"{table.name}[{row}]"
             # Unlabelled rows are marked with -1 too.
             has_label = label is not None and not (isinstance(label, int) and label < 0)
             is_kept.append(has_label)
             if label is not None and has_label:
-                items.append(Item(name, _name_label(label, table), table.split))
+                items.append(Item(name, _name_label(label, table), split))
             else:
                 refusals.add(name, RefusalReason.NO_CLASS)
-    return PictureSource(items, _keep(_read_pictures(archive, tables), is_kept), class_names)
+    return PictureSource(items, _keep(_read_pictures(archive, tables, options), is_kept), class_names)
 
 
 def _is_parquet(member: Member) -> bool:
@@ -113,15 +114,28 @@ def _keep(contents: Generator[Content, None, None], is_kept: Sequence[bool]) -> 
                 yield content
 
 
-def _open_table(archive: Archive, path: Path, name: str, split: SplitName | None) -> _Table:
-    with _read_rows(archive, path, name) as stream:
+def _open_table(archive: Archive, path: Path, name: str, split: SplitName | None, options: DatasetOptions) -> _Table:
+    """split: of the rows of a table that says none of its own."""
+    with _read_rows(archive, path, name, options) as stream:
         head = _read_head(stream, archive, name)
     if "error" in head:
-        raise InvalidDataset(f"{show_name(name)} cannot be read: {head['error']}", field="file")
+        field = "file" if options.label_column is None else "label_column"
+        raise InvalidDataset(f"{show_name(name)} cannot be read: {head['error']}", field=field)
     class_names = head["class_names"]
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise InvalidDataset(f"{show_name(name)} names a class twice", field="classes")
-    return _Table(path, name, split, head["labels"], None if class_names is None else tuple(class_names))
+    labels = head["labels"]
+    splits = [split] * len(labels) if head["splits"] is None else _name_splits(head["splits"], name)
+    return _Table(path, name, labels, splits, None if class_names is None else tuple(class_names))
+
+
+def _name_splits(said: Sequence[str | None], name: str) -> list[SplitName | None]:
+    """Raises InvalidDataset at what is no split."""
+    found = {value: find_split(value) for value in set(said) if value is not None}
+    for value, split in found.items():
+        if split is None:
+            raise InvalidDataset(f"{show_name(name)} has rows of a split {show_name(value)}", field="file")
+    return [None if value is None else found[value] for value in said]
 
 
 def _read_head(stream: IO[bytes], archive: Archive, name: str) -> dict[str, Any]:
@@ -132,11 +146,13 @@ def _read_head(stream: IO[bytes], archive: Archive, name: str) -> dict[str, Any]
     return head
 
 
-def _read_pictures(archive: Archive, tables: Sequence[_Table]) -> Generator[Content, None, None]:
+def _read_pictures(
+    archive: Archive, tables: Sequence[_Table], options: DatasetOptions
+) -> Generator[Content, None, None]:
     """The pictures of all rows of all tables, as long as they are not many times what the file has."""
     left = archive.limits.max_expansion * archive.path.stat().st_size
     for table in tables:
-        with _read_rows(archive, table.path, table.name) as stream:
+        with _read_rows(archive, table.path, table.name, options) as stream:
             _read_head(stream, archive, table.name)
             for _ in table.labels:
                 (length,) = _LENGTH.unpack(read_exactly(stream, _LENGTH.size))
@@ -155,11 +171,12 @@ def _read_pictures(archive: Archive, tables: Sequence[_Table]) -> Generator[Cont
 
 
 @contextmanager
-def _read_rows(archive: Archive, path: Path, name: str) -> Iterator[IO[bytes]]:
+def _read_rows(archive: Archive, path: Path, name: str, options: DatasetOptions) -> Iterator[IO[bytes]]:
     """What parquet_rows writes of a file."""
     limits = archive.limits
     command = [
-        sys.executable, "-P", parquet_rows.__file__, str(path), str(limits.max_pictures), str(limits.max_entry_bytes)
+        sys.executable, "-P", parquet_rows.__file__, str(path), str(limits.max_pictures), str(limits.max_entry_bytes),
+        options.label_column or "",
     ]  # fmt: skip
     # Its own allocator reserves a gigabyte at once.
     environment = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}

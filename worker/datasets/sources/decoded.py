@@ -55,7 +55,8 @@ def load_decoded(
 
 def _make_key(download: Download, options: DatasetOptions) -> str:
     sums = " ".join(archive.md5 for archive in download.archives)
-    return hashlib.sha256(f"{sums} {options.model_dump_json()}".encode()).hexdigest()[:_KEY_DIGITS]
+    decisive = options.model_dump_json(exclude={"label_column"})  # no archive of these has columns
+    return hashlib.sha256(f"{sums} {decisive}".encode()).hexdigest()[:_KEY_DIGITS]
 
 
 def _find_decoded(path: Path) -> RawDataset | None:
