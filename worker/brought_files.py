@@ -36,10 +36,12 @@ from worker.network.architectures import WIDTH_READERS
 from worker.network.importers.file_kind import HEAD_BYTES, FileKind, identify_file
 from worker.network.importers.onnx_file import read_onnx_stream
 from worker.network.operations.base import InvalidNetwork, Shape
+from worker.network.picture_readers import follow_picture
 from worker.network.record import Network
 from worker.network.retarget import find_last_layer
 from worker.network.torchvision_records import PREFIX, map_state, match_torchvision
 from worker.network_names import NETWORK_NAMES, is_built_in
+from worker.normalization import merge_channels
 
 ONNX_ORIGIN = "onnx"
 """In place of an architecture's name."""
@@ -212,6 +214,7 @@ def describe_brought_file(
         network=shape.network,
     )
     check_facts(info)
+    _check_deviations(info, given)
     if facts is not None and dataset is not None:
         check_measured(facts, dataset, info.input_shape, info.class_names)
     if found.head is not None and shape.network is None:
@@ -219,6 +222,16 @@ def describe_brought_file(
         kept = {name: outlines[place] for name, place in map_state(outlines).items()}
         check_tensors(CheckpointHeader(Declaration(info, ()), kept))
     return info
+
+
+def _check_deviations(info: CheckpointInfo, given: GivenFacts) -> None:
+    """Refuses what cannot be kept for one deviation of all channels. Those of a data set in colour differ."""
+    may_differ = info.input_shape[0] > 1 if given.std is None else len(merge_channels(given.std)) > 1
+    if info.network is not None and may_differ:
+        try:
+            follow_picture(info.network)
+        except InvalidNetwork as error:
+            raise InvalidModel(str(error), field="std") from None
 
 
 def _choose_pictures(
@@ -275,13 +288,14 @@ class _BroughtShape:
 
 def _describe_onnx(stream: BinaryIO, given: GivenFacts) -> _BroughtShape:
     """The network of an ONNX file."""
+    try:
+        shape = _BroughtShape.read(read_onnx_stream(stream).network, ONNX_ORIGIN)
+    except InvalidNetwork as error:
+        raise InvalidModel(f"read as an ONNX file: {error}") from None
     for field in ("architecture", "input_size"):
         if getattr(given, field) is not None:
             raise InvalidModel("an ONNX file says itself which network it holds: leave it out", field=field)
-    try:
-        return _BroughtShape.read(read_onnx_stream(stream).network, ONNX_ORIGIN)
-    except InvalidNetwork as error:
-        raise InvalidModel(f"read as an ONNX file: {error}") from None
+    return shape
 
 
 def _describe_state(head: SafetensorsHead, given: GivenFacts, facts: DatasetFacts | None) -> _BroughtShape:

@@ -193,9 +193,9 @@ def check_facts(facts: NetworkFacts) -> None:
         )
     for field, (is_kept, rule) in rules.items():
         if not is_kept:
-            raise InvalidModel(f"{field} in the file is out of bounds: {rule}", field=field)
+            raise InvalidModel(f"{field} of the network is out of bounds: {rule}", field=field)
     if len(set(names)) < len(names):
-        raise InvalidModel("class_names in the file is out of bounds: no name may come twice", field="class_names")
+        raise InvalidModel("class_names of the network is out of bounds: no name may come twice", field="class_names")
     if facts.network is None:
         _check_widths(facts.architecture, facts.widths)
     elif facts.network.input_shape != facts.input_shape:

@@ -173,7 +173,7 @@ def load_compressed(path: Path) -> tuple[nn.Module, IntegerNetwork]:
     network = decode_network(path.read_bytes())
     check_facts(network)
     if not all(layer.input_scale > 0 for layer in network.layers):
-        raise InvalidModel("input_scale in the file is out of bounds: above 0 in every layer", field="input_scale")
+        raise InvalidModel("input_scale of the network is out of bounds: above 0 in every layer", field="input_scale")
     return build_integer_model(network), network
 
 

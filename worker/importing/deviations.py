@@ -9,10 +9,8 @@ from torch import nn
 
 from storage.errors import InvalidModel
 from worker.core.models.build import get_record
-from worker.network.operations import NAMES
-from worker.network.operations.elementwise import Concatenate, Flatten
-from worker.network.operations.pooling import MaxPool
-from worker.network.record import PICTURE
+from worker.network.operations.base import InvalidNetwork
+from worker.network.picture_readers import follow_picture
 from worker.normalization import merge_channels
 
 
@@ -23,8 +21,8 @@ def unify_deviations(
     """A float network that computes the same of (p / 255 - mean) / std with a single std; and that std.
 
     mean: stays as it is. std: one number, or one for each channel. What a channel's deviation differs by goes into the
-    weights of the layers that read it, exactly but for float32. Raises InvalidModel where something other than a
-    convolution or a linear layer reads the picture, which has no weights to take it.
+    weights of the layers that read it, exactly but for float32. Raises InvalidModel where something reads the picture
+    that has no weights to take it.
     """
     if len(single := merge_channels(std)) == 1:
         return model, single
@@ -34,28 +32,21 @@ def unify_deviations(
     record = get_record(model)
     if len(std) != record.input_shape[0]:
         raise InvalidModel("std has another number of channels than the network reads", field="std")
+    try:
+        held = follow_picture(record)
+    except InvalidNetwork as error:
+        raise InvalidModel(str(error), field="std") from None
     unified = copy.deepcopy(model)
-    # Of every value that holds nothing but pixels: which factor each of its channels takes.
-    factors = {PICTURE: torch.tensor([common / each for each in std], dtype=torch.float64)}
-    for place, node in enumerate(record.nodes):
-        if factors.keys().isdisjoint(node.inputs):
+    multiples = torch.tensor([common / each for each in std], dtype=torch.float64)
+    for node in record.nodes:
+        layer = unified.get_submodule(node.name)
+        if held.keys().isdisjoint(node.inputs) or not list(layer.parameters(recurse=False)):
             continue
-        operation, layer = node.operation, unified.get_submodule(node.name)
+        factors = multiples[list(held[node.inputs[0]])]
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            _scale_inputs_(layer, factors[node.inputs[0]])
-        elif isinstance(operation, MaxPool):
-            factors[place] = factors[node.inputs[0]]
-        elif isinstance(operation, Flatten):
-            given = factors[node.inputs[0]]
-            factors[place] = given.repeat_interleave(record.shapes[place][0] // len(given))
-        elif isinstance(operation, Concatenate) and factors.keys() >= set(node.inputs):
-            factors[place] = torch.cat([factors[index] for index in node.inputs])
+            _scale_inputs_(layer, factors)
         else:
-            raise InvalidModel(
-                f"{node.name} ({NAMES[type(operation)]}) reads the picture: deviations that differ by channel go into "
-                "the weights of a convolution or linear layer alone",
-                field="std",
-            )
+            _scale_channels_(layer, factors)
     return unified, (common,)
 
 
@@ -65,3 +56,16 @@ def _scale_inputs_(layer: nn.Conv2d | nn.Linear, factors: torch.Tensor) -> None:
     groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
     by_row = factors.to(weight.device).view(groups, -1).repeat_interleave(len(weight) // groups, 0)
     weight.copy_((weight.double() * by_row.view(*by_row.shape, *[1] * (weight.ndim - 2))).to(weight.dtype))
+
+
+def _scale_channels_(layer: nn.Module, factors: torch.Tensor) -> None:
+    """layer: a batch norm, or what multiplies each channel. factors: (C,), of each that it reads."""
+    weight = layer.get_parameter("weight")
+    factors = factors.to(weight.device)
+    if isinstance(layer, nn.BatchNorm2d):
+        mean, variance = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
+        narrowed = variance.double() / factors**2
+        mean.copy_(mean.double() / factors)
+        factors = factors * ((narrowed + layer.eps) / (variance.double() + layer.eps)).sqrt()
+        variance.copy_(narrowed)
+    weight.copy_((weight.double() * factors).to(weight.dtype))

@@ -49,7 +49,8 @@ def _fold(data: mmap.mmap, weight: FoldedWeight, shape: Shape) -> npt.NDArray[An
     stored = np.zeros(shape) if weight.stored is None else _read_shaped(data, weight.stored, shape).astype(np.float64)
     with np.errstate(all="ignore"):
         factor = gain / np.sqrt(variance + weight.eps)
-        return factor[:, None] * stored if len(shape) == 2 else (stored - mean) * factor + shift
+        of_row = factor.reshape(-1, *[1] * (len(shape) - 1))
+        return of_row * stored if len(shape) > 1 else (stored - mean) * factor + shift
 
 
 def _read_shaped(data: mmap.mmap, weight: StoredWeight, shape: Shape) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ record is not among them (channel shuffle, attention, layer norm), nor what has 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -50,7 +50,8 @@ NAMES: tuple[str, ...] = (
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 """Heads that help a training of googlenet and inception_v3, and are read by nothing else."""
 _COUNTER = ".num_batches_tracked"
-_PARALLEL = "module."
+_WRAPPERS = frozenset({"module", "model", "_orig_mod", "net", "network", "backbone", "state_dict"})
+"""What modules are called that do nothing but hold a network, as `DataParallel` and `torch.compile` make them."""
 _FOLDER = Path(__file__).with_name("torchvision")
 INDEX = _FOLDER / "index.json"
 
@@ -132,11 +133,24 @@ def match_torchvision(name: str, shapes: Mapping[str, Shape], side: int | tuple[
 def map_state(names: Iterable[str]) -> dict[str, str]:
     """Name of a weight → its name in the file, without counters of batches and auxiliary heads.
 
-    A network that was trained on many devices has `module.` before each name.
+    A network within a module that does nothing else, such as one that trains it on many devices, has the name of that
+    before each of its own: left out too.
     """
     listed = list(names)
-    prefix = _PARALLEL if listed and all(name.startswith(_PARALLEL) for name in listed) else ""
+    prefix = _find_wrappers(listed)
     found = {name.removeprefix(prefix): name for name in listed}
     return {
         name: place for name, place in found.items() if not name.endswith(_COUNTER) and not name.startswith(_AUXILIARY)
     }
+
+
+def _find_wrappers(names: Sequence[str]) -> str:
+    """What all names begin with, as long as it is called like a wrapper: empty, or with a dot at its end."""
+    prefix = ""
+    while names:
+        part = names[0].removeprefix(prefix).split(".")[0]
+        longer = f"{prefix}{part}."
+        if part not in _WRAPPERS or not all(name.startswith(longer) for name in names):
+            break
+        prefix = longer
+    return prefix

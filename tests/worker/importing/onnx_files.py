@@ -24,6 +24,8 @@ class Draft:
     input_dims: Sequence[int | str | None] = ("batch", 3, 8, 8)
     opset: int = 20
     input_type: int = TensorProto.FLOAT
+    output_type: int = 0
+    """That of the input where it is 0."""
 
     def change(self, **changes: Any) -> Draft:
         """The same, with something else."""
@@ -39,7 +41,7 @@ class Draft:
             nodes,
             "graph",
             [helper.make_tensor_value_info("x", self.input_type, list(self.input_dims))],
-            [helper.make_tensor_value_info("y", self.input_type, None)],
+            [helper.make_tensor_value_info("y", self.output_type or self.input_type, None)],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in self.tensors.items()],
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)

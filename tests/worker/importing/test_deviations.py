@@ -8,9 +8,10 @@ import torch
 from storage.errors import InvalidModel
 from worker.core.models.build import NetworkModule, build_module
 from worker.importing.deviations import unify_deviations
-from worker.network.operations.elementwise import Add, Concatenate, Flatten, Relu
-from worker.network.operations.layers import BatchNorm, Linear, build_square_convolution
-from worker.network.operations.pooling import Mean, build_square_max_pool
+from worker.network.operations.base import Operation
+from worker.network.operations.elementwise import Add, Concatenate, Flatten, HardSwish, Relu, Sigmoid
+from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution
+from worker.network.operations.pooling import AdaptiveAveragePool, Mean, build_square_max_pool
 from worker.network.record import PICTURE, NetworkBuilder
 from worker.pixels import normalize_pixels
 
@@ -26,6 +27,18 @@ def build_reader(kind: str) -> NetworkModule:
     elif kind == "grouped":
         builder.add("conv", build_square_convolution(6, 3, padding=1, groups=3))
         builder.add("mean", Mean())
+    elif kind == "normalised":
+        relu = builder.add("relu", Relu())
+        norm = builder.add("norm", BatchNorm())
+        builder.add("average", AdaptiveAveragePool(output=(3, 3)), relu)
+        builder.add("affine", ChannelAffine())
+        builder.add("small", build_square_convolution(4, 3, padding=1))
+        small = builder.add("small_mean", Mean())
+        builder.add("mean", Mean(), norm)
+        large = builder.add("large", Linear(out_features=4))
+        builder.add("brightness", Mean(), PICTURE)
+        bright = builder.add("bright", Linear(out_features=4))
+        builder.add("sum", Add(), builder.add("first", Add(), small, large), bright)
     else:
         pool = builder.add("pool", build_square_max_pool(2))
         again = builder.add("again", build_square_max_pool(2), PICTURE)
@@ -38,9 +51,13 @@ def build_reader(kind: str) -> NetworkModule:
     return build_module(builder.build()).eval()
 
 
-@pytest.mark.parametrize("kind", ["flat", "grouped", "pooled, joined and read twice"])
+@pytest.mark.parametrize("kind", ["flat", "grouped", "normalised", "pooled, joined and read twice"])
 def test_what_a_network_computes_of_a_picture_stays(kind: str) -> None:
     model = build_reader(kind)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith(("running_mean", "running_var", "norm.weight", "affine.weight")):
+                value.copy_(torch.rand(value.shape, generator=torch.Generator().manual_seed(2)) + 0.01)
     unified, std = unify_deviations(model, MEAN, STD)
     pictures = torch.randint(0, 256, (8, 3, 6, 6), generator=torch.Generator().manual_seed(1))
     assert len(std) == 1
@@ -56,17 +73,13 @@ def test_a_single_deviation_changes_nothing() -> None:
     assert unify_deviations(model, MEAN, (0.25, 0.25, 0.25)) == (model, (0.25,))
 
 
-@pytest.mark.parametrize("operation", [BatchNorm(), Relu(), Mean()])
-def test_what_has_no_weights_for_it_is_named(operation: BatchNorm | Relu | Mean) -> None:
+@pytest.mark.parametrize("operation", [Sigmoid(), HardSwish()])
+def test_what_has_no_weights_for_it_is_named(operation: Operation) -> None:
     builder = NetworkBuilder((3, 6, 6))
     builder.add("conv", build_square_convolution(3, 1))
     builder.add("reads_it_too", operation, PICTURE)
-    if not isinstance(operation, Mean):
-        builder.add("sum", Add(), 0, 1)
-        builder.add("mean", Mean())
-    else:
-        builder.add("mean", Mean(), 0)
-        builder.add("sum", Add(), 1, 2)
+    builder.add("sum", Add(), 0, 1)
+    builder.add("mean", Mean())
     model = build_module(builder.build())
     with pytest.raises(InvalidModel) as caught:
         unify_deviations(model, MEAN, STD)

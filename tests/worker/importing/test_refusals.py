@@ -37,7 +37,8 @@ ONE: Any = np.array(1.5, np.float32)
 CUT: Tensors = {"from": integers(1), "to": integers(8), "axes": integers(2), "steps": integers(1)}
 
 DRAFTS = {
-    "an unknown operation": (finish([("Softmax", ["c"], "a")], "a"), "Softmax"),
+    "a softmax of a picture": (finish([("Softmax", ["c"], "a")], "a"), "Softmax"),
+    "an unknown operation": (finish([("Softsign", ["c"], "a")], "a"), "Softsign"),
     "a transposition": (finish([("Transpose", ["c"], "a", {"perm": [0, 1, 3, 2]})], "a"), "Transpose"),
     "a number added": (finish([("Add", ["c", "n"], "a")], "a", n=ONE), "Add 'node_a'"),
     "a number multiplied": (finish([("Mul", ["c", "n"], "b"), ("Relu", ["b"], "a")], "a", n=ONE), "Mul 'node_b'"),

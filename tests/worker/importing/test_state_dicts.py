@@ -31,7 +31,7 @@ def save(path: Path, **changes: Any) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "_orig_mod.module."])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 def test_a_state_dict_is_read_by_name(prefix: str, dtype: torch.dtype, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"

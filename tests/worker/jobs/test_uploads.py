@@ -218,7 +218,7 @@ def rewrite(path: Path, target: Path, change: dict[str, Any], tensors: dict[str,
 def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
     field: str, value: Any, shop: Shop, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidModel, match=f"^{field} in the file is out of bounds: ") as error:
+    with pytest.raises(InvalidModel, match=f"^{field} of the network is out of bounds: ") as error:
         run_import(shop, rewrite(shop.models["mdl_0"][0], tmp_path / "hostile", {field: value}))
     assert error.value.field == field
     assert len(str(error.value)) < 150
@@ -231,10 +231,10 @@ def test_what_a_file_says_of_itself_has_bounds_and_the_error_names_the_field(
 )
 def test_a_compressed_file_has_the_same_bounds(field: str, value: Any, shop: Shop, quantized: str) -> None:
     _, network = load_compressed(shop.models[quantized][0])
-    with pytest.raises(InvalidModel, match=f"^{field} in the file is out of bounds: "):
+    with pytest.raises(InvalidModel, match=f"^{field} of the network is out of bounds: "):
         run_import(shop, encode_network(replace(network, **{field: value})))
     still = replace(network, layers=(replace(network.layers[0], input_scale=0.0), *network.layers[1:]))
-    with pytest.raises(InvalidModel, match=r"^input_scale in the file"):
+    with pytest.raises(InvalidModel, match=r"^input_scale of the network"):
         run_import(shop, encode_network(still))
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from worker.network.importers.onnx_messages import FLOAT_TYPES, Attribute, OnnxNode, Tensor, TensorType
-from worker.network.importers.onnx_values import Activation, Partial, Sizes, Value
+from worker.network.importers.onnx_values import Activation, Decision, Partial, Sizes, Value
 from worker.network.importers.wire import WireReader
 from worker.network.operations.base import InvalidNetwork
+from worker.network.record import PICTURE
+
+_PADDED = "zeros around a picture (Pad) are read only right before a convolution"
+_NORMALISATION = "leave the normalisation of the picture out of the network, and tell its mean and std beside the file"
 
 
 class Arguments:
@@ -33,21 +37,44 @@ class Arguments:
         """An input that is computed from the picture, without zeros around it."""
         value = self.get_padded(position)
         if value.padding != (0, 0):
-            raise InvalidNetwork("zeros around a picture (Pad) are read only right before a convolution")
+            raise InvalidNetwork(_PADDED)
         return value
 
     def get_padded(self, position: int = 0) -> Activation:
         """The same, zeros around it allowed."""
-        value = self.get(position)
-        if isinstance(value, Partial):
-            raise InvalidNetwork(f"it reads what {value.label} gives: arithmetic with constants is not read here")
-        if isinstance(value, Sizes | Tensor):
-            name = self.node.inputs[position]
-            raise InvalidNetwork(
-                f"it computes with the constant {name!r:.80}: arithmetic with constants and parameters outside layers "
-                "are not read here"
-            )
+        value = self._get_computed(position)
+        if value.is_column:
+            raise InvalidNetwork("it reads channels with one axis behind them: none or two are read here")
         return value
+
+    def get_column(self) -> Activation:
+        """The first input, whichever of its axes of one pixel were dropped or added."""
+        value = self._get_computed(0)
+        if value.padding != (0, 0):
+            raise InvalidNetwork(_PADDED)
+        return value
+
+    def _get_computed(self, position: int) -> Activation:
+        value = self.get(position)
+        if isinstance(value, Decision):
+            raise InvalidNetwork(f"it reads what {value.label} gives, which is read at the end of a network alone")
+        if isinstance(value, Activation):
+            return value
+        way_out = f"; {_NORMALISATION}" if self._reads_picture else ""
+        if isinstance(value, Partial):
+            raise InvalidNetwork(
+                f"it reads what {value.label} gives: arithmetic with constants is not read here{way_out}"
+            )
+        raise InvalidNetwork(
+            f"it computes with the constant {self.node.inputs[position]!r:.80}: arithmetic with constants and "
+            f"parameters outside layers are not read here{way_out}"
+        )
+
+    @property
+    def _reads_picture(self) -> bool:
+        """Whether one of its inputs is the picture, or arithmetic on it."""
+        given = [self._values.get(name) for name in self.node.inputs]
+        return any(isinstance(value, Activation | Partial) and value.index == PICTURE for value in given)
 
     def get_constant(self, position: int) -> Tensor:
         """An input that is written in the file."""

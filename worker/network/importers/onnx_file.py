@@ -12,12 +12,20 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from worker.network.importers import onnx_layers, onnx_shapes, onnx_windows
+from worker.network.importers import onnx_layers, onnx_pixels, onnx_shapes, onnx_windows
 from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
 from worker.network.importers.onnx_messages import FLOAT_TYPES, OnnxInput, OnnxModel, OnnxNode, TensorType, parse_model
 from worker.network.importers.onnx_sizes import SIZE_TRANSLATORS
-from worker.network.importers.onnx_values import Activation, FoldedWeight, Partial, StoredWeight, Value, Weight
+from worker.network.importers.onnx_values import (
+    Activation,
+    Decision,
+    FoldedWeight,
+    Partial,
+    StoredWeight,
+    Value,
+    Weight,
+)
 from worker.network.importers.wire import WireReader
 from worker.network.operations.base import InvalidNetwork
 from worker.network.record import PICTURE, Network
@@ -28,9 +36,12 @@ MAX_WEIGHTS = 1 << 26
 MAX_ONNX_BYTES = 8 * MAX_WEIGHTS + (16 << 20)
 """As many weights as there may be, as 64-bit floats, and what lies around them."""
 
+_CHANNELS_FIRST = (0, 3, 1, 2)
+
 Translator = Callable[[Arguments, GraphWriter], Value]
 TRANSLATORS: dict[str, Translator] = {
     "Add": onnx_layers.translate_add,
+    "ArgMax": onnx_shapes.translate_decision,
     "AveragePool": onnx_windows.translate_average_pool,
     "BatchNormalization": onnx_layers.translate_batch_norm,
     "Cast": onnx_shapes.translate_cast,
@@ -42,6 +53,7 @@ TRANSLATORS: dict[str, Translator] = {
     "Dropout": onnx_shapes.translate_dropout,
     "Erf": onnx_layers.translate_erf,
     "Flatten": onnx_shapes.translate_flatten,
+    "Gather": onnx_pixels.translate_gather,
     "Gelu": onnx_layers.translate_gelu,
     "Gemm": onnx_layers.translate_gemm,
     "GlobalAveragePool": onnx_windows.translate_global_average_pool,
@@ -50,6 +62,7 @@ TRANSLATORS: dict[str, Translator] = {
     "HardSwish": onnx_layers.translate_hard_swish,
     "Identity": onnx_shapes.translate_identity,
     "LeakyRelu": onnx_layers.translate_leaky_relu,
+    "LogSoftmax": onnx_shapes.translate_decision,
     "MatMul": onnx_layers.translate_matmul,
     "MaxPool": onnx_windows.translate_max_pool,
     "Mul": onnx_layers.translate_multiply,
@@ -60,11 +73,13 @@ TRANSLATORS: dict[str, Translator] = {
     "Shape": onnx_shapes.translate_shape,
     "Sigmoid": onnx_layers.translate_sigmoid,
     "Slice": onnx_shapes.translate_slice,
-    "Squeeze": onnx_shapes.translate_squeeze,
+    "Softmax": onnx_shapes.translate_decision,
+    "Squeeze": onnx_pixels.translate_squeeze,
     "Sub": onnx_layers.translate_subtract,
     "Sum": onnx_layers.translate_add,
     "Swish": onnx_layers.translate_swish,
     "Transpose": onnx_shapes.translate_transpose,
+    "Unsqueeze": onnx_pixels.translate_unsqueeze,
 }
 
 
@@ -107,9 +122,11 @@ def parse_onnx(data: bytes | mmap.mmap) -> OnnxNetwork:
     if len(model.outputs) != 1:
         raise InvalidNetwork(f"the network has {len(model.outputs)} outputs ({_list(model.outputs)}): one is read")
     output = graph.values.get(model.outputs[0])
+    if isinstance(output, Decision):
+        output = Activation(output.index)
     if isinstance(output, Partial):
         raise InvalidNetwork(f"{output.label}: arithmetic with constants is not read here")
-    if not isinstance(output, Activation) or output.index == PICTURE or output.padding != (0, 0):
+    if not isinstance(output, Activation) or output.index == PICTURE or output.padding != (0, 0) or output.is_column:
         raise InvalidNetwork(f"output {model.outputs[0]!r:.80}: no layer gives it")
     shape = graph.get_shape(output)
     if len(shape) != 1:
@@ -151,13 +168,23 @@ def _start_graph(model: OnnxModel, reader: WireReader, given: OnnxInput) -> Grap
     if given.dims is None or len(given.dims) != 4:
         raise InvalidNetwork(f"{place}: it is no batch × channels × height × width")
     batch, channels, height, width = given.dims
+    if are_channels_last := _are_channels_last(model, given):
+        channels, height, width = width, channels, height
     if channels is None or height is None or width is None:
         raise InvalidNetwork(f"{place}: channels, height and width must be fixed; only the batch may be dynamic")
     # What a record may not be as large as is said where it is made.
     graph = GraphWriter(model, reader, (channels, height, width))
-    graph.batch = batch
+    graph.batch, graph.are_channels_last = batch, are_channels_last
     graph.bind(given.name, Activation(PICTURE))
     return graph
+
+
+def _are_channels_last(model: OnnxModel, given: OnnxInput) -> bool:
+    """Whether all that reads the picture puts its last axis before the others, as converters from Keras write it."""
+    readers = [node for node in model.nodes if given.name in node.inputs]
+    return bool(readers) and all(
+        node.operation == "Transpose" and node.attributes.get("perm") == _CHANNELS_FIRST for node in readers
+    )
 
 
 def _translate(node: OnnxNode, graph: GraphWriter) -> None:

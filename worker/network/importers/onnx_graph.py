@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from worker.network.importers.onnx_messages import OnnxModel, OnnxNode, Tensor
-from worker.network.importers.onnx_values import BATCH, Activation, Axis, Partial, StoredWeight, Value, Weight
+from worker.network.importers.onnx_values import BATCH, Activation, Axis, Decision, Partial, StoredWeight, Value, Weight
 from worker.network.importers.wire import WireReader
 from worker.network.names import check_names
 from worker.network.operations import NAMES
@@ -17,13 +17,17 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class GraphWriter:
-    """Writes nodes of the record, each with what the file calls it; `build` drops what nothing reads and names them."""
+    """Writes nodes of the record, each with what the file calls it; `build` drops what nothing reads and names them.
+
+    are_channels_last: whether the file's pictures are height × width × channels, and it turns them first of all.
+    """
 
     def __init__(self, model: OnnxModel, reader: WireReader, input_shape: tuple[int, int, int]) -> None:
         self.reader, self.input_shape = reader, input_shape
         self.values: dict[str, Value] = dict(model.tensors)
         self.opset = model.opset or 0
         self.batch: Axis = BATCH
+        self.are_channels_last = False
         self.notes: list[str] = []
         self._uses: dict[str, int] = {}
         for name in [name for node in model.nodes for name in node.inputs] + model.outputs:
@@ -53,7 +57,7 @@ class GraphWriter:
     def bind(self, name: str, value: Value) -> None:
         """Remembers what a tensor of the file is."""
         self.values[name] = value
-        if isinstance(value, Activation | Partial):
+        if isinstance(value, Activation | Partial | Decision):
             self._names.setdefault(value.index, []).append(name)
 
     def is_read_once(self, value: Activation) -> bool:
@@ -87,6 +91,8 @@ class GraphWriter:
                 dims = weight.tensor.dims[::-1] if weight.is_transposed else weight.tensor.dims
                 if len(shape) == 1:
                     dims = (max(dims, default=1),) if weight.tensor.num_values == max(dims, default=1) else dims
+                if len(shape) == 4 and shape[2:] == (1, 1) and len(dims) == 2:  # of a linear layer on one pixel
+                    dims = (*dims, 1, 1)
                 if dims != shape:
                     raise InvalidNetwork(
                         f"tensor {weight.tensor.name!r:.80}: its dimensions are {list(dims)}, and {list(shape)} are "

@@ -310,6 +310,6 @@ def translate_concat(said: Arguments, graph: GraphWriter) -> Value:
     return graph.add(Concatenate(), *values)
 
 
-def flatten(graph: GraphWriter, value: Activation) -> Value:
+def flatten(graph: GraphWriter, value: Activation) -> Activation:
     """All values in one row; a value that is flat already stays."""
     return value if len(graph.get_shape(value)) == 1 else graph.add(Flatten(), value)

@@ -9,12 +9,14 @@ from worker.network.importers.onnx_arguments import Arguments
 from worker.network.importers.onnx_graph import GraphWriter
 from worker.network.importers.onnx_layers import flatten
 from worker.network.importers.onnx_messages import FLOAT_TYPES, Tensor, TensorType
+from worker.network.importers.onnx_pixels import make_pixel
 from worker.network.importers.onnx_sizes import read_slices
-from worker.network.importers.onnx_values import BATCH, Activation, Axis, ChannelShift, Sizes, Value
+from worker.network.importers.onnx_values import BATCH, Activation, Axis, ChannelShift, Decision, Partial, Sizes, Value
 from worker.network.importers.onnx_windows import check_padding
 from worker.network.operations.base import InvalidNetwork, Shape, read_picture
 from worker.network.operations.layers import Convolution
 from worker.network.operations.pooling import MaxPool
+from worker.network.record import PICTURE
 
 _END = 1 << 30
 """A slice's end beyond all sides: it means "to the end"."""
@@ -72,22 +74,37 @@ def translate_shape(said: Arguments, graph: GraphWriter) -> Value:
 
 
 def translate_transpose(said: Arguments, graph: GraphWriter) -> Value:
-    """Transpose of the weight of a linear layer."""
-    del graph
+    """Transpose of the weight of a linear layer, or of pictures whose channels the file has last."""
+    turned = said.list_integers("perm", None)
+    value = said.get()
+    if isinstance(value, Activation) and value.index == PICTURE and graph.are_channels_last:
+        return value
+    if isinstance(value, Activation | Partial):
+        raise InvalidNetwork(
+            f"it moves the axes of what is computed to {turned}, and only the picture's are put channels first here: "
+            "export the network with channels first"
+        )
     tensor = said.get_constant(0)
-    if len(tensor.dims) != 2 or said.list_integers("perm", (1, 0)) != (1, 0):
+    if len(tensor.dims) != 2 or turned not in (None, (1, 0)):
         raise InvalidNetwork("only a constant of two dimensions is turned here")
     return replace(tensor, dims=tensor.dims[::-1], is_turned=not tensor.is_turned)
 
 
-def translate_squeeze(said: Arguments, graph: GraphWriter) -> Value:
-    """Squeeze of a picture of one pixel."""
-    value = said.get_activation()
-    shape = graph.get_shape(value)
-    axes = {axis % (1 + len(shape)) for axis in said.get_integers(1, "axes", (2, 3))}
-    if axes != {2, 3} or shape[1:] != (1, 1):
-        raise InvalidNetwork("only height and width of one pixel are dropped here")
-    return flatten(graph, value)
+def translate_decision(said: Arguments, graph: GraphWriter) -> Value:
+    """Softmax, LogSoftmax or ArgMax of the logits."""
+    value = said.get()
+    index = value.index if isinstance(value, Decision) else said.get_activation().index
+    # Before opset 13 the axis began what was taken as a row.
+    axis = said.get_integer("axis", 0 if said.node.operation == "ArgMax" else -1 if graph.opset >= 13 else 1)
+    said.get_integer("keepdims", 1)
+    said.expect("select_last_index", 0)
+    if len(graph.get_shape(Activation(index))) != 1 or axis not in (1, -1):
+        raise InvalidNetwork("it is read of the logits alone, one for each class, at the end of a network")
+    graph.note(
+        f"what the file makes of the logits at its end ({said.node.operation}) is left out: classes are the same, and "
+        "predictions take their softmax here"
+    )
+    return Decision(index, said.node.label)
 
 
 def translate_flatten(said: Arguments, graph: GraphWriter) -> Value:
@@ -99,7 +116,7 @@ def translate_flatten(said: Arguments, graph: GraphWriter) -> Value:
 
 
 def translate_reshape(said: Arguments, graph: GraphWriter) -> Value:
-    """Reshape to what it was, or to one row for each picture."""
+    """Reshape to what it was, to one row for each picture, or of a row to one pixel."""
     value = said.get_activation()
     shape = graph.get_shape(value)
     zero_keeps = said.get_integer("allowzero", 0) == 0
@@ -115,6 +132,8 @@ def translate_reshape(said: Arguments, graph: GraphWriter) -> Value:
             return value
         if _fits(filled[1:], (math.prod(shape),)):
             return flatten(graph, value)
+        if len(shape) == 1 and _fits(filled[1:], (*shape, 1, 1)):
+            return make_pixel(graph, value)
     raise InvalidNetwork(
         f"it makes {_write(filled)} of {_write(source)}: only one row of all values of a picture is read here"
     )

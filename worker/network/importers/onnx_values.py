@@ -14,10 +14,13 @@ Axis = int | None
 
 @dataclass(frozen=True)
 class Activation:
-    """What a node of the record gives. padding: zeros around it that the next convolution takes in."""
+    """What a node of the record gives. padding: zeros around it that the next convolution takes in. is_column: whether
+    the file has one axis of one pixel behind the channels of it, where the record has none or two.
+    """
 
     index: int
     padding: tuple[int, int] = (0, 0)
+    is_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Partial:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What is made of a network's logits at its end and leaves their order: softmax, or the class itself."""
+
+    index: int
+    label: str
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Integers, row by row, of which a shape or a padding is computed. dims: empty where it is one number alone."""
 
@@ -37,7 +48,7 @@ class Sizes:
     dims: tuple[int, ...]
 
 
-Value = Activation | Partial | Sizes | Tensor
+Value = Activation | Partial | Decision | Sizes | Tensor
 
 
 @dataclass(frozen=True)
