@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from worker.catalog import DatasetFacts, DatasetName
+from worker.catalog import DatasetFacts, DatasetName, SplitName
 
 _PREFIX = "dst_"
 DatasetRef = Annotated[
@@ -18,6 +18,9 @@ DatasetRef = Annotated[
     ),
 ]
 
+LEAST_TO_VALIDATE = 2
+"""Pictures of a class to train on of which one may validate."""
+
 Describe = Callable[[str], Mapping[str, Any]]
 """The id of a stored model or data set → its summary."""
 
@@ -25,6 +28,14 @@ Describe = Callable[[str], Mapping[str, Any]]
 def is_stored(dataset: str) -> bool:
     """Whether somebody brought it."""
     return dataset.startswith(_PREFIX)
+
+
+def has_pictures_to_validate(dataset: str, describe: Describe) -> bool:
+    """Whether its file has a validation split, or some class two pictures to train on, of which one may validate."""
+    if not is_stored(dataset):
+        return True
+    counts: Mapping[str, Sequence[int]] = describe(dataset)["counts"]
+    return SplitName.VALIDATION in counts or max(counts[SplitName.TRAIN]) >= LEAST_TO_VALIDATE
 
 
 def get_facts(dataset: str, describe: Describe) -> DatasetFacts:

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
+from storage.errors import InvalidSpec
 from worker.catalog import Architecture, DatasetFacts, DatasetName
-from worker.dataset_refs import DatasetRef, Describe, get_facts, is_stored
+from worker.dataset_refs import DatasetRef, Describe, get_facts, has_pictures_to_validate, is_stored
 from worker.fine_tuning_facts import describe_fine_tuned
 from worker.job_spec import JobSpec, ModelId
 from worker.memory_estimate import MemoryEstimate, describe_for_pictures, find_facts, find_shape_field
@@ -77,6 +78,13 @@ class TrainingStart(JobSpec):
         if widths is not None and info.data.get("initial_model_id") is not None:
             raise ValueError("the network is that of initial_model_id: leave them out")
         return check_widths(widths, info.data.get("architecture"))
+
+    def check_facts(self, describe: Describe) -> None:
+        """Refuses pictures of which none may validate."""
+        if self.dataset is not None and not has_pictures_to_validate(self.dataset, describe):
+            raise InvalidSpec(
+                "dataset: each of its classes has a single picture to train on, and none to validate", field="/dataset"
+            )
 
     def find_facts(self, describe: Describe) -> DatasetFacts:
         """The shape, the classes and the number of pictures of what is trained on."""

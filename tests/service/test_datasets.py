@@ -120,3 +120,20 @@ def test_pictures_that_may_not_be_mirrored_are_not_asked_to_be(client: TestClien
             assert client.post("/v1/jobs/train", json=asked | {"flip": flip}).status_code == 202
     for dataset in ("fashion_mnist", workshop.bring_dataset(is_mirrorable=True)):
         assert client.post("/v1/jobs/train", json={"dataset": dataset, "flip": True}).status_code == 202
+
+
+def test_a_data_set_of_which_no_picture_may_validate_trains_nothing(client: TestClient, workshop: Workshop) -> None:
+    for counts, status in (
+        ({"train": [1] * 3, "test": [1] * 3}, 422),
+        ({"train": [1, 2, 1], "test": [1] * 3}, 200),
+        ({"train": [1] * 3, "validation": [1] * 3, "test": [1] * 3}, 200),
+    ):
+        dataset_id = workshop.bring_dataset(counts=counts)
+        for kind in ("train", "study"):
+            answer = client.post(
+                f"/v1/jobs/{kind}?validate_only=true", json={"dataset": dataset_id, "architecture": "resnet_small"}
+            )
+            if status == 422:
+                check_problem(answer, 422, "validation_error", "/dataset")
+            else:
+                assert answer.status_code == 200

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from worker.catalog import DatasetWarning, SplitName
 from worker.dataset_files.source import MOST_NAMED, RefusalLog
-from worker.dataset_files.splitting import LEAST_TO_VALIDATE
 from worker.dataset_files.summary import DatasetNotice
+from worker.dataset_refs import LEAST_TO_VALIDATE
 from worker.wording import name_first
 
 _MOST_SHOWN = 5

@@ -14,9 +14,8 @@ from worker.dataset_files.limits import DatasetLimits
 from worker.dataset_files.naming import sort_classes
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, RefusalLog, show_name
+from worker.dataset_refs import LEAST_TO_VALIDATE
 
-LEAST_TO_VALIDATE = 2
-"""Pictures of a class to train on of which one may validate."""
 VALIDATION_SHARE = 0.1
 """Of the training pictures, where the file came without a validation split."""
 MAX_VALIDATION = 5000

@@ -128,6 +128,7 @@ class TrainSpec(TrainingStart):
 
     def check_facts(self, describe: Describe) -> None:
         """Refuses to mirror what is another picture then, and single pictures where a batch norm has no deviation."""
+        super().check_facts(describe)
         if self.flip and not self.find_facts(describe).is_mirrorable:
             raise InvalidSpec(
                 "flip: a picture of this data set that is mirrored is none of its class any more; leave it out",
