@@ -195,3 +195,17 @@ def test_a_row_that_is_read_twice_is_computed_for_each(tmp_path: Path) -> None:
         draft.change(nodes=nodes, tensors=draft.tensors | tensors), tmp_path / "model.onnx"
     )
     assert len(found.notes) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nodes_may_stand_in_any_order(seed: int, tmp_path: Path) -> None:
+    draft = finish([("Relu", ["c"], "a"), ("Add", ["a", "c"], "s")], "s")
+    nodes = [draft.nodes[place] for place in np.random.default_rng(seed).permutation(len(draft.nodes))]
+    test_operations.import_and_compare(draft.change(nodes=nodes), tmp_path / "model.onnx")
+
+
+def test_nodes_in_a_circle_are_refused() -> None:
+    draft = finish([("Add", ["c", "b"], "a"), ("Relu", ["a"], "b")], "b")
+    with pytest.raises(InvalidNetwork) as caught:
+        parse_onnx(draft.write())
+    assert "circle" in str(caught.value)

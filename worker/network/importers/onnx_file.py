@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import io
 import math
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -117,7 +118,7 @@ def parse_onnx(data: bytes | mmap.mmap) -> OnnxNetwork:
     _check_versions(model)
     picture = _choose_input(model)
     graph = _start_graph(model, reader, picture)
-    for node in model.nodes:
+    for node in _sort(model.nodes):
         _translate(node, graph)
     if len(model.outputs) != 1:
         raise InvalidNetwork(f"the network has {len(model.outputs)} outputs ({_list(model.outputs)}): one is read")
@@ -177,6 +178,18 @@ def _start_graph(model: OnnxModel, reader: WireReader, given: OnnxInput) -> Grap
     graph.batch, graph.are_channels_last = batch, are_channels_last
     graph.bind(given.name, Activation(PICTURE))
     return graph
+
+
+def _sort(nodes: Sequence[OnnxNode]) -> Sequence[OnnxNode]:
+    """The nodes, each behind those that it reads from: some converters put theirs at the end. Raises InvalidNetwork."""
+    givers = {output: place for place, node in reversed([*enumerate(nodes)]) for output in node.outputs if output}
+    read = [[givers[name] for name in node.inputs if name in givers] for node in nodes]
+    if all(giver < place for place, places in enumerate(read) for giver in places):
+        return nodes
+    try:
+        return [nodes[place] for place in graphlib.TopologicalSorter(dict(enumerate(read))).static_order()]
+    except graphlib.CycleError:
+        raise InvalidNetwork("the nodes of the network read from one another in a circle") from None
 
 
 def _are_channels_last(model: OnnxModel, given: OnnxInput) -> bool:
