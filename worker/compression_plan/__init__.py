@@ -42,7 +42,9 @@ class CompressionPlan:
 
 
 PLANS = {
-    Effort.QUICK: CompressionPlan(3, (QatStage(0.8, 6, 0.04), QatStage(0.87, 6, 0.03, is_plain=True)), max_shift=1),
+    Effort.QUICK: CompressionPlan(
+        3, (QatStage(0.8, 6, 0.04), QatStage(0.87, 6, 0.03, is_plain=True)), refinements=1, max_shift=1
+    ),
     Effort.STANDARD: CompressionPlan(
         10,
         (

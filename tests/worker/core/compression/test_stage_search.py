@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from worker.catalog import Effort
 from worker.compression_plan import PLANS, CompressionPlan, QatStage
 from worker.core.compression.stage_search import NARROWED, StageEnding, find_next_stage
 
@@ -105,6 +106,25 @@ def walk(plan: CompressionPlan, *endings: str) -> list[tuple[float, int]]:
 )
 def test_which_rungs_are_climbed_and_from_where(endings: list[str], expected: list[tuple[float, int]]) -> None:
     assert walk(PLAN, *endings) == expected
+
+
+@pytest.mark.parametrize(
+    ("endings", "expected"),
+    [
+        # 1 - sqrt(0.2) = 55.3 %; from there to 80 %: 1 - sqrt(0.447 * 0.2) = 70.1 %.
+        (["hopeless", "good"], [(80, NARROWED), (55.3, NARROWED), (70.1, 1)]),
+        (["hopeless", "good", "missed"], [(80, NARROWED), (55.3, NARROWED), (70.1, 1)]),
+        (["hopeless", "missed"], [(80, NARROWED), (55.3, NARROWED)]),
+        (["beyond", "good"], [(80, NARROWED), (80, 0)]),
+        (["good", "good"], [(80, NARROWED), (87, 0)]),
+        # From 80 to 87 %: 1 - sqrt(0.2 * 0.13) = 83.9 %.
+        (["good", "missed"], [(80, NARROWED), (87, 0), (83.9, 0)]),
+    ],
+)
+def test_a_short_plan_that_began_anew_looks_once_more_below_what_was_too_far(
+    endings: list[str], expected: list[tuple[float, int]]
+) -> None:
+    assert walk(PLANS[Effort.QUICK], *endings) == expected
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=[str(effort) for effort in PLANS])
