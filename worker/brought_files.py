@@ -214,7 +214,7 @@ def describe_brought_file(
         network=shape.network,
     )
     check_facts(info)
-    _check_deviations(info, given)
+    _check_deviations(info, given, describe)
     if facts is not None and dataset is not None:
         check_measured(facts, dataset, info.input_shape, info.class_names)
     if found.head is not None and shape.network is None:
@@ -224,14 +224,17 @@ def describe_brought_file(
     return info
 
 
-def _check_deviations(info: CheckpointInfo, given: GivenFacts) -> None:
+def _check_deviations(info: CheckpointInfo, given: GivenFacts, describe: Describe) -> None:
     """Refuses what cannot be kept for one deviation of all channels. Those of a data set in colour differ."""
-    may_differ = info.input_shape[0] > 1 if given.std is None else len(merge_channels(given.std)) > 1
+    std = given.std
+    if std is None and info.dataset is not None and is_stored(info.dataset):
+        std = tuple(describe(info.dataset)["std"])
+    may_differ = info.input_shape[0] > 1 if std is None else len(merge_channels(std)) > 1
     if info.network is not None and may_differ:
         try:
             follow_picture(info.network)
         except InvalidNetwork as error:
-            raise InvalidModel(str(error), field="std") from None
+            raise InvalidModel(f"{error}; name a single std if the network was trained with one", field="std") from None
 
 
 def _choose_pictures(

@@ -27,7 +27,8 @@ class CompressionPlan:
 
     teacher_epochs: that the dense model is trained on for before it teaches. max_shift: pixels that training pictures
     are shifted by at most. refinements: stages between the last one within the drop and the first beyond it, each as
-    long as that one. dense_rate: peak learning rate of what is not quantized yet.
+    long as that one, or as the plan's last where that one was hopeless. dense_rate: peak learning rate of what is not
+    quantized yet.
     """
 
     narrow_epochs: int

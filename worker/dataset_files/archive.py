@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from storage.errors import InvalidDataset
@@ -24,6 +24,9 @@ DAMAGED = (
     OverflowError,
 )  # fmt: skip
 """What Python raises of a damaged zip file, or a damaged entry."""
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm"}
+)
 _MAGIC_BYTES = 4
 _ZIP = b"PK"
 _LOCAL_HEADER = 30
@@ -51,6 +54,11 @@ class Member:
         return "/".join(self.parts)
 
     @property
+    def is_picture(self) -> bool:
+        """Whether it is called like one."""
+        return find_suffix(self.parts[-1]) in PICTURE_SUFFIXES
+
+    @property
     def num_bytes(self) -> int:
         """Unpacked: no more are ever read, whatever it holds."""
         return self.info.file_size
@@ -73,7 +81,14 @@ class Archive:
     _file: zipfile.ZipFile | None
 
     def open(self, member: Member) -> IO[bytes]:
-        """A stream of its bytes. Raises what is in DAMAGED."""
+        """A stream of its bytes. Raises what is in DAMAGED, and InvalidDataset for what is not unpacked here."""
+        method = member.info.compress_type
+        if method not in _UNPACKED_IN_PARTS:
+            raise InvalidDataset(
+                f"{show_name(member.name)} is packed with {_OTHER_METHODS.get(method, f'method {method}')}: pack the "
+                "zip file with deflate, or store it",
+                field="file",
+            )
         assert self._file is not None  # noqa: S101 - a member came from it
         return self._file.open(member.info)
 
@@ -94,6 +109,11 @@ class Archive:
         if len(content) < member.num_bytes:
             raise EOFError
         return content
+
+
+def find_suffix(name: str) -> str:
+    """The last part of a file's name behind a dot, with that and in lower case; empty where there is none."""
+    return PurePosixPath(name).suffix.casefold()
 
 
 class _GuardedFile(io.BufferedReader):
@@ -146,12 +166,6 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo], num_bytes: int, directory_at:
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.flag_bits & _ENCRYPTED:
             raise InvalidDataset(f"{show_name(info.filename)} is encrypted: give no password", field="file")
-        if info.compress_type not in _UNPACKED_IN_PARTS:
-            method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
-            raise InvalidDataset(
-                f"{show_name(info.filename)} is packed with {method}: pack the zip file with deflate, or store it",
-                field="file",
-            )
         if info.header_offset < end:
             raise InvalidDataset("entries of the zip file overlap", field="file")
         end = info.header_offset + _LOCAL_HEADER + info.compress_size

@@ -80,6 +80,7 @@ def find_columns(schema: Any, wanted: str, pa: Any) -> tuple[str, str, str | Non
     """(pictures, labels, splits or None), as Arrow calls the columns; or what is missing. wanted: see above."""
 
     def is_text(kind: Any) -> bool:
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
     picture = find_name(schema.names, _PICTURES)
@@ -95,14 +96,14 @@ def find_columns(schema: Any, wanted: str, pa: Any) -> tuple[str, str, str | Non
     label_kind = schema.field(label).type
     if not (pa.types.is_integer(label_kind) or is_text(label_kind)):
         return f"its column {label} holds neither whole numbers nor text"
-    split = find_name(schema.names, _SPLITS)
+    split = find_name([name for name in schema.names if name not in (label, picture)], _SPLITS)
     return picture, label, split if split is not None and is_text(schema.field(split).type) else None
 
 
 def find_name(names: list[str], wanted: tuple[str, ...]) -> str | None:
-    """The column called so, in whatever case."""
-    folded = {name.strip().casefold(): name for name in reversed(names)}
-    return next((folded[name] for one in wanted if (name := one.strip().casefold()) in folded), None)
+    """The column called so: rather letter by letter than in another case."""
+    found = {name.strip().casefold(): name for name in reversed(names)} | {name: name for name in names}
+    return next((found[name] for one in wanted for name in (one, one.strip().casefold()) if name in found), None)
 
 
 def find_class_names(schema: Any, label: str) -> list[str] | None:

@@ -61,9 +61,24 @@ class RefusalLog:
         if len(names) < MOST_NAMED:
             names.append(show_name(name))
 
-    def tell_unused_table(self, detail: str) -> None:
-        """A table that names pictures and gives them no class."""
-        self.notices.append(DatasetNotice(code=DatasetWarning.TABLE_NOT_USED, detail=detail, count=1))
+    def tell_unused_tables(self, reasons: Sequence[str]) -> None:
+        """Tables that name pictures and give them no class, the first with its reason."""
+        others = f" ({len(reasons) - 1} more tables are not used either)" if len(reasons) > 1 else ""
+        self.notices.append(
+            DatasetNotice(code=DatasetWarning.TABLE_NOT_USED, detail=reasons[0] + others, count=len(reasons))
+        )
+
+    def tell_other_splits(self, table: str, values: Sequence[str]) -> None:
+        """Values of a column called like one of splits, which are none."""
+        shown = name_first([show_name(value) for value in values], _MOST_SHOWN)
+        detail = f"the column of splits in {show_name(table)} is not used, as it holds {shown}"
+        self.notices.append(DatasetNotice(code=DatasetWarning.SPLIT_COLUMN_NOT_USED, detail=detail, count=len(values)))
+
+    def tell_guessed(self, table: str, title: str) -> None:
+        """A column that was taken for the classes, as there is no other. title: empty where it has none."""
+        column = f"the column {show_name(title)}" if title else "the other column"
+        detail = f"{column} of {show_name(table)} was taken for the classes, as there is none beside it"
+        self.notices.append(DatasetNotice(code=DatasetWarning.LABEL_COLUMN_GUESSED, detail=detail, count=1))
 
     def tell_left_out(self, class_names: Sequence[str]) -> None:
         """Classes that the file names, in the order of their numbers, and no training picture is of."""

@@ -6,58 +6,62 @@ import codecs
 import csv
 import io
 import itertools
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from storage.errors import InvalidDataset
-from worker.dataset_files.archive import DAMAGED, Archive, Member
-from worker.dataset_files.naming import find_split
+from worker.dataset_files.archive import DAMAGED, PICTURE_SUFFIXES, Archive, Member, find_suffix
 from worker.dataset_files.source import show_name
 
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm"}
-)
-LABEL_TITLES = ("label", "labels", "class", "class_name", "category", "target")
-SPLIT_TITLES = ("split", "set", "subset", "data_set")
+_LABEL_TITLES = ("label", "labels", "class", "class_name", "category", "target")
+_SPLIT_TITLES = ("split", "set", "subset", "data_set")
 _FILE_TITLES = (
     "file", "filename", "file_name", "filepath", "filepaths", "path", "image", "image_path", "image_id", "name", "id"
 )  # fmt: skip
+_OTHER_TITLES = frozenset({
+    *_SPLIT_TITLES, *_FILE_TITLES, "partition", "fold", "width", "height", "size", "area", "age", "caption", "text",
+    "description", "comment", "url", "source", "license", "date",
+})  # fmt: skip
+"""Of columns that are not taken for classes, though they be the only other one."""
+_NO_ANSWERS = frozenset({"submission"})
+"""A word in the name of a table whose labels nobody meant."""
 _DELIMITERS: Mapping[str, str] = {".csv": ",;\t|", ".tsv": "\t", ".txt": ",;\t "}
-_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_TEXT = ".txt"
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD_BYTES = 1 << 16
-_HEAD_ROWS = 100
+_HEAD_ROWS, _HEAD_COLUMNS = 50, 50
 """That are looked at to tell what a column holds."""
+_MOST_TABLES, _MOST_TEXTS = 200, 20
+"""That are looked at; of more texts none, as some data sets have one beside every picture."""
 _MOST_TITLES = 12
-_MOST_TABLES = 1000
-"""That are looked at: some data sets have a text beside every picture."""
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Places of the columns of a table. has_titles: whether its first line is one of titles."""
+    """Places of the columns of a table. has_titles: whether its first line is one of titles. guessed: the title of the
+    column of classes where that is the only other one; empty for none; None where it was known or named.
+    """
 
     delimiter: str
     file: int
     label: int
     split: int | None
     has_titles: bool
+    guessed: str | None = None
 
 
-@dataclass(frozen=True)
-class UnclearTable:
-    """One that names pictures, and of whose columns none is known to hold the classes."""
+@dataclass
+class Tables:
+    """used: those that give pictures their classes. unused: why another is none of them, though it names pictures."""
 
-    titles: tuple[str, ...]
-
-    def describe(self, name: str) -> str:
-        """What to do about it, in a sentence."""
-        shown = ", ".join(map(show_name, self.titles[:_MOST_TITLES]))
-        return (
-            f"{show_name(name)} names pictures, and which of its columns ({shown}) holds their classes is not known: "
-            "say it with label_column"
-        )
+    used: dict[Member, Columns] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
 
 
 class PictureIndex:
@@ -66,7 +70,7 @@ class PictureIndex:
     """
 
     def __init__(self, archive: Archive) -> None:
-        pictures = [member for member in archive.members if is_picture(member)]
+        pictures = [member for member in archive.members if member.is_picture]
         self._whole: Mapping[tuple[str, ...], Member] = {_fold_parts(member.parts): member for member in pictures}
         self._short: dict[str, Member | None] = {}
         for parts, member in self._whole.items():
@@ -82,99 +86,177 @@ class PictureIndex:
         return self._short.get(parts[-1]) if len(parts) == 1 else None
 
 
-def is_picture(member: Member) -> bool:
-    """Whether it is called like one."""
-    return _find_suffix(member) in PICTURE_SUFFIXES
+def find_tables(archive: Archive, index: PictureIndex, label_column: str | None, *, has_class_folders: bool) -> Tables:
+    """The tables that name pictures and their classes, in the order of their names.
 
-
-def find_tables(archive: Archive, label_column: str | None) -> dict[Member, Columns | UnclearTable]:
-    """The tables that name pictures or whose titles say that they would, in the order of their names.
-
-    label_column: the title of the column of classes, in whatever case. Raises InvalidDataset where it is given and no
-    table has it.
+    label_column: the title of the column of classes, in whatever case. has_class_folders: whether the pictures lie in
+    folders that would be the classes else: then a column is no guess for them, and pictures that are not there none.
+    Raises InvalidDataset where a column is named and no table has it, or a table cannot be read.
     """
-    tables = [member for member in archive.members if _find_suffix(member) in _DELIMITERS][:_MOST_TABLES]
-    index = PictureIndex(archive) if tables else None
-    found = {}
-    for table in tables:
-        assert index is not None  # noqa: S101 - there is a table
-        if (columns := _find_columns(table, _read_head(archive, table), index, label_column)) is not None:
-            found[table] = columns
-    if label_column is not None and not any(isinstance(columns, Columns) for columns in found.values()):
+    found, guesses = Tables(), dict[Member, Columns]()
+    for table in _list_candidates(archive):
+        for delimiter in _DELIMITERS[find_suffix(table.name)]:
+            rows = _read_head(archive, table, delimiter)
+            if rows and len(rows[0]) > 1:
+                columns = _judge(table, rows, delimiter, index, label_column, has_class_folders=has_class_folders)
+                if isinstance(columns, str):
+                    found.unused.append(columns)
+                elif columns is not None:
+                    (found.used if columns.guessed is None else guesses)[table] = columns
+                if columns is not None:
+                    break
+    if label_column is not None and not found.used:
         raise InvalidDataset(
             f"no table that names pictures has a column {show_name(label_column)}", field="label_column"
         )
+    if found.used or has_class_folders:
+        found.unused += [_explain(table, _get_titles(columns)) for table, columns in guesses.items()]
+    else:
+        for table, columns in guesses.items():
+            told = _refuse_guess(archive, table, columns, next(iter(found.used.values()), columns))
+            if told is None:
+                found.used[table] = columns
+            else:
+                found.unused.append(told)
     return found
 
 
-def decode_text(content: bytes) -> str:
-    """The text of a table, as programs write it: UTF-8, or UTF-16 with its mark. Raises ValueError."""
-    return content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
+def read_rows(archive: Archive, table: Member, columns: Columns) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of each row but the titles. Raises InvalidDataset at the first that is none."""
+    if table.num_bytes > archive.limits.max_table_bytes:
+        raise InvalidDataset(
+            f"{show_name(table.name)} may have {archive.limits.max_table_bytes >> 20} MiB", field="file"
+        )
+    try:
+        content = archive.unpack(table)
+        text = content.decode(_find_encoding(content))
+    except DAMAGED as error:
+        raise InvalidDataset(
+            f"{show_name(table.name)} is damaged, or neither UTF-8 nor UTF-16", field="file"
+        ) from error
+    rows = _open_rows(text, columns.delimiter, strict=True)
+    is_title = columns.has_titles
+    try:
+        for row in rows:
+            if row and not is_title:
+                yield rows.line_num, _clean(row, columns.delimiter)
+            is_title = is_title and not row
+    except csv.Error as error:
+        raise refuse_row(table, rows.line_num) from error
 
 
-def fold_title(title: str) -> str:
-    """A column's title as it is looked for."""
-    return title.strip().casefold()
+def refuse_row(table: Member, line: int) -> InvalidDataset:
+    """The error of a row that is none."""
+    return InvalidDataset(f"line {line} of {show_name(table.name)} is no row of the table", field="file")
 
 
-def _find_suffix(member: Member) -> str:
-    return PurePosixPath(member.parts[-1]).suffix.casefold()
+def _list_candidates(archive: Archive) -> list[Member]:
+    tables = [member for member in archive.members if find_suffix(member.name) in _DELIMITERS]
+    texts = [member for member in tables if find_suffix(member.name) == _TEXT]
+    others = [member for member in tables if find_suffix(member.name) != _TEXT]
+    return others[:_MOST_TABLES] + (texts if len(texts) <= _MOST_TEXTS else [])
 
 
-def _fold_parts(parts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parts)
+def _find_encoding(content: bytes) -> str:
+    return "utf-16" if content.startswith(_MARKS) else "utf-8-sig"
 
 
-def _read_head(archive: Archive, table: Member) -> str:
-    """Its first whole lines; empty where it cannot be read."""
+def _open_rows(text: str, delimiter: str, *, strict: bool) -> Any:
+    return csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ", strict=strict
+    )
+
+
+def _clean(row: list[str], delimiter: str) -> list[str]:
+    """Without the nothing between several blanks."""
+    return list(filter(None, row)) if delimiter == " " else row
+
+
+def _read_head(archive: Archive, table: Member, delimiter: str) -> list[list[str]]:
+    """Its first rows but empty ones; none where it cannot be read. A byte that is no letter is refused once the whole
+    table is read.
+    """
     try:
         with archive.open(table) as stream:
             content = stream.read(min(_HEAD_BYTES, table.num_bytes))
-        if len(content) < table.num_bytes:  # not cut within a letter
-            newline = "\n".encode("utf-16-le") if content[:2] in _ENCODINGS else b"\n"
-            end = content.rfind(newline)
-            content = content[: end + len(newline)] if end >= 0 else b""
-        return decode_text(content)
-    except DAMAGED:
-        return ""
+    except (*DAMAGED, InvalidDataset):
+        return []
+    decoder = codecs.getincrementaldecoder(_find_encoding(content))(errors="replace")
+    text = decoder.decode(content)
+    if len(content) < table.num_bytes:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+    try:
+        rows = _open_rows(text, delimiter, strict=False)
+        return list(itertools.islice(filter(None, (_clean(row, delimiter) for row in rows)), _HEAD_ROWS))
+    except csv.Error:
+        return []
 
 
-def _find_columns(
-    table: Member, head: str, index: PictureIndex, label_column: str | None
-) -> Columns | UnclearTable | None:
-    """None where the table is of something else."""
-    for delimiter in _DELIMITERS[_find_suffix(table)]:
-        try:
-            rows = list(itertools.islice(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), _HEAD_ROWS))
-        except csv.Error:
-            continue
-        rows = [row for row in rows if row]
-        if rows and len(rows[0]) > 1 and (found := _find_in_rows(table, rows, delimiter, index, label_column)):
-            return found
-    return None
-
-
-def _find_in_rows(
-    table: Member, rows: Sequence[Sequence[str]], delimiter: str, index: PictureIndex, label_column: str | None
-) -> Columns | UnclearTable | None:
-    titles = [fold_title(title) for title in rows[0]]
-    label = _find_title(titles, LABEL_TITLES if label_column is None else (fold_title(label_column),))
+def _judge(
+    table: Member,
+    rows: Sequence[Sequence[str]],
+    delimiter: str,
+    index: PictureIndex,
+    label_column: str | None,
+    *,
+    has_class_folders: bool,
+) -> Columns | str | None:
+    """What a table is by its first rows: why it is not used, or None where it is of something else."""
+    titles = [_fold_title(title) for title in rows[0]]
+    label = _find_title(titles, _LABEL_TITLES if label_column is None else (_fold_title(label_column),))
     named = _find_column_of_pictures(table, rows, titles, label, index)
     file = _find_title(titles, _FILE_TITLES) if named is None else named
     if file is None or file == label:
         return None
-    has_titles = index.find(rows[0][file].strip(), table) is None
-    split = _find_title(titles, SPLIT_TITLES) if has_titles else None
-    if label is not None and has_titles:
+    is_titled = label is not None and titles[file] in _FILE_TITLES
+    has_titles = is_titled or index.find(rows[0][file].strip(), table) is None
+    split = _find_title(titles, _SPLIT_TITLES) if has_titles else None
+    split = None if split in (label, file) else split
+    words = set(_WORD.findall(PurePosixPath(table.parts[-1]).stem.casefold()))
+    if label is not None and has_titles and (named is not None or not has_class_folders):
+        if words & _NO_ANSWERS:
+            return f"{show_name(table.name)} is called like one of no true answers"
         return Columns(delimiter, file, label, split, has_titles)
     if named is None:
         return None
     others = [place for place in range(len(titles)) if place not in (file, split) and (titles[place] or not has_titles)]
-    if label_column is None and len(others) == 1:
-        (other,) = others
-        if _holds_classes(table, rows[has_titles:], file, other, index):
-            return Columns(delimiter, file, other, split, has_titles)
-    return UnclearTable(tuple(rows[0]))
+    if label_column is None and len(others) == 1 and not words & _NO_ANSWERS:
+        guessed = titles[others[0]] if has_titles else ""
+        if guessed not in _OTHER_TITLES:
+            return Columns(delimiter, file, others[0], split, has_titles, guessed)
+    return _explain(table, rows[0] if has_titles else None) if find_suffix(table.name) != _TEXT else None
+
+
+def _explain(table: Member, titles: Sequence[str] | None) -> str:
+    """Why a table is not used, and what to do about it. titles: None where it has none."""
+    place = show_name(table.name)
+    if titles is None:
+        return (
+            f"{place} names pictures and does not say by titles which column holds their classes (such as file,label)"
+        )
+    shown = ", ".join(map(show_name, titles[:_MOST_TITLES]))
+    return (
+        f"{place} names pictures, and which of its columns ({shown}) holds their classes is not known: say it with "
+        "label_column"
+    )
+
+
+def _refuse_guess(archive: Archive, table: Member, columns: Columns, first: Columns) -> str | None:
+    """Why the only other column of a whole table is not taken for classes; None where it is: most of them have several
+    pictures, and the column is called as in the first table of which one was taken.
+    """
+    labels = Counter(row[columns.label] for _, row in read_rows(archive, table, columns) if columns.label < len(row))
+    if columns.guessed == first.guessed and 2 * len(labels) <= labels.total():
+        return None
+    return _explain(table, _get_titles(columns))
+
+
+def _get_titles(columns: Columns) -> list[str] | None:
+    return [columns.guessed] if columns.guessed else None
+
+
+def _find_title(titles: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((titles.index(name) for name in names if name in titles), None)
 
 
 def _find_column_of_pictures(
@@ -190,21 +272,14 @@ def _find_column_of_pictures(
         has_suffix = any(PurePosixPath(value).suffix.casefold() in PICTURE_SUFFIXES for value in values)
         return 2 * count >= max(len(rows) - 1, 1), titles[place] in _FILE_TITLES or has_suffix, count
 
-    judged = {place: judge(place) for place in range(len(titles)) if place != label}
+    judged = {place: judge(place) for place in range(min(len(titles), _HEAD_COLUMNS)) if place != label}
     best = max(judged, key=lambda place: judged[place], default=None)
     return best if best is not None and judged[best][0] else None
 
 
-def _find_title(titles: Sequence[str], names: Sequence[str]) -> int | None:
-    return next((titles.index(name) for name in names if name in titles), None)
+def _fold_title(title: str) -> str:
+    return "_".join(_WORD.findall(title.casefold()))
 
 
-def _holds_classes(table: Member, rows: Sequence[Sequence[str]], file: int, label: int, index: PictureIndex) -> bool:
-    """Whether the only other column, whose title says nothing, may be of classes: its values are repeated, and the
-    pictures do not lie in folders that would be the classes themselves.
-    """
-    values = [row[label] for row in rows if max(file, label) < len(row)]
-    members = [index.find(row[file].strip(), table) for row in rows if file < len(row)]
-    folders = {member.parts[:-1] for member in members if member is not None}
-    names = {parts[-1] for parts in folders if parts and find_split(parts[-1]) is None}
-    return len(set(values)) < len(values) and len(names) < 2
+def _fold_parts(parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parts)

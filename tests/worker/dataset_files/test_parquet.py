@@ -30,7 +30,7 @@ def build_parquet(
     labels: list[Any],
     names: list[str] | None = None,
     column: str = "image",
-    others: Mapping[str, list[Any]] | None = None,
+    others: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> bytes:
     """A struct of `bytes` and `path` for each picture, and the names of the classes as `datasets` describes them."""
@@ -76,10 +76,29 @@ def test_a_column_may_say_the_split_and_another_the_class(import_file: Import, t
         import_file(path, label_column="height")
     assert caught.value.field == "label_column"
     assert "breed" in str(caught.value)
-    path.write_bytes(build_parquet(pictures, [0, 1] * 6, others={"split": ["train", "nowhere"] * 6}))
-    with pytest.raises(InvalidDataset) as caught:
-        import_file(path)
-    assert "nowhere" in str(caught.value)
+    for kind in ("subset", "split"):
+        path.write_bytes(build_parquet(pictures, [0, 1] * 6, others={kind: ["clean", "noisy"] * 6}))
+        summary, _ = import_file(path)
+        assert summary.is_test_drawn
+        assert DatasetWarning.SPLIT_COLUMN_NOT_USED in [notice.code for notice in summary.notices]
+
+
+def test_a_row_without_a_split_has_that_of_its_file(import_file: Import, tmp_path: Path) -> None:
+    pictures: list[bytes | None] = [draw_picture(level) for level in range(50, 56)]
+    splits = pa.array(["train", "train", None, None, "test", "test"]).dictionary_encode()
+    entries = {
+        "train-0.parquet": build_parquet(pictures, [0, 1] * 3, others={"split": splits}),
+        "test-0.parquet": build_parquet(pictures, [0, 1] * 3, others={"split": pa.array([None] * 6, pa.string())}),
+    }
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries))
+    assert summary.counts == {TRAIN: (2, 2), TEST: (4, 4)}
+
+
+def test_a_title_letter_by_letter_comes_first(import_file: Import, tmp_path: Path) -> None:
+    pictures: list[bytes | None] = [draw_picture(level) for level in range(50, 56)]
+    path = tmp_path / "upload"
+    path.write_bytes(build_parquet(pictures, [0, 1] * 3, others={"Image": ["x"] * 6, "Label": [0.5] * 6}))
+    assert import_file(path)[0].class_names == ("0", "1")
 
 
 def test_tables_in_a_zip_file_are_called_after_their_splits(import_file: Import, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,124 @@ def test_a_row_without_a_class_is_counted_once(import_file: Import, tmp_path: Pa
     table = "file,label\np1,\n" + "".join(f"{name},{label}\n" for name, label in LABELS.items() if name != "p1")
     summary, _ = import_file(write_zip(tmp_path / "p.zip", PICTURES | {"labels.csv": table.encode()}))
     assert [(group.reason, group.names) for group in summary.refused] == [(RefusalReason.NO_CLASS, ("p1",))]
+
+
+FOLDERS = {f"{name}/{name}{place:03}.png": draw_picture(place) for name in ("cat", "dog") for place in range(60)}
+SPLITS = {f"{name}/{split}/{name}{split}{place}.png": draw_picture(place)
+          for name in ("cat", "dog") for split in ("train", "test") for place in range(3)}  # fmt: skip
+UNKNOWN = {f"train/{name}": content for name, content in FOLDERS.items()} | {
+    f"test/t{place}.png": draw_picture(place) for place in range(6)
+}
+
+
+def list_files(entries: dict[str, bytes]) -> list[str]:
+    return [name.rsplit("/", 1)[-1] for name in entries]
+
+
+def write_table(title: str, names: list[str], *values: str) -> bytes:
+    """Each picture with one of the values, in turn."""
+    rows = (f"{name},{values[place % len(values)]}" for place, name in enumerate(names))
+    return "\n".join([title, *rows]).encode()
+
+
+@pytest.mark.parametrize(
+    ("entries", "name", "table"),
+    [
+        (FOLDERS, "sizes.csv", write_table("file,thickness", list_files(FOLDERS), "8", "9")),
+        (SPLITS, "meta.csv", write_table("file,photographer", list_files(SPLITS), "flickr", "google")),
+        ({f"{name.split('/')[0]}/images/{name.split('/')[1]}": one for name, one in FOLDERS.items()}, "meta.csv",
+         write_table("file,photographer", list_files(FOLDERS), "flickr", "google")),
+        (FOLDERS, "cat/breeds.csv", write_table("file,breed", list_files(FOLDERS)[:60], "x", "y")),
+        (UNKNOWN, "sample_submission.csv", write_table("id,species", [f"t{n}" for n in range(6)], "0", "1")),
+        (UNKNOWN, "sample_submission.csv", write_table("id,label", [f"t{n}" for n in range(6)], "cat", "dog")),
+        (UNKNOWN, "test.csv", write_table("file,species", [f"t{n}.png" for n in range(6)], "8", "9")),
+        (FOLDERS, "train.csv", write_table("filepaths,labels", [f"/kaggle/{n}" for n in range(9)], "x", "y")),
+        ({f"{n % 3}/p{n}.png": draw_picture(n) for n in range(9)}, "classes.csv", b"id,labels\n0,cat\n1,dog\n2,cow\n"),
+    ],
+    ids=["sizes", "splits below", "a folder below", "of one class", "dummy answers", "dummy labels", "of test pictures",
+         "of pictures elsewhere", "of the folders"],
+)  # fmt: skip
+def test_folders_of_classes_are_not_left_for_a_table_that_does_not_say_classes(
+    entries: dict[str, bytes], name: str, table: bytes, import_file: Import, tmp_path: Path
+) -> None:
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", entries | {name: table}))
+    assert summary.format is DatasetFormat.CLASS_FOLDERS
+    assert set(summary.class_names) in ({"cat", "dog"}, {"0", "1", "2"})
+
+
+def test_the_only_other_column_is_told_of_and_no_captions_or_dummy_answers(import_file: Import, tmp_path: Path) -> None:
+    tables = {"train.csv": f"id,has_ants\n{LINES}".encode(), "sample_submission.csv": b"id,has_ants\nq1,0.5\nq2,0.5\n"}
+    more = {f"images/q{place}.png": draw_picture(place) for place in (1, 2)}
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", PICTURES | more | tables))
+    assert summary.class_names == ("ant", "bee")
+    (notice,) = [one for one in summary.notices if one.code is DatasetWarning.LABEL_COLUMN_GUESSED]
+    assert "has_ants" in notice.detail
+    for title, values in (("words", [f"all of {place} ants" for place in range(6)]), ("partition", ["0", "1"])):
+        table = write_table(f"image,{title}", list(LABELS), *values)
+        with pytest.raises(InvalidDataset) as caught:
+            import_file(write_zip(tmp_path / "p.zip", PICTURES | {"list.csv": table}))
+        assert caught.value.field == "label_column"
+
+
+def test_a_column_whose_title_is_known_comes_before_one_that_is_the_only_other(
+    import_file: Import, tmp_path: Path
+) -> None:
+    tables = {
+        "a.csv": write_table("file,weather", list(LABELS), "wet", "dry"),
+        "labels.csv": f"id,label\n{LINES}".encode(),
+    }
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", PICTURES | tables))
+    assert summary.class_names == ("ant", "bee")
+    assert DatasetWarning.TABLE_NOT_USED in [notice.code for notice in summary.notices]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-be"])
+def test_a_table_in_any_encoding_is_read_or_refused(encoding: str, import_file: Import, tmp_path: Path) -> None:
+    """More of it than is looked at first, letters of several bytes, and folders that would be classes beside it."""
+    entries = {f"batch{place % 2}/p{place:04}.png": draw_picture(place % 200) for place in range(400)}
+    filler = "\u00e9" * 100
+    text = "file,label,remark\n" + "".join(
+        f"{name.rsplit('/', 1)[1]},{'ant' if place % 3 else 'bee'},{filler}\n" for place, name in enumerate(entries)
+    )
+    mark = "\ufeff" if encoding.startswith("utf") else ""
+    path = write_zip(tmp_path / "p.zip", entries | {"labels.csv": (mark + text).encode(encoding)})
+    if mark:
+        summary, _ = import_file(path)
+        assert summary.class_names == ("ant", "bee")
+    else:
+        with pytest.raises(InvalidDataset) as caught:
+            import_file(path)
+        assert "labels.csv" in str(caught.value)
+
+
+def test_texts_beside_every_picture_hide_no_table_and_fill_no_summary(import_file: Import, tmp_path: Path) -> None:
+    texts = {f"images/{name}.txt": f"{name} 0.5 0.5 0.1\n".encode() for name in LABELS}
+    more = {f"images/z{place}.txt": f"z{place} 0.5 0.5\n".encode() for place in range(30)}
+    path = write_zip(tmp_path / "p.zip", PICTURES | texts | more | {"x.csv": f"id,label\n{LINES}".encode()})
+    summary, _ = import_file(path)
+    assert summary.class_names == ("ant", "bee")
+    folders = {f"{name}/{place}.png": draw_picture(place) for name in "ab" for place in range(30)}
+    texts = {f"{name}/{place}.csv": f"{place},0.5,0.25\n".encode() for name in "ab" for place in range(30)}
+    summary, _ = import_file(write_zip(tmp_path / "p.zip", folders | texts))
+    assert summary.class_names == ("a", "b")
+    assert sum(notice.code is DatasetWarning.TABLE_NOT_USED for notice in summary.notices) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("labels.csv", "\n\nimage,label\nimage,ant\np1,ant\np2,bee\np3,bee\n"), ("labels.csv", f"id,Set\n{LINES}")],
+    ids=["a picture called like a title, behind empty lines", "a column of splits by name"],
+)
+def test_titles_are_told_from_what_they_look_like(name: str, content: str, import_file: Import, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "p.zip", PICTURES | {"image.png": draw_picture(9), name: content.encode()})
+    summary, _ = import_file(path, label_column="set" if "Set" in content else None)
+    assert summary.class_names == ("ant", "bee")
+    assert RefusalReason.MISSING not in [group.reason for group in summary.refused]
+
+
+def test_what_is_needed_is_not_packed_in_another_way(import_file: Import, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "p.zip", FOLDERS)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("README.md", b"words", zipfile.ZIP_LZMA)
+    summary, _ = import_file(path)
+    assert summary.class_names == ("cat", "dog")

@@ -33,7 +33,7 @@ CALIBRATED_BIT_WIDTH = 8
 class TrainedStage:
     """A quantized network as it left its training. stage: the last stretch of that, None for one without.
 
-    weights: what its pruning was asked for and reached.
+    weights: what its pruning was asked for and reached. start: the number of the stage whose weights it began with.
     """
 
     model: nn.Module
@@ -41,6 +41,7 @@ class TrainedStage:
     stage: QatStage | None = None
     weights: StageSparsity | None = None
     learned: bool = True
+    start: int = NARROWED
 
     @property
     def sparsity(self) -> float:
@@ -76,10 +77,11 @@ def find_ancestry(chosen: Candidate, trained: Sequence[TrainedStage], start: Tra
     last = start
     if chosen.rd_lambda is None:
         last = next(one for one in trained if one.candidate.stage == chosen.stage)
-    # A stage that went too far is no ancestor of a later one between, nor is one that has not learned.
-    until = trained[: trained.index(last) + 1]
-    stages = [one for one in until if one.stage is not None and one.sparsity <= last.sparsity]
-    return tuple(one for one in stages if one.learned or one is last)
+    stages = [one for one in trained if one.stage is not None]
+    line = [last] if last.stage is not None else []
+    while line and line[-1].start != NARROWED:
+        line.append(stages[line[-1].start])
+    return tuple(reversed(line))
 
 
 def measure_calibrated(task: CompressionTask, store: CandidateStore) -> TrainedStage:
@@ -109,7 +111,9 @@ def train_stages(
         is_held = step.start != NARROWED and stage.sparsity == endings[step.start].stage.sparsity
         name = f"{plan.bit_width} bit, {100 * stage.sparsity:.1f} % pruned{', trained on' if is_held else ''}"
         candidate = store.measure(part, name, functools.partial(extract_stored, task.baseline, model), part)
-        trained.append(TrainedStage(copy.deepcopy(model), candidate, stage, _compare(part, stage, model), learned))
+        trained.append(
+            TrainedStage(copy.deepcopy(model), candidate, stage, _compare(part, stage, model), learned, step.start)
+        )
         states.append(trained[-1].model.state_dict())
         is_hopeless = candidate.drop > task.max_drop + HOPELESS
         is_good = has_room(trained[-1], store.reserve)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from storage.errors import InvalidDataset
 from worker.catalog import DatasetWarning, RefusalReason
@@ -15,7 +15,7 @@ from worker.dataset_files.naming import find_split
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, PictureSource, RefusalLog, show_name
 from worker.dataset_files.summary import DatasetNotice
-from worker.dataset_files.tables import UnclearTable, find_tables, is_picture
+from worker.dataset_files.tables import PictureIndex, find_tables
 
 _WITH_CLASS = 2
 """Parts of the name of a picture in the folder of its class."""
@@ -23,7 +23,7 @@ _WITH_CLASS = 2
 
 def recognizes(archive: Archive, _: DatasetOptions) -> bool:
     """Anything that holds pictures."""
-    return any(map(is_picture, archive.members))
+    return any(member.is_picture for member in archive.members)
 
 
 def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
@@ -31,20 +31,42 @@ def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
 
     Raises InvalidDataset where all folders are splits without one of a class: they would be the classes.
     """
-    pictures = [member for member in archive.members if is_picture(member)]
+    found = _find_items(archive, log)
+    has_classes = _has_classes(archive, found.values())
+    unused = find_tables(archive, PictureIndex(archive), None, has_class_folders=has_classes).unused
+    if unused and not has_classes:
+        raise InvalidDataset(unused[0], field="label_column")
+    if unused:
+        log.tell_unused_tables([f"the classes are those of the folders: {told}" for told in unused])
+    return PictureSource([*found.values()], (archive.read(member) for member in found))
+
+
+def has_class_folders(archive: Archive) -> bool:
+    """Whether the folders of its pictures may be the classes: there are enough of them."""
+    try:
+        return _has_classes(archive, _find_items(archive, RefusalLog()).values())
+    except InvalidDataset:
+        return False
+
+
+def _has_classes(archive: Archive, items: Iterable[Item]) -> bool:
+    return len({item.label for item in items}) >= archive.limits.min_classes
+
+
+def _find_items(archive: Archive, log: RefusalLog) -> dict[Member, Item]:
+    pictures = [member for member in archive.members if member.is_picture]
     for member in archive.members:
-        if not is_picture(member):
+        if not member.is_picture:
             log.add(member.name, RefusalReason.UNKNOWN_SUFFIX)
     depth = _count_wrappers(pictures)
     if _are_splits_below(pictures, depth):
-        items = [Item(one.name, sys.intern(one.parts[depth]), find_split(one.parts[depth + 1])) for one in pictures]
-        return PictureSource(items, (archive.read(member) for member in pictures))
+        return {one: Item(one.name, sys.intern(one.parts[depth]), find_split(one.parts[depth + 1])) for one in pictures}
     has_splits = any(find_split(member.parts[depth]) and len(member.parts) > depth + _WITH_CLASS for member in pictures)
     if has_splits:
         _tell_of_splits(pictures, depth, log)
     else:
         _check_folders(pictures, depth, log)
-    items, kept = [], []
+    found = {}
     for member in pictures:
         parts = member.parts[depth:]
         split = find_split(parts[0]) if has_splits else None
@@ -52,10 +74,8 @@ def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
         if (has_splits and split is None) or len(parts) < place + _WITH_CLASS:
             log.add(member.name, RefusalReason.NO_CLASS)
             continue
-        items.append(Item(member.name, sys.intern(parts[place]), split))
-        kept.append(member)
-    _tell_of_tables(archive, items, log)
-    return PictureSource(items, (archive.read(member) for member in kept))
+        found[member] = Item(member.name, sys.intern(parts[place]), split)
+    return found
 
 
 def _count_repeated(parts: Sequence[str]) -> int:
@@ -105,18 +125,6 @@ def _check_folders(pictures: Sequence[Member], depth: int, log: RefusalLog) -> N
                 class_names=tuple(splits),
             )
         )
-
-
-def _tell_of_tables(archive: Archive, items: Sequence[Item], log: RefusalLog) -> None:
-    """Notes which tables name the pictures though none of their columns is known to hold classes. Raises InvalidDataset
-    where the folders are no classes either.
-    """
-    for table, columns in find_tables(archive, None).items():
-        if isinstance(columns, UnclearTable):
-            told = columns.describe(table.name)
-            if len({item.label for item in items}) < archive.limits.min_classes:
-                raise InvalidDataset(told, field="label_column")
-            log.tell_unused_table(f"the classes are those of the folders: {told}")
 
 
 def _tell_of_splits(pictures: Sequence[Member], depth: int, log: RefusalLog) -> None:

@@ -53,14 +53,14 @@ def read(archive: Archive, options: DatasetOptions, refusals: RefusalLog) -> Pic
     """Every row that has a label."""
     tables = []
     if archive.magic == _MAGIC:
-        tables.append(_open_table(archive, archive.path, "the file", None, options))
+        tables.append(_open_table(archive, archive.path, "the file", None, options, refusals))
     for member in archive.members:
         if not _is_parquet(member):
             refusals.add(member.name, RefusalReason.UNKNOWN_SUFFIX)
             continue
         unpacked = archive.scratch / f"table-{len(tables)}"
         _unpack(archive, member, unpacked)
-        tables.append(_open_table(archive, unpacked, member.name, _find_split(member), options))
+        tables.append(_open_table(archive, unpacked, member.name, _find_split(member), options, refusals))
     names = {table.class_names for table in tables}
     if len(names) > 1:
         raise InvalidDataset("the Parquet files name different classes", field="classes")
@@ -114,7 +114,9 @@ def _keep(contents: Generator[Content, None, None], is_kept: Sequence[bool]) -> 
                 yield content
 
 
-def _open_table(archive: Archive, path: Path, name: str, split: SplitName | None, options: DatasetOptions) -> _Table:
+def _open_table(
+    archive: Archive, path: Path, name: str, split: SplitName | None, options: DatasetOptions, refusals: RefusalLog
+) -> _Table:
     """split: of the rows of a table that says none of its own."""
     with _read_rows(archive, path, name, options) as stream:
         head = _read_head(stream, archive, name)
@@ -125,17 +127,20 @@ def _open_table(archive: Archive, path: Path, name: str, split: SplitName | None
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise InvalidDataset(f"{show_name(name)} names a class twice", field="classes")
     labels = head["labels"]
-    splits = [split] * len(labels) if head["splits"] is None else _name_splits(head["splits"], name)
+    splits = _name_splits(head["splits"] or [None] * len(labels), split, name, refusals)
     return _Table(path, name, labels, splits, None if class_names is None else tuple(class_names))
 
 
-def _name_splits(said: Sequence[str | None], name: str) -> list[SplitName | None]:
-    """Raises InvalidDataset at what is no split."""
-    found = {value: find_split(value) for value in set(said) if value is not None}
-    for value, split in found.items():
-        if split is None:
-            raise InvalidDataset(f"{show_name(name)} has rows of a split {show_name(value)}", field="file")
-    return [None if value is None else found[value] for value in said]
+def _name_splits(
+    said: Sequence[str | None], split: SplitName | None, name: str, refusals: RefusalLog
+) -> list[SplitName | None]:
+    """The split of each row: that of the table where it says none, or where the column holds something else."""
+    found = {value: find_split(value) for value in set(said) if value is not None and value.strip()}
+    others = sorted(value for value, named in found.items() if named is None)
+    if others:
+        refusals.tell_other_splits(name, others)
+        return [split] * len(said)
+    return [split if value is None else found.get(value) or split for value in said]
 
 
 def _read_head(stream: IO[bytes], archive: Archive, name: str) -> dict[str, Any]:

@@ -181,6 +181,11 @@ class Arguments:
         if value is not None and said != meaning:
             raise InvalidNetwork(f"its attribute {name} is {said!r:.40}: only {meaning!r} is read here")
 
+    def leave(self, decision: Decision) -> Decision:
+        """What the node is given, whatever its attributes are: none of them changes which class it names."""
+        self._read.update(self.node.attributes)
+        return decision
+
     def check_all_read(self) -> None:
         """Raises InvalidNetwork where it has an attribute that nobody asked for: it might mean something."""
         if unread := sorted(self.node.attributes.keys() - self._read):

@@ -82,6 +82,8 @@ TRANSLATORS: dict[str, Translator] = {
     "Transpose": onnx_shapes.translate_transpose,
     "Unsqueeze": onnx_pixels.translate_unsqueeze,
 }
+_AFTER_DECISION = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze"})
+"""Change neither the order of a network's answers nor the class that it names."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def parse_onnx(data: bytes | mmap.mmap) -> OnnxNetwork:
         raise InvalidNetwork(f"the network has {len(model.outputs)} outputs ({_list(model.outputs)}): one is read")
     output = graph.values.get(model.outputs[0])
     if isinstance(output, Decision):
+        graph.note(
+            f"what the file makes of the logits at its end ({output.label}) is left out: classes are the same, and "
+            "predictions take their softmax here"
+        )
         output = Activation(output.index)
     if isinstance(output, Partial):
         raise InvalidNetwork(f"{output.label}: arithmetic with constants is not read here")
@@ -175,7 +181,7 @@ def _start_graph(model: OnnxModel, reader: WireReader, given: OnnxInput) -> Grap
         raise InvalidNetwork(f"{place}: channels, height and width must be fixed; only the batch may be dynamic")
     # What a record may not be as large as is said where it is made.
     graph = GraphWriter(model, reader, (channels, height, width))
-    graph.batch, graph.are_channels_last = batch, are_channels_last
+    graph.batch, graph.turned = batch, given.name if are_channels_last else None
     graph.bind(given.name, Activation(PICTURE))
     return graph
 
@@ -218,6 +224,8 @@ def _translate(node: OnnxNode, graph: GraphWriter) -> None:
 
 def _compute_value(said: Arguments, graph: GraphWriter) -> Value:
     operation = said.node.operation
+    if operation in _AFTER_DECISION and isinstance(decision := said.get(), Decision):
+        return said.leave(decision)
     if operation in SIZE_TRANSLATORS and said.are_integers:
         return SIZE_TRANSLATORS[operation](said)
     if operation not in TRANSLATORS:

@@ -19,7 +19,8 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 class GraphWriter:
     """Writes nodes of the record, each with what the file calls it; `build` drops what nothing reads and names them.
 
-    are_channels_last: whether the file's pictures are height × width × channels, and it turns them first of all.
+    turned: the name of the file's pictures where they are height × width × channels, and it turns them first of all.
+    pixels: what gives a row of channels → what gives the same as a picture of one pixel.
     """
 
     def __init__(self, model: OnnxModel, reader: WireReader, input_shape: tuple[int, int, int]) -> None:
@@ -27,12 +28,14 @@ class GraphWriter:
         self.values: dict[str, Value] = dict(model.tensors)
         self.opset = model.opset or 0
         self.batch: Axis = BATCH
-        self.are_channels_last = False
+        self.turned: str | None = None
+        self.pixels: dict[int, Activation] = {}
         self.notes: list[str] = []
         self._uses: dict[str, int] = {}
         for name in [name for node in model.nodes for name in node.inputs] + model.outputs:
             self._uses[name] = self._uses.get(name, 0) + 1
         self._names: dict[int, list[str]] = {}
+        self._shared: set[int] = set()
         self._nodes: list[Node] = []
         self._shapes: list[Shape] = []
         self._weights: list[dict[str, Weight]] = []
@@ -60,9 +63,16 @@ class GraphWriter:
         if isinstance(value, Activation | Partial | Decision):
             self._names.setdefault(value.index, []).append(name)
 
+    def share(self, value: Activation) -> Activation:
+        """Remembers that what a node gives may have readers by names that are not its own."""
+        self._shared.add(value.index)
+        return value
+
     def is_read_once(self, value: Activation) -> bool:
         """Whether one alone reads what a node gives, by whatever names: Identity, Dropout and the like give another."""
-        return all(self._uses.get(name, 0) == 1 for name in self._names.get(value.index, ()))
+        return value.index not in self._shared and all(
+            self._uses.get(name, 0) == 1 for name in self._names.get(value.index, ())
+        )
 
     def add(self, operation: Operation, *inputs: Activation, hint: str = "", **weights: Weight) -> Activation:
         """Writes a node. hint: what its module may be called; weights: those that its operation has, by name."""

@@ -24,9 +24,11 @@ def translate_squeeze(said: Arguments, graph: GraphWriter) -> Value:
 def translate_gather(said: Arguments, graph: GraphWriter) -> Value:
     """Gather of the only row or column, as `x[:, :, 0, 0]` writes it."""
     places = said.get_sizes(1)
-    if places.dims or places.numbers not in ((0,), (-1,)):
+    if len(places.dims) > 1 or places.numbers not in ((0,), (-1,)):
         raise InvalidNetwork("it takes values out: only the only one of an axis is read here")
-    return _drop(graph, said.get_column(), (said.get_integer("axis", 0),))
+    value = said.get_column()
+    dropped = _drop(graph, value, (said.get_integer("axis", 0),))
+    return value if places.dims else dropped
 
 
 def translate_unsqueeze(said: Arguments, graph: GraphWriter) -> Value:
@@ -65,30 +67,26 @@ def make_pixel(graph: GraphWriter, value: Activation) -> Activation:
     It is what squeeze-and-excite does with linear layers. Raises InvalidNetwork where they come from anything else than
     the mean of a picture or one of one pixel, with linear layers and activations behind it.
     """
-    if len(graph.get_shape(value)) > 1:
-        return value
-    indices = list[int]()
-    while True:
-        node = graph.get_node(value)
-        if node is None:
-            break
-        operation, before = node.operation, Activation(node.inputs[0])
-        if isinstance(operation, Mean):
-            found = graph.add(AdaptiveAveragePool(output=(1, 1)), before)
-        elif isinstance(operation, Flatten) and graph.get_shape(before)[1:] == (1, 1):
-            found = before
-        elif isinstance(operation, Linear) or (len(node.inputs) == 1 and len(graph.get_shape(before)) == 1):
-            indices.append(value.index)
+    rows = list[Activation]()
+    while value.index not in graph.pixels and (node := graph.get_node(value)) is not None:
+        before = Activation(node.inputs[0])
+        if isinstance(node.operation, Mean):
+            graph.pixels[value.index] = graph.add(AdaptiveAveragePool(output=(1, 1)), before)
+        elif isinstance(node.operation, Flatten) and graph.get_shape(before)[1:] == (1, 1):
+            graph.pixels[value.index] = graph.share(before)
+        elif len(graph.get_shape(value)) == 1 and len(node.inputs) == 1:
+            rows.append(value)
             value = before
-            continue
         else:
             break
-        for index in reversed(indices):
-            found = _copy_as_pixel(graph, Activation(index), found)
-        return found
-    raise InvalidNetwork(
-        "only the mean over a picture, and what layers make of it, becomes a picture of one pixel here"
-    )
+    pixel = graph.pixels.get(value.index, value)
+    if graph.get_shape(pixel)[1:] != (1, 1):
+        raise InvalidNetwork(
+            "only the mean over a picture, and what layers make of it, becomes a picture of one pixel here"
+        )
+    for row in reversed(rows):
+        pixel = graph.pixels[row.index] = graph.share(_copy_as_pixel(graph, row, pixel))
+    return pixel
 
 
 def _copy_as_pixel(graph: GraphWriter, value: Activation, before: Activation) -> Activation:

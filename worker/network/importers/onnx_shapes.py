@@ -16,7 +16,6 @@ from worker.network.importers.onnx_windows import check_padding
 from worker.network.operations.base import InvalidNetwork, Shape, read_picture
 from worker.network.operations.layers import Convolution
 from worker.network.operations.pooling import MaxPool
-from worker.network.record import PICTURE
 
 _END = 1 << 30
 """A slice's end beyond all sides: it means "to the end"."""
@@ -74,10 +73,10 @@ def translate_shape(said: Arguments, graph: GraphWriter) -> Value:
 
 
 def translate_transpose(said: Arguments, graph: GraphWriter) -> Value:
-    """Transpose of the weight of a linear layer, or of pictures whose channels the file has last."""
+    """Transpose of the weight of a linear layer; of pictures alone that which puts their channels first."""
     turned = said.list_integers("perm", None)
     value = said.get()
-    if isinstance(value, Activation) and value.index == PICTURE and graph.are_channels_last:
+    if said.node.inputs[0] == graph.turned:
         return value
     if isinstance(value, Activation | Partial):
         raise InvalidNetwork(
@@ -100,10 +99,6 @@ def translate_decision(said: Arguments, graph: GraphWriter) -> Value:
     said.expect("select_last_index", 0)
     if len(graph.get_shape(Activation(index))) != 1 or axis not in (1, -1):
         raise InvalidNetwork("it is read of the logits alone, one for each class, at the end of a network")
-    graph.note(
-        f"what the file makes of the logits at its end ({said.node.operation}) is left out: classes are the same, and "
-        "predictions take their softmax here"
-    )
     return Decision(index, said.node.label)
 
 

@@ -15,6 +15,7 @@ from worker.core.compression.plain import may_be_smaller
 from worker.core.compression.qat import TrainedStage, choose_start, find_ancestry, is_rounding_worthwhile
 from worker.core.compression.reserve import Reserve
 from worker.core.compression.rounding import FIRST_FACTOR, find_next_lambda
+from worker.core.compression.stage_search import NARROWED
 from worker.core.compression.task import StageSparsity
 from worker.core.pruning.difference import Difference
 
@@ -22,12 +23,18 @@ ENOUGH, TOO_FEW = Reserve(5000, 1.0), Reserve(150, 1.0)
 
 
 def train(
-    number: int, sparsity: float, drop: float, *, learned: bool = True, reached: float | None = None
+    number: int,
+    sparsity: float,
+    drop: float,
+    *,
+    start: int = NARROWED,
+    learned: bool = True,
+    reached: float | None = None,
 ) -> TrainedStage:
     stage = f"rung-{number}"
     weights = StageSparsity(stage, "weights", sparsity, sparsity if reached is None else reached, None)
     candidate = replace(make(1000 - number, drop), stage=stage)
-    return TrainedStage(nn.Identity(), candidate, QatStage(sparsity, 1, 0.1), weights, learned)
+    return TrainedStage(nn.Identity(), candidate, QatStage(sparsity, 1, 0.1), weights, learned, start)
 
 
 def calibrate(drop: float = 0.0) -> TrainedStage:
@@ -75,14 +82,24 @@ def test_what_needs_no_training_is_rounded_only_where_no_trained_file_is_within_
 
 
 def test_a_file_has_those_stages_behind_it_that_its_weights_came_through() -> None:
-    first, second, third = calibrate(), train(0, 0.8, 0.2), train(1, 0.9, 0.3)
-    too_far, forgot, between = train(2, 0.98, 3.0), train(3, 0.93, 3.0, learned=False), train(4, 0.95, 0.5)
+    first, second, third = calibrate(), train(0, 0.8, 0.2), train(1, 0.9, 0.3, start=0)
+    too_far, forgot = train(2, 0.98, 3.0, start=1), train(3, 0.93, 3.0, start=1, learned=False)
+    between = train(4, 0.95, 0.5, start=1)
     trained = [first, second, third, too_far, forgot, between]
     rounded = replace(make(500, 0.6), stage="rounded-1", rd_lambda=1e-6)
     assert find_ancestry(rounded, trained, between) == (second, third, between)
     assert find_ancestry(third.candidate, trained, between) == (second, third)
     assert find_ancestry(forgot.candidate, trained, between) == (second, third, forgot)
     assert find_ancestry(first.candidate, trained, between) == ()
+
+
+def test_who_was_left_behind_by_a_new_beginning_is_nobodys_ancestor() -> None:
+    """However few zeros it has: the stages after it began with other weights."""
+    first, hopeless, missed, again = calibrate(), train(0, 0.8, 4.0), train(1, 0.55, 0.9), train(2, 0.7, 4.0, start=1)
+    anew, last = train(3, 0.6, 0.2), train(4, 0.65, 0.4, start=3)
+    trained = [first, hopeless, missed, again, anew, last]
+    assert find_ancestry(last.candidate, trained, last) == (anew, last)
+    assert find_ancestry(again.candidate, trained, last) == (missed, again)
 
 
 def test_the_trade_off_grows_until_it_is_too_much_then_closes_in() -> None:
