@@ -70,6 +70,10 @@ def find_next_stage(plan: CompressionPlan, endings: Sequence[StageEnding]) -> Ne
                 start, too_far = NARROWED, ending.stage.sparsity
             else:
                 start, most = number, 1.0 if ending.is_within else ending.stage.sparsity
+        elif ending.stage.sparsity == near:
+            return None  # trained on as sparse as it was, it forgot: nothing is left to ask for
+        elif too_far is not None:
+            too_far = min(too_far, ending.stage.sparsity)
     if too_far is None or start == NARROWED or not endings[start].is_good:
         return None
     return _refine(plan, endings, start, replace(plan.stages[-1], sparsity=too_far), len(plan.stages))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from worker.catalog import Effort
@@ -133,3 +135,16 @@ def test_no_plan_endings_so_far_more_rungs_than_its_progress_bar_has(plan: Compr
     assert 1 <= len(walk(plan, ending)) <= len(plan.stages)
     for number in range(len(plan.stages)):
         assert len(walk(plan, *["good"] * number, ending)) <= len(plan.stages) + plan.refinements
+
+
+@pytest.mark.parametrize("effort", [Effort.QUICK, Effort.STANDARD])
+def test_whatever_stages_end_with_none_is_trained_twice_and_none_begins_with_what_is_lost(effort: Effort) -> None:
+    plan = PLANS[effort]
+    for endings in itertools.product(ENDINGS, repeat=len(plan.stages) + plan.refinements):
+        so_far: list[StageEnding] = []
+        asked = []
+        while (step := find_next_stage(plan, so_far)) is not None:
+            asked.append((step.stage, step.start))
+            assert step.start == NARROWED or so_far[step.start].learned
+            so_far.append(StageEnding(step.stage, *ENDINGS[endings[len(so_far)]]))
+        assert len(set(asked)) == len(asked)
