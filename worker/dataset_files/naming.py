@@ -46,10 +46,15 @@ _WORDS = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"([0-9]+)")
 
 
+def list_words(name: str) -> list[str]:
+    """The words of letters and digits that a name or a title is made of, in lower case."""
+    return _WORDS.findall(name.casefold())
+
+
 @functools.lru_cache(1024)  # asked of every picture, and there are few folders
 def find_split(name: str) -> SplitName | None:
     """The split that a folder, a column's value or a file's stem names, alone or with a word that says nothing."""
-    words = [word for word in _WORDS.findall(name.casefold()) if word not in _FILLERS]
+    words = [word for word in list_words(name) if word not in _FILLERS]
     return _SPLITS.get(words[0]) if len(words) == 1 else None
 
 

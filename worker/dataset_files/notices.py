@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from worker.catalog import DatasetWarning, SplitName
-from worker.dataset_files.source import MOST_NAMED, RefusalLog
+from worker.dataset_files.source import MOST_NAMED, RefusalLog, show_first
 from worker.dataset_files.summary import DatasetNotice
 from worker.dataset_refs import LEAST_TO_VALIDATE
-from worker.wording import name_first
-
-_MOST_SHOWN = 5
 
 
 def list_notices(
@@ -55,10 +52,9 @@ def list_notices(
 
 
 def _build_class_notice(code: DatasetWarning, split: SplitName, names: Sequence[str], told: str) -> DatasetNotice:
-    shown = name_first(names, _MOST_SHOWN)
     return DatasetNotice(
         code=code,
-        detail=f"{len(names)} classes {told}: {shown}",
+        detail=f"{len(names)} classes {told}: {show_first(names)}",
         split=split,
         count=len(names),
         class_names=tuple(names[:MOST_NAMED]),

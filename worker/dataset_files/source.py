@@ -61,38 +61,19 @@ class RefusalLog:
         if len(names) < MOST_NAMED:
             names.append(show_name(name))
 
-    def tell_unused_tables(self, reasons: Sequence[str]) -> None:
-        """Tables that name pictures and give them no class, the first with its reason."""
-        others = f" ({len(reasons) - 1} more tables are not used either)" if len(reasons) > 1 else ""
+    def tell(
+        self,
+        code: DatasetWarning,
+        detail: str,
+        *,
+        count: int = 1,
+        split: SplitName | None = None,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        """Notes something; the fields are those of a `DatasetNotice`."""
         self.notices.append(
-            DatasetNotice(code=DatasetWarning.TABLE_NOT_USED, detail=reasons[0] + others, count=len(reasons))
+            DatasetNotice(code=code, detail=detail, split=split, count=count, class_names=tuple(class_names))
         )
-
-    def tell_other_splits(self, table: str, values: Sequence[str]) -> None:
-        """Values of a column called like one of splits, which are none."""
-        shown = name_first([show_name(value) for value in values], _MOST_SHOWN)
-        detail = f"the column of splits in {show_name(table)} is not used, as it holds {shown}"
-        self.notices.append(DatasetNotice(code=DatasetWarning.SPLIT_COLUMN_NOT_USED, detail=detail, count=len(values)))
-
-    def tell_guessed(self, table: str, title: str) -> None:
-        """A column that was taken for the classes, as there is no other. title: empty where it has none."""
-        column = f"the column {show_name(title)}" if title else "the other column"
-        detail = f"{column} of {show_name(table)} was taken for the classes, as there is none beside it"
-        self.notices.append(DatasetNotice(code=DatasetWarning.LABEL_COLUMN_GUESSED, detail=detail, count=1))
-
-    def tell_left_out(self, class_names: Sequence[str]) -> None:
-        """Classes that the file names, in the order of their numbers, and no training picture is of."""
-        if class_names:
-            shown = name_first([show_name(name) for name in class_names], _MOST_SHOWN)
-            self.notices.append(
-                DatasetNotice(
-                    code=DatasetWarning.CLASS_LEFT_OUT,
-                    detail=f"no training picture is of {shown}: left out, so that classes have other numbers than in "
-                    "the file",
-                    count=len(class_names),
-                    class_names=tuple(show_name(name) for name in class_names[:MOST_NAMED]),
-                )
-            )
 
     def list_refused(self) -> tuple[RefusedEntries, ...]:
         """By reason, in the order of their names."""
@@ -110,3 +91,8 @@ def show_name(name: str) -> str:
     """A name from a file as people may be shown it: of one line, and not too long."""
     shown = name if is_name(name) else ascii(name)
     return shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + "…"
+
+
+def show_first(names: Sequence[str]) -> str:
+    """The first few names from a file, as people may be shown them."""
+    return name_first([show_name(name) for name in names], _MOST_SHOWN)

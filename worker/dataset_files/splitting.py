@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import InvalidDataset
-from worker.catalog import RefusalReason, SplitName
+from worker.catalog import DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files.limits import DatasetLimits
 from worker.dataset_files.naming import sort_classes
 from worker.dataset_files.options import DatasetOptions
-from worker.dataset_files.source import Item, RefusalLog, show_name
+from worker.dataset_files.source import MOST_NAMED, Item, RefusalLog, show_first, show_name
 from worker.dataset_refs import LEAST_TO_VALIDATE
 
 VALIDATION_SHARE = 0.1
@@ -54,7 +54,14 @@ def assign_pictures(
     if class_names is not None:
         found = frozenset(known)
         known = tuple(name for name in class_names if name in found)
-        log.tell_left_out([name for name in class_names if name not in found])
+        if left_out := [name for name in class_names if name not in found]:
+            log.tell(
+                DatasetWarning.CLASS_LEFT_OUT,
+                f"no training picture is of {show_first(left_out)}: left out, so that classes have other numbers than "
+                "in the file",
+                count=len(left_out),
+                class_names=[show_name(name) for name in left_out[:MOST_NAMED]],
+            )
     if len(known) < limits.min_classes:
         named = ", ".join(map(show_name, known)) or "none"
         raise InvalidDataset(

@@ -6,17 +6,18 @@ import codecs
 import csv
 import io
 import itertools
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from storage.errors import InvalidDataset
+from worker.catalog import DatasetWarning
 from worker.dataset_files.archive import DAMAGED, PICTURE_SUFFIXES, Archive, Member, find_suffix
-from worker.dataset_files.source import show_name
+from worker.dataset_files.naming import list_words
+from worker.dataset_files.source import RefusalLog, show_name
 
 _LABEL_TITLES = ("label", "labels", "class", "class_name", "category", "target")
 _SPLIT_TITLES = ("split", "set", "subset", "data_set")
@@ -39,7 +40,6 @@ _HEAD_ROWS, _HEAD_COLUMNS = 50, 50
 _MOST_TABLES, _MOST_TEXTS = 200, 20
 """That are looked at; of more texts none, as some data sets have one beside every picture."""
 _MOST_TITLES = 12
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,12 @@ class Columns:
     guessed: str | None = None
 
 
-@dataclass
-class Tables:
-    """used: those that give pictures their classes. unused: why another is none of them, though it names pictures."""
-
-    used: dict[Member, Columns] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-
-
 class PictureIndex:
     """Finds the pictures that a table names: by their whole name, from the table's folder, or by the last part or that
     without its suffix, where only one picture is called so. Letters with accents are found in either form of Unicode.
     """
 
-    def __init__(self, archive: Archive) -> None:
-        pictures = [member for member in archive.members if member.is_picture]
+    def __init__(self, pictures: Iterable[Member]) -> None:
         self._whole: Mapping[tuple[str, ...], Member] = {_fold_parts(member.parts): member for member in pictures}
         self._short: dict[str, Member | None] = {}
         for parts, member in self._whole.items():
@@ -86,19 +77,36 @@ class PictureIndex:
         return self._short.get(parts[-1]) if len(parts) == 1 else None
 
 
-def find_tables(archive: Archive, index: PictureIndex, label_column: str | None, *, has_class_folders: bool) -> Tables:
+@dataclass
+class Tables:
+    """used: those that give pictures their classes. unused: why another is none of them, though it names pictures.
+
+    index: finds the pictures that they name.
+    """
+
+    index: PictureIndex
+    used: dict[Member, Columns] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+
+
+def find_tables(archive: Archive, label_column: str | None, has_class_folders: Callable[[], bool]) -> Tables:
     """The tables that name pictures and their classes, in the order of their names.
 
     label_column: the title of the column of classes, in whatever case. has_class_folders: whether the pictures lie in
-    folders that would be the classes else: then a column is no guess for them, and pictures that are not there none.
+    folders that would be the classes else: then a column is no guess for them, and pictures that are not there none; it
+    is asked where there is a table.
     Raises InvalidDataset where a column is named and no table has it, or a table cannot be read.
     """
-    found, guesses = Tables(), dict[Member, Columns]()
-    for table in _list_candidates(archive):
+    candidates = _list_candidates(archive)
+    has_folders = bool(candidates) and has_class_folders()
+    pictures = [member for member in archive.members if member.is_picture] if candidates else []
+    found, guesses = Tables(PictureIndex(pictures)), dict[Member, Columns]()
+    for table in candidates:
+        head = _read_head(archive, table)
         for delimiter in _DELIMITERS[find_suffix(table.name)]:
-            rows = _read_head(archive, table, delimiter)
+            rows = _split_head(head, delimiter)
             if rows and len(rows[0]) > 1:
-                columns = _judge(table, rows, delimiter, index, label_column, has_class_folders=has_class_folders)
+                columns = _judge(table, rows, delimiter, found.index, label_column, has_class_folders=has_folders)
                 if isinstance(columns, str):
                     found.unused.append(columns)
                 elif columns is not None:
@@ -109,7 +117,7 @@ def find_tables(archive: Archive, index: PictureIndex, label_column: str | None,
         raise InvalidDataset(
             f"no table that names pictures has a column {show_name(label_column)}", field="label_column"
         )
-    if found.used or has_class_folders:
+    if found.used or has_folders:
         found.unused += [_explain(table, _get_titles(columns)) for table, columns in guesses.items()]
     else:
         for table, columns in guesses.items():
@@ -119,6 +127,13 @@ def find_tables(archive: Archive, index: PictureIndex, label_column: str | None,
             else:
                 found.unused.append(told)
     return found
+
+
+def tell_unused(reasons: Sequence[str], log: RefusalLog) -> None:
+    """Notes that there are such tables, the first with its reason."""
+    if reasons:
+        others = f" ({len(reasons) - 1} more tables are not used either)" if len(reasons) > 1 else ""
+        log.tell(DatasetWarning.TABLE_NOT_USED, reasons[0] + others, count=len(reasons))
 
 
 def read_rows(archive: Archive, table: Member, columns: Columns) -> Iterator[tuple[int, list[str]]]:
@@ -172,19 +187,24 @@ def _clean(row: list[str], delimiter: str) -> list[str]:
     return list(filter(None, row)) if delimiter == " " else row
 
 
-def _read_head(archive: Archive, table: Member, delimiter: str) -> list[list[str]]:
-    """Its first rows but empty ones; none where it cannot be read. A byte that is no letter is refused once the whole
-    table is read.
+def _read_head(archive: Archive, table: Member) -> str:
+    """Its first whole lines; empty where it cannot be read. A byte that is no letter is refused once the whole table is
+    read.
     """
     try:
         with archive.open(table) as stream:
             content = stream.read(min(_HEAD_BYTES, table.num_bytes))
     except (*DAMAGED, InvalidDataset):
-        return []
+        return ""
     decoder = codecs.getincrementaldecoder(_find_encoding(content))(errors="replace")
     text = decoder.decode(content)
     if len(content) < table.num_bytes:
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+    return text
+
+
+def _split_head(text: str, delimiter: str) -> list[list[str]]:
+    """Its first rows but empty ones; none where they are no table."""
     try:
         rows = _open_rows(text, delimiter, strict=False)
         return list(itertools.islice(filter(None, (_clean(row, delimiter) for row in rows)), _HEAD_ROWS))
@@ -212,15 +232,15 @@ def _judge(
     has_titles = is_titled or index.find(rows[0][file].strip(), table) is None
     split = _find_title(titles, _SPLIT_TITLES) if has_titles else None
     split = None if split in (label, file) else split
-    words = set(_WORD.findall(PurePosixPath(table.parts[-1]).stem.casefold()))
+    has_no_answers = not _NO_ANSWERS.isdisjoint(list_words(PurePosixPath(table.parts[-1]).stem))
     if label is not None and has_titles and (named is not None or not has_class_folders):
-        if words & _NO_ANSWERS:
+        if has_no_answers:
             return f"{show_name(table.name)} is called like one of no true answers"
         return Columns(delimiter, file, label, split, has_titles)
     if named is None:
         return None
     others = [place for place in range(len(titles)) if place not in (file, split) and (titles[place] or not has_titles)]
-    if label_column is None and len(others) == 1 and not words & _NO_ANSWERS:
+    if label_column is None and len(others) == 1 and not has_no_answers:
         guessed = titles[others[0]] if has_titles else ""
         if guessed not in _OTHER_TITLES:
             return Columns(delimiter, file, others[0], split, has_titles, guessed)
@@ -269,7 +289,7 @@ def _find_column_of_pictures(
     def judge(place: int) -> tuple[bool, bool, int]:
         values = [row[place].strip() for row in rows[1:] or rows if place < len(row)]
         count = sum(index.find(value, table) is not None for value in values)
-        has_suffix = any(PurePosixPath(value).suffix.casefold() in PICTURE_SUFFIXES for value in values)
+        has_suffix = any(find_suffix(value) in PICTURE_SUFFIXES for value in values)
         return 2 * count >= max(len(rows) - 1, 1), titles[place] in _FILE_TITLES or has_suffix, count
 
     judged = {place: judge(place) for place in range(min(len(titles), _HEAD_COLUMNS)) if place != label}
@@ -278,7 +298,7 @@ def _find_column_of_pictures(
 
 
 def _fold_title(title: str) -> str:
-    return "_".join(_WORD.findall(title.casefold()))
+    return "_".join(list_words(title))
 
 
 def _fold_parts(parts: Iterable[str]) -> tuple[str, ...]:

@@ -74,13 +74,10 @@ def find_ancestry(chosen: Candidate, trained: Sequence[TrainedStage], start: Tra
     """Whom a candidate's weights came from, one stage after the other, without the calibrated network."""
     if chosen.is_plain:
         return ()
-    last = start
-    if chosen.rd_lambda is None:
-        last = next(one for one in trained if one.candidate.stage == chosen.stage)
-    stages = [one for one in trained if one.stage is not None]
+    last = start if chosen.rd_lambda is not None else next(one for one in trained if one.candidate == chosen)
     line = [last] if last.stage is not None else []
     while line and line[-1].start != NARROWED:
-        line.append(stages[line[-1].start])
+        line.append(trained[line[-1].start + 1])  # the first of them is the calibrated network
     return tuple(reversed(line))
 
 

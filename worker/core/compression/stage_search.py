@@ -13,8 +13,7 @@ PATIENCE = 2
 NARROWED = -1
 """In place of a stage's number: the network that no stage has pruned yet."""
 HOPELESS = 1.0
-"""A stage so many points beyond the drop is nobody's start: more training will not bring it back. A ResNet-20 on colour
-photographs, 1.8 points beyond, won half a point by as many epochs more, and everything by beginning anew for less."""
+"""A stage so many points beyond the drop is nobody's start (docs/decisions/what-a-network-has-to-spare.md)."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from worker.dataset_files.archive import Archive, Member
 from worker.dataset_files.naming import find_split
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Item, PictureSource, RefusalLog, show_name
-from worker.dataset_files.summary import DatasetNotice
-from worker.dataset_files.tables import PictureIndex, find_tables
+from worker.dataset_files.tables import find_tables, tell_unused
 
 _WITH_CLASS = 2
 """Parts of the name of a picture in the folder of its class."""
@@ -33,11 +32,10 @@ def read(archive: Archive, _: DatasetOptions, log: RefusalLog) -> PictureSource:
     """
     found = _find_items(archive, log)
     has_classes = _has_classes(archive, found.values())
-    unused = find_tables(archive, PictureIndex(archive), None, has_class_folders=has_classes).unused
+    unused = find_tables(archive, None, lambda: has_classes).unused
     if unused and not has_classes:
         raise InvalidDataset(unused[0], field="label_column")
-    if unused:
-        log.tell_unused_tables([f"the classes are those of the folders: {told}" for told in unused])
+    tell_unused([f"the classes are those of the folders: {told}" for told in unused], log)
     return PictureSource([*found.values()], (archive.read(member) for member in found))
 
 
@@ -116,14 +114,12 @@ def _check_folders(pictures: Sequence[Member], depth: int, log: RefusalLog) -> N
             field="classes",
         )
     if splits:
-        log.notices.append(
-            DatasetNotice(
-                code=DatasetWarning.SPLIT_NAME_AS_CLASS,
-                detail=f"{', '.join(splits)}: called like a split, and taken for a class, as there are folders beside "
-                "it that are no splits",
-                count=len(splits),
-                class_names=tuple(splits),
-            )
+        log.tell(
+            DatasetWarning.SPLIT_NAME_AS_CLASS,
+            f"{', '.join(splits)}: called like a split, and taken for a class, as there are folders beside it that are "
+            "no splits",
+            count=len(splits),
+            class_names=splits,
         )
 
 
@@ -133,12 +129,10 @@ def _tell_of_splits(pictures: Sequence[Member], depth: int, log: RefusalLog) -> 
     without = Counter(member.parts[depth] for member in pictures if len(member.parts) == depth + _WITH_CLASS)
     for name, count in sorted(without.items()):
         if (split := find_split(name)) is not None and name not in with_classes:
-            log.notices.append(
-                DatasetNotice(
-                    code=DatasetWarning.SPLIT_WITHOUT_CLASSES,
-                    detail=f"the folder {show_name(name)} holds {count} pictures and no folders of classes: none of "
-                    "them is used, as their classes are not known",
-                    split=split,
-                    count=count,
-                )
+            log.tell(
+                DatasetWarning.SPLIT_WITHOUT_CLASSES,
+                f"the folder {show_name(name)} holds {count} pictures and no folders of classes: none of them is used, "
+                "as their classes are not known",
+                split=split,
+                count=count,
             )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from storage.errors import InvalidDataset
-from worker.catalog import RefusalReason, SplitName
+from worker.catalog import DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files.archive import Archive, Member
 from worker.dataset_files.formats.class_folders import has_class_folders
 from worker.dataset_files.naming import find_first_split, find_split
 from worker.dataset_files.options import DatasetOptions
 from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_name
-from worker.dataset_files.tables import Columns, PictureIndex, Tables, find_tables, read_rows, refuse_row
+from worker.dataset_files.tables import Columns, Tables, find_tables, read_rows, refuse_row, tell_unused
 
 
 def recognizes(archive: Archive, options: DatasetOptions) -> bool:
     """Pictures and a table of files and labels."""
     has_pictures = any(member.is_picture for member in archive.members)
-    return has_pictures and bool(_find_tables(archive, PictureIndex(archive), options).used)
+    return has_pictures and bool(_find_tables(archive, options).used)
 
 
 def read(archive: Archive, options: DatasetOptions, log: RefusalLog) -> PictureSource:
@@ -27,22 +28,24 @@ def read(archive: Archive, options: DatasetOptions, log: RefusalLog) -> PictureS
 
     Raises InvalidDataset where no table does, or one contradicts itself.
     """
-    index = PictureIndex(archive)
-    tables = _find_tables(archive, index, options)
+    tables = _find_tables(archive, options)
     if not tables.used:
         if tables.unused:
             raise InvalidDataset(tables.unused[0], field="label_column")
         raise InvalidDataset("no table in it names pictures", field="file")
-    if tables.unused:
-        log.tell_unused_tables(tables.unused)
+    tell_unused(tables.unused, log)
     items: list[Item] = []
     members: list[Member | None] = []
     named: set[Member] = set(tables.used)
     for table, columns in tables.used.items():
         if columns.guessed is not None:
-            log.tell_guessed(table.name, columns.guessed)
+            column = f"the column {show_name(columns.guessed)}" if columns.guessed else "the other column"
+            log.tell(
+                DatasetWarning.LABEL_COLUMN_GUESSED,
+                f"{column} of {show_name(table.name)} was taken for the classes, as there is none beside it",
+            )
         for name, label, split in _read_items(archive, table, columns):
-            member = index.find(name, table)
+            member = tables.index.find(name, table)
             if member in named:
                 raise InvalidDataset(f"the tables name {show_name(name)} twice", field="classes")
             if member is not None:
@@ -62,8 +65,8 @@ def read(archive: Archive, options: DatasetOptions, log: RefusalLog) -> PictureS
     return PictureSource(items, _read_contents(archive, members))
 
 
-def _find_tables(archive: Archive, index: PictureIndex, options: DatasetOptions) -> Tables:
-    return find_tables(archive, index, options.label_column, has_class_folders=has_class_folders(archive))
+def _find_tables(archive: Archive, options: DatasetOptions) -> Tables:
+    return find_tables(archive, options.label_column, functools.partial(has_class_folders, archive))
 
 
 def _read_contents(archive: Archive, members: Sequence[Member | None]) -> Generator[Content, None, None]:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from storage.errors import InvalidDataset
-from worker.catalog import RefusalReason, SplitName
+from worker.catalog import DatasetWarning, RefusalReason, SplitName
 from worker.dataset_files import parquet_rows
 from worker.dataset_files.archive import DAMAGED, Archive, Member
 from worker.dataset_files.arrays import read_exactly
 from worker.dataset_files.naming import find_first_split, find_split
 from worker.dataset_files.options import DatasetOptions
-from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_name
+from worker.dataset_files.source import Content, Item, PictureSource, RefusalLog, show_first, show_name
 
 _MAGIC = b"PAR1"
 _SUFFIX = ".parquet"
@@ -138,7 +138,11 @@ def _name_splits(
     found = {value: find_split(value) for value in set(said) if value is not None and value.strip()}
     others = sorted(value for value, named in found.items() if named is None)
     if others:
-        refusals.tell_other_splits(name, others)
+        refusals.tell(
+            DatasetWarning.SPLIT_COLUMN_NOT_USED,
+            f"the column of splits in {show_name(name)} is not used, as it holds {show_first(others)}",
+            count=len(others),
+        )
         return [split] * len(said)
     return [split if value is None else found.get(value) or split for value in said]
 

@@ -82,7 +82,7 @@ TRANSLATORS: dict[str, Translator] = {
     "Transpose": onnx_shapes.translate_transpose,
     "Unsqueeze": onnx_pixels.translate_unsqueeze,
 }
-_AFTER_DECISION = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze"})
+_AFTER_DECISION = frozenset({"Cast", "Dropout", "Flatten", "Reshape", "Squeeze"})
 """Change neither the order of a network's answers nor the class that it names."""
 
 

@@ -18,7 +18,10 @@ _ROW, _COLUMN, _PIXEL = 2, 3, 4
 def translate_squeeze(said: Arguments, graph: GraphWriter) -> Value:
     """Squeeze of a picture of one pixel, of both axes or one after the other."""
     value = said.get_column()
-    return _drop(graph, value, said.get_integers(1, "axes", tuple(range(2, _count_axes(graph, value)))))
+    count = _count_axes(graph, value)
+    return _show(
+        graph, value, count - _count_dropped(graph, value, said.get_integers(1, "axes", tuple(range(2, count))))
+    )
 
 
 def translate_gather(said: Arguments, graph: GraphWriter) -> Value:
@@ -27,8 +30,8 @@ def translate_gather(said: Arguments, graph: GraphWriter) -> Value:
     if len(places.dims) > 1 or places.numbers not in ((0,), (-1,)):
         raise InvalidNetwork("it takes values out: only the only one of an axis is read here")
     value = said.get_column()
-    dropped = _drop(graph, value, (said.get_integer("axis", 0),))
-    return value if places.dims else dropped
+    num_dropped = _count_dropped(graph, value, (said.get_integer("axis", 0),))
+    return value if places.dims else _show(graph, value, _count_axes(graph, value) - num_dropped)
 
 
 def translate_unsqueeze(said: Arguments, graph: GraphWriter) -> Value:
@@ -45,12 +48,13 @@ def _count_axes(graph: GraphWriter, value: Activation) -> int:
     return _COLUMN if value.is_column else 1 + len(graph.get_shape(value))
 
 
-def _drop(graph: GraphWriter, value: Activation, axes: tuple[int, ...]) -> Value:
+def _count_dropped(graph: GraphWriter, value: Activation, axes: tuple[int, ...]) -> int:
+    """How many axes these are. Raises InvalidNetwork where one is none of height and width of one pixel."""
     count = _count_axes(graph, value)
     dropped = {axis % count for axis in axes}
     if {0, 1} & dropped or any(side != 1 for side in graph.get_shape(value)[1:]):
         raise InvalidNetwork("only height and width of one pixel are dropped here")
-    return _show(graph, value, count - len(dropped))
+    return len(dropped)
 
 
 def _show(graph: GraphWriter, value: Activation, count: int) -> Activation:
