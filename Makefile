@@ -31,7 +31,9 @@ $(PACKAGES): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tonok needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
+		{ echo "The packages could not be installed: the line above says why. With PyTorch for CUDA they take 6.5 GB of disk,"; \
+		echo "and 3 GB more while they are installed: df -h . tells what is free."; exit 1; }
 	@touch $@
 
 demo: $(STAMP) ## train, prune, quantize and compress on FashionMNIST through the API; then a table
