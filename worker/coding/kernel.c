@@ -7,7 +7,7 @@
  * Right shifts of negative numbers round down here as in Python: C leaves that to the compiler, and those that build
  * this file (GCC, Clang) define it so.
  */
-#include "kernel_stream.h"
+#include "kernel_layer.h"
 
 void tonok_open(Reader *reader, const uint8_t *data, uint64_t size, int64_t max_decisions) {
     *reader = (Reader){.data = data, .size = size, .range = UINT64_MAX, .decisions_left = max_decisions};
@@ -20,6 +20,7 @@ int tonok_read(Reader *reader, uint32_t probability) {
     return read_bit(reader, probability);
 }
 
+#ifndef TONOK_DEVICE
 int tonok_read_block(Reader *reader, uint32_t probability, int32_t *bits, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if ((bits[i] = read_bit(reader, probability)) < 0) return bits[i];
@@ -42,76 +43,53 @@ int tonok_write_block(Writer *writer, uint32_t probability, const int32_t *bits,
         if (write_bit(writer, probability, bits[i] != 0) < 0) return OUT_OF_MEMORY;
     return 0;
 }
-
-/* ---- Contexts: 22 bits of probability above 10 bits of the number of decisions seen. ---- */
-
-enum { STATE_BITS = 22, COUNT_BITS = 10, MEMORY = 1000, EVEN_STATE = 1 << (STATE_BITS - 1) };
-
-/* A new context reads as 0, as fresh memory does; no state is all ones, so a stored state is never 0. */
-static uint32_t pack(int64_t probability, uint32_t count) { return ~((uint32_t)probability << COUNT_BITS | count); }
-static int64_t probability_of(uint32_t slot) { return ~slot >> COUNT_BITS; }
-static uint32_t count_of(uint32_t slot) { return ~slot & ((1 << COUNT_BITS) - 1); }
-
-/* Contexts of which only a few of many will be met: open addressing, so that memory follows the decisions made and
- * not the shape that a file declares. */
-typedef struct {
-    uint32_t *keys, *slots; /* key + 1; 0: free */
-    uint64_t capacity, used;
-    int shift; /* 2^(64 - shift) is the capacity */
-} Contexts;
-
-/* Of the product the high bits: the low ones depend on the low bits of the key alone, which are a node, one of few. */
-static uint64_t home_of(const Contexts *table, uint32_t key) { return key * 0x9E3779B97F4A7C15u >> table->shift; }
-
-static uint32_t *probe(Contexts *table, uint32_t key) {
-    uint64_t mask = table->capacity - 1, i = home_of(table, key);
-    while (table->keys[i] != 0 && table->keys[i] != key + 1) i = (i + 1) & mask;
-    table->used += table->keys[i] == 0;
-    table->keys[i] = key + 1;
-    return &table->slots[i];
-}
-
-static uint32_t *find(Contexts *table, uint32_t key) {
-    if (2 * table->used >= table->capacity) {
-        Contexts larger = {.capacity = 1024, .shift = 54};
-        if (table->capacity) larger = (Contexts){.capacity = 2 * table->capacity, .shift = table->shift - 1};
-        larger.keys = calloc(larger.capacity, sizeof *larger.keys);
-        larger.slots = calloc(larger.capacity, sizeof *larger.slots);
-        if (!larger.keys || !larger.slots) {
-            free(larger.keys);
-            free(larger.slots);
-            return NULL;
-        }
-        for (uint64_t i = 0; i < table->capacity; i++)
-            if (table->keys[i]) *probe(&larger, table->keys[i] - 1) = table->slots[i];
-        free(table->keys);
-        free(table->slots);
-        *table = larger;
-    }
-    return probe(table, key);
-}
+#endif
 
 /* ---- One decision, seen in several contexts at once: `MixedBit.transcode`. ---- */
 
-enum { MAX_INPUTS = 6, LOGIT_LIMIT = 2816, SLOWEST_MIX = 6 };
+#ifdef TONOK_DEVICE
+static int64_t find_logit(const Logistic *logistic, uint32_t probability) {
+    uint32_t upper = probability < 32768 ? 65535 - probability : probability;
+    int64_t low = 0, high = NUM_STEPS; /* the last step that is not above it */
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        if (logistic->steps[middle] <= upper)
+            low = middle;
+        else
+            high = middle;
+    }
+    return probability < 32768 ? -low : low;
+}
 
-typedef struct {
-    int64_t num_inputs;
-    int64_t *weights; /* (sets, inputs) */
-    int64_t *counts;  /* (sets) */
-} Mixer;
+static int64_t find_probability(const Logistic *logistic, int64_t logit) {
+    return logit < 0 ? 65536 - logistic->probabilities[-logit] : logistic->probabilities[logit];
+}
+#else
+static int64_t find_logit(const Logistic *logistic, uint32_t probability) { return logistic->logits[probability]; }
+
+static int64_t find_probability(const Logistic *logistic, int64_t logit) {
+    return logistic->probabilities[logit + LOGIT_LIMIT];
+}
+#endif
 
 typedef struct {
     Sink sink;
-    const int32_t *logits;        /* (65536) */
-    const int32_t *probabilities; /* (2 * LOGIT_LIMIT + 1) */
+    const Logistic *logistic;
+    Memory *memory;
 } Coder;
 
+enum { SLOWEST_MIX = 6 };
+
 static int take(Sink *sink, uint32_t probability, int bit) {
+#ifdef TONOK_DEVICE
+    (void)bit;
+    return tonok_read(sink->reader, probability);
+#else
     if (sink->reader) return tonok_read(sink->reader, probability);
     if (sink->writer) return tonok_write(sink->writer, probability, bit);
     sink->bits += sink->costs[bit ? probability : 65536 - probability];
     return bit;
+#endif
 }
 
 static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int weight_set, int bit) {
@@ -120,9 +98,9 @@ static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int
     int64_t logits[MAX_INPUTS], base = EVEN_STATE, mixed = 0;
     for (int i = 0; i < num_inputs; i++) {
         if (!slots[i]) return OUT_OF_MEMORY;
-        if (!*slots[i]) *slots[i] = pack(base, 0);
+        if (!*slots[i]) *slots[i] = pack_state(base, 0);
         int64_t state = probability_of(*slots[i]);
-        logits[i] = coder->logits[state >> 6];
+        logits[i] = find_logit(coder->logistic, (uint32_t)(state >> 6));
         if (i == 0)
             base = state;
         else
@@ -132,7 +110,7 @@ static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int
     mixed >>= 16;
     if (mixed > LOGIT_LIMIT) mixed = LOGIT_LIMIT;
     if (mixed < -LOGIT_LIMIT) mixed = -LOGIT_LIMIT;
-    int64_t probability = coder->probabilities[mixed + LOGIT_LIMIT];
+    int64_t probability = find_probability(coder->logistic, mixed);
     bit = take(&coder->sink, (uint32_t)probability, bit);
     if (bit < 0) return bit;
 
@@ -140,36 +118,12 @@ static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int
     int64_t error = (((int64_t)bit << 16) - probability) * (seen < 118 ? 800 / (seen + 16) : SLOWEST_MIX);
     for (int i = 0; i < num_inputs; i++) {
         weights[i] += error * logits[i] >> 18;
-        int64_t state = probability_of(*slots[i]);
-        uint32_t count = count_of(*slots[i]);
-        state += (((int64_t)bit << STATE_BITS) - state) * (65536 / (count + 3)) >> 16;
-        *slots[i] = pack(state, count < MEMORY - 1 ? count + 1 : count);
+        *slots[i] = learn(*slots[i], bit);
     }
     return bit;
 }
 
 /* ---- A layer ---- */
-
-enum { SMALL_KERNEL = 16, MAX_DENSITIES = 256, SIGNS = 81 };
-
-typedef struct {
-    int64_t rows, columns; /* of the layer; together at most 2^20 weights */
-    int64_t num_live_rows, num_live_columns;
-    const int64_t *live_rows, *live_columns; /* those that are walked, in order */
-    int64_t positions, stride, by_column, bit_width;
-    const int8_t *weight; /* (rows, columns); NULL for a reader */
-    int16_t *read;        /* (rows, columns), zeros: what is in the file */
-    Mixer nonzero, negative, magnitude;
-} Layer;
-
-typedef struct {
-    uint32_t one, *row, *column, *position, *area, *line; /* zero or not */
-    uint32_t plain, cross[SIGNS], around[SIGNS];          /* sign */
-    uint32_t node[MAX_NODES], *density;                   /* magnitude */
-    Contexts node_of_row, node_of_column;
-    int32_t *in_row, *in_column; /* weights other than zero so far */
-    uint8_t *in_block;           /* the same of one kernel: of SMALL_KERNEL positions at most, else unused */
-} Tables;
 
 static int sign(int value) { return (value > 0) - (value < 0) + 1; }
 
@@ -184,9 +138,9 @@ static int code_magnitude(Coder *coder, const Layer *layer, Tables *tables, int 
         }
         if (!is_prefix && --shift < 0) return read;
         uint32_t node = is_prefix ? (uint32_t)size : 8u + (1u << size) + (uint32_t)read;
-        uint32_t *slots[] = {&tables->node[node], find(&tables->node_of_row, row << 9 | node),
-                             find(&tables->node_of_column, column << 9 | node),
-                             &tables->density[density << 9 | node]};
+        uint32_t *slots[] = {&tables->node[node], find(&tables->node_of_row, coder->memory, row << 9 | node),
+                             find(&tables->node_of_column, coder->memory, column << 9 | node),
+                             find(&tables->node_of_density, coder->memory, density << 9 | node)};
         int wanted = is_prefix ? magnitude >= 2 << size : magnitude >> shift & 1;
         int bit = decide(coder, &layer->magnitude, slots, size, wanted);
         if (bit < 0) return bit;
@@ -206,7 +160,7 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
     int64_t x = position % stride, line = position / stride;
     int64_t lines = (layer->positions + stride - 1) / stride, channels = layer->columns / layer->positions;
     int has_positions = layer->positions > 1, is_kernel = layer->positions <= SMALL_KERNEL;
-    int16_t *here = layer->read + row * layer->columns + column;
+    int8_t *here = layer->read + row * layer->columns + column;
     int above = row ? here[-layer->columns] : 0;
     int before = channel ? here[-layer->positions] : 0;
     int left = position ? here[-1] : 0;
@@ -239,7 +193,8 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
     int magnitude = code_magnitude(coder, layer, tables, abs(value), (uint32_t)row, (uint32_t)column,
                                    (uint32_t)density);
     if (magnitude < 0) return magnitude;
-    *here = (int16_t)(is_negative ? -magnitude : magnitude);
+    if (magnitude - is_negative >= 1 << (layer->bit_width - 1)) return OUTSIDE_OF_BITS;
+    *here = (int8_t)(is_negative ? -magnitude : magnitude);
     tables->in_row[row]++;
     tables->in_column[column]++;
     if (is_kernel) ++*in_block;
@@ -260,51 +215,58 @@ static int walk(Coder *coder, const Layer *layer, Tables *tables) {
 }
 
 /* The weights of one layer, to or from `sink`. 0, or why it ended early. */
-static int code_layer(const Layer *layer, Sink *sink, const int32_t *logits, const int32_t *probabilities) {
-    Coder coder = {*sink, logits, probabilities};
+static int code_layer(const Layer *layer, Sink *sink, const Logistic *logistic, Memory *memory, Tables *tables) {
+    Coder coder = {*sink, logistic, memory};
     int64_t lines = (layer->positions + layer->stride - 1) / layer->stride;
     int is_kernel = layer->positions <= SMALL_KERNEL;
     size_t num_areas = is_kernel ? (SMALL_KERNEL + 1) * SMALL_KERNEL : (size_t)(layer->rows * lines);
     size_t num_blocks = is_kernel ? (size_t)(layer->rows * (layer->columns / layer->positions)) : 1;
-    Tables *tables = calloc(1, sizeof *tables);
-    if (!tables) return OUT_OF_MEMORY;
-    /* Fresh pages cost nothing before they are written to. */
-    tables->row = calloc((size_t)layer->rows, sizeof *tables->row);
-    tables->column = calloc((size_t)layer->columns, sizeof *tables->column);
-    tables->position = calloc((size_t)layer->positions, sizeof *tables->position);
-    tables->area = calloc(num_areas, sizeof *tables->area);
-    tables->line = calloc((size_t)(layer->rows * layer->stride), sizeof *tables->line);
-    tables->density = calloc((size_t)MAX_DENSITIES * MAX_NODES, sizeof *tables->density);
-    tables->in_row = calloc((size_t)layer->rows, sizeof *tables->in_row);
-    tables->in_column = calloc((size_t)layer->columns, sizeof *tables->in_column);
-    tables->in_block = calloc(num_blocks, sizeof *tables->in_block);
+    memset(tables, 0, sizeof *tables);
+    tables->row = take_words(memory, (size_t)layer->rows);
+    tables->column = take_words(memory, (size_t)layer->columns);
+    tables->position = take_words(memory, (size_t)layer->positions);
+    tables->area = take_words(memory, num_areas);
+    tables->line = take_words(memory, (size_t)(layer->rows * layer->stride));
+    tables->in_row = take_words(memory, (size_t)layer->rows);
+    tables->in_column = take_words(memory, (size_t)layer->columns);
+    tables->in_block = take_bytes(memory, num_blocks);
+    Contexts *found[] = {&tables->node_of_row, &tables->node_of_column, &tables->node_of_density};
     int is_whole = tables->row && tables->column && tables->position && tables->area && tables->line &&
-                   tables->density && tables->in_row && tables->in_column && tables->in_block;
+                   tables->in_row && tables->in_column && tables->in_block;
+    for (int i = 0; i < 3; i++) is_whole = open_contexts(found[i], memory, layer->num_contexts[i]) && is_whole;
     int status = is_whole ? walk(&coder, layer, tables) : OUT_OF_MEMORY;
-    void *blocks[] = {tables->row,     tables->column, tables->position,  tables->area,
-                      tables->line,    tables->density, tables->in_row,   tables->in_column,
-                      tables->in_block, tables->node_of_row.keys, tables->node_of_row.slots,
-                      tables->node_of_column.keys, tables->node_of_column.slots, tables};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    for (int i = 0; i < 3; i++) {
+        layer->num_contexts[i] = (uint32_t)found[i]->used;
+        close_contexts(found[i], memory);
+    }
+    void *taken[] = {tables->row,  tables->column, tables->position,  tables->area,
+                     tables->line, tables->in_row, tables->in_column, tables->in_block};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) give_back(memory, taken[i]);
     *sink = coder.sink;
     return status;
 }
 
-int tonok_read_layer(Reader *reader, const Layer *layer, const int32_t *logits, const int32_t *probabilities) {
+#ifdef TONOK_DEVICE
+int tonok_read_layer(Reader *reader, const Layer *layer, const Logistic *logistic, Memory *memory, Tables *tables) {
     Sink sink = {.reader = reader};
-    return code_layer(layer, &sink, logits, probabilities);
+    return code_layer(layer, &sink, logistic, memory, tables);
+}
+#else
+int tonok_read_layer(Reader *reader, const Layer *layer, const Logistic *logistic) {
+    Sink sink = {.reader = reader};
+    return code_layer(layer, &sink, logistic, &(Memory){0}, &(Tables){0});
 }
 
-int tonok_write_layer(Writer *writer, const Layer *layer, const int32_t *logits, const int32_t *probabilities) {
+int tonok_write_layer(Writer *writer, const Layer *layer, const Logistic *logistic) {
     Sink sink = {.writer = writer};
-    return code_layer(layer, &sink, logits, probabilities);
+    return code_layer(layer, &sink, logistic, &(Memory){0}, &(Tables){0});
 }
 
 /* Adds what the layer costs to `bits`, in the order of its decisions. */
-int tonok_measure_layer(double *bits, const double *costs, const Layer *layer, const int32_t *logits,
-                        const int32_t *probabilities) {
+int tonok_measure_layer(double *bits, const double *costs, const Layer *layer, const Logistic *logistic) {
     Sink sink = {.costs = costs, .bits = *bits};
-    int status = code_layer(layer, &sink, logits, probabilities);
+    int status = code_layer(layer, &sink, logistic, &(Memory){0}, &(Tables){0});
     *bits = sink.bits;
     return status;
 }
+#endif

@@ -37,9 +37,11 @@ from worker.coding.tables import LOGIT, PROBABILITY
 SOURCE = Path(__file__).with_name("kernel.c")
 _THIS_SOURCE = Path(__file__).read_bytes()
 """As it was imported: the structures below must be those that the library was built for."""
+OUTSIDE_OF_BITS = "A weight lies outside the bits of its layer."
 MAX_BLOCK = 4096
 """Integers of one block at most."""
 _NUM_NODES = 512
+_FEW_CONTEXTS = 512
 _FUNCTIONS = (
     *("open", "open_writer", "close_writer", "read", "write", "read_block", "write_block"),
     *(f"{does}_{what}" for does in ("read", "write", "measure") for what in ("layer", "integers")),
@@ -55,12 +57,16 @@ class _Mixer(ctypes.Structure):
     _fields_ = (("num_inputs", ctypes.c_int64), ("weights", ctypes.c_void_p), ("counts", ctypes.c_void_p))
 
 
+class _Logistic(ctypes.Structure):
+    _fields_ = (("logits", ctypes.c_void_p), ("probabilities", ctypes.c_void_p))
+
+
 class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("rows", "columns", "num_live_rows", "num_live_columns")),
         *((name, ctypes.c_void_p) for name in ("live_rows", "live_columns")),
         *((name, ctypes.c_int64) for name in ("positions", "stride", "by_column", "bit_width")),
-        *((name, ctypes.c_void_p) for name in ("weight", "read")),
+        *((name, ctypes.c_void_p) for name in ("weight", "read", "num_contexts")),
         *((name, _Mixer) for name in ("nonzero", "negative", "magnitude")),
     )
 
@@ -191,6 +197,8 @@ def check_status(status: int) -> int:
             raise MemoryError
         case -4:
             raise InvalidModel("The network takes more decisions than the compressed format allows.")
+        case -5:
+            raise InvalidModel(OUTSIDE_OF_BITS)
     return status
 
 
@@ -219,7 +227,7 @@ def code_layer(
     live: tuple[Sequence[int], Sequence[int]],
     walk: tuple[int, int, bool],
     bit_width: int,
-) -> NDArray[np.int16] | None:
+) -> NDArray[np.int8] | None:
     """The weights of a layer, as `weights._code_mixed` codes them; None where the kernel cannot.
 
     weight: (out, columns). live: the rows and columns that are walked. walk: positions, stride, by_column. mixers:
@@ -241,31 +249,32 @@ def code_layer(
         return array.ctypes.data
 
     learnt = [mixer.get_learnt() for mixer in mixers]
-    read = np.zeros(weight.shape, np.int16)
-    rows, columns = (np.array(indices, np.int64) for indices in live)
+    read = np.zeros(weight.shape, np.int8)
+    rows, columns = (np.array(indices, np.uint32) for indices in live)
     is_reader = isinstance(coder, KernelReader)
     layer = _Layer(
         *weight.shape, len(rows), len(columns), lend(rows), lend(columns), positions, stride, by_column, bit_width,
         None if is_reader else lend(np.ascontiguousarray(weight)), read.ctypes.data,
+        lend(np.full(3, _FEW_CONTEXTS, np.uint32)),
         *(_Mixer(weights.shape[1], lend(weights), lend(counts)) for weights, counts in learnt),
     )  # fmt: skip
-    tables = ctypes.c_void_p(lend(_LOGIT)), ctypes.c_void_p(lend(_PROBABILITY))
-    _code(library, "layer", coder, ctypes.byref(layer), *tables)
+    logistic = _Logistic(_LOGIT.ctypes.data, _PROBABILITY.ctypes.data)
+    _code(library, "layer", coder, ctypes.byref(layer), ctypes.byref(logistic))
     for mixer, (weights, counts) in zip(mixers, learnt, strict=True):
         mixer.set_learnt(weights, counts)
     return read
 
 
-def open_blocks(coder: BitCoder, bit_width: int) -> Callable[[NDArray[np.int8]], NDArray[np.int16]] | None:
+def open_blocks(coder: BitCoder, bit_width: int) -> Callable[[NDArray[np.int8]], NDArray[np.int8]] | None:
     """Codes one block of integers after the other as `weights._PlainBlocks` does; None where the kernel cannot."""
     library = _find_kernel(coder)
     if library is None:
         return None
-    counts = np.ones((_NUM_NODES, 2), np.int64)
+    counts = np.ones((_NUM_NODES, 2), np.uint32)
 
-    def code_block(values: NDArray[np.int8]) -> NDArray[np.int16]:
+    def code_block(values: NDArray[np.int8]) -> NDArray[np.int8]:
         lent = np.ascontiguousarray(values, np.int8)
-        read = np.empty(len(lent), np.int16)
+        read = np.empty(len(lent), np.int8)
         arrays = (ctypes.c_void_p(array.ctypes.data) for array in (counts, lent, read))
         _code(library, "integers", coder, *arrays, ctypes.c_int64(len(lent)), bit_width)
         return read

@@ -1,6 +1,7 @@
 /* What both halves of the coder's kernel share: where decisions come from, and where they go.
  *
- * docs/format.md describes the format; ranges.py says why it is as it is.
+ * docs/format.md describes the format; ranges.py says why it is as it is. Built with TONOK_DEVICE, as the C export of a
+ * compressed network is, the kernel reads and does not write, and nothing is allocated.
  */
 #ifndef TONOK_KERNEL_STREAM_H
 #define TONOK_KERNEL_STREAM_H
@@ -10,7 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INVALID_STREAM = -1, TOO_MANY_TO_READ = -2, OUT_OF_MEMORY = -3, TOO_MANY_TO_WRITE = -4 };
+enum {
+    INVALID_STREAM = -1,
+    TOO_MANY_TO_READ = -2,
+    OUT_OF_MEMORY = -3,
+    TOO_MANY_TO_WRITE = -4,
+    OUTSIDE_OF_BITS = -5 /* a weight that its layer's bit width does not hold */
+};
 enum { MAX_NODES = 512 }; /* of an integer's sign, size and bits: each is decided by what went before */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -45,9 +52,9 @@ static inline uint64_t read_word(Reader *reader) {
 static inline int read_bit(Reader *reader, uint32_t probability) {
     uint64_t split = find_split(probability);
     uint64_t scale = reader->range >> 24;
-    uint64_t quantile = (reader->point - reader->lower) / scale;
-    if (quantile >= WHOLE) return INVALID_STREAM;
-    int bit = quantile >= split;
+    uint64_t distance = reader->point - reader->lower; /* its quotient by `scale` is compared, without a division */
+    if (distance >= scale << 24) return INVALID_STREAM;
+    int bit = distance >= scale * split;
     if (bit) reader->lower += scale * split;
     reader->range = scale * (bit ? WHOLE - split : split);
     if (reader->range >> 32 == 0) {
@@ -58,6 +65,12 @@ static inline int read_bit(Reader *reader, uint32_t probability) {
     return bit;
 }
 
+#ifdef TONOK_DEVICE
+/* Where decisions come from. */
+typedef struct {
+    Reader *reader;
+} Sink;
+#else
 /* ---- The encoder: what is written so far is `words` and then `lower`, `range` wide. ---- */
 
 typedef struct {
@@ -95,5 +108,6 @@ typedef struct {
     const double *costs; /* (65537), bits by 65536 times the probability */
     double bits;
 } Sink;
+#endif
 
 #endif

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import InvalidModel
 from worker.coding.fields import Fields
-from worker.coding.kernel import MAX_BLOCK, code_layer, open_blocks
+from worker.coding.kernel import MAX_BLOCK, OUTSIDE_OF_BITS, code_layer, open_blocks
 from worker.coding.mixing import MixedBit
 from worker.coding.ranges import BitCoder
 
@@ -70,15 +70,9 @@ def code_weights(
         values = code_blocks(fields.coder, ordered.reshape(-1), bit_width).reshape(ordered.shape)
     else:
         values = _code_each(fields.coder, models, weight, (rows, columns), bit_width, scan)
-    # Before they become bytes: 255 as a byte is -1, which fits.
-    lowest, highest = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
-    if values.size and not lowest <= int(values.min()) <= int(values.max()) <= highest:
-        raise InvalidModel(f"A weight lies outside the {bit_width} bits of its layer.")
-    read = values.astype(np.int8)
     if not scan.in_blocks:
-        return read
-    if scan.by_column:
-        read = read.T
+        return values
+    read = values.T if scan.by_column else values
     if not scan.masked:
         return np.ascontiguousarray(read)
     whole = np.zeros_like(weight)
@@ -103,13 +97,13 @@ def _code_each(
     live: tuple[Sequence[int], Sequence[int]],
     bit_width: int,
     scan: Scan,
-) -> NDArray[np.int16]:
+) -> NDArray[np.int8]:
     """In C where that is built, else in Python. live: the rows and columns that are walked."""
     models.forget_contexts()
     walk = (scan.positions, scan.stride, scan.by_column)
     read = code_layer(coder, (models.nonzero, models.negative, models.magnitude), weight, live, walk, bit_width)
     if read is None:
-        read = np.array(_code_mixed(coder, models, weight.tolist(), *live, bit_width, scan), np.int16)
+        read = np.array(_code_mixed(coder, models, weight.tolist(), *live, bit_width, scan), np.int8)
     return read
 
 
@@ -153,6 +147,8 @@ def _code_mixed(
             # How dense the row and the column have been so far.
             density = min(15, 64 * in_row[row] // (column + 8)) << 4 | min(15, 32 * in_column[column] // (row + 4))
             magnitude = _code_magnitude(coder, models.magnitude, abs(value), bit_width, (row, column, density))
+            if magnitude - negative >= 1 << bit_width - 1:
+                raise InvalidModel(OUTSIDE_OF_BITS)
             line[column] = -magnitude if negative else magnitude
             in_row[row] += 1
             in_column[column] += 1
@@ -183,13 +179,10 @@ def _code_magnitude(
     return read
 
 
-def code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> NDArray[np.int16]:
-    """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before.
-
-    What is read may need a bit more than the layer's width, in a file that is not valid.
-    """
+def code_blocks(coder: BitCoder, values: NDArray[np.int8], bit_width: int) -> NDArray[np.int8]:
+    """values: (n,). The same decisions, for 64, 128, ... 4096 weights at once, from the counts of the blocks before."""
     code_block = open_blocks(coder, bit_width) or _PlainBlocks(coder, bit_width).code
-    read = np.zeros(len(values), np.int16)
+    read = np.zeros(len(values), np.int8)
     start, length = 0, 64
     while start < len(values):
         read[start : start + length] = code_block(values[start : start + length])
@@ -204,9 +197,9 @@ class _PlainBlocks:
         self._coder, self._bit_width = coder, bit_width
         self._counts: dict[int, list[int]] = {}
 
-    def code(self, values: NDArray[np.int8]) -> NDArray[np.int16]:
+    def code(self, values: NDArray[np.int8]) -> NDArray[np.int8]:
         """values: (n,), of one block. Returns what is in the file."""
-        read = np.zeros(len(values), np.int16)
+        read = np.zeros(len(values), np.int8)
         block = values.astype(np.int32)
         nonzero = np.flatnonzero(self._decide(0, block != 0))
         block = block[nonzero]
@@ -224,6 +217,8 @@ class _PlainBlocks:
                     bits = self._decide(16 + (1 << size) + prefix, np.abs(block[chosen]) >> shift & 1 == 1)
                     magnitude[chosen] = 2 * prefix + bits
             active = active[longer]
+        if (magnitude - negative >= 1 << self._bit_width - 1).any():
+            raise InvalidModel(OUTSIDE_OF_BITS)
         read[nonzero] = np.where(negative, -magnitude, magnitude)
         return read
 

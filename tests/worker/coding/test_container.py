@@ -218,5 +218,5 @@ def test_a_layer_that_does_not_fit_is_refused_by_name(change: dict[str, object],
 
 def test_a_weight_beyond_the_width_of_its_layer_is_refused() -> None:
     layer = build_layer("fc1", np.full((2, 2), 4, np.int8), bit_width=3)
-    with pytest.raises(InvalidModel, match="outside the 3 bits"):
+    with pytest.raises(InvalidModel, match="outside the bits"):
         encode_network(build_network(layer))

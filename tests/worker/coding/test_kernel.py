@@ -187,20 +187,21 @@ def test_a_layer_that_the_kernel_has_no_room_for_is_left_to_python() -> None:
 
 
 COUNT_PROBES = """
-#include "kernel.c"
+#include "kernel_contexts.h"
 
 /* Slots that are looked at to find each of `count` rows of one node again, together. */
 int64_t count_probes(uint32_t step, uint32_t count, uint32_t node) {
-    Contexts table = {0};
+    Contexts table;
+    Memory memory = {0};
     int64_t probes = 0;
-    for (uint32_t i = 0; i < count; i++) find(&table, i * step << 9 | node);
+    open_contexts(&table, &memory, 512);
+    for (uint32_t i = 0; i < count; i++) find(&table, &memory, i * step << 9 | node);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t key = i * step << 9 | node;
         uint64_t slot = home_of(&table, key);
-        for (probes++; table.keys[slot] != key + 1; probes++) slot = (slot + 1) & (table.capacity - 1);
+        for (probes++; table.keys[slot] != key + 1; probes++) slot = (slot + 1) % table.capacity;
     }
-    free(table.keys);
-    free(table.slots);
+    close_contexts(&table, &memory);
     return probes;
 }
 """
