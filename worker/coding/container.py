@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,9 +28,10 @@ from worker.coding.weights import Scan, WeightModels, code_weights
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES, TONOK_MAGIC, TONOK_MAGIC_2, check_tonok_frame
 
-_BLANK = IntegerNetwork(
+BLANK = IntegerNetwork(
     architecture="", widths=(), input_shape=(1, 1, 1), class_names=(), mean=(0.0,), std=(1.0,), layers=()
 )
+"""What a reader hands in."""
 
 
 def encode_network(network: IntegerNetwork) -> bytes:
@@ -51,17 +53,34 @@ def encode_network(network: IntegerNetwork) -> bytes:
 
 def decode_network(data: bytes) -> IntegerNetwork:
     """The network of a `.tonok` file. Raises InvalidModel for anything else."""
+    body = unpack_body(data)
+    return _code_network(Fields(open_reader(body)), BLANK, (), bound_weights(data), version=data[2])
+
+
+def unpack_body(data: bytes) -> bytes:
+    """What lies behind a file's head. Raises InvalidModel where that is no head, or not of these bytes."""
     check_tonok_frame(data, len(data))
     body = data[TONOK_HEAD_BYTES:]
     if zlib.crc32(body) != int.from_bytes(data[3:TONOK_HEAD_BYTES], "big"):
         raise InvalidModel("The file is damaged: its checksum does not match.")
-    max_weights = min(MAX_WEIGHTS, FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
-    return _code_network(Fields(open_reader(body)), _BLANK, (), max_weights, version=data[2])
+    return body
+
+
+def bound_weights(data: bytes) -> int:
+    """How many weights a file of these bytes may hold."""
+    return min(MAX_WEIGHTS, FREE_WEIGHTS + WEIGHTS_PER_BYTE * len(data))
 
 
 def _code_network(
     fields: Fields, network: IntegerNetwork, scans: tuple[Scan, ...], max_weights: int, version: int
 ) -> IntegerNetwork:
+    unweighted = code_head(fields, network, max_weights, version)
+    layers = tuple(layer for layer, _, _ in code_layers(fields, WeightModels(), unweighted.layers, scans))
+    return replace(unweighted, layers=layers)
+
+
+def code_head(fields: Fields, network: IntegerNetwork, max_weights: int, version: int) -> IntegerNetwork:
+    """All that lies before the weights. A reader's layers have weights of the right shapes, and no more."""
     facts = code_facts(fields, network, version)
     outlines, affines = code_outlines(fields, network, facts.network, max_weights)
     # A writer's arrays take the place of the blank ones of the outlines.
@@ -78,10 +97,19 @@ def _code_network(
         layers = [replace(layer, bias=_code_array(fields, "bias", layer.bias)) for layer in layers]
     else:
         layers, affines = _code_float_blocks(fields, layers, affines)
+    return replace(facts, layers=tuple(layers), affines=tuple(affines))
 
-    models = WeightModels()
+
+def code_layers(
+    fields: Fields, models: WeightModels, layers: Sequence[IntegerLayer], scans: Sequence[Scan]
+) -> Iterator[tuple[IntegerLayer, Scan, Scan]]:
+    """Codes the weights of one layer after the other. scans: a writer's.
+
+    Gives each layer as it is in the file, how it is walked, and how one would have guessed that.
+    """
+    previous = None
     for index, layer in enumerate(layers):
-        natural = compute_natural_scan(layer.weight, layers[index - 1].weight if index else None)
+        natural = compute_natural_scan(layer.weight, previous)
         scan = _code_scan(fields, get_or(scans, index, natural), natural)
         if layer.weight[0].size % scan.positions or scan.stride > scan.positions:
             raise InvalidModel("The file walks the weights of a layer in a way that does not fit its shape.")
@@ -89,8 +117,8 @@ def _code_network(
             raise InvalidModel("The file codes more weights one by one than the format allows.")
         flat = layer.weight.reshape(len(layer.weight), -1)
         read = code_weights(fields, models, flat, layer.bit_width, scan)
-        layers[index] = replace(layer, weight=read.reshape(layer.weight.shape))
-    return replace(facts, layers=tuple(layers), affines=tuple(affines))
+        previous = layer.weight
+        yield replace(layer, weight=read.reshape(layer.weight.shape)), scan, natural
 
 
 def _code_float_blocks(

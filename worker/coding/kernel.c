@@ -160,22 +160,22 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
     int64_t x = position % stride, line = position / stride;
     int64_t lines = (layer->positions + stride - 1) / stride, channels = layer->columns / layer->positions;
     int has_positions = layer->positions > 1, is_kernel = layer->positions <= SMALL_KERNEL;
-    int8_t *here = layer->read + row * layer->columns + column;
-    int above = row ? here[-layer->columns] : 0;
-    int before = channel ? here[-layer->positions] : 0;
-    int left = position ? here[-1] : 0;
+    int64_t here = row * layer->columns + column;
+    int above = row ? get_weight(layer, here - layer->columns) : 0;
+    int before = channel ? get_weight(layer, here - layer->positions) : 0;
+    int left = position ? get_weight(layer, here - 1) : 0;
     int upper = 0, upper_left = 0, upper_right = 0;
     if (line) {
-        upper = here[-stride];
-        upper_left = x ? here[-stride - 1] : 0;
-        upper_right = x + 1 < stride ? here[1 - stride] : 0;
+        upper = get_weight(layer, here - stride);
+        upper_left = x ? get_weight(layer, here - stride - 1) : 0;
+        upper_right = x + 1 < stride ? get_weight(layer, here - stride + 1) : 0;
     }
     uint8_t *in_block = &tables->in_block[is_kernel ? row * channels + channel : 0];
     int64_t area = is_kernel ? *in_block * SMALL_KERNEL + position : row * lines + line;
     int near = 10;
     if (has_positions) near = (int)least(9, 2 * abs(left) + 2 * abs(upper) + abs(upper_left) + abs(upper_right));
 
-    int value = layer->weight ? layer->weight[row * layer->columns + column] : 0;
+    int value = layer->weight ? layer->weight[here] : 0;
     uint32_t *zero_or_not[] = {&tables->one,           &tables->row[row],   &tables->column[column],
                                &tables->position[position], &tables->area[area], &tables->line[row * stride + x]};
     int bit = decide(coder, &layer->nonzero, zero_or_not, near, value != 0);
@@ -194,7 +194,7 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
                                    (uint32_t)density);
     if (magnitude < 0) return magnitude;
     if (magnitude - is_negative >= 1 << (layer->bit_width - 1)) return OUTSIDE_OF_BITS;
-    *here = (int8_t)(is_negative ? -magnitude : magnitude);
+    put_weight(layer, here, is_negative ? -magnitude : magnitude);
     tables->in_row[row]++;
     tables->in_column[column]++;
     if (is_kernel) ++*in_block;

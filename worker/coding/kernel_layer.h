@@ -25,13 +25,19 @@ typedef struct {
 } Logistic;
 #endif
 
+#ifdef TONOK_DEVICE
+typedef uint8_t Weights; /* of the layer's bit width each, two's complement, from the lowest bit of the first byte on */
+#else
+typedef int8_t Weights;
+#endif
+
 typedef struct {
     int64_t rows, columns; /* of the layer; together at most 2^20 weights */
     int64_t num_live_rows, num_live_columns;
     const uint32_t *live_rows, *live_columns; /* those that are walked, in order */
     int64_t positions, stride, by_column, bit_width;
     const int8_t *weight;   /* (rows, columns); NULL for a reader */
-    int8_t *read;           /* (rows, columns), zeros: what is in the file */
+    Weights *read;          /* (rows, columns), zeros: what is in the file */
     uint32_t *num_contexts; /* (3), of magnitudes: by row, column and density. How many to expect; then how many came */
     Mixer nonzero, negative, magnitude;
 } Layer;
@@ -44,6 +50,30 @@ typedef struct {
     uint32_t *in_row, *in_column; /* weights other than zero so far */
     uint8_t *in_block;            /* the same of one kernel: of SMALL_KERNEL positions at most, else unused */
 } Tables;
+
+#ifdef TONOK_DEVICE
+static inline int get_weight(const Layer *layer, int64_t index) {
+    const int sign = 1 << (layer->bit_width - 1);
+    int64_t place = index * layer->bit_width;
+    const uint8_t *byte = layer->read + place / 8;
+    int code = byte[0] >> place % 8;
+    if (place % 8 + layer->bit_width > 8) code |= byte[1] << (8 - place % 8);
+    return ((code & (2 * sign - 1)) ^ sign) - sign;
+}
+
+/* Of a place where there is a zero so far. */
+static inline void put_weight(const Layer *layer, int64_t index, int value) {
+    int64_t place = index * layer->bit_width;
+    uint8_t *byte = layer->read + place / 8;
+    int code = (value & ((1 << layer->bit_width) - 1)) << place % 8;
+    byte[0] = (uint8_t)(byte[0] | code);
+    if (place % 8 + layer->bit_width > 8) byte[1] = (uint8_t)(byte[1] | code >> 8);
+}
+#else
+static inline int get_weight(const Layer *layer, int64_t index) { return layer->read[index]; }
+
+static inline void put_weight(const Layer *layer, int64_t index, int value) { layer->read[index] = (int8_t)value; }
+#endif
 
 #ifdef TONOK_DEVICE
 void tonok_open(Reader *reader, const uint8_t *data, uint64_t size, int64_t max_decisions);

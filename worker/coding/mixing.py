@@ -70,6 +70,10 @@ class MixedBit:
         branched._counts = self._counts.copy()
         return branched
 
+    def count_contexts(self) -> list[int]:
+        """How many have been met since they were last forgotten, by input."""
+        return [len(table) for table in self._tables]
+
     def forget_contexts(self) -> None:
         """For a new layer: its rows and columns are new, whom to trust is not."""
         self._tables = [{} for _ in self._tables]

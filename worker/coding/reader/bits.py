@@ -31,6 +31,10 @@ class Bits:
         self._lower, self._range = 0, (1 << 64) - 1
         self._point = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
 
+    def get_state(self) -> tuple[int, int, int, int, int]:
+        """Where it stands: the next byte, lower, range and point, and how many single decisions are left."""
+        return self._next, self._lower, self._range, self._point, self._decisions_left
+
     def read(self, probability: int) -> int:
         """One of the single decisions, of which a file has no more than so many."""
         self._decisions_left -= 1

@@ -17,6 +17,12 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s [--logits | --times] < pictures\n", argv[0]);
         return 2;
     }
+#ifdef NETWORK_IS_COMPRESSED
+    if (network_load(&memory) != 0) {
+        fprintf(stderr, "the network's bytes are damaged\n");
+        return 1;
+    }
+#endif
     size_t read;
     while ((read = fread(picture, 1, sizeof picture, stdin)) == sizeof picture) {
         clock_t started = clock();
