@@ -1,6 +1,6 @@
 """What some tests need besides the packages of the lock file: where it is, and how to get it.
 
-`python -m tests.needs` installs Debian's Chromium where it may: on Debian, as root, once. `make test` calls it first.
+`python -m tests.needs` installs Debian's packages where it may: on Debian, as root, once. `make test` calls it first.
 What cannot be had skips its tests, and tests/conftest.py says so at the end of the run.
 """
 
@@ -15,9 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.settings import Settings
+from worker.exports.c.cortex_m import PACKAGES, find_tools
+from worker.exports.exporter import NoDevice
 
 INSTALL_CHROMIUM = "apt-get install chromium"
 NO_CHROMIUM = f"needs Debian's Chromium: `{INSTALL_CHROMIUM}`"
+INSTALL_CORTEX_M = f"apt-get install {PACKAGES}"
+NO_CORTEX_M = f"needs a cross compiler and an emulator of Cortex-M: `{INSTALL_CORTEX_M}`"
 NO_FASHION_MNIST = (
     "needs FashionMNIST's four files: name their folder in TONOK_DATASET_MIRROR, or lay it at "
     "../shared/data/fashion-mnist"
@@ -42,6 +46,15 @@ def find_chromium() -> Path | None:
     return None if found is None else Path(found)
 
 
+def has_cortex_m() -> bool:
+    """Whether networks can be built for an emulated microcontroller and run there."""
+    try:
+        find_tools()
+    except NoDevice:
+        return False
+    return True
+
+
 def find_fashion_mnist() -> Path | None:
     """A folder of the four original files: the dataset folder, the mirror, or the folder beside the checkout."""
     from torchvision.datasets import FashionMNIST
@@ -60,9 +73,9 @@ def find_cifar10() -> Path | None:
 
 
 def may_install(system: Mapping[str, str], *, is_root: bool, has_apt: bool, environment: Mapping[str, str]) -> bool:
-    """Whether Debian's Chromium can be installed without asking. system: of /etc/os-release.
+    """Whether Debian's packages can be installed without asking. system: of /etc/os-release.
 
-    Not on Ubuntu, whose package of that name is an empty one that fetches a snap.
+    Not on Ubuntu, whose package of Chromium's name is an empty one that fetches a snap.
     """
     kinds = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
     is_debian = "debian" in kinds and system.get("ID") != "ubuntu"
@@ -76,12 +89,12 @@ def _read_system() -> Mapping[str, str]:
         return {}
 
 
-def install_chromium() -> str | None:
-    """Installs it; returns why not, None where it worked."""
+def install(*packages: str) -> str | None:
+    """Installs Debian's packages; returns why not, None where it worked."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     steps = (
         ((*_APT, "update"), _UPDATE_S),
-        ((*_APT, "install", "--yes", "--no-install-recommends", "chromium"), _INSTALL_S),
+        ((*_APT, "install", "--yes", "--no-install-recommends", *packages), _INSTALL_S),
     )
     for command, seconds in steps:
         try:
@@ -100,14 +113,15 @@ def main() -> None:
     """Never fails: what is missing then is told at the end of the tests."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     has_apt = shutil.which("apt-get") is not None
-    if find_chromium() is not None or not may_install(
-        _read_system(), is_root=is_root, has_apt=has_apt, environment=os.environ
-    ):
+    if not may_install(_read_system(), is_root=is_root, has_apt=has_apt, environment=os.environ):
         return
-    sys.stdout.write(f"installing Chromium for the browser tests ({SWITCH}=0 leaves it out) ...\n")
-    sys.stdout.flush()
-    if (reason := install_chromium()) is not None:
-        sys.stdout.write(f"Chromium could not be installed: {reason}\n")
+    for is_there, packages in ((find_chromium() is not None, "chromium"), (has_cortex_m(), PACKAGES)):
+        if is_there:
+            continue
+        sys.stdout.write(f"installing {packages} for the tests that need it ({SWITCH}=0 leaves it out) ...\n")
+        sys.stdout.flush()
+        if (reason := install(*packages.split())) is not None:
+            sys.stdout.write(f"{packages} could not be installed: {reason}\n")
 
 
 if __name__ == "__main__":

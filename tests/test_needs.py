@@ -87,7 +87,7 @@ def test_an_install_that_fails_fails_no_test(status: int, tmp_path: Path) -> Non
         f'#!/bin/sh\necho "$@" >> {tmp_path}/called\necho no network >&2\nexit {status}\n'
     )
     (tmp_path / "apt-get").chmod(0o755)
-    script = "from tests import needs; print(needs.install_chromium())"
+    script = "from tests import needs; print(needs.install('chromium'))"
     environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}/bin"}
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True

@@ -32,6 +32,20 @@ class ExportRun(Record):
     latency: ExportLatency
 
 
+class ExportDevice(Record):
+    """What the file takes and answers on an emulated microcontroller; the stack is part of the RAM."""
+
+    board: str
+    core: str
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+    instructions_per_picture: int
+    set_up_instructions: int | None
+    num_examples: int
+    num_identical: int
+
+
 class ExportResult(Record):
     """Of an `export` job."""
 
@@ -42,3 +56,4 @@ class ExportResult(Record):
     weight_type: str | None
     memory: ExportMemory | None
     run: ExportRun | None
+    device: ExportDevice | None

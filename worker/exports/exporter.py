@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,38 @@ class NoRuntime(Exception):
     """What would run the file is not there. Says what is missing."""
 
 
+@dataclass(frozen=True)
+class DeviceAnswers:
+    """What a board answered of the first pictures, as many as there was time for.
+
+    logits: (B, classes). instructions: of each picture. set_up_instructions: of what is done once before them; None
+    where nothing is. stack_bytes: the most that any of these took.
+    """
+
+    logits: Floats
+    instructions: tuple[int, ...]
+    stack_bytes: int
+    set_up_instructions: int | None
+
+
+class Device(Protocol):
+    """An exported network on an emulated board. flash_bytes, static_bytes: what it takes there, the stack aside."""
+
+    board: str
+    core: str
+    compiler: str
+    emulator: str
+    flash_bytes: int
+    static_bytes: int
+
+    def answer(self, pictures: NDArray[np.uint8], limit_s: float) -> DeviceAnswers:
+        """Runs pictures (B, C, H, W) for so long at most. Raises NoDevice."""
+
+
+class NoDevice(Exception):
+    """What keeps a file from being run on an emulated board. Says why, in words about the file."""
+
+
 class Exporter(Protocol):
     """One target. suffix: of its files, without the dot."""
 
@@ -46,3 +79,6 @@ class Exporter(Protocol):
 
     def open(self, path: Path, folder: Path, threads: int) -> Program:
         """Makes a program of the file. folder: for what that takes, empty. Raises NoRuntime."""
+
+    def open_device(self, path: Path, folder: Path, memory: ExportMemory | None) -> Device | None:
+        """Puts the file on an emulated board; None where the target is for none. Raises NoDevice."""

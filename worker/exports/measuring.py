@@ -12,12 +12,15 @@ from torch import nn
 from worker.core.measure import describe_run, describe_times
 from worker.core.training import compute_logits
 from worker.datasets import Dataset, Split
-from worker.exports.exporter import Program
+from worker.exports.exporter import Device, Program
 from worker.machine_load import read_moment
-from worker.results.export import ExportLatency, ExportRun
+from worker.results.export import ExportDevice, ExportLatency, ExportRun
 
 BUDGET_S = 120.0
 """The test split is asked for so long and no longer: the 10,000 pictures of a large network may take hours."""
+MAX_DEVICE_PICTURES = 100
+DEVICE_BUDGET_S = 60.0
+"""An emulated microcontroller is asked for so long: it takes hundreds of times as long as this machine."""
 _BATCH = 100
 _WARM_UP = 5
 _FEWEST_PASSES, _LEAST_TIMED_S = 50, 0.5
@@ -55,6 +58,29 @@ def measure_program(
         agreement=num_agreeing / num_examples,
         num_identical=num_identical,
         latency=latency,
+    )
+
+
+@torch.no_grad()
+def measure_device(device: Device, model: nn.Module, data: Dataset, budget_s: float = DEVICE_BUDGET_S) -> ExportDevice:
+    """Runs the first pictures of the test split on a board. Raises NoDevice."""
+    images, labels = data.test.images[:MAX_DEVICE_PICTURES], data.test.labels[:MAX_DEVICE_PICTURES]
+    answers = device.answer(images.numpy(), budget_s)
+    num_examples = len(answers.logits)
+    computed = compute_logits(model, data, Split(images[:num_examples], labels[:num_examples])).flatten(1)
+    return ExportDevice(
+        board=device.board,
+        core=device.core,
+        compiler=device.compiler,
+        emulator=device.emulator,
+        flash_bytes=device.flash_bytes,
+        ram_bytes=device.static_bytes + answers.stack_bytes,
+        stack_bytes=answers.stack_bytes,
+        instructions_per_picture=round(sum(answers.instructions) / num_examples),
+        set_up_instructions=answers.set_up_instructions,
+        num_examples=num_examples,
+        num_asked_examples=len(images),
+        num_identical=int((torch.from_numpy(answers.logits) == computed).all(1).sum()),
     )
 
 

@@ -12,9 +12,10 @@ from pydantic import ConfigDict, Field, model_validator
 from worker.catalog import ArtifactKind, ExportTarget, WeightType
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.progress import Progress
-from worker.results.export import ExportResult, ExportRun
+from worker.results.export import ExportDevice, ExportMemory, ExportResult, ExportRun
 
 if TYPE_CHECKING:
+    from worker.datasets import Dataset
     from worker.exports.exporter import Exporter
     from worker.exports.loading import StoredNetwork
 
@@ -75,7 +76,13 @@ def run(spec: ExportSpec, context: JobContext) -> JobOutcome:
     memory = exporter.write(stored.network, weight_type, spec.name or spec.model_id, path)
 
     context.report(Progress(phase="measuring", percent=20))
-    measured = _measure(context, stored, exporter, path)
+    measured, device = None, None
+    if stored.info.dataset is None:
+        context.warn("the file was not run: the model was measured on no data set")
+    else:
+        data = stored.load_data(context.datasets)
+        measured = _measure(context, stored, data, exporter, path)
+        device = _measure_device(context, stored, data, exporter, path, memory)
     result = {
         "model_id": spec.model_id,
         "target": spec.target,
@@ -84,32 +91,64 @@ def run(spec: ExportSpec, context: JobContext) -> JobOutcome:
         "weight_type": weight_type,
         "memory": memory,
         "run": measured,
+        "device": device,
         "environment": describe_environment(torch.get_num_threads()),
     }
     return JobOutcome(ExportResult.model_validate(result).to_json())
 
 
-def _measure(context: JobContext, stored: StoredNetwork, exporter: Exporter, path: Path) -> ExportRun | None:
+def _measure(
+    context: JobContext, stored: StoredNetwork, data: Dataset, exporter: Exporter, path: Path
+) -> ExportRun | None:
     """What the file's runtime says of it; None, and a warning, where it cannot be asked."""
     from worker.exports.exporter import NoRuntime
     from worker.exports.measuring import measure_program
 
-    if stored.info.dataset is None:
-        context.warn("the file was not run: the model was measured on no data set")
-        return None
-    folder = context.scratch / "program"
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
     try:
-        program = exporter.open(path, folder, context.threads)
+        program = exporter.open(path, _clear_folder(context, "program"), context.threads)
     except NoRuntime as missing:
         context.warn(f"the file was not run: this takes {missing}")
         return None
     measured = measure_program(
         program,
         stored.model,
-        stored.load_data(context.datasets),
-        lambda done, total: context.report(Progress(percent=20 + 80 * done / total)),
+        data,
+        lambda done, total: context.report(Progress(percent=20 + 70 * done / total)),
     )
     if measured.num_examples < measured.num_test_examples:
         context.warn(f"the file was run on {measured.num_examples:,} of {measured.num_test_examples:,} test pictures")
     return measured
+
+
+def _measure_device(
+    context: JobContext,
+    stored: StoredNetwork,
+    data: Dataset,
+    exporter: Exporter,
+    path: Path,
+    memory: ExportMemory | None,
+) -> ExportDevice | None:
+    """What an emulated board says of the file; None where the target is for none, or with a warning."""
+    from worker.exports.exporter import NoDevice
+    from worker.exports.measuring import measure_device
+
+    context.report(Progress(phase="emulating", percent=90))
+    try:
+        device = exporter.open_device(path, _clear_folder(context, "device"), memory)
+        if device is None:
+            return None
+        measured = measure_device(device, stored.model, data)
+    except NoDevice as reason:
+        context.warn(f"the file was not run on an emulated microcontroller: {reason}")
+        return None
+    if measured.num_examples < measured.num_asked_examples:
+        pictures = f"{measured.num_examples} of {measured.num_asked_examples} test pictures"
+        context.warn(f"the file was run on an emulated microcontroller for {pictures}: there was no time for more")
+    return measured
+
+
+def _clear_folder(context: JobContext, name: str) -> Path:
+    """A folder of the attempt's, without what one that was killed left there."""
+    folder = context.scratch / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

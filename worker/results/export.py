@@ -35,6 +35,25 @@ class ExportRun(Recorded):
     latency: ExportLatency
 
 
+class ExportDevice(Recorded):
+    """What the file takes and answers on an emulated microcontroller: of the network alone, with what it calls."""
+
+    board: str = Field(description="As its emulator names it.")
+    core: str
+    compiler: str = Field(description="Name and version.")
+    emulator: str = Field(description="Name and version.")
+    flash_bytes: int = Field(description="Code, constants and the variables' first values.")
+    ram_bytes: int = Field(
+        description="Variables and stack; the picture and the logits, which the caller has, come on top."
+    )
+    stack_bytes: int = Field(description="Of `ram_bytes`: the most stack that a picture took.")
+    instructions_per_picture: int = Field(description="Mean over the pictures, each counted to ten instructions.")
+    set_up_instructions: int | None = Field(description="Of what is done once, before pictures; null where nothing is.")
+    num_examples: int = Field(description="Pictures answered: the first of those asked, as many as time allowed.")
+    num_asked_examples: int = Field(description="The first of the test split, a hundred at most.")
+    num_identical: int = Field(description="Pictures all of whose logits are the same numbers as here.")
+
+
 class ExportResult(Recorded):
     """A stored model as a file that other programs run."""
 
@@ -45,4 +64,7 @@ class ExportResult(Recorded):
     weight_type: WeightType | None = Field(description="Of its weights; null where each layer has a width of its own.")
     memory: ExportMemory | None = Field(description="Null where the runtime decides.")
     run: ExportRun | None = Field(description="Null where no runtime was at hand, which a warning says.")
+    device: ExportDevice | None = Field(
+        None, description="Null where the target is for no microcontroller, or none was at hand, which a warning says."
+    )
     environment: dict[str, str] = Field(description="What computed it: names and versions.")

@@ -12,11 +12,14 @@ import onnx
 import pytest
 
 from storage.errors import InvalidModel
+from tests.needs import NO_CORTEX_M, has_cortex_m
 from tests.worker.exports.c.programs import find_compiler
 from tests.worker.jobs.conftest import Shop
 from worker.catalog import ArtifactKind
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec
+from worker.results import read_result
+from worker.results.export import ExportResult
 
 NEEDS_COMPILER = pytest.mark.skipif(find_compiler("cc") is None, reason="needs a C compiler")
 
@@ -59,6 +62,23 @@ def test_c_answers_the_bits_that_are_computed_here_on_the_whole_test_split(
         assert "network/network.c" in archive.namelist()
     packed = next(entry["bytes"] for entry in summary["size"]["entries"] if entry["measure"] == "formula")
     assert packed <= result["memory"]["constant_bytes"] <= packed + 1000
+    assert [warning for warning in context.warnings if "microcontroller" not in warning] == []
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@pytest.mark.skipif(not has_cortex_m(), reason=NO_CORTEX_M)
+def test_c_answers_the_same_bits_on_an_emulated_microcontroller(quantized: Mapping[str, Any], shelf: Shop) -> None:
+    outcome, context = shelf.run("export", kind="export", model_id=quantized["4"], target="c")
+    device, memory = outcome.result["device"], outcome.result["memory"]
+    assert device["num_identical"] == device["num_examples"] == device["num_asked_examples"] == 100
+    assert (device["board"], device["core"]) == ("mps2-an386", "Cortex-M4")
+    assert "arm-none-eabi-gcc" in device["compiler"]
+    assert "QEMU" in device["emulator"]
+    assert memory["constant_bytes"] < device["flash_bytes"] < memory["constant_bytes"] + 8192
+    assert memory["ram_bytes"] <= device["ram_bytes"] - device["stack_bytes"] < memory["ram_bytes"] + 64
+    assert device["instructions_per_picture"] > context.model_summary(quantized["4"])["macs"]
+    assert device["set_up_instructions"] is None
     assert context.warnings == []
 
 
@@ -77,6 +97,7 @@ def test_onnx_answers_nearly_always_the_same_class(
     run = outcome.result["run"]
     assert run["num_examples"] == run["num_test_examples"]
     assert run["agreement"] == run["num_agreeing"] / run["num_examples"] >= 0.99
+    assert outcome.result["device"] is None
     exported = onnx.load(context.artifact_path(f"onnx-{chosen}.onnx", ArtifactKind.EXPORT))
     types = {one.data_type for one in exported.graph.initializer if one.name.endswith(("integers", "/weight"))}
     assert types == {getattr(onnx.TensorProto, {"float32": "FLOAT"}.get(chosen, chosen.upper()))}
@@ -123,6 +144,19 @@ def test_a_machine_without_a_compiler_still_writes_the_file(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     outcome, context = shelf.run("export", kind="export", model_id=quantized["8"], target="c")
-    assert outcome.result["run"] is None
-    assert len(context.warnings) == 1
+    assert outcome.result["run"] is outcome.result["device"] is None
+    here, emulated = context.warnings
+    assert "apt-get install gcc make libc6-dev" in here
+    assert "apt-get install make gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm" in emulated
+
+
+def test_what_was_stored_before_microcontrollers_were_emulated_is_still_read(
+    shelf: Shop, quantized: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome, _ = shelf.run("export", kind="export", model_id=quantized["8"], target="c")
+    stored = {name: value for name, value in outcome.result.items() if name != "device"}
+    read = read_result("export", stored)
+    assert isinstance(read, ExportResult)
+    assert read.device is None
     assert json.loads(json.dumps(outcome.result))["num_bytes"] > 0

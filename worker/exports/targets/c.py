@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.errors import InvalidModel
 from worker.catalog import WeightType
 from worker.exports.c.archive import save_archive
+from worker.exports.c.cortex_m import CortexMProgram, build_for_cortex_m
 from worker.exports.c.program import CProgram, build_archive
 from worker.exports.exporter import AnyNetwork
 from worker.exports.float_network import FloatNetwork
@@ -29,6 +30,9 @@ class CExporter:
 
     def open(self, path: Path, folder: Path, threads: int) -> CProgram:  # noqa: ARG002 - it has one thread
         return build_archive(path, folder)
+
+    def open_device(self, path: Path, folder: Path, memory: ExportMemory | None) -> CortexMProgram | None:
+        return None if memory is None else build_for_cortex_m(path, folder, memory)
 
 
 EXPORTER = CExporter()

@@ -9,6 +9,7 @@ from worker.exports.exporter import AnyNetwork
 from worker.exports.onnx.model import write_model
 from worker.exports.onnx.parameters import choose_weight_type
 from worker.exports.onnx.runtime import OnnxProgram
+from worker.results.export import ExportMemory
 
 
 class OnnxExporter:
@@ -26,6 +27,9 @@ class OnnxExporter:
 
     def open(self, path: Path, folder: Path, threads: int) -> OnnxProgram:  # noqa: ARG002 - it takes no files
         return OnnxProgram(path, threads)
+
+    def open_device(self, path: Path, folder: Path, memory: ExportMemory | None) -> None:  # noqa: ARG002
+        return None  # a microcontroller has no runtime for it
 
 
 EXPORTER = OnnxExporter()

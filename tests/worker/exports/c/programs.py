@@ -28,6 +28,7 @@ def find_compiler(name: str) -> str | None:
 def build_program(network: IntegerNetwork, folder: Path, compiler: str, options: str) -> Path:
     """The program that `make` builds of the exported files."""
     for name, text in write_files(write_network(network), "tested").items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     # The same for every network, and most of what there is to compile.
     (folder / "kernels.o").write_bytes(compile_kernels(compiler, options))

@@ -18,7 +18,7 @@ from tests.worker.exports.c.programs import BUILDS, build_program, find_compiler
 from tests.worker.exports.integer_networks import compute_logits, draw_integers, draw_pictures
 from tests.worker.network.records import records
 from worker.checkpoint_facts import describe_model
-from worker.exports.c.archive import COPIED, save_archive
+from worker.exports.c.archive import COPIED, FOR_CORTEX_M, save_archive
 from worker.exports.c.calls import WRITERS
 from worker.exports.c.constants import pack_weights, write_text
 from worker.exports.c.network_source import write_network
@@ -82,7 +82,7 @@ def test_the_same_network_is_the_same_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "first.zip") as archive:
         names = {name.removeprefix("network/") for name in archive.namelist()}
         readme = archive.read("network/README.md").decode()
-    assert names == {"README.md", "network.h", "network.c", *COPIED}
+    assert names == {"README.md", "network.h", "network.c", *COPIED, *FOR_CORTEX_M}
     first, second = network.layers
     weights = sum(-(-layer.weight.size * layer.bit_width // 8) for layer in network.layers)
     floats = first.scale.size + first.bias.size + second.scale.size + second.bias.size
