@@ -10,6 +10,7 @@ class ExportMemory(Record):
 
     constant_bytes: int
     ram_bytes: int
+    weight_bytes: int | None = None
 
 
 class ExportLatency(Record):

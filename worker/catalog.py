@@ -199,6 +199,13 @@ class ExportTarget(StrEnum):
     ONNX = "onnx"
 
 
+class SourceForm(StrEnum):
+    """How C holds the weights."""
+
+    PLAIN = "plain"
+    COMPRESSED = "compressed"
+
+
 class WeightType(StrEnum):
     """Of the weights in an ONNX file."""
 

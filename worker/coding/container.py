@@ -101,7 +101,7 @@ def code_head(fields: Fields, network: IntegerNetwork, max_weights: int, version
 
 
 def code_layers(
-    fields: Fields, models: WeightModels, layers: Sequence[IntegerLayer], scans: Sequence[Scan]
+    fields: Fields, models: WeightModels, layers: Sequence[IntegerLayer], scans: tuple[Scan, ...]
 ) -> Iterator[tuple[IntegerLayer, Scan, Scan]]:
     """Codes the weights of one layer after the other. scans: a writer's.
 

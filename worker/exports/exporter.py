@@ -9,12 +9,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.catalog import WeightType
+from worker.catalog import SourceForm, WeightType
 from worker.exports.float_network import FloatNetwork, Floats
 from worker.integer_network import IntegerNetwork
 from worker.results.export import ExportMemory
 
 AnyNetwork = IntegerNetwork | FloatNetwork
+Variant = WeightType | SourceForm
+
+
+@dataclass(frozen=True)
+class StoredArrays:
+    """A stored network, and the file that it was read from."""
+
+    network: AnyNetwork
+    file: Path
 
 
 class Program(Protocol):
@@ -71,10 +80,10 @@ class Exporter(Protocol):
 
     suffix: str
 
-    def choose_weight_type(self, network: AnyNetwork, wanted: WeightType | None) -> WeightType | None:
-        """Of the weights in the file; None where each layer has its own. Raises InvalidModel."""
+    def choose_variant(self, network: AnyNetwork, wanted: Variant | None) -> Variant | None:
+        """How the file holds the weights; None where it does so in its plain way. Raises InvalidModel."""
 
-    def write(self, network: AnyNetwork, weight_type: WeightType | None, name: str, path: Path) -> ExportMemory | None:
+    def write(self, stored: StoredArrays, variant: Variant | None, name: str, path: Path) -> ExportMemory | None:
         """Writes the file; returns what it needs where that is known. name: what it calls the network."""
 
     def open(self, path: Path, folder: Path, threads: int) -> Program:

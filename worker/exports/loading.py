@@ -15,15 +15,15 @@ from worker.core.lineage import load_lineage_data
 from worker.core.models.build import get_record
 from worker.dataset_location import DatasetLocation
 from worker.datasets import Dataset
-from worker.exports.exporter import AnyNetwork
+from worker.exports.exporter import StoredArrays
 from worker.exports.float_network import FloatNetwork
 
 
 @dataclass(frozen=True)
 class StoredNetwork:
-    """network: its arrays; model: what computes them here; info: what its pictures are."""
+    """arrays: what exports write; model: what computes them here; info: what its pictures are."""
 
-    network: AnyNetwork
+    arrays: StoredArrays
     model: nn.Module
     info: CheckpointInfo
 
@@ -39,12 +39,13 @@ def load_stored_network(path: Path, summary: Mapping[str, Any]) -> StoredNetwork
         weights = {name: value.numpy() for name, value in model.state_dict().items()}
         record = get_record(model)
         arrays = {name: weights[name] for name in record.tensors}
-        return StoredNetwork(FloatNetwork(record, info.class_names, info.mean, info.std, arrays), model, info)
-    model, network = load_compressed(path)
+        network = FloatNetwork(record, info.class_names, info.mean, info.std, arrays)
+        return StoredNetwork(StoredArrays(network, path), model, info)
+    model, integers = load_compressed(path)
     dataset, split_seed = summary.get("dataset"), summary.get("split_seed")
     info = describe_compressed(
-        network,
+        integers,
         dataset if isinstance(dataset, str) else None,
         split_seed if isinstance(split_seed, int) else 0,
     )
-    return StoredNetwork(network, model, info)
+    return StoredNetwork(StoredArrays(integers, path), model, info)

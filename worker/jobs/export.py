@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from worker.catalog import ArtifactKind, ExportTarget, WeightType
+from worker.catalog import ArtifactKind, ExportTarget, SourceForm, WeightType
 from worker.job_spec import JobContext, JobOutcome, JobSpec, ModelId, describe_rules
 from worker.progress import Progress
 from worker.results.export import ExportDevice, ExportMemory, ExportResult, ExportRun
@@ -28,7 +28,10 @@ class ExportSpec(JobSpec):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"model_id": "latest", "target": "onnx"}],
-            "allOf": [*describe_rules("target", ["c"], "", weight_type=_NULL)],
+            "allOf": [
+                *describe_rules("target", ["c"], "", weight_type=_NULL),
+                *describe_rules("target", ["onnx"], "", form=_NULL),
+            ],
         }
     )
 
@@ -42,10 +45,18 @@ class ExportSpec(JobSpec):
         description="Of the weights in an ONNX file: by default the smallest that holds them, float32 for floats.",
     )
 
+    form: SourceForm | None = Field(
+        None,
+        description="Of C: `plain` has the weights packed in flash; `compressed` has the bytes of the `.tonok` file "
+        "there and decodes them at start, into RAM. By default `plain`.",
+    )
+
     @model_validator(mode="after")
-    def _check_weight_type(self) -> Self:
+    def _check_variant(self) -> Self:
         if self.target is ExportTarget.C and self.weight_type is not None:
             raise ValueError("weight_type: in C each layer's weights have their own width")
+        if self.target is not ExportTarget.C and self.form is not None:
+            raise ValueError("form: of the target c alone")
         return self
 
     def refuse_start(self, summary: Mapping[str, Any]) -> str | None:
@@ -69,11 +80,11 @@ def run(spec: ExportSpec, context: JobContext) -> JobOutcome:
     context.report(Progress(phase="loading", percent=0))
     stored = load_stored_network(context.model_file(spec.model_id), context.model_summary(spec.model_id))
     exporter = EXPORTERS[spec.target]
-    weight_type = exporter.choose_weight_type(stored.network, spec.weight_type)
+    variant = exporter.choose_variant(stored.arrays.network, spec.weight_type or spec.form)
     context.report(Progress(phase="writing", percent=10))
-    file_format = str(spec.target) if weight_type is None else f"{spec.target}-{weight_type}"
+    file_format = str(spec.target) if variant is None else f"{spec.target}-{variant}"
     path = context.artifact_path(f"{file_format}.{exporter.suffix}", ArtifactKind.EXPORT)
-    memory = exporter.write(stored.network, weight_type, spec.name or spec.model_id, path)
+    memory = exporter.write(stored.arrays, variant, spec.name or spec.model_id, path)
 
     context.report(Progress(phase="measuring", percent=20))
     measured, device = None, None
@@ -88,7 +99,7 @@ def run(spec: ExportSpec, context: JobContext) -> JobOutcome:
         "target": spec.target,
         "format": file_format,
         "num_bytes": path.stat().st_size,
-        "weight_type": weight_type,
+        "weight_type": variant if isinstance(variant, WeightType) else None,
         "memory": memory,
         "run": measured,
         "device": device,

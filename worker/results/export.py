@@ -12,7 +12,15 @@ class ExportMemory(Recorded):
     """What a device needs of its memories."""
 
     constant_bytes: int = Field(description="Flash for weights, scales and biases; the code comes on top.")
-    ram_bytes: int = Field(description="That the network computes in, given by its caller.")
+    weight_bytes: int | None = Field(
+        None,
+        description="Of these, those of the weights: in the compressed form all of the `.tonok` file. "
+        "Null in results of earlier versions.",
+    )
+    ram_bytes: int = Field(
+        description="That the network computes in, given by its caller; in the compressed form with the decoded "
+        "weights and, where that is more, what decoding takes."
+    )
 
 
 class ExportLatency(Latency):

@@ -35,7 +35,7 @@ def draw_integers(record: Network, seed: int) -> IntegerNetwork:
 
 
 def draw_layer(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> IntegerLayer:
-    bit_width, input_bit_width, is_signed = int(rng.integers(1, 9)), int(rng.integers(2, 9)), bool(rng.random() < 0.5)
+    bit_width, input_bit_width, is_signed = int(rng.integers(1, 9)), int(rng.integers(2, 12)), bool(rng.random() < 0.5)
     lowest, highest = -(1 << bit_width - 1), (1 << bit_width - 1) - 1
     weight = np.where(rng.random(shape) < 0.3, 0, rng.integers(lowest, highest, shape, endpoint=True)).astype(np.int8)
     size = np.sqrt(weight[0].size) * max(1, highest) * 0.5

@@ -16,6 +16,8 @@ from worker.network.operations import elementwise, layers, pooling
 from worker.network.operations.base import Operation, Shape
 from worker.network.operations.pooling import Pool
 
+_BYTE_BITS = 8
+
 
 @dataclass(frozen=True)
 class Place:
@@ -44,6 +46,16 @@ class LayerPlace(Place):
     layer: IntegerLayer
     reads_picture: bool
 
+    @property
+    def width(self) -> str:
+        """What the names of its kernels end in."""
+        return "_wide" if is_wide(self.layer) else ""
+
+
+def is_wide(layer: IntegerLayer) -> bool:
+    """Whether what it reads takes two bytes each."""
+    return layer.input_bit_width > _BYTE_BITS
+
 
 def _write_size(shape: Shape) -> str:
     channels, height, width = (*shape, 1, 1)[:3]
@@ -58,8 +70,10 @@ def _write_quantizing(place: LayerPlace) -> str:
     low, high = place.layer.input_range
     quantizer = f"(struct tonok_quantizer){{{write_float(place.layer.input_scale)}, {low}, {high}}}"
     if place.reads_picture:
-        return f"tonok_quantize_picture(picture, picture_size, &normalization, {quantizer}, memory->bytes);"
-    return f"tonok_quantize({place.x[0]}, {math.prod(place.inputs[0])}, {quantizer}, memory->bytes);"
+        return (
+            f"tonok_quantize_picture{place.width}(picture, picture_size, &normalization, {quantizer}, memory->bytes);"
+        )
+    return f"tonok_quantize{place.width}({place.x[0]}, {math.prod(place.inputs[0])}, {quantizer}, memory->bytes);"
 
 
 def _write_convolution(place: LayerPlace) -> list[str]:
@@ -68,13 +82,13 @@ def _write_convolution(place: LayerPlace) -> list[str]:
     low, _ = place.layer.input_range
     read = f"memory->bytes, {_write_size(place.inputs[0])}, {low}, &layer_{place.number}"
     written = f"memory->filter, memory->sums, {_write_size(place.shape)}, {place.y}"
-    return [_write_quantizing(place), f"tonok_convolve({read}, {window}, {said.groups}, {written});"]
+    return [_write_quantizing(place), f"tonok_convolve{place.width}({read}, {window}, {said.groups}, {written});"]
 
 
 def _write_linear(place: LayerPlace) -> list[str]:
     low, _ = place.layer.input_range
     sizes = f"{place.inputs[0][0]}, {low}, &layer_{place.number}, {place.shape[0]}"
-    return [_write_quantizing(place), f"tonok_multiply_matrix(memory->bytes, {sizes}, {place.y});"]
+    return [_write_quantizing(place), f"tonok_multiply_matrix{place.width}(memory->bytes, {sizes}, {place.y});"]
 
 
 def _write_affine(place: Place) -> list[str]:

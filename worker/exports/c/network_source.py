@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.errors import InvalidModel
 from worker.checkpoint_facts import describe_facts
-from worker.exports.c.calls import WRITERS, LayerPlace, Place
+from worker.exports.c.calls import WRITERS, LayerPlace, Place, is_wide
 from worker.exports.c.compressed import CompressedSource, write_compressed
 from worker.exports.c.constants import pack_weights, write_bytes, write_floats, write_text
 from worker.exports.c.memory import Memory, plan_memory
@@ -20,6 +20,7 @@ from worker.network.operations.layers import Convolution
 from worker.network.record import PICTURE, Network
 
 LARGEST_SUM = 2**31 - 1
+MAX_INPUT_BITS = 16
 MAX_MEMORY_BYTES = 1 << 30
 """More than a processor without an operating system has by far, and less than a compiler refuses."""
 _FLOAT_BYTES = 4
@@ -77,8 +78,8 @@ def write_network(network: IntegerNetwork, file: bytes | None = None) -> Network
     memory = plan_memory(record)
     layers = dict(zip(count_outputs(record), network.layers, strict=True))
     for layer in network.layers:
-        _check_sums(layer)
-    buffers = _measure_buffers(record, memory)
+        _check_layer(layer)
+    buffers = _measure_buffers(record, memory, layers)
     if buffers.num_bytes > MAX_MEMORY_BYTES:
         raise InvalidModel(
             f"the network computes in {buffers.num_bytes} bytes, of which C takes at most {MAX_MEMORY_BYTES}"
@@ -96,17 +97,21 @@ def write_network(network: IntegerNetwork, file: bytes | None = None) -> Network
     )
 
 
-def _check_sums(layer: IntegerLayer) -> None:
+def _check_layer(layer: IntegerLayer) -> None:
+    if layer.input_bit_width > MAX_INPUT_BITS:
+        raise InvalidModel(
+            f"layer {layer.name} reads numbers of {layer.input_bit_width} bits: C takes {MAX_INPUT_BITS}"
+        )
     largest = int(np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(1).max())
     if largest * max(map(abs, layer.input_range)) > LARGEST_SUM:
         raise InvalidModel(f"layer {layer.name} adds up more than 32 bits hold: C cannot compute it")
 
 
-def _measure_buffers(record: Network, memory: Memory) -> Buffers:
+def _measure_buffers(record: Network, memory: Memory, layers: dict[str, IntegerLayer]) -> Buffers:
     values, sums, read, filters = memory.num_values, 1, 1, 1
     for node, shape in zip(record.nodes, record.shapes, strict=True):
         if is_layer(node):
-            read = max(read, math.prod(record.list_inputs(node)[0]))
+            read = max(read, math.prod(record.list_inputs(node)[0]) * (1 + is_wide(layers[node.name])))
         if isinstance(node.operation, Convolution):
             sums = max(sums, shape[2])
             filters = max(filters, math.prod(record.tensors[f"{node.name}.weight"][1:]))
@@ -177,10 +182,9 @@ struct network_memory {{
     }} either;
 }};
 
-#define NETWORK_IS_COMPRESSED
-
 /* Decodes the weights, once, before the first picture. Returns 0, or less where the file's bytes are damaged. */
 int network_load(struct network_memory *memory);
+#define NETWORK_SET_UP network_load
 """
 
 
@@ -244,7 +248,9 @@ def _write_body(
     else:
         arrays += compressed.constants
         decoder, parameter = '#include "decoder.h"\n', "whole"
-        first = "    struct network_buffers *memory = &whole->either.run;\n" + "".join(f"    {each}" for each in defined)
+        first = "    struct network_buffers *memory = &whole->either.run;\n" + "".join(
+            f"    {each}" for each in defined
+        )
     return f"""\
 /* Written by Tonok. The integers of one network, and how it computes. */
 #include "network.h"

@@ -11,6 +11,7 @@ from worker.exports.onnx.graph import GraphWriter, name_value
 from worker.integer_network import IntegerLayer, IntegerNetwork
 
 INT4_BITS = 4
+MAX_INPUT_BITS = 16
 
 
 class FloatParameters:
@@ -47,12 +48,12 @@ class IntegerParameters:
         self._weight_type = weight_type
 
     def read_input(self, graph: GraphWriter, name: str, x: str) -> str:
-        """Quantizes and back. Fewer than eight bits are clipped before they are rounded, as floats."""
+        """Quantizes and back. Fewer bits than the integers have are clipped before they are rounded, as floats."""
         layer = self._layers[name]
         integer, zero_point, (lowest, highest) = _choose_integer(layer)
         scale = graph.add_constant(name_value(name, "input_scale"), to_floats(layer.input_scale))
         zero = graph.add_constant(name_value(name, "input_zero_point"), np.array(zero_point, integer))
-        if layer.input_bit_width < 8:
+        if layer.input_bit_width < np.iinfo(integer).bits:
             bounds = [
                 graph.add_constant(
                     name_value(name, f"input_{part}"), to_floats(np.float32(bound) * np.float32(layer.input_scale))
@@ -112,11 +113,16 @@ def fold_signs(layer: IntegerLayer) -> tuple[np.ndarray[tuple[int, ...], np.dtyp
     return weight, to_floats(np.where(is_dead, 1, np.abs(scale)))
 
 
-def _choose_integer(layer: IntegerLayer) -> tuple[type[np.int8 | np.uint8], int, tuple[int, int]]:
+def _choose_integer(
+    layer: IntegerLayer,
+) -> tuple[type[np.int8 | np.uint8 | np.int16 | np.uint16], int, tuple[int, int]]:
     """The type of a layer's input, its zero point, and the lowest and highest integer without it."""
     lowest, highest = layer.input_range
     if not lowest <= 0 <= highest:
         raise InvalidModel(f"layer {layer.name} has a zero point that none of its inputs is: ONNX cannot hold it")
+    if layer.input_bit_width > MAX_INPUT_BITS:
+        raise InvalidModel(f"layer {layer.name} reads numbers of more than {MAX_INPUT_BITS} bits: ONNX cannot hold it")
+    is_wide = layer.input_bit_width > 8
     if layer.input_signed and layer.input_zero_point == 0:
-        return np.int8, 0, (lowest, highest)
-    return np.uint8, -lowest, (lowest, highest)
+        return np.int16 if is_wide else np.int8, 0, (lowest, highest)
+    return np.uint16 if is_wide else np.uint8, -lowest, (lowest, highest)

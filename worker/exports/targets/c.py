@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.errors import InvalidModel
-from worker.catalog import WeightType
+from worker.catalog import SourceForm
 from worker.exports.c.archive import save_archive
 from worker.exports.c.cortex_m import CortexMProgram, build_for_cortex_m
 from worker.exports.c.program import CProgram, build_archive
-from worker.exports.exporter import AnyNetwork
+from worker.exports.exporter import AnyNetwork, StoredArrays, Variant
 from worker.exports.float_network import FloatNetwork
 from worker.results.export import ExportMemory
 
@@ -19,14 +19,19 @@ class CExporter:
 
     suffix = "zip"
 
-    def choose_weight_type(self, network: AnyNetwork, wanted: WeightType | None) -> None:  # noqa: ARG002
-        return None  # each layer's weights have their own width: a spec that asks for one is refused
+    def choose_variant(self, network: AnyNetwork, wanted: Variant | None) -> Variant | None:  # noqa: ARG002
+        return None if wanted is SourceForm.PLAIN else wanted
 
-    def write(self, network: AnyNetwork, weight_type: WeightType | None, name: str, path: Path) -> ExportMemory:  # noqa: ARG002
-        if isinstance(network, FloatNetwork):
+    def write(self, stored: StoredArrays, variant: Variant | None, name: str, path: Path) -> ExportMemory:
+        if isinstance(stored.network, FloatNetwork):
             raise InvalidModel("C computes on integers: quantize or compress the model first", field="model_id")
-        source = save_archive(network, name, path)
-        return ExportMemory(constant_bytes=source.constant_bytes, ram_bytes=source.buffers.num_bytes)
+        file = stored.file.read_bytes() if variant is SourceForm.COMPRESSED else None
+        source = save_archive(stored.network, name, path, file)
+        return ExportMemory(
+            constant_bytes=source.constant_bytes,
+            weight_bytes=source.weight_bytes,
+            ram_bytes=source.ram_bytes,
+        )
 
     def open(self, path: Path, folder: Path, threads: int) -> CProgram:  # noqa: ARG002 - it has one thread
         return build_archive(path, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from worker.catalog import WeightType
-from worker.exports.exporter import AnyNetwork
+from worker.exports.exporter import AnyNetwork, StoredArrays, Variant
 from worker.exports.onnx.model import write_model
 from worker.exports.onnx.parameters import choose_weight_type
 from worker.exports.onnx.runtime import OnnxProgram
@@ -17,11 +17,11 @@ class OnnxExporter:
 
     suffix = "onnx"
 
-    def choose_weight_type(self, network: AnyNetwork, wanted: WeightType | None) -> WeightType:
-        return choose_weight_type(network, wanted)
+    def choose_variant(self, network: AnyNetwork, wanted: Variant | None) -> WeightType:
+        return choose_weight_type(network, None if wanted is None else WeightType(wanted))
 
-    def write(self, network: AnyNetwork, weight_type: WeightType | None, name: str, path: Path) -> None:
-        model = write_model(network, choose_weight_type(network, weight_type))
+    def write(self, stored: StoredArrays, variant: Variant | None, name: str, path: Path) -> None:
+        model = write_model(stored.network, WeightType(variant or WeightType.FLOAT32))
         model.doc_string = name
         path.write_bytes(model.SerializeToString())
 

@@ -9,12 +9,22 @@ static float clamp(float x, float low, float high) {
     return x < low ? low : x > high ? high : x;
 }
 
-static uint8_t quantize(float x, struct tonok_quantizer quantizer) {
+static int32_t quantize(float x, struct tonok_quantizer quantizer) {
     float nearest = rintf(x / quantizer.scale);
     /* Written so that what is no number becomes the lowest: to convert it would be undefined. */
     if (!(nearest > (float)quantizer.low)) return 0;
-    if (nearest > (float)quantizer.high) return (uint8_t)(quantizer.high - quantizer.low);
-    return (uint8_t)((int32_t)nearest - quantizer.low);
+    if (nearest > (float)quantizer.high) return quantizer.high - quantizer.low;
+    return (int32_t)nearest - quantizer.low;
+}
+
+/* The value `i` of those that a layer reads: in one byte, or in two where it has more than eight bits. */
+static inline void put_value(uint8_t *y, size_t i, int32_t value, int is_wide) {
+    y[is_wide ? 2 * i : i] = (uint8_t)value;
+    if (is_wide) y[2 * i + 1] = (uint8_t)(value >> 8);
+}
+
+static inline int32_t get_value(const uint8_t *x, size_t i, int is_wide) {
+    return is_wide ? x[2 * i] | x[2 * i + 1] << 8 : x[i];
 }
 
 static float normalize(uint8_t pixel, const struct tonok_normalization *how, size_t channel) {
@@ -27,15 +37,30 @@ void tonok_read_picture(const uint8_t *picture, struct tonok_size size, const st
         for (size_t i = 0; i < area; i++) *y++ = normalize(*picture++, how, channel);
 }
 
+static inline void quantize_picture(const uint8_t *picture, struct tonok_size size,
+                                    const struct tonok_normalization *how, struct tonok_quantizer quantizer,
+                                    uint8_t *y, int is_wide) {
+    size_t area = (size_t)size.height * (size_t)size.width;
+    for (size_t i = 0; i < (size_t)size.channels * area; i++)
+        put_value(y, i, quantize(normalize(picture[i], how, i / area), quantizer), is_wide);
+}
+
 void tonok_quantize_picture(const uint8_t *picture, struct tonok_size size, const struct tonok_normalization *how,
                             struct tonok_quantizer quantizer, uint8_t *y) {
-    size_t area = (size_t)size.height * (size_t)size.width;
-    for (size_t channel = 0; channel < (size_t)size.channels; channel++)
-        for (size_t i = 0; i < area; i++) *y++ = quantize(normalize(*picture++, how, channel), quantizer);
+    quantize_picture(picture, size, how, quantizer, y, 0);
+}
+
+void tonok_quantize_picture_wide(const uint8_t *picture, struct tonok_size size,
+                                 const struct tonok_normalization *how, struct tonok_quantizer quantizer, uint8_t *y) {
+    quantize_picture(picture, size, how, quantizer, y, 1);
 }
 
 void tonok_quantize(const float *x, size_t count, struct tonok_quantizer quantizer, uint8_t *y) {
-    for (size_t i = 0; i < count; i++) y[i] = quantize(x[i], quantizer);
+    for (size_t i = 0; i < count; i++) put_value(y, i, quantize(x[i], quantizer), 0);
+}
+
+void tonok_quantize_wide(const float *x, size_t count, struct tonok_quantizer quantizer, uint8_t *y) {
+    for (size_t i = 0; i < count; i++) put_value(y, i, quantize(x[i], quantizer), 1);
 }
 
 /* ---- Layers ---- */
@@ -68,14 +93,14 @@ static int32_t divide_up(int32_t from, int32_t step) {
     return from <= 0 ? 0 : (from - 1) / step + 1;
 }
 
-void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
-                    const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
-                    struct tonok_size out, float *y) {
+static inline void convolve(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
+                            const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
+                            struct tonok_size out, float *y, int is_wide) {
     const size_t area = (size_t)in.height * (size_t)in.width;
     const int32_t group_inputs = in.channels / groups, group_outputs = out.channels / groups;
     const size_t filter_size = (size_t)group_inputs * (size_t)window->height * (size_t)window->width;
     for (int32_t channel = 0; channel < out.channels; channel++) {
-        const uint8_t *group = x + (size_t)(channel / group_outputs * group_inputs) * area;
+        const size_t group = (size_t)(channel / group_outputs * group_inputs) * area;
         unpack(weights->packed, weights->bits, (size_t)channel * filter_size, filter_size, filter);
         for (int32_t row = 0; row < out.height; row++) {
             memset(sums, 0, (size_t)out.width * sizeof *sums);
@@ -87,7 +112,7 @@ void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const s
                         weight += window->width;
                         continue;
                     }
-                    const uint8_t *line = group + (size_t)input * area + (size_t)from_row * (size_t)in.width;
+                    const size_t line = group + (size_t)input * area + (size_t)from_row * (size_t)in.width;
                     for (int32_t kx = 0; kx < window->width; kx++) {
                         const int32_t factor = *weight++;
                         if (factor == 0) continue; /* most of a pruned network's */
@@ -97,7 +122,7 @@ void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const s
                         int32_t end = divide_up(in.width - shift, window->stride_x);
                         if (end > out.width) end = out.width;
                         for (int32_t i = first; i < end; i++)
-                            sums[i] += factor * ((int32_t)line[i * window->stride_x + shift] + low);
+                            sums[i] += factor * (get_value(x, line + (size_t)(i * window->stride_x + shift), is_wide) + low);
                     }
                 }
             for (int32_t i = 0; i < out.width; i++) *y++ = finish(sums[i], weights, (size_t)channel);
@@ -105,18 +130,40 @@ void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const s
     }
 }
 
-void tonok_multiply_matrix(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
-                           size_t outputs, float *y) {
+void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
+                    const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
+                    struct tonok_size out, float *y) {
+    convolve(x, in, low, weights, window, groups, filter, sums, out, y, 0);
+}
+
+void tonok_convolve_wide(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
+                         const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
+                         struct tonok_size out, float *y) {
+    convolve(x, in, low, weights, window, groups, filter, sums, out, y, 1);
+}
+
+static inline void multiply_matrix(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
+                                   size_t outputs, float *y, int is_wide) {
     int8_t part[64];
     for (size_t channel = 0; channel < outputs; channel++) {
         int32_t sum = 0;
         for (size_t first = 0; first < inputs; first += sizeof part) {
             size_t count = inputs - first < sizeof part ? inputs - first : sizeof part;
             unpack(weights->packed, weights->bits, channel * inputs + first, count, part);
-            for (size_t i = 0; i < count; i++) sum += part[i] * ((int32_t)x[first + i] + low);
+            for (size_t i = 0; i < count; i++) sum += part[i] * (get_value(x, first + i, is_wide) + low);
         }
         y[channel] = finish(sum, weights, channel);
     }
+}
+
+void tonok_multiply_matrix(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
+                           size_t outputs, float *y) {
+    multiply_matrix(x, inputs, low, weights, outputs, y, 0);
+}
+
+void tonok_multiply_matrix_wide(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
+                                size_t outputs, float *y) {
+    multiply_matrix(x, inputs, low, weights, outputs, y, 1);
 }
 
 /* ---- Pools. An average is of whole steps of 2^-24, so that no order of additions changes it. ---- */

@@ -17,7 +17,8 @@
 #error "floats must be computed as floats: on x86, build with -msse2 -mfpmath=sse"
 #endif
 
-/* What a layer makes of a value x: clamp(round(x / scale), low, high), kept as the distance from `low`, 0 to 255. */
+/* What a layer makes of a value x: clamp(round(x / scale), low, high), kept as the distance from `low`: in a byte, or by
+ * what is called `wide` in two bytes, the lower one first. */
 struct tonok_quantizer {
     float scale;
     int32_t low, high;
@@ -50,14 +51,22 @@ struct tonok_normalization {
 void tonok_read_picture(const uint8_t *picture, struct tonok_size size, const struct tonok_normalization *how, float *y);
 void tonok_quantize_picture(const uint8_t *picture, struct tonok_size size, const struct tonok_normalization *how,
                             struct tonok_quantizer quantizer, uint8_t *y);
+void tonok_quantize_picture_wide(const uint8_t *picture, struct tonok_size size,
+                                 const struct tonok_normalization *how, struct tonok_quantizer quantizer, uint8_t *y);
 void tonok_quantize(const float *x, size_t count, struct tonok_quantizer quantizer, uint8_t *y);
+void tonok_quantize_wide(const float *x, size_t count, struct tonok_quantizer quantizer, uint8_t *y);
 
 /* filter: room for one output channel's weights. sums: room for one row of the output. */
 void tonok_convolve(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
                     const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
                     struct tonok_size out, float *y);
+void tonok_convolve_wide(const uint8_t *x, struct tonok_size in, int32_t low, const struct tonok_weights *weights,
+                         const struct tonok_window *window, int32_t groups, int8_t *filter, int32_t *sums,
+                         struct tonok_size out, float *y);
 void tonok_multiply_matrix(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
                            size_t outputs, float *y);
+void tonok_multiply_matrix_wide(const uint8_t *x, size_t inputs, int32_t low, const struct tonok_weights *weights,
+                                size_t outputs, float *y);
 
 void tonok_max_pool(const float *x, struct tonok_size in, const struct tonok_window *window, struct tonok_size out,
                     float *y);

@@ -17,8 +17,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s [--logits | --times] < pictures\n", argv[0]);
         return 2;
     }
-#ifdef NETWORK_IS_COMPRESSED
-    if (network_load(&memory) != 0) {
+#ifdef NETWORK_SET_UP
+    if (NETWORK_SET_UP(&memory) != 0) {
         fprintf(stderr, "the network's bytes are damaged\n");
         return 1;
     }

@@ -63,7 +63,12 @@ int main(void) {
     }
     board_start_timer();
 #ifdef NETWORK_SET_UP
-    MEASURE(NETWORK_SET_UP(&memory), ticks, stack);
+    int status;
+    MEASURE(status = NETWORK_SET_UP(&memory), ticks, stack);
+    if (status != 0) {
+        board_print("the network's bytes are damaged\n");
+        return 1;
+    }
     board_print("set-up ");
     print_cost(ticks, stack);
     board_print("\n");
