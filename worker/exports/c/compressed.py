@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage.errors import InvalidModel
 from worker.coding.weights import SMALL_KERNEL
 from worker.coding.weights_in_file import CodedLayer, locate_weights
 from worker.exports.c.constants import write_bytes
@@ -48,6 +49,8 @@ def write_compressed(data: bytes) -> CompressedSource:
     """data: the bytes of a `.tonok` file. Raises InvalidModel."""
     located = locate_weights(data)
     layers = located.layers
+    if not layers:
+        raise InvalidModel("a network without weights has nothing that could be decoded", field="form")
     rows = "".join(f"    {_write_layer(layer)},\n" for layer in layers)
     state = ", ".join(f"{value:#x}u" for value in (located.next, located.lower, located.range, located.point))
     constants = f"""

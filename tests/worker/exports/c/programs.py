@@ -25,9 +25,11 @@ def find_compiler(name: str) -> str | None:
     return shutil.which(name)
 
 
-def build_program(network: IntegerNetwork, folder: Path, compiler: str, options: str) -> Path:
-    """The program that `make` builds of the exported files."""
-    for name, text in write_files(write_network(network), "tested").items():
+def build_program(
+    network: IntegerNetwork, folder: Path, compiler: str, options: str, file: bytes | None = None
+) -> Path:
+    """The program that `make` builds of the exported files. file: of `write_network`."""
+    for name, text in write_files(write_network(network, file), "tested").items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     # The same for every network, and most of what there is to compile.

@@ -41,7 +41,7 @@ def build(network: IntegerNetwork, folder: Path, *, set_up: str = "", starting: 
         for name in whole.namelist():
             text = whole.read(name).decode()
             if name == "network/network.h" and set_up:
-                text += f"\n#define NETWORK_SET_UP(memory) (void)(memory); {set_up}\n"
+                text += f"\n#define NETWORK_SET_UP(memory) ({{ (void)(memory); {set_up}; 0; }})\n"
             if name == "network/network.c" and starting:
                 head, _, body = text.rpartition("float logits[NETWORK_CLASSES]) {\n")
                 text = f"{head}float logits[NETWORK_CLASSES]) {{\n    {starting};\n{body}"
