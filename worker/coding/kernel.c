@@ -48,26 +48,26 @@ int tonok_write_block(Writer *writer, uint32_t probability, const int32_t *bits,
 /* ---- One decision, seen in several contexts at once: `MixedBit.transcode`. ---- */
 
 #ifdef TONOK_DEVICE
-static int64_t find_logit(const Logistic *logistic, uint32_t probability) {
+static int32_t find_logit(const Logistic *logistic, uint32_t probability) {
     uint32_t upper = probability < 32768 ? 65535 - probability : probability;
-    int64_t low = 0, high = NUM_STEPS; /* the last step that is not above it */
+    uint32_t low = 0, high = NUM_STEPS; /* the last step that is not above it */
     while (high - low > 1) {
-        int64_t middle = (low + high) / 2;
+        uint32_t middle = (low + high) / 2;
         if (logistic->steps[middle] <= upper)
             low = middle;
         else
             high = middle;
     }
-    return probability < 32768 ? -low : low;
+    return probability < 32768 ? -(int32_t)low : (int32_t)low;
 }
 
-static int64_t find_probability(const Logistic *logistic, int64_t logit) {
+static int32_t find_probability(const Logistic *logistic, int32_t logit) {
     return logit < 0 ? 65536 - logistic->probabilities[-logit] : logistic->probabilities[logit];
 }
 #else
-static int64_t find_logit(const Logistic *logistic, uint32_t probability) { return logistic->logits[probability]; }
+static int32_t find_logit(const Logistic *logistic, uint32_t probability) { return logistic->logits[probability]; }
 
-static int64_t find_probability(const Logistic *logistic, int64_t logit) {
+static int32_t find_probability(const Logistic *logistic, int32_t logit) {
     return logistic->probabilities[logit + LOGIT_LIMIT];
 }
 #endif
@@ -95,11 +95,12 @@ static int take(Sink *sink, uint32_t probability, int bit) {
 static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int weight_set, int bit) {
     int num_inputs = (int)mixer->num_inputs;
     int64_t *weights = mixer->weights + weight_set * num_inputs;
-    int64_t logits[MAX_INPUTS], base = EVEN_STATE, mixed = 0;
+    int32_t logits[MAX_INPUTS], base = EVEN_STATE;
+    int64_t mixed = 0;
     for (int i = 0; i < num_inputs; i++) {
         if (!slots[i]) return OUT_OF_MEMORY;
         if (!*slots[i]) *slots[i] = pack_state(base, 0);
-        int64_t state = probability_of(*slots[i]);
+        int32_t state = probability_of(*slots[i]);
         logits[i] = find_logit(coder->logistic, (uint32_t)(state >> 6));
         if (i == 0)
             base = state;
@@ -110,14 +111,14 @@ static int decide(Coder *coder, const Mixer *mixer, uint32_t *const slots[], int
     mixed >>= 16;
     if (mixed > LOGIT_LIMIT) mixed = LOGIT_LIMIT;
     if (mixed < -LOGIT_LIMIT) mixed = -LOGIT_LIMIT;
-    int64_t probability = find_probability(coder->logistic, mixed);
+    int32_t probability = find_probability(coder->logistic, (int32_t)mixed);
     bit = take(&coder->sink, (uint32_t)probability, bit);
     if (bit < 0) return bit;
 
     int64_t seen = mixer->counts[weight_set]++;
-    int64_t error = (((int64_t)bit << 16) - probability) * (seen < 118 ? 800 / (seen + 16) : SLOWEST_MIX);
+    int32_t error = ((bit << 16) - probability) * (seen < 118 ? 800 / ((int32_t)seen + 16) : SLOWEST_MIX);
     for (int i = 0; i < num_inputs; i++) {
-        weights[i] += error * logits[i] >> 18;
+        weights[i] += (int64_t)error * logits[i] >> 18;
         *slots[i] = learn(*slots[i], bit);
     }
     return bit;
@@ -130,9 +131,9 @@ static int sign(int value) { return (value > 0) - (value < 0) + 1; }
 /* 1..2^(bit_width - 1): the number of further bits in unary, then those bits, highest first. */
 static int code_magnitude(Coder *coder, const Layer *layer, Tables *tables, int magnitude, uint32_t row,
                           uint32_t column, uint32_t density) {
-    int size = 0, read = 1;
+    int size = 0, read = 1, longest = (int)layer->bit_width - 1;
     for (int is_prefix = 1, shift = -1;;) {
-        if (is_prefix && size >= layer->bit_width - 1) {
+        if (is_prefix && size >= longest) {
             is_prefix = 0;
             shift = size;
         }
@@ -155,12 +156,12 @@ static int code_magnitude(Coder *coder, const Layer *layer, Tables *tables, int 
     }
 }
 
-static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t row, int64_t column) {
-    int64_t stride = layer->stride, channel = column / layer->positions, position = column % layer->positions;
-    int64_t x = position % stride, line = position / stride;
-    int64_t lines = (layer->positions + stride - 1) / stride, channels = layer->columns / layer->positions;
+static int code_weight(Coder *coder, const Layer *layer, Tables *tables, uint32_t row, uint32_t column) {
+    uint32_t stride = layer->stride, channel = column / layer->positions, position = column % layer->positions;
+    uint32_t x = position % stride, line = position / stride;
+    uint32_t lines = (layer->positions + stride - 1) / stride, channels = layer->columns / layer->positions;
     int has_positions = layer->positions > 1, is_kernel = layer->positions <= SMALL_KERNEL;
-    int64_t here = row * layer->columns + column;
+    uint32_t here = row * layer->columns + column;
     int above = row ? get_weight(layer, here - layer->columns) : 0;
     int before = channel ? get_weight(layer, here - layer->positions) : 0;
     int left = position ? get_weight(layer, here - 1) : 0;
@@ -171,7 +172,7 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
         upper_right = x + 1 < stride ? get_weight(layer, here - stride + 1) : 0;
     }
     uint8_t *in_block = &tables->in_block[is_kernel ? row * channels + channel : 0];
-    int64_t area = is_kernel ? *in_block * SMALL_KERNEL + position : row * lines + line;
+    uint32_t area = is_kernel ? *in_block * SMALL_KERNEL + position : row * lines + line;
     int near = 10;
     if (has_positions) near = (int)least(9, 2 * abs(left) + 2 * abs(upper) + abs(upper_left) + abs(upper_right));
 
@@ -188,10 +189,9 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
     if (is_negative < 0) return is_negative;
 
     /* How dense the row and the column have been so far. */
-    int64_t density = least(15, 64 * (int64_t)tables->in_row[row] / (column + 8)) << 4 |
-                      least(15, 32 * (int64_t)tables->in_column[column] / (row + 4));
-    int magnitude = code_magnitude(coder, layer, tables, abs(value), (uint32_t)row, (uint32_t)column,
-                                   (uint32_t)density);
+    uint32_t of_row = 64 * tables->in_row[row] / (column + 8), of_column = 32 * tables->in_column[column] / (row + 4);
+    uint32_t density = (of_row < 15 ? of_row : 15) << 4 | (of_column < 15 ? of_column : 15);
+    int magnitude = code_magnitude(coder, layer, tables, abs(value), row, column, density);
     if (magnitude < 0) return magnitude;
     if (magnitude - is_negative >= 1 << (layer->bit_width - 1)) return OUTSIDE_OF_BITS;
     put_weight(layer, here, is_negative ? -magnitude : magnitude);
@@ -202,12 +202,12 @@ static int code_weight(Coder *coder, const Layer *layer, Tables *tables, int64_t
 }
 
 static int walk(Coder *coder, const Layer *layer, Tables *tables) {
-    int64_t num_outer = layer->by_column ? layer->num_live_columns : layer->num_live_rows;
-    int64_t num_inner = layer->by_column ? layer->num_live_rows : layer->num_live_columns;
-    for (int64_t outer = 0; outer < num_outer; outer++)
-        for (int64_t inner = 0; inner < num_inner; inner++) {
-            int64_t row = layer->live_rows[layer->by_column ? inner : outer];
-            int64_t column = layer->live_columns[layer->by_column ? outer : inner];
+    uint32_t num_outer = layer->by_column ? layer->num_live_columns : layer->num_live_rows;
+    uint32_t num_inner = layer->by_column ? layer->num_live_rows : layer->num_live_columns;
+    for (uint32_t outer = 0; outer < num_outer; outer++)
+        for (uint32_t inner = 0; inner < num_inner; inner++) {
+            uint32_t row = layer->live_rows[layer->by_column ? inner : outer];
+            uint32_t column = layer->live_columns[layer->by_column ? outer : inner];
             int status = code_weight(coder, layer, tables, row, column);
             if (status < 0) return status;
         }
@@ -217,16 +217,16 @@ static int walk(Coder *coder, const Layer *layer, Tables *tables) {
 /* The weights of one layer, to or from `sink`. 0, or why it ended early. */
 static int code_layer(const Layer *layer, Sink *sink, const Logistic *logistic, Memory *memory, Tables *tables) {
     Coder coder = {*sink, logistic, memory};
-    int64_t lines = (layer->positions + layer->stride - 1) / layer->stride;
+    uint32_t lines = (layer->positions + layer->stride - 1) / layer->stride;
     int is_kernel = layer->positions <= SMALL_KERNEL;
-    size_t num_areas = is_kernel ? (SMALL_KERNEL + 1) * SMALL_KERNEL : (size_t)(layer->rows * lines);
-    size_t num_blocks = is_kernel ? (size_t)(layer->rows * (layer->columns / layer->positions)) : 1;
+    size_t num_areas = is_kernel ? (SMALL_KERNEL + 1) * SMALL_KERNEL : (size_t)layer->rows * lines;
+    size_t num_blocks = is_kernel ? (size_t)layer->rows * (layer->columns / layer->positions) : 1;
     memset(tables, 0, sizeof *tables);
     tables->row = take_words(memory, (size_t)layer->rows);
     tables->column = take_words(memory, (size_t)layer->columns);
     tables->position = take_words(memory, (size_t)layer->positions);
     tables->area = take_words(memory, num_areas);
-    tables->line = take_words(memory, (size_t)(layer->rows * layer->stride));
+    tables->line = take_words(memory, (size_t)layer->rows * layer->stride);
     tables->in_row = take_words(memory, (size_t)layer->rows);
     tables->in_column = take_words(memory, (size_t)layer->columns);
     tables->in_block = take_bytes(memory, num_blocks);

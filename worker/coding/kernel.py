@@ -63,9 +63,9 @@ class _Logistic(ctypes.Structure):
 
 class _Layer(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("rows", "columns", "num_live_rows", "num_live_columns")),
+        *((name, ctypes.c_uint32) for name in ("rows", "columns", "num_live_rows", "num_live_columns")),
         *((name, ctypes.c_void_p) for name in ("live_rows", "live_columns")),
-        *((name, ctypes.c_int64) for name in ("positions", "stride", "by_column", "bit_width")),
+        *((name, ctypes.c_uint32) for name in ("positions", "stride", "by_column", "bit_width")),
         *((name, ctypes.c_void_p) for name in ("weight", "read", "num_contexts")),
         *((name, _Mixer) for name in ("nonzero", "negative", "magnitude")),
     )

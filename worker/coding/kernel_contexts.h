@@ -9,17 +9,16 @@
 enum { STATE_BITS = 22, COUNT_BITS = 10, MAX_COUNT = 999, EVEN_STATE = 1 << (STATE_BITS - 1) };
 
 /* A new context reads as 0, as fresh memory does; no state is all ones, so a stored state is never 0. */
-static inline uint32_t pack_state(int64_t probability, uint32_t count) {
+static inline uint32_t pack_state(int32_t probability, uint32_t count) {
     return ~((uint32_t)probability << COUNT_BITS | count);
 }
 
-static inline int64_t probability_of(uint32_t slot) { return ~slot >> COUNT_BITS; }
+static inline int32_t probability_of(uint32_t slot) { return (int32_t)(~slot >> COUNT_BITS); }
 
 static inline uint32_t learn(uint32_t slot, int bit) {
-    int64_t state = probability_of(slot);
-    uint32_t count = ~slot & ((1 << COUNT_BITS) - 1);
-    state += (((int64_t)bit << STATE_BITS) - state) * (65536 / (count + 3)) >> 16;
-    return pack_state(state, count < MAX_COUNT ? count + 1 : count);
+    int32_t state = probability_of(slot), count = (int32_t)(~slot & ((1 << COUNT_BITS) - 1));
+    state += (int32_t)((int64_t)((bit << STATE_BITS) - state) * (65536 / (count + 3)) >> 16);
+    return pack_state(state, (uint32_t)(count < MAX_COUNT ? count + 1 : count));
 }
 
 /* ---- Contexts of which only a few of many will be met: open addressing, so that memory follows the decisions made and

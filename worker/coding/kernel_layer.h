@@ -32,10 +32,10 @@ typedef int8_t Weights;
 #endif
 
 typedef struct {
-    int64_t rows, columns; /* of the layer; together at most 2^20 weights */
-    int64_t num_live_rows, num_live_columns;
+    uint32_t rows, columns; /* of the layer; together at most 2^20 weights */
+    uint32_t num_live_rows, num_live_columns;
     const uint32_t *live_rows, *live_columns; /* those that are walked, in order */
-    int64_t positions, stride, by_column, bit_width;
+    uint32_t positions, stride, by_column, bit_width;
     const int8_t *weight;   /* (rows, columns); NULL for a reader */
     Weights *read;          /* (rows, columns), zeros: what is in the file */
     uint32_t *num_contexts; /* (3), of magnitudes: by row, column and density. How many to expect; then how many came */
@@ -52,9 +52,9 @@ typedef struct {
 } Tables;
 
 #ifdef TONOK_DEVICE
-static inline int get_weight(const Layer *layer, int64_t index) {
+static inline int get_weight(const Layer *layer, uint32_t index) {
     const int sign = 1 << (layer->bit_width - 1);
-    int64_t place = index * layer->bit_width;
+    uint32_t place = index * layer->bit_width;
     const uint8_t *byte = layer->read + place / 8;
     int code = byte[0] >> place % 8;
     if (place % 8 + layer->bit_width > 8) code |= byte[1] << (8 - place % 8);
@@ -62,17 +62,17 @@ static inline int get_weight(const Layer *layer, int64_t index) {
 }
 
 /* Of a place where there is a zero so far. */
-static inline void put_weight(const Layer *layer, int64_t index, int value) {
-    int64_t place = index * layer->bit_width;
+static inline void put_weight(const Layer *layer, uint32_t index, int value) {
+    uint32_t place = index * layer->bit_width;
     uint8_t *byte = layer->read + place / 8;
     int code = (value & ((1 << layer->bit_width) - 1)) << place % 8;
     byte[0] = (uint8_t)(byte[0] | code);
     if (place % 8 + layer->bit_width > 8) byte[1] = (uint8_t)(byte[1] | code >> 8);
 }
 #else
-static inline int get_weight(const Layer *layer, int64_t index) { return layer->read[index]; }
+static inline int get_weight(const Layer *layer, uint32_t index) { return layer->read[index]; }
 
-static inline void put_weight(const Layer *layer, int64_t index, int value) { layer->read[index] = (int8_t)value; }
+static inline void put_weight(const Layer *layer, uint32_t index, int value) { layer->read[index] = (int8_t)value; }
 #endif
 
 #ifdef TONOK_DEVICE

@@ -74,7 +74,7 @@ static void fill_logistic(uint16_t *steps, uint16_t *probabilities) {
 
 static int read_flag(Reader *reader, uint32_t *slot) {
     if (!*slot) *slot = pack_state(EVEN_STATE, 0);
-    int64_t probability = probability_of(*slot) >> 6;
+    int32_t probability = probability_of(*slot) >> 6;
     int bit = tonok_read(reader, (uint32_t)(probability < 1 ? 1 : probability));
     if (bit >= 0) *slot = learn(*slot, bit);
     return bit;
@@ -133,14 +133,14 @@ static int read_blocks(Decoder *decoder, const Layer *layer) {
     const uint32_t *outer = layer->by_column ? layer->live_columns : layer->live_rows;
     const uint32_t *inner = layer->by_column ? layer->live_rows : layer->live_columns;
     int64_t num_inner = layer->by_column ? layer->num_live_rows : layer->num_live_columns;
-    int64_t total = layer->num_live_rows * layer->num_live_columns, length = 64;
+    int64_t total = (int64_t)layer->num_live_rows * layer->num_live_columns, length = 64;
     for (int64_t start = 0; start < total; start += length, length = least(2 * length, MAX_BLOCK)) {
         int64_t count = least(length, total - start);
         int status = tonok_read_integers(&decoder->reader, counts, &parts, block, count, (int)layer->bit_width);
         if (status < 0) return status;
         for (int64_t i = 0; i < count; i++) {
-            int64_t first = outer[(start + i) / num_inner], second = inner[(start + i) % num_inner];
-            int64_t row = layer->by_column ? second : first, column = layer->by_column ? first : second;
+            uint32_t first = outer[(start + i) / num_inner], second = inner[(start + i) % num_inner];
+            uint32_t row = layer->by_column ? second : first, column = layer->by_column ? first : second;
             put_weight(layer, row * layer->columns + column, block[i]);
         }
     }
@@ -168,7 +168,7 @@ static int read_layer(Decoder *decoder, const struct tonok_coded_layer *said, ui
     memcpy(num_contexts, said->num_contexts, sizeof num_contexts);
     Layer layer = {
         .rows = said->rows, .columns = said->columns, .num_live_rows = num_rows, .num_live_columns = num_columns,
-        .live_rows = rows, .live_columns = columns, .positions = positions, .stride = stride, .by_column = read[0],
+        .live_rows = rows, .live_columns = columns, .positions = (uint32_t)positions, .stride = (uint32_t)stride, .by_column = (uint32_t)read[0],
         .bit_width = said->bits, .read = packed, .num_contexts = num_contexts,
         .nonzero = {ZERO_INPUTS, learnt->zero_weights, learnt->zero_counts},
         .negative = {SIGN_INPUTS, learnt->sign_weights, learnt->sign_counts},
