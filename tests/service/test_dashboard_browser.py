@@ -21,6 +21,7 @@ from storage.jobs import MetricPoint
 from storage.keys import create_key
 from storage.settings import Settings
 from tests.needs import NO_CHROMIUM, find_chromium
+from tests.service.conftest import Workshop
 from tests.service.processes import CHECKOUT, PATIENCE_S, answers, find_free_port, wait_for
 from tests.service.test_brought_models import build_onnx
 
@@ -29,6 +30,20 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # after 
 
 CHROMIUM = find_chromium()
 PATIENCE_MS = PATIENCE_S * 1000
+DEVICE = {
+    "board": "mps2-an386",
+    "core": "Cortex-M4",
+    "compiler": "gcc",
+    "emulator": "QEMU",
+    "flash_bytes": 20_480,
+    "ram_bytes": 3072,
+    "stack_bytes": 252,
+    "instructions_per_picture": 1_234_567,
+    "set_up_instructions": None,
+    "num_examples": 100,
+    "num_asked_examples": 100,
+    "num_identical": 100,
+}
 HOSTILE = """<img src=x onerror="window.broken=1"><script>window.broken=1</script>&amp;"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)]
@@ -183,6 +198,45 @@ def check_width(page: Page) -> None:
     """Nothing has to be scrolled sideways at 360 px."""
     expect(page.locator(".page[aria-busy]")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_what_an_export_takes_on_a_device_stands_on_its_page(
+    browser: Browser, workshop: Workshop, settings: Settings
+) -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+    job_ids = list[str]()
+    for device in (DEVICE, None):
+        model_id = workshop.compress(workshop.train(), bit_width=4)
+        job_ids.append(workshop.submit("export", model_id=model_id, target="c"))
+        result: dict[str, Any] = {
+            "model_id": model_id,
+            "target": "c",
+            "format": "c",
+            "num_bytes": 2048,
+            "weight_type": None,
+        }
+        result |= {"memory": None, "run": None, "device": device, "environment": {}}
+        lease = workshop.claim()
+        with workshop.database.transaction() as session:
+            finish_succeeded(session, lease, result=result, output_model_id=None, artifacts=[], models=[])
+    with run_service(settings, settings.data_dir) as service:
+        visit = Visit(browser.new_page(viewport={"width": 360, "height": 740}), service.client.base_url)
+        page = visit.page
+        page.goto(f"{service.client.base_url}/#/jobs/{job_ids[0]}")
+        expect(page.locator(".figures dt")).to_have_text(["File", "Flash", "RAM", "Instructions per picture"])
+        expect(page.locator(".figures b")).to_have_text(["2.00 KB", "20.00 KB", "3.00 KB", "1,234,567"])
+        expect(page.locator(".figures small")).to_have_text(
+            [
+                "code and constants; Cortex-M4, emulated",
+                "252 bytes of it stack",
+                "100 of 100 pictures with the very numbers",
+            ]
+        )
+        check_width(page)
+        page.goto(f"{service.client.base_url}/#/jobs/{job_ids[1]}")
+        expect(page.locator(".figures dt")).to_have_text(["File"])
+        visit.check()
+        page.close()
 
 
 @dataclass(frozen=True)

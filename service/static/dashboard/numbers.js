@@ -110,6 +110,24 @@ export function buildFigures(model) {
   );
 }
 
+/** What an exported file takes on a device, and whether it answers there what is answered here. */
+export function buildExportFigures({ num_bytes: numBytes, run, device }) {
+  const countIdentical = (measured) =>
+    `${formatCount(measured.num_identical)} of ${formatCount(measured.num_examples)} pictures with the very numbers`;
+  const where = device && `${device.core}, emulated`;
+  return h(
+    "dl",
+    { class: "figures" },
+    buildFigure(formatKb(numBytes), "File"),
+    run && buildFigure(formatPercent(run.agreement), "Same class as here", countIdentical(run)),
+    run && buildFigure(`${run.latency.median_ms.toFixed(2)} ms`, "Latency, median", run.runtime),
+    device && buildFigure(formatKb(device.flash_bytes), "Flash", `code and constants; ${where}`),
+    device && buildFigure(formatKb(device.ram_bytes), "RAM", `${formatCount(device.stack_bytes)} bytes of it stack`),
+    device &&
+      buildFigure(formatCount(device.instructions_per_picture), "Instructions per picture", countIdentical(device)),
+  );
+}
+
 /** Every measure with its bytes: never one number. */
 export function buildLedger(model) {
   const entries = model.size?.entries ?? [];

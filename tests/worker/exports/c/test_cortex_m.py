@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.needs import NO_CORTEX_M, has_cortex_m
-from tests.worker.exports.c.programs import without_make
+from tests.worker.exports.c.programs import WARNINGS, without_make
 from tests.worker.exports.integer_networks import compute_logits, draw_integers, draw_pictures
 from tests.worker.network.records import records
 from worker.checkpoint_facts import describe_model
@@ -85,7 +85,10 @@ def test_any_network_answers_the_same_bits(record: Network, seed: int) -> None:
 
 @pytest.mark.slow
 @NEEDS_CORTEX_M
-def test_a_large_network_answers_the_same_bits(tmp_path: Path) -> None:
+def test_a_large_network_answers_the_same_bits_however_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORTEX_M_CFLAGS", f"-O3 {WARNINGS}")
     record = describe_torchvision("mobilenet_v3_small", input_shape=(3, 32, 32), num_classes=10)
     network = draw_integers(record, seed=1)
     pictures = draw_pictures(network, 2, seed=2)
