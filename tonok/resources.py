@@ -78,7 +78,9 @@ class Network(_Stored):
         return self._submit("compress", model_id=self.model.id, **options)
 
     def export(self, target: str, **options: Any) -> Job[ExportResult]:
-        """Submits a job that writes it for other programs: `"c"`, or `"onnx"` with `weight_type="int8"`."""
+        """Submits a job that writes it for other programs: `"c"`, with `form="compressed"`, or `"onnx"`, with
+        `weight_type="int8"`.
+        """
         return self._submit("export", model_id=self.model.id, target=target, **options)
 
     def fine_tune(self, **options: Any) -> Job[records.TrainResult]:

@@ -10,6 +10,7 @@ from worker.catalog import (
     Precision,
     PruningPattern,
     QuantizationMode,
+    SourceForm,
     WeightType,
 )
 
@@ -21,6 +22,8 @@ DESCRIPTIONS: Mapping[StrEnum, str] = {
     Effort.QUICK: "A few minutes.",
     Effort.STANDARD: "Searches longer for a smaller file.",
     Effort.THOROUGH: "As small as it gets; may take hours.",
+    SourceForm.PLAIN: "Packed in flash, each layer at its own bit width.",
+    SourceForm.COMPRESSED: "As the bytes of the .tonok file in flash, decoded at start into RAM.",
     WeightType.INT8: "One byte each, with a scale for each channel.",
     WeightType.INT4: "Half a byte each: of models of up to four bits.",
     WeightType.FLOAT32: "Four bytes each, for runtimes without quantized layers.",

@@ -41,6 +41,7 @@ _CHOICES: dict[str, tuple[type[StrEnum], str | None]] = {
     "quantization_mode": (catalog.QuantizationMode, None),
     "effort": (catalog.Effort, None),
     "export_target": (catalog.ExportTarget, "exports/targets"),
+    "source_form": (catalog.SourceForm, None),
     "weight_type": (catalog.WeightType, None),
     "optimizer": (catalog.Optimizer, "core/optimizers"),
     "loss": (catalog.Loss, "core/losses"),

@@ -86,6 +86,9 @@ class Exporter(Protocol):
     def write(self, stored: StoredArrays, variant: Variant | None, name: str, path: Path) -> ExportMemory | None:
         """Writes the file; returns what it needs where that is known. name: what it calls the network."""
 
+    def describe_difference(self, num_examples: int, num_identical: int, agreement: float | None) -> str | None:
+        """Says what of the file's answers is not as it must be; None where all is. agreement: where it was counted."""
+
     def open(self, path: Path, folder: Path, threads: int) -> Program:
         """Makes a program of the file. folder: for what that takes, empty. Raises NoRuntime."""
 

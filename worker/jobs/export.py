@@ -128,6 +128,8 @@ def _measure(
     )
     if measured.num_examples < measured.num_test_examples:
         context.warn(f"the file was run on {measured.num_examples:,} of {measured.num_test_examples:,} test pictures")
+    if difference := exporter.describe_difference(measured.num_examples, measured.num_identical, measured.agreement):
+        context.warn(f"the file does not answer as the model does here: {difference}")
     return measured
 
 
@@ -152,6 +154,8 @@ def _measure_device(
     except NoDevice as reason:
         context.warn(f"the file was not run on an emulated microcontroller: {reason}")
         return None
+    if (difference := exporter.describe_difference(measured.num_examples, measured.num_identical, None)) is not None:
+        context.warn(f"on an emulated microcontroller the file does not answer as the model does here: {difference}")
     if measured.num_examples < measured.num_asked_examples:
         pictures = f"{measured.num_examples} of {measured.num_asked_examples} test pictures"
         context.warn(f"the file was run on an emulated microcontroller for {pictures}: there was no time for more")

@@ -10,12 +10,14 @@ from typing import Any
 
 import onnx
 import pytest
+from pydantic import ValidationError
 
 from storage.errors import InvalidModel
 from tests.needs import NO_CORTEX_M, has_cortex_m
 from tests.worker.exports.c.programs import find_compiler
 from tests.worker.jobs.conftest import Shop
-from worker.catalog import ArtifactKind
+from worker.catalog import ArtifactKind, ExportTarget
+from worker.exports.targets import EXPORTERS
 from worker.job_spec import JobOutcome
 from worker.jobs import parse_spec
 from worker.results import read_result
@@ -160,3 +162,42 @@ def test_what_was_stored_before_microcontrollers_were_emulated_is_still_read(
     assert isinstance(read, ExportResult)
     assert read.device is None
     assert json.loads(json.dumps(outcome.result))["num_bytes"] > 0
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_the_compressed_form_has_the_bytes_of_the_file_in_flash(quantized: Mapping[str, Any], shelf: Shop) -> None:
+    outcome, context = shelf.run("export", kind="export", model_id=quantized["4"], target="c", form="compressed")
+    result, run, memory = outcome.result, outcome.result["run"], outcome.result["memory"]
+    assert result["format"] == "c-compressed"
+    assert context.artifacts == {"c-compressed.zip": ArtifactKind.EXPORT}
+    assert memory["weight_bytes"] == context.model_file(quantized["4"]).stat().st_size
+    assert (
+        run["num_identical"]
+        == run["num_examples"]
+        == context.model_summary(quantized["4"])["evaluation"]["test"]["num_examples"]
+    )
+    if has_cortex_m():
+        device = result["device"]
+        assert device["num_identical"] == device["num_examples"] == 100
+        assert device["set_up_instructions"] > device["instructions_per_picture"]
+    plain, _ = shelf.run("export", kind="export", model_id=quantized["4"], target="c", form="plain")
+    assert plain.result["format"] == "c"
+    assert plain.result["memory"]["constant_bytes"] > memory["constant_bytes"]
+    assert plain.result["memory"]["ram_bytes"] < memory["ram_bytes"]
+
+
+def test_a_form_is_of_c_alone() -> None:
+    with pytest.raises(ValidationError, match="form"):
+        parse_spec({"kind": "export", "model_id": "mdl_0", "target": "onnx", "form": "compressed"})
+
+
+@pytest.mark.parametrize(
+    ("target", "num_identical", "agreement", "is_told"),
+    [("c", 10, 1.0, False), ("c", 9, 1.0, True), ("onnx", 0, 0.9995, False), ("onnx", 0, 0.998, True)],
+)
+def test_a_file_that_answers_otherwise_is_told_of(
+    target: ExportTarget, num_identical: int, agreement: float, is_told: bool
+) -> None:
+    told = EXPORTERS[target].describe_difference(10, num_identical, agreement)
+    assert (told is not None) is is_told

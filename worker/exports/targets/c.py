@@ -33,6 +33,11 @@ class CExporter:
             ram_bytes=source.ram_bytes,
         )
 
+    def describe_difference(self, num_examples: int, num_identical: int, agreement: float | None) -> str | None:  # noqa: ARG002
+        if num_identical == num_examples:
+            return None
+        return f"{num_examples - num_identical:,} of {num_examples:,} pictures got other numbers"
+
     def open(self, path: Path, folder: Path, threads: int) -> CProgram:  # noqa: ARG002 - it has one thread
         return build_archive(path, folder)
 

@@ -11,6 +11,9 @@ from worker.exports.onnx.parameters import choose_weight_type
 from worker.exports.onnx.runtime import OnnxProgram
 from worker.results.export import ExportMemory
 
+LEAST_AGREEMENT = 0.999
+"""Runtimes add floats up in orders of their own: of a thousand pictures one may be as near to another class as that."""
+
 
 class OnnxExporter:
     """A model of opset 21 that reads pixels."""
@@ -24,6 +27,11 @@ class OnnxExporter:
         model = write_model(stored.network, WeightType(variant or WeightType.FLOAT32))
         model.doc_string = name
         path.write_bytes(model.SerializeToString())
+
+    def describe_difference(self, num_examples: int, num_identical: int, agreement: float | None) -> str | None:  # noqa: ARG002
+        if agreement is None or agreement >= LEAST_AGREEMENT:
+            return None
+        return f"{1 - agreement:.2%} of {num_examples:,} pictures got another class"
 
     def open(self, path: Path, folder: Path, threads: int) -> OnnxProgram:  # noqa: ARG002 - it takes no files
         return OnnxProgram(path, threads)
