@@ -16,7 +16,7 @@ export TONOK_DATASET_MIRROR ?= $(shell cd $(NEIGHBOUR) && pwd)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study serve test test-fast test-elsewhere check format lint types contracts backup restore storm bench rivals fuzz fuzz-readers lock clean
+.PHONY: help setup demo study serve test test-fast test-elsewhere check format lint types contracts backup restore storm bench rivals fuzz fuzz-readers fuzz-device lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -98,6 +98,9 @@ fuzz: $(STAMP) ## Schemathesis against the running service, for MINUTES (20) wit
 
 fuzz-readers: $(STAMP) ## both readers of .tonok files get the same INPUTS (10000) damaged ones, from SEED (0)
 	@$(PY) -m tests.fuzz.readers --inputs $(or $(INPUTS),10000) --seed $(SEED)
+
+fuzz-device: $(STAMP) ## the decoder of the C export, built with sanitizers, gets INPUTS (1000000) damaged files, from SEED (0)
+	@$(PY) -m tests.fuzz.device --inputs $(or $(INPUTS),1000000) --seed $(SEED)
 
 lock: ## the lock files from pyproject.toml (needs uv); the images' two are parts of the first
 	$(UV_COMPILE) --extra worker --extra dev -o requirements.lock

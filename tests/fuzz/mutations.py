@@ -17,7 +17,7 @@ from worker.coding.container import _code_network, encode_network
 from worker.coding.facts import needs_version_2
 from worker.coding.fields import Fields
 from worker.coding.kernel import open_writer
-from worker.coding.limits import ARCHITECTURES
+from worker.coding.limits import ARCHITECTURES, MAX_WEIGHTS
 from worker.coding.ranges import BitCoder, RangeWriter
 from worker.coding.scan import choose_scans, compute_natural_scan
 from worker.coding.weights import Scan
@@ -260,6 +260,13 @@ def _choose_any_scans(rng: random.Random, network: IntegerNetwork) -> tuple[Scan
         flags = {name: rng.random() < 0.3 for name in ("by_column", "masked", "in_blocks")}
         scans.append(replace(natural, **flags))
     return tuple(scans)
+
+
+def write_in_any_way(rng: random.Random, network: IntegerNetwork) -> bytes:
+    """A valid file whose layers are walked in ways that the writer might not choose."""
+    writer, version = open_writer(), tell_version(network)
+    _code_network(Fields(writer), network, _choose_any_scans(rng, network), MAX_WEIGHTS, version)
+    return seal(writer.finish(), version)
 
 
 def count_decisions(network: IntegerNetwork) -> int:
