@@ -1,8 +1,8 @@
 """`python -m tests.fuzz.device [--inputs 1000000] [--seed 0]`: the decoder of the C export against damaged files.
 
-It is built with GCC's AddressSanitizer and UBSan. A device decodes the file that it was exported with; these are others
-of the same size under a right checksum, so that the decoder itself sees them. It must end, within the memory that it was
-given, and say what it thinks of each.
+It is built with GCC's AddressSanitizer and UBSan. A device decodes the file that it was exported with; these are
+others of the same size under a right checksum, so that the decoder itself sees them. It must end, within the memory
+that it was given, and say what it thinks of each.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def make_inputs(files: list[bytes], seed: int, count: int) -> Iterator[bytes]:
         if rng.random() < 0.5:
             changed = flip_bits(rng, body)
         else:
-            place = rng.randrange(len(body) + 1)
-            changed = body[:place] + rng.randbytes(len(body) - place)
+            kept = rng.randrange(len(body) + 1)
+            changed = body[:kept] + rng.randbytes(len(body) - kept)
         data = seal(changed)
         yield struct.pack("=2I", number, len(data)) + data
 
