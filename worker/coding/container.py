@@ -42,7 +42,11 @@ def encode_network(network: IntegerNetwork) -> bytes:
     if num_weights > MAX_WEIGHTS:
         raise InvalidModel(f"A compressed file holds at most {MAX_WEIGHTS} weights.", field="layers")
     version = 2 if needs_version_2(network) else 1
-    _code_network(Fields(writer), network, choose_scans(network), num_weights, version)
+    fields = Fields(writer)
+    head = code_head(fields, network, num_weights, version)
+    scans = choose_scans(network, writer.decisions_left)
+    for _ in code_layers(fields, WeightModels(), head.layers, scans):
+        continue
     body = writer.finish()
     # A network of hardly anything but zeros may need fewer bytes than its size must have: a reader takes zeros at the
     # end for nothing.

@@ -158,6 +158,10 @@ class KernelWriter:
         library.tonok_open_writer(self.pointer, ctypes.c_int64(MAX_DECISIONS))
         weakref.finalize(self, library.tonok_close_writer, self.pointer)
 
+    @property
+    def decisions_left(self) -> int:
+        return int(self._state.decisions_left)
+
     def transcode(self, probability: int, bit: int) -> int:
         return check_status(self._library.tonok_write(self.pointer, probability, bit))
 

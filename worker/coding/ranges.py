@@ -39,11 +39,11 @@ class RangeWriter:
 
     def __init__(self) -> None:
         self._encoder = constriction.stream.queue.RangeEncoder()
-        self._decisions_left = MAX_DECISIONS
+        self.decisions_left = MAX_DECISIONS
 
     def transcode(self, probability: int, bit: int) -> int:
-        self._decisions_left -= 1
-        if self._decisions_left < 0:
+        self.decisions_left -= 1
+        if self.decisions_left < 0:
             raise InvalidModel("The network takes more decisions than the compressed format allows.")
         self._encoder.encode(bit, _MODELS[probability])
         return bit

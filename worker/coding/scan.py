@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.coding.fields import Fields
-from worker.coding.ranges import CostMeter
+from worker.coding.ranges import MAX_DECISIONS, CostMeter
 from worker.coding.weights import Scan, WeightModels, code_weights
 from worker.integer_network import IntegerLayer, IntegerNetwork
 
-MIXED_DECISIONS = 1 << 19
-"""Over all layers: beyond, layers are coded in blocks. Well below what the format allows, for the writer's sake."""
+SCAN_DECISIONS = 128
+"""More than it takes to say how one layer is walked."""
 
 MAX_MASK = 1 << 16
 """Layers of more rows and columns than this are not masked."""
@@ -35,18 +35,22 @@ def compute_natural_scan(weight: NDArray[np.int8], previous: NDArray[np.int8] | 
     return Scan(positions=positions, stride=side if side * side == positions else 1)
 
 
-def choose_scans(network: IntegerNetwork) -> tuple[Scan, ...]:
-    """The cheapest of a few ways to walk each layer."""
+def choose_scans(network: IntegerNetwork, decisions_left: int = MAX_DECISIONS) -> tuple[Scan, ...]:
+    """The cheapest of a few ways to walk each layer. Layers that would take more single decisions than are left of
+    those that a file may have are coded in blocks.
+    """
     models = WeightModels()
     scans: list[Scan] = []
     previous = None
-    decisions_left = MIXED_DECISIONS
+    decisions_left -= len(network.layers) * SCAN_DECISIONS
     for layer in network.layers:
         natural = compute_natural_scan(layer.weight, previous)
         previous = layer.weight
         num_decisions = count_decisions(layer)
         if num_decisions > decisions_left:
-            scans.append(replace(natural, in_blocks=True, masked=_is_worth_masking(layer)))
+            masked = _is_worth_masking(layer) and len(layer.weight) + layer.weight[0].size <= decisions_left
+            scans.append(replace(natural, in_blocks=True, masked=masked))
+            decisions_left -= (len(layer.weight) + layer.weight[0].size) * masked
         else:
             decisions_left -= num_decisions
             scan, models = _choose_scan(layer, natural, models)
@@ -55,10 +59,11 @@ def choose_scans(network: IntegerNetwork) -> tuple[Scan, ...]:
 
 
 def count_decisions(layer: IntegerLayer) -> int:
-    """How many single decisions the weights take at most, masks not counted."""
+    """How many single decisions the weights take at most, and a mask where one is tried."""
     magnitude = np.abs(layer.weight[layer.weight != 0].astype(np.int16))
     sizes = np.frexp(magnitude.astype(np.float64))[1] - 1
-    return int(layer.weight.size) + 2 * int(magnitude.size) + 2 * int(sizes.sum())
+    mask = len(layer.weight) + layer.weight[0].size if _is_worth_masking(layer) else 0
+    return mask + int(layer.weight.size) + 2 * int(magnitude.size) + 2 * int(sizes.sum())
 
 
 def _is_worth_masking(layer: IntegerLayer) -> bool:
