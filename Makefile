@@ -50,7 +50,7 @@ study: $(STAMP) ## a whole study with a written report; EFFORT=quick|standard RE
 serve: $(STAMP) ## the API and a worker; a dashboard at http://127.0.0.1:8000/, Swagger at /docs
 	@$(PY) -m service.supervisor
 
-test: $(STAMP) ## all tests; on Debian as root it installs Chromium first, which two of them need
+test: $(STAMP) ## all tests; on Debian as root it installs first what some of them need: tests/needs.py
 	@$(PY) -m tests.needs
 	$(PY) -m pytest -n 2 --dist worksteal
 
