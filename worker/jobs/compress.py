@@ -25,7 +25,7 @@ class CompressSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "effort": "quick"}]})
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
 
     kind: Literal["compress"] = "compress"
     model_id: ModelId

@@ -35,6 +35,7 @@ class ExportSpec(JobSpec):
         }
     )
 
+    version: ClassVar[int] = 2
     compares_accuracy: ClassVar[bool] = False
 
     kind: Literal["export"] = "export"

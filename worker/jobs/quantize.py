@@ -41,7 +41,7 @@ class QuantizeSpec(JobSpec):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_id": "latest", "bit_widths": [8, 4]}]})
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     kind: Literal["quantize"] = "quantize"
     model_id: ModelId
     bit_widths: Annotated[tuple[BitWidth, ...], AfterValidator(_unique)] = Field(
