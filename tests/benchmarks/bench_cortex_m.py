@@ -44,6 +44,8 @@ def measure(client: Client, architecture: str) -> list[dict[str, Any]]:
 def measure_compressed(client: Client) -> list[dict[str, Any]]:
     """Rows of the model that was compressed last in a data directory."""
     job = next(iter(client.jobs(kind="compress", status="succeeded")))
+    if job.output_model_id is None:
+        raise SystemExit(f"{job.id} left no model")
     model = client.model(job.output_model_id)
     return export(client, f"{model.architecture}, {model.dataset}", "compressed", model.id)
 
@@ -64,7 +66,8 @@ def export(client: Client, network: str, name: str, model_id: str) -> list[dict[
 def render_table(rows: list[dict[str, Any]]) -> str:
     """The table of docs/devices.md."""
     lines = [
-        "| Network | Model | Form | Flash | of it weights | RAM | of it stack | MACs | Instructions per picture | At start | Same bits |",
+        "| Network | Model | Form | Flash | of it weights | RAM | of it stack | MACs | Instructions per picture "
+        "| At start | Same bits |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
@@ -84,7 +87,9 @@ def read_rows() -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_cortex_m")
-    parser.add_argument("--data", type=Path, help="a data directory: its compressed model is measured, other rows are kept")
+    parser.add_argument(
+        "--data", type=Path, help="a data directory: its compressed model is measured, other rows are kept"
+    )
     arguments = parser.parse_args()
     stop_on_sigterm()
     settings = load_settings()

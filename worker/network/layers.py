@@ -61,9 +61,11 @@ def find_fixed_layers(network: Network) -> frozenset[str]:
 
     So are those that torch-pruning would cut wrongly: what was concatenated and is then flattened, or read by a grouped
     convolution that is not depthwise; and a convolution with one channel a group on one side alone, with what leads to
-    it, which it takes for a depthwise one.
+    it, which it takes for a depthwise one. And those whose channels are split into groups of different numbers: three
+    of six channels are as many groups of one convolution, and cannot be two groups of another.
     """
     fixed, _ = find_sources(network, [network.output])
+    fixed |= _find_split_differently(network)
     for number, node in enumerate(network.nodes):
         sources, has_picture = find_sources(network, node.inputs)
         operation, shape = node.operation, network.list_inputs(node)[0]
@@ -77,6 +79,26 @@ def find_fixed_layers(network: Network) -> frozenset[str]:
         ):
             fixed |= sources
     return frozenset(network.nodes[index].name for index in fixed)
+
+
+def _find_split_differently(network: Network) -> set[int]:
+    """Finds the layers whose channels, or others that go with them, are in groups of more than one number."""
+    together = {number: {number} for number, node in enumerate(network.nodes) if is_layer(node)}
+    groups: dict[int, set[int]] = {number: set() for number in together}
+    for number, node in enumerate(network.nodes):
+        sources, _ = find_sources(network, node.inputs)
+        operation, tied = node.operation, set[int]()
+        if isinstance(operation, Add | Multiply):
+            tied = sources
+        elif isinstance(operation, Convolution) and operation.groups > 1:
+            tied = sources | {number}
+            if {operation.groups} != {network.list_inputs(node)[0][0], operation.out_channels}:
+                for index in tied:
+                    groups[index].add(operation.groups)
+                tied = sources
+        whole = set[int]().union(*(together[index] for index in tied))
+        together |= dict.fromkeys(whole, whole)
+    return {number for number, tied in together.items() if len(set[int]().union(*(groups[each] for each in tied))) > 1}
 
 
 def find_sources(network: Network, indices: Iterable[int]) -> tuple[set[int], bool]:

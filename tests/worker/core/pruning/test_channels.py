@@ -20,7 +20,7 @@ from worker.core.models.build import build_module, get_record
 from worker.core.pruning.channels import count_channels, count_largest_group, prune_channels
 from worker.model_heads import COUNTER
 from worker.network.layers import find_fixed_layers
-from worker.network.operations.elementwise import Concatenate, Flatten, HardSigmoid, Multiply, Relu, Sigmoid
+from worker.network.operations.elementwise import Add, Concatenate, Flatten, HardSigmoid, Multiply, Relu, Sigmoid
 from worker.network.operations.layers import BatchNorm, ChannelAffine, Linear, build_square_convolution
 from worker.network.operations.pooling import AdaptiveAveragePool, Mean
 from worker.network.record import Network, NetworkBuilder
@@ -180,3 +180,38 @@ def test_nothing_of_a_pruned_network_is_kept() -> None:
     network, before = builder.build(), count_grouped()
     prune_channels(build_module(network), 0.5, network.input_shape)
     assert count_grouped() == before
+
+
+@pytest.mark.parametrize("joined", ["read", "added", "read twice"])
+def test_channels_in_groups_of_different_numbers_stay(joined: str) -> None:
+    builder = NetworkBuilder((4, 6, 6))
+    first = builder.add("first", build_square_convolution(6, 1))
+    pairs = builder.add("pairs", build_square_convolution(6, 1, groups=2), first)
+    match joined:
+        case "read":
+            builder.add("triples", build_square_convolution(6, 1, groups=3), pairs)
+        case "added":
+            builder.add("sum", Add(), pairs, builder.add("triples", build_square_convolution(6, 1, groups=3), first))
+        case _:
+            triples = builder.add("triples", build_square_convolution(6, 1, groups=3), first)
+            builder.add("both", Concatenate(), pairs, triples)
+    builder.add("mean", Mean())
+    builder.add("head", Linear(out_features=2))
+    network = builder.build()
+    fixed = find_fixed_layers(network)
+    assert {"read": "pairs", "added": "pairs", "read twice": "first"}[joined] in fixed
+    for scope in PruningScope:
+        narrow = prune_channels(build_module(network).eval(), 0.5, network.input_shape, scope=scope)
+        assert narrow(torch.zeros(2, *network.input_shape)).shape == (2, 2)
+
+
+def test_channels_in_groups_of_one_number_go() -> None:
+    builder = NetworkBuilder((4, 6, 6))
+    for name, groups in (("wide", 1), ("grouped", 4), ("again", 4)):
+        builder.add(name, build_square_convolution(16, 1, groups=groups))
+    builder.add("mean", Mean())
+    builder.add("head", Linear(out_features=2))
+    network = builder.build()
+    assert find_fixed_layers(network) == {"head"}
+    narrow = prune_channels(build_module(network).eval(), 0.5, network.input_shape)
+    assert [len(layer.weight) for layer in list_layers(narrow).values()] == [8, 8, 8, 2]
