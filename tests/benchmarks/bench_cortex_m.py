@@ -29,6 +29,10 @@ COMPRESSION = {"effort": "quick", "max_accuracy_drop": 1.0, "seed": SEED}
 
 
 FORMS = ("plain", "compressed")
+COLUMNS = (
+    *("Network", "Model", "Form", "Flash", "of it weights", "RAM", "of it stack", "MACs"),
+    *("Instructions per picture", "At start", "Same bits"),
+)
 
 
 def measure(client: Client, architecture: str) -> list[dict[str, Any]]:
@@ -66,8 +70,7 @@ def export(client: Client, network: str, name: str, model_id: str) -> list[dict[
 def render_table(rows: list[dict[str, Any]]) -> str:
     """The table of docs/devices.md."""
     lines = [
-        "| Network | Model | Form | Flash | of it weights | RAM | of it stack | MACs | Instructions per picture "
-        "| At start | Same bits |",
+        f"| {' | '.join(COLUMNS)} |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
