@@ -20,9 +20,10 @@ from worker.catalog import Architecture
 from worker.checkpoint_facts import describe_model
 from worker.coding.container import encode_network
 from worker.coding.reader.__main__ import join_modules
-from worker.coding.reader.classify import Classifier
+from worker.coding.reader.classify import _OPERATIONS, Classifier
 from worker.integer_network import IntegerNetwork
 from worker.network.architectures import DEFAULT_WIDTHS
+from worker.network.operations import NAMES
 from worker.network.record import Network
 from worker.network.torchvision_records import describe_torchvision
 
@@ -63,6 +64,11 @@ def test_networks_of_torchvision_answer_the_same_bits(name: str) -> None:
     pictures = draw_pictures(network, 1, seed=2)
     classifier = Classifier(encode_network(network))
     np.testing.assert_array_equal(classifier.compute_logits(pictures), compute_logits(network, pictures))
+
+
+def test_every_operation_is_known() -> None:
+    layers = {"convolution", "linear", "batch_norm", "channel_affine"}
+    assert set(NAMES.values()) - layers == set(_OPERATIONS)
 
 
 def test_no_name_of_the_file_is_given_twice() -> None:
