@@ -62,6 +62,8 @@ def export(client: Client, network: str, name: str, model_id: str) -> list[dict[
         device: Mapping[str, Any] | None = job["result"]["device"]
         if device is None:
             raise SystemExit(f"{job['id']} was not run on the emulated board: its log says why")
+        if device["num_examples"] < device["num_asked_examples"]:
+            raise SystemExit(f"{job['id']} had no time for all pictures: the mean is of others then")
         known = {"network": network, "model": name, "form": form, "macs": client.model(model_id).macs}
         rows.append(known | {"weight_bytes": job["result"]["memory"]["weight_bytes"], **device})
     return rows

@@ -18,7 +18,7 @@ from storage.errors import InvalidModel
 from worker.coding.facts import code_facts, get_or, needs_version_2
 from worker.coding.fields import Fields, fits_float32
 from worker.coding.float_blocks import code_float_blocks
-from worker.coding.kernel import open_reader, open_writer
+from worker.coding.kernel import OUTSIDE_OF_BITS, open_reader, open_writer
 from worker.coding.limits import FREE_WEIGHTS, MAX_FLOATS, MAX_LAYERS, MAX_WEIGHTS, WEIGHTS_PER_BYTE
 from worker.coding.outlines import code_outlines
 from worker.coding.ranges import MAX_DECISIONS
@@ -182,6 +182,9 @@ def _check_network(network: IntegerNetwork) -> None:
         for field, is_wrong in problems.items():
             if is_wrong:
                 raise InvalidModel(f"{field} of layer {layer.name!r} does not fit the format.", field=field)
+        highest = (1 << layer.bit_width - 1) - 1
+        if not -highest - 1 <= int(layer.weight.min()) <= int(layer.weight.max()) <= highest:
+            raise InvalidModel(OUTSIDE_OF_BITS, field="weight")
     _check_record(network)
 
 

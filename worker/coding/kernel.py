@@ -138,6 +138,11 @@ class KernelReader:
         library.tonok_open(ctypes.byref(self._state), data, ctypes.c_uint64(len(data)), ctypes.c_int64(MAX_DECISIONS))
         self.pointer = ctypes.byref(self._state)
 
+    def get_state(self) -> tuple[int, int, int, int, int]:
+        """Where it stands, as `Bits.get_state` says it."""
+        state = self._state
+        return state.next, state.lower, state.range, state.point, state.decisions_left
+
     def transcode(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
         return check_status(self._library.tonok_read(self.pointer, probability))
 
@@ -255,17 +260,19 @@ def code_layer(
     learnt = [mixer.get_learnt() for mixer in mixers]
     read = np.zeros(weight.shape, np.int8)
     rows, columns = (np.array(indices, np.uint32) for indices in live)
+    num_contexts = np.full(3, _FEW_CONTEXTS, np.uint32)  # to begin with; then as many as were met
     is_reader = isinstance(coder, KernelReader)
     layer = _Layer(
         *weight.shape, len(rows), len(columns), lend(rows), lend(columns), positions, stride, by_column, bit_width,
         None if is_reader else lend(np.ascontiguousarray(weight)), read.ctypes.data,
-        lend(np.full(3, _FEW_CONTEXTS, np.uint32)),
+        lend(num_contexts),
         *(_Mixer(weights.shape[1], lend(weights), lend(counts)) for weights, counts in learnt),
     )  # fmt: skip
     logistic = _Logistic(_LOGIT.ctypes.data, _PROBABILITY.ctypes.data)
     _code(library, "layer", coder, ctypes.byref(layer), ctypes.byref(logistic))
     for mixer, (weights, counts) in zip(mixers, learnt, strict=True):
         mixer.set_learnt(weights, counts)
+    mixers[-1].note_contexts(num_contexts.tolist())
     return read
 
 

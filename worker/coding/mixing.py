@@ -61,6 +61,7 @@ class MixedBit:
         self._tables: list[dict[int, list[int]]] = [{} for _ in range(num_inputs)]
         self._weights = [[WHOLE_WEIGHT] + [STARTING_WEIGHT] * (num_inputs - 1) for _ in range(num_weight_sets)]
         self._counts = [0] * num_weight_sets
+        self._met: list[int] | None = None
 
     def branch(self) -> MixedBit:
         """One that starts from what this one has learnt. This one must not learn any more."""
@@ -71,12 +72,17 @@ class MixedBit:
         return branched
 
     def count_contexts(self) -> list[int]:
-        """How many have been met since they were last forgotten, by input."""
-        return [len(table) for table in self._tables]
+        """How many have been met since they were last forgotten, by input; the kernel leaves out the first's."""
+        return [len(table) for table in self._tables] if self._met is None else self._met
 
     def forget_contexts(self) -> None:
         """For a new layer: its rows and columns are new, whom to trust is not."""
         self._tables = [{} for _ in self._tables]
+        self._met = None
+
+    def note_contexts(self, counts: Sequence[int]) -> None:
+        """Says how many were met where others have coded: of each input but the first."""
+        self._met = [0, *counts]
 
     def get_learnt(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Whom to trust: the weights, (sets, inputs), and how many decisions each set has seen, (sets,)."""

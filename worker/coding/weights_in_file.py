@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from storage.errors import InvalidModel
 from worker.coding.container import BLANK, bound_weights, code_head, code_layers, unpack_body
 from worker.coding.fields import Fields
+from worker.coding.kernel import KernelReader, load_kernel
 from worker.coding.reader import Bits
 from worker.coding.reader import InvalidModel as NotReadable
 from worker.coding.weights import Scan, WeightModels
@@ -45,10 +46,13 @@ class WeightsInFile:
 
 
 class _PlainReader:
-    """A reader in Python, whose state can be looked at."""
+    """A reader in Python, whose state can be looked at, as that of the kernel's."""
 
     def __init__(self, body: bytes) -> None:
         self.bits = Bits(body)
+
+    def get_state(self) -> tuple[int, int, int, int, int]:
+        return self.bits.get_state()
 
     def transcode(self, probability: int, bit: int) -> int:  # noqa: ARG002 - a reader ignores what it is handed
         return self.bits.read(probability)
@@ -58,12 +62,13 @@ class _PlainReader:
 
 
 def locate_weights(data: bytes) -> WeightsInFile:
-    """data: of a whole file. Reads all of it, in Python: a quarter of a minute at most. Raises InvalidModel."""
-    reader = _PlainReader(unpack_body(data))
+    """data: of a whole file. Reads all of it: without the kernel, minutes for the largest. Raises InvalidModel."""
+    body, library = unpack_body(data), load_kernel()
+    reader = _PlainReader(body) if library is None else KernelReader(library, body)
     fields, models = Fields(reader), WeightModels()
     try:
         head = code_head(fields, BLANK, bound_weights(data), version=data[2])
-        state = reader.bits.get_state()
+        state = reader.get_state()
         layers = [
             CodedLayer(
                 shape=(len(layer.weight), layer.weight[0].size),

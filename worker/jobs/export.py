@@ -35,7 +35,7 @@ class ExportSpec(JobSpec):
         }
     )
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
     compares_accuracy: ClassVar[bool] = False
 
     kind: Literal["export"] = "export"

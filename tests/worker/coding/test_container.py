@@ -217,6 +217,7 @@ def test_a_layer_that_does_not_fit_is_refused_by_name(change: dict[str, object],
 
 
 def test_a_weight_beyond_the_width_of_its_layer_is_refused() -> None:
-    layer = build_layer("fc1", np.full((2, 2), 4, np.int8), bit_width=3)
-    with pytest.raises(InvalidModel, match="outside the bits"):
-        encode_network(build_network(layer))
+    for weight in (4, -5, -8, 127, -128):
+        layer = build_layer("fc1", np.full((2, 2), weight, np.int8), bit_width=3)
+        with pytest.raises(InvalidModel, match="outside the bits"):
+            encode_network(build_network(layer))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from storage.errors import InvalidSpec
+from worker.job_spec import JobSpec
 from worker.jobs import SPECS, parse_spec, parse_stored_spec
 from worker.stored_specs import StoredSpec
 
@@ -161,3 +162,8 @@ def test_whatever_is_stored_is_read_or_refused_as_a_spec(spec: dict[str, Any]) -
             assert found.field
         else:
             assert type(found.spec).model_validate(found.spec.model_dump(mode="json")) == found.spec
+
+
+def test_no_kind_counts_below_what_all_began_with() -> None:
+    # Else a later version is one under which something was computed before.
+    assert [kind for kind, spec in SPECS.items() if spec.version < JobSpec.version] == []

@@ -58,7 +58,7 @@ def _write_readme(source: NetworkSource, name: str) -> str:
         loading = f"""
 The weights are decoded once, by `network_load`, before the first picture: from then on they take \
 {compressed.packed_bytes} bytes of RAM. Decoding takes {compressed.workspace.num_bytes} bytes besides, which are then \
-those that the network computes in; and some five kilobytes of stack.
+those that the network computes in; and some five kilobytes of stack, whatever the network.
 """
     return f"""\
 # {name} in C

@@ -25,6 +25,8 @@ FLASH_BYTES = RAM_BYTES = 4 << 20
 """Of the board, as mps2_an386.ld has them."""
 _BUILD_S = 600
 _COMPILER, _SIZE, _EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
+_CORE = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
+"""As cortex_m/Makefile has them."""
 _OPTIONS = (
     *("-machine", "mps2-an386", "-icount", "shift=2"),
     *("-semihosting-config", "enable=on,target=native,chardev=console", "-chardev", "stdio,id=console"),
@@ -78,8 +80,9 @@ def build_for_cortex_m(archive: Path, folder: Path, memory: ExportMemory) -> Cor
     except subprocess.TimeoutExpired:
         raise NoDevice(f"it takes a compiler that builds it within {_BUILD_S} s") from None
     except subprocess.CalledProcessError as error:
-        if (overflow := _OVERFLOW.search(error.stderr.decode(errors="replace"))) is None:
-            raise
+        said = error.stderr.decode(errors="replace").strip()
+        if (overflow := _OVERFLOW.search(said)) is None:
+            raise NoDevice(f"it could not be built: {said.splitlines()[-1] if said else 'no reason given'}") from error
         name, size = {"FLASH": ("flash", FLASH_BYTES), "RAM": ("RAM", RAM_BYTES)}[overflow[1]]
         _check_fits(name, size + int(overflow[2]), size)
     return CortexMProgram(folder / "network", tools)
@@ -96,7 +99,7 @@ def find_tools() -> dict[str, str]:
     if len(tools) == 4:
         # What it does not find, it answers as it was asked.
         asked = subprocess.run(  # noqa: S603 - the machine's compiler
-            [tools[_COMPILER], "-print-file-name=libc.a"], check=True, capture_output=True, text=True
+            [tools[_COMPILER], *_CORE, "-print-file-name=libc.a"], check=True, capture_output=True, text=True
         )
         if Path(asked.stdout.strip()).is_absolute():
             return tools

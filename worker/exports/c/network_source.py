@@ -145,17 +145,17 @@ def _write_arrays(
 
 def _write_layers(
     record: Network, layers: dict[str, IntegerLayer], compressed: CompressedSource | None
-) -> tuple[str, ...]:
-    """A definition for each layer: of constants, or of what lies behind the decoded weights of one network."""
+) -> dict[int, str]:
+    """A definition for each layer's number: of constants, or of what lies behind the decoded weights of one network."""
     numbers = {node.name: number for number, node in enumerate(record.nodes)}
     offsets = None if compressed is None else iter(compressed.offsets)
-    written = list[str]()
+    written = dict[int, str]()
     for name, layer in layers.items():
         number, step = numbers[name], int(layer.scale.size > 1)
         weights = f"weights_{number}" if offsets is None else f"whole->weights + {next(offsets)}"
         values = f"{weights}, {layer.bit_width}, multipliers_{number}, {step}, biases_{number}"
-        written.append(f"const struct tonok_weights layer_{number} = {{{values}}};\n")
-    return tuple(written)
+        written[number] = f"const struct tonok_weights layer_{number} = {{{values}}};"
+    return written
 
 
 _PLAIN_MEMORY = """\
@@ -235,7 +235,6 @@ def _write_body(
     compressed: CompressedSource | None,
 ) -> str:
     names = "".join(f"    {write_text(name)},\n" for name in network.class_names)
-    calls = "".join(_write_calls(record, memory, layers))
     output = memory.offsets[memory.sources[record.output]]
     picture = ""
     if PICTURE in memory.offsets:
@@ -244,13 +243,13 @@ def _write_body(
     defined = _write_layers(record, layers, compressed)
     decoder, parameter, first = "", "memory", ""
     if compressed is None:
-        arrays += "\n" + "".join(f"static {each}" for each in defined)
+        arrays += "\n" + "".join(f"static {each}\n" for each in defined.values())
+        defined = {}
     else:
         arrays += compressed.constants
         decoder, parameter = '#include "decoder.h"\n', "whole"
-        first = "    struct network_buffers *memory = &whole->either.run;\n" + "".join(
-            f"    {each}" for each in defined
-        )
+        first = "    struct network_buffers *memory = &whole->either.run;\n"
+    calls = "".join(_write_calls(record, memory, layers, defined))
     return f"""\
 /* Written by Tonok. The integers of one network, and how it computes. */
 #include "network.h"
@@ -291,7 +290,10 @@ int network_load(struct network_memory *memory) {
 """
 
 
-def _write_calls(record: Network, memory: Memory, layers: dict[str, IntegerLayer]) -> list[str]:
+def _write_calls(
+    record: Network, memory: Memory, layers: dict[str, IntegerLayer], defined: dict[int, str]
+) -> list[str]:
+    """A block for each node: what it is handed takes the stack only while it computes. defined: what begins a block."""
     written = list[str]()
     for number, node in enumerate(record.nodes):
         if memory.sources[number] != number:
@@ -309,5 +311,7 @@ def _write_calls(record: Network, memory: Memory, layers: dict[str, IntegerLayer
         if node.name in layers:
             place = LayerPlace(**vars(place), layer=layers[node.name], reads_picture=sources[0] == PICTURE)
         written.append(f"    /* {node.name}: {NAMES[type(node.operation)]} */\n")
-        written += [f"    {call}\n" for call in WRITERS[type(node.operation)](place)]
+        calls = WRITERS[type(node.operation)](place)
+        lines = [defined[number], *calls] if number in defined else calls
+        written += ["    {\n", *(f"        {line}\n" for line in lines), "    }\n"]
     return written

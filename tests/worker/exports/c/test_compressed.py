@@ -20,15 +20,18 @@ from tests.worker.exports.c.test_programs import NUM_PICTURES
 from tests.worker.exports.integer_networks import compute_logits, draw_integers, draw_pictures
 from tests.worker.network.records import records
 from worker.checkpoint_facts import describe_model
+from worker.coding import weights_in_file
 from worker.coding.container import encode_network
+from worker.coding.kernel import load_kernel
 from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 from worker.coding.weights_in_file import locate_weights
 from worker.exports.c.archive import save_archive, write_files
 from worker.exports.c.network_source import write_network
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES
-from worker.network.operations.pooling import Mean
-from worker.network.record import Network, Node
+from worker.network.operations.layers import build_square_convolution
+from worker.network.operations.pooling import MaxPool, Mean
+from worker.network.record import Network, NetworkBuilder, Node
 
 pytestmark = pytest.mark.skipif(find_compiler("gcc") is None, reason="needs gcc")
 
@@ -180,6 +183,32 @@ def test_a_workspace_is_as_large_as_it_must_be_and_no_larger(record: Network, se
     assert lacking == ([-3, -3, -3] if source.compressed and source.compressed.workspace.bytes > 1 else [-3, -3, 0])
 
 
+def measure_stack(depth: int, folder: Path, *, is_compressed: bool) -> int:
+    """Bytes that `network_run` takes of the stack, as GCC tells."""
+    builder = NetworkBuilder((3, 8, 8))
+    for number in range(depth):
+        builder.add(f"conv{number}", build_square_convolution(4, 3, padding=1))
+        builder.add(f"pool{number}", MaxPool(kernel=(3, 3), stride=(1, 1), padding=(1, 1)))
+    builder.add("mean", Mean())
+    network = draw_integers(builder.build(), seed=0)
+    folder.mkdir()
+    for path, text in write_files(
+        write_network(network, encode_network(network) if is_compressed else None), "x"
+    ).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, "utf-8")
+    subprocess.run(["gcc", "-std=c99", "-O2", "-fstack-usage", "-c", "network.c"], cwd=folder, check=True)
+    usage = (folder / "network.su").read_text("utf-8").splitlines()
+    return next(int(line.split("\t")[1]) for line in usage if "network_run" in line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_the_stack_does_not_grow_with_the_network(is_compressed: bool, tmp_path: Path) -> None:
+    shallow, deep = (measure_stack(depth, tmp_path / str(depth), is_compressed=is_compressed) for depth in (3, 60))
+    assert deep <= shallow + 64
+
+
 LOGISTIC = """
 #include <stdio.h>
 
@@ -224,3 +253,16 @@ def test_where_the_weights_of_a_file_begin_is_where_they_are_read_from() -> None
     damaged[3:7] = zlib.crc32(damaged[TONOK_HEAD_BYTES:]).to_bytes(4, "big")
     again = locate_weights(bytes(damaged))  # the head is as it was
     assert (again.next, again.lower, again.range) == (located.next, located.lower, located.range)
+
+
+@pytest.mark.slow
+@given(record=records(), seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.0, 0.5, 0.95]))
+@settings(max_examples=15)
+def test_the_kernel_locates_weights_as_python_does(record: Network, seed: int, share: float) -> None:
+    if load_kernel() is None:
+        pytest.skip("THE CODER'S KERNEL IS NOT BUILT")
+    data = encode_network(prune(draw_integers(record, seed), share, seed))
+    located = locate_weights(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights_in_file, "load_kernel", lambda: None)
+        assert locate_weights(data) == located

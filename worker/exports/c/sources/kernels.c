@@ -23,7 +23,7 @@ static inline void put_value(uint8_t *y, size_t i, int32_t value, int is_wide) {
     if (is_wide) y[2 * i + 1] = (uint8_t)(value >> 8);
 }
 
-static inline int32_t get_value(const uint8_t *x, size_t i, int is_wide) {
+static inline int32_t get_value(const uint8_t *x, ptrdiff_t i, int is_wide) {
     return is_wide ? x[2 * i] | x[2 * i + 1] << 8 : x[i];
 }
 
@@ -41,8 +41,9 @@ static inline void quantize_picture(const uint8_t *picture, struct tonok_size si
                                     const struct tonok_normalization *how, struct tonok_quantizer quantizer,
                                     uint8_t *y, int is_wide) {
     size_t area = (size_t)size.height * (size_t)size.width;
-    for (size_t i = 0; i < (size_t)size.channels * area; i++)
-        put_value(y, i, quantize(normalize(picture[i], how, i / area), quantizer), is_wide);
+    for (size_t channel = 0; channel < (size_t)size.channels; channel++)
+        for (size_t i = channel * area; i < (channel + 1) * area; i++)
+            put_value(y, i, quantize(normalize(picture[i], how, channel), quantizer), is_wide);
 }
 
 void tonok_quantize_picture(const uint8_t *picture, struct tonok_size size, const struct tonok_normalization *how,
@@ -100,7 +101,7 @@ static inline void convolve(const uint8_t *x, struct tonok_size in, int32_t low,
     const int32_t group_inputs = in.channels / groups, group_outputs = out.channels / groups;
     const size_t filter_size = (size_t)group_inputs * (size_t)window->height * (size_t)window->width;
     for (int32_t channel = 0; channel < out.channels; channel++) {
-        const size_t group = (size_t)(channel / group_outputs * group_inputs) * area;
+        const uint8_t *group = x + (size_t)(channel / group_outputs * group_inputs) * area * (is_wide ? 2 : 1);
         unpack(weights->packed, weights->bits, (size_t)channel * filter_size, filter_size, filter);
         for (int32_t row = 0; row < out.height; row++) {
             memset(sums, 0, (size_t)out.width * sizeof *sums);
@@ -112,7 +113,8 @@ static inline void convolve(const uint8_t *x, struct tonok_size in, int32_t low,
                         weight += window->width;
                         continue;
                     }
-                    const size_t line = group + (size_t)input * area + (size_t)from_row * (size_t)in.width;
+                    const size_t before = (size_t)input * area + (size_t)from_row * (size_t)in.width;
+                    const uint8_t *line = group + before * (is_wide ? 2 : 1);
                     for (int32_t kx = 0; kx < window->width; kx++) {
                         const int32_t factor = *weight++;
                         if (factor == 0) continue; /* most of a pruned network's */
@@ -121,8 +123,9 @@ static inline void convolve(const uint8_t *x, struct tonok_size in, int32_t low,
                         int32_t first = divide_up(-shift, window->stride_x);
                         int32_t end = divide_up(in.width - shift, window->stride_x);
                         if (end > out.width) end = out.width;
+                        const int32_t stride = window->stride_x;
                         for (int32_t i = first; i < end; i++)
-                            sums[i] += factor * (get_value(x, line + (size_t)(i * window->stride_x + shift), is_wide) + low);
+                            sums[i] += factor * (get_value(line, i * stride + shift, is_wide) + low);
                     }
                 }
             for (int32_t i = 0; i < out.width; i++) *y++ = finish(sums[i], weights, (size_t)channel);
@@ -150,7 +153,7 @@ static inline void multiply_matrix(const uint8_t *x, size_t inputs, int32_t low,
         for (size_t first = 0; first < inputs; first += sizeof part) {
             size_t count = inputs - first < sizeof part ? inputs - first : sizeof part;
             unpack(weights->packed, weights->bits, channel * inputs + first, count, part);
-            for (size_t i = 0; i < count; i++) sum += part[i] * (get_value(x, first + i, is_wide) + low);
+            for (size_t i = 0; i < count; i++) sum += part[i] * (get_value(x, (ptrdiff_t)(first + i), is_wide) + low);
         }
         y[channel] = finish(sum, weights, channel);
     }
