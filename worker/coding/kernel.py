@@ -40,7 +40,7 @@ _THIS_SOURCE = Path(__file__).read_bytes()
 OUTSIDE_OF_BITS = "A weight lies outside the bits of its layer."
 MAX_BLOCK = 4096
 """Integers of one block at most."""
-_NUM_NODES = 512
+NUM_NODES = 512
 _FEW_CONTEXTS = 512
 _FUNCTIONS = (
     *("open", "open_writer", "close_writer", "read", "write", "read_block", "write_block"),
@@ -281,7 +281,7 @@ def open_blocks(coder: BitCoder, bit_width: int) -> Callable[[NDArray[np.int8]],
     library = _find_kernel(coder)
     if library is None:
         return None
-    counts = np.ones((_NUM_NODES, 2), np.uint32)
+    counts = np.ones((NUM_NODES, 2), np.uint32)
 
     def code_block(values: NDArray[np.int8]) -> NDArray[np.int8]:
         lent = np.ascontiguousarray(values, np.int8)

@@ -48,9 +48,10 @@ def choose_scans(network: IntegerNetwork, decisions_left: int = MAX_DECISIONS) -
         previous = layer.weight
         num_decisions = count_decisions(layer)
         if num_decisions > decisions_left:
-            masked = _is_worth_masking(layer) and len(layer.weight) + layer.weight[0].size <= decisions_left
+            mask = _count_mask(layer)
+            masked = 0 < mask <= decisions_left
             scans.append(replace(natural, in_blocks=True, masked=masked))
-            decisions_left -= (len(layer.weight) + layer.weight[0].size) * masked
+            decisions_left -= mask * masked
         else:
             decisions_left -= num_decisions
             scan, models = _choose_scan(layer, natural, models)
@@ -62,14 +63,14 @@ def count_decisions(layer: IntegerLayer) -> int:
     """How many single decisions the weights take at most, and a mask where one is tried."""
     magnitude = np.abs(layer.weight[layer.weight != 0].astype(np.int16))
     sizes = np.frexp(magnitude.astype(np.float64))[1] - 1
-    mask = len(layer.weight) + layer.weight[0].size if _is_worth_masking(layer) else 0
-    return mask + int(layer.weight.size) + 2 * int(magnitude.size) + 2 * int(sizes.sum())
+    return _count_mask(layer) + int(layer.weight.size) + 2 * int(magnitude.size) + 2 * int(sizes.sum())
 
 
-def _is_worth_masking(layer: IntegerLayer) -> bool:
+def _count_mask(layer: IntegerLayer) -> int:
+    """The decisions of a mask, one for each row and column; 0 where none is worth its bits."""
     nonzero = layer.weight.reshape(len(layer.weight), -1) != 0
     has_empty = not (nonzero.any(axis=0).all() and nonzero.any(axis=1).all())
-    return has_empty and sum(nonzero.shape) <= MAX_MASK
+    return sum(nonzero.shape) if has_empty and sum(nonzero.shape) <= MAX_MASK else 0
 
 
 def _choose_scan(layer: IntegerLayer, natural: Scan, models: WeightModels) -> tuple[Scan, WeightModels]:
@@ -85,11 +86,11 @@ def _choose_scan(layer: IntegerLayer, natural: Scan, models: WeightModels) -> tu
     models.forget_contexts()
     masked = replace(natural, masked=True)
     if flat.size > TRIAL_WEIGHTS:
-        scan = masked if _is_worth_masking(layer) else natural
+        scan = masked if _count_mask(layer) else natural
         return scan, measure(scan)[1]
     best, (bits, learnt) = natural, measure(natural)
     others = [replace(natural, by_column=True)]
-    if _is_worth_masking(layer):
+    if _count_mask(layer):
         others += [masked, replace(masked, by_column=True)]
     if layer.weight.ndim == 2 and natural.positions > 1:
         others.append(replace(natural, positions=1, stride=1))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from worker.checkpoint_facts import describe_model
 from worker.core.quantization.integer_model import build_integer_model
 from worker.integer_network import IntegerAffine, IntegerLayer, IntegerNetwork
 from worker.network.layers import count_outputs, find_affines
@@ -32,6 +35,12 @@ def draw_integers(record: Network, seed: int) -> IntegerNetwork:
         network=record,
         affines=tuple(affines),
     )
+
+
+def draw_named(name: str, widths: tuple[int, ...], seed: int) -> IntegerNetwork:
+    """One of the built-in networks: its file is of version 1."""
+    drawn = draw_integers(describe_model(name, widths, num_classes=10), seed)
+    return replace(drawn, architecture=name, widths=widths, network=None)
 
 
 def draw_layer(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> IntegerLayer:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.errors import InvalidModel
+from worker.coding.kernel import MAX_BLOCK, NUM_NODES
+from worker.coding.tables import LOGIT, LOGIT_LIMIT
 from worker.coding.weights import SMALL_KERNEL
 from worker.coding.weights_in_file import CodedLayer, locate_weights
 from worker.exports.c.constants import write_bytes
 
-_LOGISTIC_HALVES = 3018 + 2817
-"""NUM_STEPS and LOGIT_LIMIT + 1 of the coder's kernel."""
-_MAX_BLOCK, _MAX_NODES = 4096, 512
-_BLOCK_HALVES = 4 * _MAX_BLOCK
+_LOGISTIC_HALVES = (max(LOGIT) + 1) + (LOGIT_LIMIT + 1)
+"""The tables of the decoder: half of the logits' steps, and half of the probabilities."""
+_BLOCK_HALVES = 4 * MAX_BLOCK
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _count_words(layer: CodedLayer) -> int:
     rows, columns = layer.shape
     live = rows + columns
     if layer.walked.in_blocks:
-        return live + 2 * _MAX_NODES
+        return live + 2 * NUM_NODES
     positions, stride = layer.walked.positions, layer.walked.stride
     areas = (SMALL_KERNEL + 1) * SMALL_KERNEL if positions <= SMALL_KERNEL else rows * -(-positions // stride)
     contexts = sum(2 * (count + count // 4 + 2) for count in layer.num_contexts)
@@ -99,6 +100,6 @@ def _count_bytes(layer: CodedLayer) -> int:
     rows, columns = layer.shape
     flags = rows + columns if layer.walked.masked else 0
     if layer.walked.in_blocks:
-        return flags + 3 * _MAX_BLOCK
+        return flags + 3 * MAX_BLOCK
     positions = layer.walked.positions
     return flags + (rows * (columns // positions) if positions <= SMALL_KERNEL else 1)

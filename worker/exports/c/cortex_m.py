@@ -6,16 +6,15 @@ in every run, and its resolution is the timer's tick of 40 ns, which is ten inst
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.exports.c.program import BUILD_S, make_archive
 from worker.exports.exporter import DeviceAnswers, NoDevice
 from worker.results.export import ExportMemory
 
@@ -23,7 +22,6 @@ PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 """Of Debian, which have all that this takes."""
 FLASH_BYTES = RAM_BYTES = 4 << 20
 """Of the board, as mps2_an386.ld has them."""
-_BUILD_S = 600
 _COMPILER, _SIZE, _EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
 _CORE = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 """As cortex_m/Makefile has them."""
@@ -68,17 +66,10 @@ def build_for_cortex_m(archive: Path, folder: Path, memory: ExportMemory) -> Cor
     _check_fits("flash", memory.constant_bytes, FLASH_BYTES)
     _check_fits("RAM", memory.ram_bytes, RAM_BYTES)
     tools = find_tools()
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder)
-    command = [tools["make"], "--silent", "-C", str(folder / "network" / "cortex_m")]
-    # What `make test` hands down to those that it starts is not for this one, nor a language for its messages.
-    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS"}}
     try:
-        subprocess.run(  # noqa: S603 - the machine's compiler
-            command, env=environment | {"LC_ALL": "C"}, check=True, capture_output=True, timeout=_BUILD_S
-        )
+        make_archive(archive, folder, tools["make"], "network/cortex_m")
     except subprocess.TimeoutExpired:
-        raise NoDevice(f"it takes a compiler that builds it within {_BUILD_S} s") from None
+        raise NoDevice(f"it takes a compiler that builds it within {BUILD_S} s") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()
         if (overflow := _OVERFLOW.search(said)) is None:

@@ -24,7 +24,7 @@ class OnnxExporter:
         return choose_weight_type(network, None if wanted is None else WeightType(wanted))
 
     def write(self, stored: StoredArrays, variant: Variant | None, name: str, path: Path) -> None:
-        model = write_model(stored.network, WeightType(variant or WeightType.FLOAT32))
+        model = write_model(stored.network, self.choose_variant(stored.network, variant))
         model.doc_string = name
         path.write_bytes(model.SerializeToString())
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.exports.c.archive import COPIED, SOURCES, write_files
-from worker.exports.c.network_source import write_network
+from worker.exports.c.network_source import NetworkSource, write_network
 from worker.integer_network import IntegerNetwork
 
 WARNINGS = "-Wpedantic -Wconversion -Wshadow -Wdouble-promotion -Werror"
@@ -25,13 +25,20 @@ def find_compiler(name: str) -> str | None:
     return shutil.which(name)
 
 
+def lay_files(network: IntegerNetwork, folder: Path, file: bytes | None = None) -> NetworkSource:
+    """Writes the exported files, and returns what they were made of. file: of `write_network`."""
+    source = write_network(network, file)
+    for name, text in write_files(source, "tested").items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return source
+
+
 def build_program(
     network: IntegerNetwork, folder: Path, compiler: str, options: str, file: bytes | None = None
 ) -> Path:
     """The program that `make` builds of the exported files. file: of `write_network`."""
-    for name, text in write_files(write_network(network, file), "tested").items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    lay_files(network, folder, file)
     # The same for every network, and most of what there is to compile.
     (folder / "kernels.o").write_bytes(compile_kernels(compiler, options))
     make(folder, compiler, options, "classify")

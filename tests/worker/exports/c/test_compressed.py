@@ -15,17 +15,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage.errors import InvalidModel
-from tests.worker.exports.c.programs import BUILDS, SANITIZERS, build_program, find_compiler, make, run_program
+from tests.worker.exports.c.programs import (
+    BUILDS,
+    SANITIZERS,
+    build_program,
+    find_compiler,
+    lay_files,
+    make,
+    run_program,
+)
 from tests.worker.exports.c.test_programs import NUM_PICTURES
-from tests.worker.exports.integer_networks import compute_logits, draw_integers, draw_pictures
+from tests.worker.exports.integer_networks import compute_logits, draw_integers, draw_named, draw_pictures
 from tests.worker.network.records import records
-from worker.checkpoint_facts import describe_model
 from worker.coding import weights_in_file
 from worker.coding.container import encode_network
 from worker.coding.kernel import load_kernel
 from worker.coding.tables import LOGIT, LOGIT_LIMIT, PROBABILITY
 from worker.coding.weights_in_file import locate_weights
-from worker.exports.c.archive import save_archive, write_files
+from worker.exports.c.archive import save_archive
 from worker.exports.c.network_source import write_network
 from worker.integer_network import IntegerNetwork
 from worker.model_heads import TONOK_HEAD_BYTES
@@ -34,12 +41,6 @@ from worker.network.operations.pooling import MaxPool, Mean
 from worker.network.record import Network, NetworkBuilder, Node
 
 pytestmark = pytest.mark.skipif(find_compiler("gcc") is None, reason="needs gcc")
-
-
-def draw_named(name: str, widths: tuple[int, ...], seed: int) -> IntegerNetwork:
-    """One of the built-in networks: its file is of version 1."""
-    record = describe_model(name, widths, num_classes=10)
-    return replace(draw_integers(record, seed), architecture=name, widths=widths, network=None)
 
 
 def prune(network: IntegerNetwork, share: float, seed: int) -> IntegerNetwork:
@@ -108,9 +109,7 @@ def test_flash_holds_the_bytes_of_the_file_for_the_weights(tmp_path: Path) -> No
 def test_damaged_bytes_are_told_of(place: int, tmp_path: Path) -> None:
     network = draw_named("mlp", (4,), seed=0)
     data = bytearray(encode_network(network))
-    for name, text in write_files(write_network(network, bytes(data)), "tested").items():
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text(text, "utf-8")
+    lay_files(network, tmp_path, bytes(data))
     listed = (tmp_path / "network.c").read_text("utf-8")
     head, opening, rest = listed.partition(f"file_bytes[{len(data)}] = {{\n")
     numbers, closing, tail = rest.partition("};")
@@ -167,12 +166,9 @@ int main(void) {
 def test_a_workspace_is_as_large_as_it_must_be_and_no_larger(record: Network, seed: int, share: float) -> None:
     network = prune(draw_integers(record, seed), share, seed)
     assume(network.layers)
-    source = write_network(network, encode_network(network))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for path, text in write_files(source, "tested").items():
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).write_text(text, "utf-8")
+        source = lay_files(network, folder, encode_network(network))
         (folder / "decode.c").write_text(DECODE, "utf-8")
         build = f"gcc -std=c99 {SANITIZERS} -DTONOK_DEVICE -o decode decode.c kernels.c decoder.c coder/*.c -lm"
         subprocess.run(build, shell=True, cwd=folder, check=True)
@@ -192,11 +188,7 @@ def measure_stack(depth: int, folder: Path, *, is_compressed: bool) -> int:
     builder.add("mean", Mean())
     network = draw_integers(builder.build(), seed=0)
     folder.mkdir()
-    for path, text in write_files(
-        write_network(network, encode_network(network) if is_compressed else None), "x"
-    ).items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text, "utf-8")
+    lay_files(network, folder, encode_network(network) if is_compressed else None)
     subprocess.run(["gcc", "-std=c99", "-O2", "-fstack-usage", "-c", "network.c"], cwd=folder, check=True)
     usage = (folder / "network.su").read_text("utf-8").splitlines()
     return next(int(line.split("\t")[1]) for line in usage if "network_run" in line)
@@ -228,9 +220,7 @@ int main(void) {
 
 def test_a_device_computes_the_tables_of_the_format(tmp_path: Path) -> None:
     network = draw_named("mlp", (4,), seed=0)
-    for path, text in write_files(write_network(network, encode_network(network)), "tested").items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text, "utf-8")
+    lay_files(network, tmp_path, encode_network(network))
     (tmp_path / "logistic.c").write_text(LOGISTIC, "utf-8")
     build = ["gcc", "-std=c99", "-O1", "-DTONOK_DEVICE", "-o", "logistic", "logistic.c", "coder/kernel_blocks.c"]
     subprocess.run(build, cwd=tmp_path, check=True)
